@@ -1,0 +1,1 @@
+"""Safelight: self-hosted asynchronous media jobs."""

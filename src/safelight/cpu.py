@@ -1,0 +1,165 @@
+"""Runs processor-heavy functions in child processes: limits on each call, progress back, a kill on cancel.
+
+Nothing heavy ever runs on the event loop. A hostile file that exhausts memory or time takes its
+child down, never the worker.
+"""
+
+import asyncio
+import functools
+import os
+import resource
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_process
+
+from safelight.errors import OutOfResources
+
+T = TypeVar("T")
+Report = Callable[[float, str], None]
+
+_DATAGRAM_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may use: seconds of processor time, bytes of address space, seconds on the clock."""
+
+    cpu_s: int = 60
+    memory_bytes: int = 4 * 2**30
+    wall_s: float = 120.0
+
+
+class CpuPool:
+    """At most `size` children at once; idle ones are kept warm and end with the event loop."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._calls: dict[str, Report] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._socket: socket.socket | None = None
+
+    async def run(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        limits: Limits | None = None,
+        report: Report | None = None,
+    ) -> T:
+        """Return `function(*args)`, computed in a child; both must pickle.
+
+        Inside it, `cpu.report(percent, stage)` reaches `report` here. Raises what the function
+        raises, and `OutOfResources` when it exceeds `limits`.
+        """
+        limits = limits or Limits()
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self.size)
+        call = f"{id(object()):x}-{os.urandom(6).hex()}"
+        address = self._listen() if report else ""
+        if report:
+            self._calls[call] = report
+        work = functools.partial(_in_child, function, args, limits, address, call)
+        try:
+            async with self._limiter:
+                # The clock starts with the work, not with the wait for a free child.
+                with anyio.fail_after(limits.wall_s):
+                    return await anyio.to_process.run_sync(
+                        work, cancellable=True, limiter=anyio.CapacityLimiter(1)
+                    )
+        except TimeoutError:
+            raise OutOfResources(f"The work took longer than {limits.wall_s:g} s.") from None
+        except anyio.BrokenWorkerProcess as broken:
+            raise OutOfResources("The work was ended by the system: too much memory or time.") from broken
+        except MemoryError:
+            raise OutOfResources("The work needed more memory than one job may use.") from None
+        finally:
+            self._calls.pop(call, None)
+
+    def close(self) -> None:
+        """Stop listening for progress. Children end with the event loop."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _listen(self) -> str:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="safelight-")
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.bind(self._address)
+            self._socket.setblocking(False)
+            asyncio.get_running_loop().add_reader(self._socket, self._hear)
+        return self._address
+
+    @property
+    def _address(self) -> str:
+        assert self._folder is not None
+        return str(Path(self._folder.name) / "progress")
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        try:
+            message = self._socket.recv(_DATAGRAM_BYTES)
+        except BlockingIOError:
+            return
+        call, percent, stage = message.decode().split("\n", 2)
+        heard = self._calls.get(call)
+        if heard:
+            heard(float(percent), stage)
+
+
+# --- inside the child ------------------------------------------------------------------------
+
+_report: Report | None = None
+
+
+def report(percent: float, stage: str) -> None:
+    """Say how far the running call is; does nothing outside a child."""
+    if _report is not None:
+        _report(percent, stage)
+
+
+def _in_child(
+    function: Callable[..., T], args: tuple[Any, ...], limits: Limits, address: str, call: str
+) -> T:
+    global _report  # noqa: PLW0603  a child runs one call at a time
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = int(used.ru_utime + used.ru_stime)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _soften(resource.RLIMIT_CPU, spent + limits.cpu_s + 1)
+    _soften(resource.RLIMIT_AS, limits.memory_bytes)
+    _soften(resource.RLIMIT_CORE, 0)
+    if os.getpriority(os.PRIO_PROCESS, 0) == 0:
+        os.nice(5)  # the event loop answers first
+    if not address:
+        return function(*args)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.setblocking(False)
+
+        def send(percent: float, stage: str) -> None:
+            text = f"{call}\n{percent:.1f}\n{stage}".encode()[:_DATAGRAM_BYTES]
+            try:
+                channel.sendto(text, address)
+            except OSError:  # a full queue or a parent that is gone: progress may be lost
+                return
+
+        _report = send
+        try:
+            return function(*args)
+        finally:
+            _report = None
+
+
+def _soften(which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    resource.setrlimit(which, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

@@ -1,0 +1,41 @@
+"""Makes the ids of everything: a prefix that names the kind, then a ULID that sorts by time."""
+
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_TIME_BITS = 48
+_RANDOM_BITS = 80
+_LENGTH = 26
+
+PREFIXES = {
+    "job": "job_",
+    "attempt": "att_",
+    "asset": "ast_",
+    "batch": "bat_",
+    "event": "evt_",
+    "account": "acc_",
+    "key": "key_",
+    "worker": "wrk_",
+    "request": "req_",
+}
+
+
+def new(kind: str) -> str:
+    """Return a fresh id such as ``job_01k9…``: 48 bits of milliseconds, then 80 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    return PREFIXES[kind] + _encode(value, _LENGTH)
+
+
+def secret(bits: int = 160) -> str:
+    """Return an unguessable lower-case word for object keys and tokens."""
+    return _encode(secrets.randbits(bits), -(-bits // 5))
+
+
+def _encode(value: int, length: int) -> str:
+    digits = [""] * length
+    for place in range(length - 1, -1, -1):
+        digits[place] = _ALPHABET[value & 31]
+        value >>= 5
+    return "".join(digits)

@@ -1,0 +1,139 @@
+"""The socket that everything which makes media plugs into: start work, look at it, cancel it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Kind(StrEnum):
+    """What a job turns into what."""
+
+    TEXT_TO_IMAGE = "text_to_image"
+    IMAGE_TO_IMAGE = "image_to_image"
+    IMPORT_IMAGE = "import_image"
+    IMAGE_TO_3D = "image_to_3d"
+
+
+class Lane(StrEnum):
+    """Which pool of worker slots does the work."""
+
+    LOCAL = "local"  # this machine's processor, one slot a core
+    GPU = "gpu"
+    REMOTE = "remote"  # waits for somebody else's machine
+    INGEST = "ingest"  # downloads
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One thing a provider can do, as `GET /v1/models` shows it.
+
+    `params_schema` is a JSON Schema (draft 2020-12) of an object; a job's params are validated
+    against it, and its `default`s filled in, before the job is accepted.
+    `repeatable` says that doing the work twice costs nothing, so a lost attempt is simply redone.
+    """
+
+    id: str
+    provider: str
+    title: str
+    description: str
+    kinds: frozenset[Kind]
+    lane: Lane
+    params_schema: Mapping[str, Any]
+    timeout: timedelta
+    repeatable: bool = False
+    max_inputs: int = 0
+    price_micros: int | None = None  # of one job; None is unknown, 0 is free
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A picture that the job works from, already inspected and on local disk."""
+
+    path: Path
+    media_type: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """All that a provider needs to know of a job. `scratch` is an empty folder of this attempt."""
+
+    kind: Kind
+    model: str
+    prompt: str
+    params: Mapping[str, Any]
+    inputs: tuple[InputFile, ...]
+    scratch: Path
+    source_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """One file a provider made, in the request's scratch folder.
+
+    `facts` holds what only the maker knows (seed, triangles …); what can be read from the bytes is
+    found out on arrival. `preview` is a picture of it, for media that are no pictures themselves.
+    `source_url` and `name` are where it came from and what it is called, where that is known.
+    """
+
+    path: Path
+    media_type: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    preview: Path | None = None
+    name: str = ""
+    source_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work is finished. `cost_micros` is None when unknown and 0 when free."""
+
+    outputs: tuple[MediaFile, ...]
+    cost_micros: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The provider works on it: ask again with `ticket` after `check_after`, or sooner on a callback."""
+
+    ticket: str
+    check_after: timedelta
+    stage: str = "waiting for the provider"
+    progress: float | None = None
+
+
+class AttemptHandle(Protocol):
+    """What a provider may know and say of the attempt that it serves."""
+
+    @property
+    def id(self) -> str: ...
+
+    def report(self, progress: float, stage: str) -> None:
+        """Say how far the work is: percent from 0 to 100, and a few words. Cheap; may be dropped."""
+        ...
+
+
+class Provider(Protocol):
+    """One maker of media. No retries and no sleeps inside: errors are typed, jobs decide.
+
+    Every method may raise `ProviderError`, `MediaError` or `FetchError` of `safelight.errors`.
+    A canceled `start` or `check` (`asyncio.CancelledError`) stops local work and leaves nothing behind.
+    """
+
+    name: str
+
+    def capabilities(self) -> tuple[Model, ...]: ...
+
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Pending: ...
+
+    async def check(
+        self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Pending: ...
+
+    async def cancel(self, ticket: str) -> None: ...
