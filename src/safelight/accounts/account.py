@@ -1,0 +1,63 @@
+"""Who may ask: accounts, their API keys and what a key may do. Rules only."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from safelight import ids
+
+KEY_PREFIX = "sk_"
+_HINT_LENGTH = 8
+MAX_KEY_LENGTH = 200
+
+
+class Scope(StrEnum):
+    """What an API key may do; a key has a set of these."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+    LOGIN = "login"  # exchanged for a browser session, good for nothing else
+
+
+OWNER_SCOPES = (Scope.READ, Scope.WRITE, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose jobs and files they are."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: the account, by which key, with which scopes."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[Scope]
+
+
+def new_secret() -> str:
+    """Return a new API key: 160 random bits, shown once and stored only as a hash."""
+    return KEY_PREFIX + ids.secret(160)
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return what is stored of a key. A plain SHA-256 does: the secret is random, not a password."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def hint(secret: str) -> str:
+    """Return the first characters, by which a person recognises a key."""
+    return secret[:_HINT_LENGTH] + "…"
+
+
+def same(one: str, other: str) -> bool:
+    """Compare secrets in constant time."""
+    return hmac.compare_digest(one.encode(), other.encode())

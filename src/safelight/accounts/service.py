@@ -1,0 +1,91 @@
+"""Makes the first account, hands out keys, and says who a key belongs to."""
+
+from datetime import timedelta
+
+from safelight.accounts import store
+from safelight.accounts.account import (
+    MAX_KEY_LENGTH,
+    OWNER_SCOPES,
+    Account,
+    Caller,
+    Scope,
+    hash_secret,
+    hint,
+    new_secret,
+)
+from safelight.db.engine import Database
+from safelight.errors import NotFound, Unauthenticated
+
+LOGIN_LINK_LASTS = timedelta(days=1)
+SESSION_LASTS = timedelta(days=30)
+
+
+class Accounts:
+    """Accounts and keys of this installation."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def ensure_first(self, name: str) -> Account:
+        """Return the first account, made now if there is none."""
+        return await self._db.write(
+            lambda tx: store.first_account(tx) or store.insert_account(tx, name)
+        )
+
+    async def get(self, account_id: str) -> Account:
+        """Raise `NotFound` where there is no such account."""
+        account = await self._db.read(lambda tx: store.get_account(tx, account_id))
+        if account is None:
+            raise NotFound("There is no such account.")
+        return account
+
+    async def new_key(
+        self,
+        account_id: str,
+        name: str,
+        *,
+        scopes: tuple[Scope, ...] = OWNER_SCOPES,
+        valid_for: timedelta | None = None,
+    ) -> str:
+        """Return the secret of a new key; it cannot be read again."""
+        secret = new_secret()
+        await self._db.write(
+            lambda tx: store.insert_key(
+                tx,
+                account_id=account_id,
+                name=name,
+                hint=hint(secret),
+                digest=hash_secret(secret),
+                scopes=scopes,
+                valid_for=valid_for,
+            )
+        )
+        return secret
+
+    async def login_token(self, account_id: str) -> str:
+        """Return a secret that opens the web page for a day, and only that."""
+        return await self.new_key(
+            account_id, "login link", scopes=(Scope.LOGIN,), valid_for=LOGIN_LINK_LASTS
+        )
+
+    async def authenticate(self, secret: str) -> Caller:
+        """Return who `secret` belongs to; raise `Unauthenticated` if it opens nothing."""
+        if not secret or len(secret) > MAX_KEY_LENGTH:
+            raise Unauthenticated
+        digest = hash_secret(secret)
+        caller = await self._db.read(lambda tx: store.find_caller(tx, digest))
+        if caller is None:
+            raise Unauthenticated("The API key is unknown, expired or revoked.")
+        return caller
+
+    async def open_session(self, secret: str) -> str:
+        """Exchange a login token or an API key for a browser session's own secret."""
+        caller = await self.authenticate(secret)
+        scopes = OWNER_SCOPES if Scope.LOGIN in caller.scopes else tuple(sorted(caller.scopes))
+        return await self.new_key(
+            caller.account_id, "browser session", scopes=scopes, valid_for=SESSION_LASTS
+        )
+
+    async def close_session(self, key_id: str) -> None:
+        """End a browser session."""
+        await self._db.write(lambda tx: store.revoke_key(tx, key_id))

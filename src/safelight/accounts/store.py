@@ -1,0 +1,92 @@
+"""The rows of accounts and keys."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from safelight import ids
+from safelight.accounts.account import Account, Caller, Scope
+from safelight.db.tables import accounts, keys
+from safelight.db.types import now
+
+
+def first_account(tx: Connection) -> Account | None:
+    """Return the oldest account, if there is any."""
+    row = tx.execute(sa.select(accounts).order_by(accounts.c.id).limit(1)).mappings().one_or_none()
+    return None if row is None else Account(**row)
+
+
+def get_account(tx: Connection, account_id: str) -> Account | None:
+    """Return the account of that id."""
+    row = tx.execute(sa.select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
+    return None if row is None else Account(**row)
+
+
+def insert_account(tx: Connection, name: str) -> Account:
+    """Write a new account."""
+    statement = (
+        sa.insert(accounts)
+        .values(id=ids.new("account"), name=name, created_at=now())
+        .returning(accounts)
+    )
+    return Account(**tx.execute(statement).mappings().one())
+
+
+def insert_key(
+    tx: Connection,
+    *,
+    account_id: str,
+    name: str,
+    hint: str,
+    digest: bytes,
+    scopes: tuple[Scope, ...],
+    valid_for: timedelta | None,
+) -> str:
+    """Write a key by its hash and return its id."""
+    key_id = ids.new("key")
+    tx.execute(
+        sa.insert(keys).values(
+            id=key_id,
+            account_id=account_id,
+            name=name,
+            hint=hint,
+            hash=digest,
+            scopes=[scope.value for scope in scopes],
+            created_at=now(),
+            expires_at=None if valid_for is None else now(valid_for),
+        )
+    )
+    return key_id
+
+
+def find_caller(tx: Connection, digest: bytes) -> Caller | None:
+    """Return who holds the key of that hash, unless it has expired or was revoked."""
+    query = sa.select(keys.c.id, keys.c.account_id, keys.c.scopes).where(
+        keys.c.hash == digest,
+        keys.c.revoked_at.is_(None),
+        sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
+    )
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Caller(row.account_id, row.id, frozenset(Scope(scope) for scope in row.scopes))
+
+
+def revoke_key(tx: Connection, key_id: str) -> None:
+    """End a key now."""
+    tx.execute(
+        sa.update(keys)
+        .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=now())
+    )
+
+
+def delete_expired_keys(tx: Connection, *, before: datetime, limit: int) -> int:
+    """Remove keys that expired long ago, such as those of old browser sessions."""
+    old = (
+        sa.select(keys.c.id)
+        .where(sa.or_(keys.c.expires_at < before, keys.c.revoked_at < before))
+        .limit(limit)
+    )
+    return tx.execute(sa.delete(keys).where(keys.c.id.in_(old))).rowcount

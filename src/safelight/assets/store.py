@@ -1,0 +1,69 @@
+"""The rows of assets."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from safelight.assets.asset import Asset, AssetKind
+from safelight.db.tables import assets
+from safelight.db.types import now
+
+
+def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
+    """Write new assets and return them in the same order."""
+    made: list[Asset] = []
+    for row in rows:
+        statement = sa.insert(assets).values(created_at=now(), **row).returning(assets)
+        made.append(_to_asset(tx.execute(statement).mappings().one()))
+    return made
+
+
+def get(tx: Connection, account_id: str, asset_id: str) -> Asset | None:
+    """Return the account's asset."""
+    query = sa.select(assets).where(assets.c.id == asset_id, assets.c.account_id == account_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else _to_asset(row)
+
+
+def of_jobs(tx: Connection, job_ids: Iterable[str]) -> dict[str, list[Asset]]:
+    """Return the outputs of several jobs, each in order."""
+    found: dict[str, list[Asset]] = {}
+    query = (
+        sa.select(assets)
+        .where(assets.c.job_id.in_(list(job_ids)))
+        .order_by(assets.c.job_id, assets.c.position)
+    )
+    for row in tx.execute(query).mappings():
+        found.setdefault(row["job_id"], []).append(_to_asset(row))
+    return found
+
+
+def page(
+    tx: Connection, account_id: str, *, kind: AssetKind | None, before: str | None, limit: int
+) -> list[Asset]:
+    """Return up to `limit` of the account's assets older than id `before`, newest first."""
+    query = sa.select(assets).where(assets.c.account_id == account_id)
+    if kind is not None:
+        query = query.where(assets.c.kind == kind)
+    if before:
+        query = query.where(assets.c.id < before)
+    query = query.order_by(assets.c.id.desc()).limit(limit)
+    return [_to_asset(row) for row in tx.execute(query).mappings()]
+
+
+def delete(tx: Connection, found: Sequence[Asset]) -> list[str]:
+    """Remove rows; return the storage keys that nothing refers to any more."""
+    tx.execute(sa.delete(assets).where(assets.c.id.in_([asset.id for asset in found])))
+    originals = {asset.original_key for asset in found}
+    still = set(
+        tx.scalars(
+            sa.select(assets.c.original_key).where(assets.c.original_key.in_(originals)).distinct()
+        )
+    )
+    return [key for asset in found for key in asset.public_keys] + sorted(originals - still)
+
+
+def _to_asset(row: Mapping[str, Any]) -> Asset:
+    return Asset(**{**row, "kind": AssetKind(row["kind"])})

@@ -1,0 +1,49 @@
+"""Brings a database to the newest schema; safe to run from several processes at once."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from safelight.db.engine import Database
+
+_FOLDER = Path(__file__).parent / "migrations"
+_LOCK = 7_331_001  # any number that only Safelight uses for pg_advisory_xact_lock
+
+
+async def migrate(database: Database) -> None:
+    """Apply what is missing. A database that is up to date costs one query."""
+    if await database.read(_current) == _newest():
+        return
+    await database.write(_upgrade)
+
+
+async def is_current(database: Database) -> bool:
+    """Say whether the schema is the one that this code was written for."""
+    return await database.read(_current) == _newest()
+
+
+def _current(tx: Connection) -> str | None:
+    if not sa.inspect(tx).has_table("alembic_version"):
+        return None
+    return tx.scalar(sa.text("SELECT version_num FROM alembic_version"))
+
+
+def _newest() -> str:
+    """Return the last revision's name. Files are numbered, so alembic need not be imported to know."""
+    return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
+def _upgrade(tx: Connection) -> None:
+    # Imported late: it takes half a second, and most starts have nothing to migrate.
+    from alembic import command
+    from alembic.config import Config
+
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    attributes: dict[str, Any] = config.attributes
+    attributes["connection"] = tx
+    command.upgrade(config, "head")

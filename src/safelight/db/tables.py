@@ -1,0 +1,256 @@
+"""Every table on one page, with the rules that the database itself enforces."""
+
+import sqlalchemy as sa
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, UniqueConstraint, text
+
+from safelight.db.types import Instant, Json
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("name", sa.Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("name", sa.Text, nullable=False),
+    Column("hint", sa.Text, nullable=False),  # the first characters, to recognise a key by
+    Column("hash", sa.LargeBinary, nullable=False, unique=True),  # SHA-256 of a 160-bit secret
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("kind", sa.Text, nullable=False),
+    Column("name", sa.Text, nullable=False, server_default=""),
+    Column("problems", Json, nullable=False),  # [{index, name, problem}] refused at submit
+    Column("tags", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("seq", sa.Integer, nullable=False, server_default="0"),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("kind", sa.Text, nullable=False),
+    Column("status", sa.Text, nullable=False),
+    Column("stage", sa.Text),
+    Column("progress", sa.Float, nullable=False, server_default="0"),
+    # what is wanted
+    Column("prompt", sa.Text, nullable=False, server_default=""),
+    Column("model", sa.Text, nullable=False),
+    Column("provider", sa.Text, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
+    Column("source_url", sa.Text, nullable=False, server_default=""),
+    Column("name", sa.Text, nullable=False, server_default=""),
+    Column("batch_id", sa.Text, ForeignKey("batches.id")),
+    Column("batch_index", sa.Integer),
+    Column("tags", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+    # when and by whom
+    Column("lane", sa.Text, nullable=False),
+    Column("priority", sa.Integer, nullable=False, server_default="0"),
+    Column("ready", sa.Boolean, nullable=False),  # queued and due; see the claim
+    Column("run_at", Instant, nullable=False),
+    Column("start_by", Instant),
+    Column("timeout_s", sa.Float, nullable=False),
+    Column("repeatable", sa.Boolean, nullable=False),
+    Column("max_attempts", sa.Integer, nullable=False),
+    Column("attempts", sa.Integer, nullable=False, server_default="0"),  # those that were sent
+    Column("crashes", sa.Integer, nullable=False, server_default="0"),
+    Column("wakes", sa.Integer, nullable=False, server_default="0"),
+    Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
+    Column("leased_by", sa.Text),
+    Column("leased_until", Instant),
+    Column("seq", sa.Integer, nullable=False, server_default="0"),
+    # how it went
+    Column("error", Json),
+    Column("cost_micros", sa.BigInteger),
+    Column("estimate_micros", sa.BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    CheckConstraint(
+        "status IN ('queued','running','waiting','succeeded','failed','canceled')", name="status"
+    ),
+    CheckConstraint(
+        "(status IN ('succeeded','failed','canceled')) = (finished_at IS NOT NULL)",
+        name="finished_iff_final",
+    ),
+    CheckConstraint(
+        "(status = 'running') = (leased_until IS NOT NULL)"
+        " AND (leased_until IS NULL) = (leased_by IS NULL)",
+        name="leased_iff_running",
+    ),
+    CheckConstraint("status <> 'failed' OR error IS NOT NULL", name="failed_has_error"),
+    CheckConstraint("status <> 'succeeded' OR error IS NULL", name="succeeded_has_no_error"),
+    CheckConstraint("NOT ready OR status = 'queued'", name="ready_only_queued"),
+    CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
+    CheckConstraint("(batch_id IS NULL) = (batch_index IS NULL)", name="batch_has_index"),
+    UniqueConstraint("batch_id", "batch_index"),
+    # starts: lane, then account by account, best first
+    Index(
+        "ix_jobs_ready",
+        "lane",
+        "account_id",
+        sa.desc("priority"),
+        "run_at",
+        postgresql_where=text("ready"),
+        sqlite_where=text("ready"),
+    ),
+    Index(
+        "ix_jobs_delayed",
+        "run_at",
+        postgresql_where=text("status = 'queued' AND NOT ready"),
+        sqlite_where=text("status = 'queued' AND NOT ready"),
+    ),
+    Index(
+        "ix_jobs_waiting",
+        "lane",
+        "run_at",
+        postgresql_where=text("status = 'waiting'"),
+        sqlite_where=text("status = 'waiting'"),
+    ),
+    Index(
+        "ix_jobs_leased",
+        "leased_until",
+        postgresql_where=text("status = 'running'"),
+        sqlite_where=text("status = 'running'"),
+    ),
+    Index(
+        "ix_jobs_start_by",
+        "start_by",
+        postgresql_where=text("status = 'queued' AND start_by IS NOT NULL"),
+        sqlite_where=text("status = 'queued' AND start_by IS NOT NULL"),
+    ),
+    Index("ix_jobs_account", "account_id", sa.desc("id")),
+    Index("ix_jobs_finished", "model", sa.desc("finished_at")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("job_id", sa.Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("number", sa.Integer, nullable=False),
+    Column("provider", sa.Text, nullable=False),
+    Column("state", sa.Text, nullable=False),
+    Column("outcome", sa.Text),
+    Column("ticket", sa.Text),
+    Column("error", Json),
+    Column("cost_micros", sa.BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("ticketed_at", Instant),
+    Column("closed_at", Instant),
+    CheckConstraint(
+        "state IN ('sent','ticketed','unknown','closed')", name="state"
+    ),
+    CheckConstraint(
+        "(state = 'closed') = (outcome IS NOT NULL)"
+        " AND (state = 'closed') = (closed_at IS NOT NULL)",
+        name="closed_has_outcome",
+    ),
+    CheckConstraint(
+        "outcome IN ('succeeded','failed','canceled','lost')", name="outcome"
+    ),
+    CheckConstraint("state <> 'ticketed' OR ticket IS NOT NULL", name="ticketed_has_ticket"),
+    UniqueConstraint("job_id", "number"),
+    # At most one attempt of a job can be under way: the second start is refused by the database.
+    Index(
+        "uq_attempts_open",
+        "job_id",
+        unique=True,
+        postgresql_where=text("state <> 'closed'"),
+        sqlite_where=text("state <> 'closed'"),
+    ),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("job_id", sa.Text, ForeignKey("jobs.id")),
+    Column("position", sa.Integer, nullable=False, server_default="0"),
+    Column("kind", sa.Text, nullable=False),
+    Column("name", sa.Text, nullable=False, server_default=""),
+    Column("key", sa.Text, unique=True),  # the public copy
+    Column("original_key", sa.Text, nullable=False),  # private, shared by equal bytes
+    Column("media_type", sa.Text, nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("width", sa.Integer),
+    Column("height", sa.Integer),
+    Column("sha256", sa.Text, nullable=False),
+    Column("placeholder", sa.Text),
+    Column("facts", Json, nullable=False),
+    Column("renditions", Json, nullable=False),  # {name: {key, media_type, width, height, bytes}}
+    Column("source_url", sa.Text, nullable=False, server_default=""),
+    Column("prompt", sa.Text, nullable=False, server_default=""),
+    Column("model", sa.Text, nullable=False, server_default=""),
+    Column("provider", sa.Text, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("kind IN ('image','model_3d')", name="kind"),
+    UniqueConstraint("job_id", "position"),
+    Index("ix_assets_account", "account_id", sa.desc("id")),
+    Index("ix_assets_original", "account_id", "sha256"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, nullable=False),
+    Column("subject", sa.Text, nullable=False),
+    Column("batch_id", sa.Text),
+    Column("seq", sa.Integer, nullable=False),
+    Column("type", sa.Text, nullable=False),
+    Column("data", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("subject", "seq"),
+    Index(
+        "ix_events_batch",
+        "batch_id",
+        "id",
+        postgresql_where=text("batch_id IS NOT NULL"),
+        sqlite_where=text("batch_id IS NOT NULL"),
+    ),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", sa.Text, nullable=False),
+    Column("key", sa.Text, nullable=False),
+    Column("fingerprint", sa.Text, nullable=False),  # of method, route and body
+    Column("subject", sa.Text, nullable=False),  # the job or batch that it made
+    Column("created_at", Instant, nullable=False),
+    sa.PrimaryKeyConstraint("account_id", "key"),
+    Index("ix_idempotency_created_at", "created_at"),
+)

@@ -1,0 +1,69 @@
+"""What SQLite and PostgreSQL spell differently: instants, JSON, and the database's own clock."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time: `timestamptz` on PostgreSQL, integer microseconds since 1970 on SQLite."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(sa.BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return to_microseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return _EPOCH + timedelta(microseconds=value)
+
+
+Json = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True), "postgresql"
+)
+
+
+class now(FunctionElement[datetime]):  # noqa: N801  spelled as the SQL function it stands for
+    """The database's clock, shifted by `offset`. Stable within one statement, so indexes serve it."""
+
+    inherit_cache = True
+    type = Instant()
+
+    def __init__(self, offset: timedelta = timedelta()) -> None:
+        super().__init__(sa.literal(offset // _MICROSECOND, sa.BigInteger()))
+
+
+@compiles(now, "postgresql")
+def _now_on_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+    offset = compiler.process(element.clauses, **kw)
+    return f"(statement_timestamp() + {offset} * interval '1 microsecond')"
+
+
+@compiles(now, "sqlite")
+def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+    # `now_us` is registered on every connection by engine.py: this SQLite may lack unixepoch('subsec').
+    return f"(now_us() + {compiler.process(element.clauses, **kw)})"
+
+
+def to_microseconds(value: datetime) -> int:
+    """Return whole microseconds since 1970."""
+    return (value - _EPOCH) // _MICROSECOND

@@ -1,0 +1,54 @@
+"""A doorbell within one process."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+
+class MemoryBell:
+    """Remembers which topics rang; their number bounds what it holds."""
+
+    def __init__(self) -> None:
+        self._rung: set[str] = set()
+        self._event = asyncio.Event()
+
+    def hear(self, topic: str) -> None:
+        self._rung.add(topic)
+        self._event.set()
+
+    async def wait(self, timeout: timedelta) -> frozenset[str]:  # noqa: ASYNC109  it answers, not raises
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                await self._event.wait()
+        except TimeoutError:
+            return frozenset()
+        rung = frozenset(self._rung)
+        self._rung.clear()
+        self._event.clear()
+        return rung
+
+
+class MemoryDoorbell:
+    """Every listener of a topic has a bell, and a ring strikes them all."""
+
+    def __init__(self) -> None:
+        self._bells: dict[str, set[MemoryBell]] = {}
+
+    def ring(self, *topics: str) -> None:
+        for topic in topics:
+            for bell in self._bells.get(topic, ()):
+                bell.hear(topic)
+
+    @contextmanager
+    def listen(self, *topics: str) -> Iterator[MemoryBell]:
+        bell = MemoryBell()
+        for topic in topics:
+            self._bells.setdefault(topic, set()).add(bell)
+        try:
+            yield bell
+        finally:
+            for topic in topics:
+                self._bells[topic].discard(bell)
+                if not self._bells[topic]:
+                    del self._bells[topic]

@@ -1,0 +1,8 @@
+"""The guarded downloader: the one door through which files from elsewhere come in."""
+
+from safelight.fetch.download import Fetched, Fetcher
+from safelight.fetch.guard import Resolver
+from safelight.fetch.policy import FetchPolicy
+from safelight.fetch.url import check_url
+
+__all__ = ["FetchPolicy", "Fetched", "Fetcher", "Resolver", "check_url"]

@@ -1,0 +1,207 @@
+"""Downloads one file from an address that a stranger gave: the guards of this package put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from ssl import SSLContext
+from types import TracebackType
+from typing import Self
+
+import anyio.to_thread
+import httpx2
+
+from safelight.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
+from safelight.fetch import headers
+from safelight.fetch.body import BodyWriter
+from safelight.fetch.guard import GuardedTransport, Resolver, SystemResolver
+from safelight.fetch.policy import FetchPolicy
+from safelight.fetch.slots import HostSlots
+from safelight.fetch.url import follow, parse
+
+OnProgress = Callable[[int, int | None], None]
+
+_WRITE_BYTES = 256 * 1024  # collected before a trip to the thread that writes
+_REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
+# Client errors that pass: the same request may succeed a little later.
+_PASSING = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A finished download. `media_type` is only what the server claimed; sniff the file."""
+
+    path: Path
+    final_url: str
+    media_type: str
+    bytes: int
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    to: Path
+    max_bytes: int
+    on_progress: OnProgress | None
+
+
+class Fetcher:
+    """Downloads within a policy. No retries inside: errors are typed, jobs decide.
+
+    `resolver` and `tls` stand in for the operating system's in tests and closed networks.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        resolver: Resolver | None = None,
+        *,
+        tls: SSLContext | None = None,
+    ) -> None:
+        self._policy = policy
+        self._transport = GuardedTransport(policy, resolver or SystemResolver(), tls)
+        self._slots = HostSlots(policy.per_host)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every kept connection."""
+        await self._transport.aclose()
+
+    async def download(
+        self,
+        url: str,
+        *,
+        to: Path,
+        max_bytes: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Fetched:
+        """Write what `url` leads to into `to`; on any failure no file is left there.
+
+        `on_progress` hears the bytes written and, if the server told, how many there will be.
+        Raises `UrlNotAllowed`, `FetchRefused`, `FetchTooLarge`, `FetchTimeout` or `FetchError`.
+        """
+        limit = self._policy.max_bytes if max_bytes is None else max_bytes
+        order = _Order(to, min(limit, self._policy.max_bytes), on_progress)
+        clock = asyncio.get_running_loop().time
+        left_s = self._policy.total_s
+        target = parse(url, self._policy)
+        for _ in range(self._policy.max_redirects + 1):
+            # The wait for a slot is ours, not the other server's, so it has a clock of its own.
+            try:
+                async with self._slots.slot(target.host, wait_s=self._policy.total_s):
+                    began = clock()
+                    async with asyncio.timeout(left_s):
+                        outcome = await self._hop(target, order)
+                    left_s -= clock() - began
+            except TimeoutError:
+                raise FetchTimeout(
+                    f"The download took longer than {self._policy.total_s:g} s."
+                ) from None
+            if isinstance(outcome, Fetched):
+                return outcome
+            target = outcome
+        raise FetchRefused("The address redirects too often.")
+
+    async def _hop(self, url: httpx2.URL, order: _Order) -> Fetched | httpx2.URL:
+        async with self._answer(url) as response:
+            if response.status_code in _REDIRECTS and "location" in response.headers:
+                return follow(url, response.headers["location"], self._policy)
+            _refuse_status(response)
+            return await self._save(url, response, order)
+
+    @asynccontextmanager
+    async def _answer(self, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
+        policy = self._policy
+        # Each hop is a new request with these headers and no others: nothing to leak to a new host.
+        request = httpx2.Request(
+            "GET",
+            url,
+            headers={
+                "User-Agent": policy.user_agent,
+                "Accept": "image/*,*/*;q=0.5",
+                "Accept-Encoding": "identity",
+            },
+            extensions={
+                "timeout": {
+                    "connect": policy.connect_s,
+                    "read": policy.idle_s,
+                    "write": policy.idle_s,
+                    "pool": policy.total_s,
+                }
+            },
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _save(self, url: httpx2.URL, response: httpx2.Response, order: _Order) -> Fetched:
+        encoding = response.headers.get("content-encoding", "")
+        length = headers.content_length(response.headers)
+        if length is not None and length > order.max_bytes:
+            raise FetchTooLarge(f"The download is larger than {order.max_bytes} bytes.")
+        writer = await anyio.to_thread.run_sync(
+            lambda: BodyWriter(order.to, max_bytes=order.max_bytes, encoding=encoding)
+        )
+        with writer:
+            async for chunk in _gathered(response):
+                await anyio.to_thread.run_sync(writer.write, chunk)
+                if order.on_progress:
+                    order.on_progress(writer.bytes, None if encoding else length)
+            await anyio.to_thread.run_sync(writer.finish)
+        return Fetched(
+            path=order.to,
+            final_url=str(url),
+            media_type=headers.media_type(response.headers),
+            bytes=writer.bytes,
+            sha256=writer.sha256,
+            name=headers.file_name(response.headers, url.path),
+        )
+
+
+async def _gathered(response: httpx2.Response) -> AsyncIterator[bytes]:
+    gathered = bytearray()
+    async for part in response.aiter_raw():
+        gathered += part
+        if len(gathered) >= _WRITE_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+def _refuse_status(response: httpx2.Response) -> None:
+    status = response.status_code
+    if status == HTTPStatus.OK:
+        return
+    detail = f"The other server answered with status {status}."
+    if HTTPStatus(400) <= status < HTTPStatus(500) and status not in _PASSING:
+        raise FetchRefused(detail)
+    raise FetchError(
+        detail, retry_after=headers.retry_after(response.headers, datetime.now(UTC))
+    )

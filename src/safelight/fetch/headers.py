@@ -1,0 +1,62 @@
+"""What the headers of an answer say: its type, its size, its name, and when to come back."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.errors import MessageError
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
+
+_MAX_NAME = 200
+_MAX_TYPE = 100
+_MAX_RETRY = timedelta(days=1)
+_UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]+')
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the declared type without its parameters, in lower case; empty when there is none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()[:_MAX_TYPE]
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the declared size of the body as it travels, in bytes."""
+    text = headers.get("content-length", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004
+
+
+def file_name(headers: Mapping[str, str], path: str) -> str:
+    """Guess what the file is called: what the server says, else the last part of the URL's path.
+
+    It is a label for people, never a path: separators and control characters are gone.
+    """
+    name = _disposition_name(headers.get("content-disposition", ""))
+    name = name or unquote(path.rpartition("/")[2])
+    name = _UNFIT.sub("_", name.rpartition("/")[2]).strip(" .")
+    stem, dot, ending = name.rpartition(".")
+    if len(name) > _MAX_NAME and dot and len(ending) < 10:  # noqa: PLR2004
+        return f"{stem[: _MAX_NAME - len(ending) - 1]}.{ending}"
+    return name[:_MAX_NAME]
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Return how long the server asks to be left alone (RFC 9110, 10.2.3), at most a day."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004
+        return min(timedelta(seconds=int(text)), _MAX_RETRY)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return min(max(at - now, timedelta()), _MAX_RETRY)
+
+
+def _disposition_name(value: str) -> str:
+    message = Message()
+    try:
+        message["content-disposition"] = value
+        return message.get_filename() or ""
+    except (MessageError, ValueError, LookupError):
+        return ""

@@ -1,0 +1,52 @@
+"""What downloads may do: where to, how much, how long."""
+
+from dataclasses import dataclass
+
+from safelight.fetch.address import Address, Network, Reach, reach
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """One installation's limits; times in seconds, sizes in bytes.
+
+    `allow_networks` opens single private networks, `allow_private` all of them; neither opens
+    metadata services. Hosts stand for themselves and everything below them; an empty `allow_hosts`
+    is every host, and `deny_hosts` wins.
+    """
+
+    allow_private: bool = False
+    allow_networks: tuple[Network, ...] = ()
+    allow_hosts: frozenset[str] = frozenset()
+    deny_hosts: frozenset[str] = frozenset()
+    ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
+    max_bytes: int = 100 * MIB
+    total_s: float = 60.0
+    idle_s: float = 15.0
+    connect_s: float = 10.0
+    max_redirects: int = 5
+    per_host: int = 8
+    user_agent: str = "Safelight/1 (+image import)"
+
+    @property
+    def opens_private(self) -> bool:
+        """Whether any private network is open, so that its names are worth a look-up."""
+        return self.allow_private or bool(self.allow_networks)
+
+    def allows_address(self, address: Address) -> bool:
+        """Say whether a connection may be opened to `address`."""
+        far = reach(address)
+        if far is not Reach.PRIVATE:
+            return far is Reach.PUBLIC
+        return self.allow_private or any(address in network for network in self.allow_networks)
+
+    def allows_host(self, host: str) -> bool:
+        """Say whether the lists of hosts admit `host`, given in lower case."""
+        if _listed(host, self.deny_hosts):
+            return False
+        return not self.allow_hosts or _listed(host, self.allow_hosts)
+
+
+def _listed(host: str, names: frozenset[str]) -> bool:
+    return any(host == name or host.endswith(f".{name}") for name in names)

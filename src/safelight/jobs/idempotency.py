@@ -1,0 +1,68 @@
+"""Remembers which request made which job, so that sending it again makes nothing new."""
+
+import hashlib
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight.db.tables import idempotency
+from safelight.db.types import now
+from safelight.errors import IdempotencyConflict
+
+MAX_KEY_LENGTH = 255
+
+
+def fingerprint(method: str, route: str, *parts: bytes) -> str:
+    """Return what identifies a request: its method, route and every part of its body, in order."""
+    digest = hashlib.sha256(f"{method} {route}".encode())
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def find(tx: Connection, account_id: str, key: str, mark: str) -> str | None:
+    """Return the job or batch that this request made before; raise if the key had another request."""
+    query = sa.select(idempotency.c.subject, idempotency.c.fingerprint).where(
+        idempotency.c.account_id == account_id, idempotency.c.key == key
+    )
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != mark:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used for a request with another method, route or body."
+        )
+    return row.subject
+
+
+def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> bool:
+    """Tie the key to `subject`; False if a request at the same moment was first."""
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        insert(idempotency)
+        .values(
+            account_id=account_id, key=key, fingerprint=mark, subject=subject, created_at=now()
+        )
+        .on_conflict_do_nothing()
+    )
+    return bool(tx.execute(statement).rowcount)
+
+
+def forget(tx: Connection, *, before: datetime, limit: int) -> int:
+    """Remove keys older than `before`, a page at a time."""
+    old = (
+        sa.select(idempotency.c.key, idempotency.c.account_id)
+        .where(idempotency.c.created_at < before)
+        .limit(limit)
+    )
+    found = tx.execute(old).all()
+    for key, account_id in found:
+        tx.execute(
+            sa.delete(idempotency).where(
+                idempotency.c.account_id == account_id, idempotency.c.key == key
+            )
+        )
+    return len(found)

@@ -1,0 +1,198 @@
+"""What may be asked for: the shape of each submit, and params held against a model's schema."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Self
+
+import jsonschema_rs
+import orjson
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from safelight.errors import InvalidRequest
+from safelight.providers.provider import Model
+
+MAX_PROMPT = 10_000
+MAX_URL = 4_096
+MAX_METADATA_BYTES = 16_384
+SEED_BITS = 32
+
+
+def _storable(text: str) -> str:
+    """Refuse what no database or UTF-8 file can hold: NUL and lone surrogates."""
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must not contain NUL or unpaired surrogates")
+    return text
+
+
+def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        encoded = orjson.dumps(value)
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise ValueError("must be plain JSON with 64-bit integers") from error
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not exceed {MAX_METADATA_BYTES} bytes as JSON")
+    if b"\\u0000" in encoded:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(_storable)]
+Tag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    AfterValidator(_storable),
+]
+Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
+Url = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL),
+    AfterValidator(_storable),
+]
+
+
+class Submission(BaseModel):
+    """What every submit may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = ""
+    tags: Annotated[list[Tag], Field(max_length=32)] = []
+    metadata: Tree = {}
+    priority: int = Field(
+        default=0, ge=-100, le=100, description="Higher goes first among your own jobs."
+    )
+    start_at: AwareDatetime | None = Field(default=None, description="Do not start before.")
+    start_by: AwareDatetime | None = Field(
+        default=None, description="Give up if not started by then."
+    )
+
+    @model_validator(mode="after")
+    def _times_make_sense(self) -> Self:
+        if self.start_at and self.start_by and self.start_by <= self.start_at:
+            raise ValueError("start_by must be later than start_at")
+        return self
+
+
+class Generate(Submission):
+    """Body of `POST /v1/generate`."""
+
+    prompt: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
+        AfterValidator(_storable),
+    ] = Field(description="What to show.", examples=["A red cat playing guitar"])
+    model: Name | None = Field(default=None, description="See `GET /v1/models`.")
+    references: Annotated[list[Url], Field(max_length=16)] = Field(
+        default=[], description="Asset ids or addresses of pictures to start from."
+    )
+    n: int | None = Field(default=None, description="How many pictures.")
+    size: Text | None = Field(default=None, examples=["1024x1024"])
+    aspect_ratio: Text | None = Field(default=None, examples=["16:9"])
+    seed: int | None = Field(default=None, description="Same prompt and seed, same picture.")
+    format: Text | None = Field(default=None, examples=["png"])
+    negative_prompt: Text | None = None
+    params: Tree = Field(default={}, description="Anything else that the model takes.")
+
+    def all_params(self) -> dict[str, Any]:
+        """Return the named params and `params` as one."""
+        named = ("n", "size", "aspect_ratio", "seed", "format", "negative_prompt")
+        given = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
+        return {**self.params, **given}
+
+
+class ImportImages(Submission):
+    """Body of `POST /v1/images`."""
+
+    url: Url | None = Field(default=None, examples=["https://example.com/photo.jpg"])
+    urls: list[Url] | None = Field(default=None, description="Several at once make a batch.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.url is None) == (self.urls is None):
+            raise ValueError("give either url or urls")
+        if self.urls == []:
+            raise ValueError("urls must not be empty")
+        return self
+
+
+class UploadBatch(Submission):
+    """The form fields of `POST /v1/upload/batch`, beside its files."""
+
+    model: Name | None = None
+    params: Tree = {}
+
+
+def parse(kind: type[Submission], body: object) -> Any:
+    """Return `body` as `kind`, or raise `InvalidRequest` naming each field at fault."""
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        raise InvalidRequest(errors=field_errors(error)) from None
+
+
+def field_errors(error: ValidationError) -> list[dict[str, Any]]:
+    """Return what pydantic found, field by field, without echoing values back."""
+    found: list[dict[str, Any]] = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(str(part) for part in item["loc"])
+        found.append({"field": place or "body", "message": item["msg"].removeprefix("Value error, ")})
+    return found
+
+
+def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` with the model's defaults filled in and a seed drawn, or raise `InvalidRequest`.
+
+    A drawn seed is recorded with the job like a given one, so that every result can be made again.
+    """
+    validator = _validator(orjson.dumps(model.params_schema))
+    errors = [
+        {
+            "field": ".".join(str(part) for part in problem.instance_path) or _culprit(problem),
+            "message": _say(problem),
+        }
+        for problem in validator.iter_errors(dict(given))
+    ]
+    if errors:
+        raise InvalidRequest(f"The model {model.id!r} does not take these params.", errors=errors)
+    properties: Mapping[str, Any] = model.params_schema.get("properties", {})
+    params = {
+        name: schema["default"] for name, schema in properties.items() if "default" in schema
+    } | dict(given)
+    if "seed" in properties and "seed" not in params:
+        params["seed"] = secrets.randbits(SEED_BITS)
+    return params
+
+
+def check_times(submission: Submission, now: datetime | None = None) -> None:
+    """Raise `InvalidRequest` for a deadline that has already passed."""
+    if submission.start_by and submission.start_by <= (now or datetime.now(UTC)):
+        raise InvalidRequest(errors=[{"field": "start_by", "message": "lies in the past"}])
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(orjson.loads(schema))
+
+
+def _culprit(problem: jsonschema_rs.ValidationError) -> str:
+    """Name the field that a whole-object rule is about, such as an unknown one."""
+    unexpected = getattr(problem.kind, "unexpected", None)
+    return ", ".join(unexpected) if unexpected else "params"
+
+
+def _say(problem: jsonschema_rs.ValidationError) -> str:
+    if getattr(problem.kind, "unexpected", None):
+        return "unknown field"
+    return problem.message[:300]

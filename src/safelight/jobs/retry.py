@@ -1,0 +1,72 @@
+"""Decides what a failed attempt means for its job: again later, not now, or never. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from safelight.errors import Remedy, SafelightError
+from safelight.jobs.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff: `base`, twice that, four times … up to `cap`, each with jitter."""
+
+    base: timedelta = timedelta(seconds=1)
+    cap: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed and is closed; another is due at `at`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Not now: look again at `until`. Costs no attempt."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The job has failed for good, with this problem."""
+
+    error: SafelightError
+
+
+Decision = Retry | Snooze | Fail
+
+_DEFAULT_WAIT = timedelta(seconds=5)
+
+
+def decide(
+    job: Job, error: SafelightError, *, now: datetime, policy: RetryPolicy, jitter: float
+) -> Decision:
+    """Return what `job` does about `error`. `job.attempts` counts the failed one too.
+
+    `jitter` is a random number from 0 to 1. A wait the other side asked for is honoured in full,
+    and never shortened by the jitter.
+    """
+    if error.remedy is Remedy.WAIT:
+        until = now + max(error.retry_after or _DEFAULT_WAIT, timedelta())
+        return Fail(error) if _too_late(job, until) else Snooze(until)
+    if error.remedy is not Remedy.RETRY or job.attempts >= job.max_attempts:
+        return Fail(error)
+    at = now + backoff(job.attempts, policy, jitter)
+    if error.retry_after is not None:
+        at = max(at, now + error.retry_after)
+    return Fail(error) if _too_late(job, at) else Retry(at)
+
+
+def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:
+    """Return the wait after the `attempts`-th failure: half of it fixed, half of it random."""
+    doublings = min(max(attempts - 1, 0), 32)
+    full = min(policy.base * 2**doublings, policy.cap)
+    return full * (0.5 + 0.5 * jitter)
+
+
+def _too_late(job: Job, at: datetime) -> bool:
+    """Say whether another try at `at` could only run into the job's time limit."""
+    return job.started_at is not None and at >= job.started_at + job.timeout

@@ -1,0 +1,498 @@
+"""The rows of jobs and batches: inserts, reads, and each move as one guarded UPDATE with its event.
+
+Every function takes an open transaction. A move that finds no row to change raises `StaleJob`:
+somebody else was first. Claims are in claims.py, attempts in attempts.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection
+
+from safelight import events, telemetry
+from safelight.db.tables import attempts, batches, jobs
+from safelight.db.types import now
+from safelight.events import NewEvent
+from safelight.jobs.job import (
+    EVENT_OF,
+    FINAL,
+    MOVES,
+    AttemptState,
+    Batch,
+    Job,
+    JobStatus,
+    Move,
+    StaleJob,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to write a job: void as soon as anybody else has moved it."""
+
+    job_id: str
+    claim_no: int
+
+
+# --- inserts ---------------------------------------------------------------------------------
+
+
+def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
+    """Queue new jobs, each with its first event. Times left out are the database's now."""
+    if not rows:
+        return []
+    full = [
+        {
+            "status": JobStatus.QUEUED,
+            "seq": 1,
+            "stage": "queued",
+            "ready": True,
+            **row,
+        }
+        for row in rows
+    ]
+    # `run_at` in the future makes a job wait; the claim promotes it when it is due.
+    statement = sa.insert(jobs).values(created_at=now())
+    made: list[Job] = []
+    for row in full:
+        run_at = row.pop("run_at", None)
+        due = {"run_at": now()} if run_at is None else {"run_at": run_at, "ready": False}
+        returned = tx.execute(statement.values(**row, **due).returning(jobs)).mappings().one()
+        made.append(to_job(returned))
+    _tell(tx, made, "job.queued")
+    telemetry.MOVES.labels("submit", made[0].kind).inc(len(made))
+    return made
+
+
+def insert_batch(tx: Connection, row: Mapping[str, Any]) -> Batch:
+    """Write a batch and its first event; its jobs are inserted after it."""
+    statement = sa.insert(batches).values(created_at=now(), seq=1, **row).returning(batches)
+    batch = to_batch(tx.execute(statement).mappings().one())
+    events.append(tx, [_batch_event(batch, "batch.created")])
+    return batch
+
+
+# --- moves of a worker -----------------------------------------------------------------------
+
+
+def park(
+    tx: Connection, claim: Claim, *, check_at: datetime, wakes: int, stage: str, progress: float
+) -> Job:
+    """Leave the job with its provider until `check_at`, or at once if a callback came meanwhile.
+
+    Silent when only the next check is set: a poll that learned nothing is no news.
+    """
+    before = tx.execute(
+        sa.select(jobs.c.stage, jobs.c.progress).where(jobs.c.id == claim.job_id)
+    ).one_or_none()
+    news = before is None or tuple(before) != (stage, progress)
+    woken = jobs.c.wakes != wakes
+    return _move_one(
+        tx,
+        Move.PARK,
+        claim,
+        JobStatus.WAITING,
+        {
+            "run_at": sa.case((woken, now()), else_=sa.literal(check_at, jobs.c.run_at.type)),
+            "stage": stage,
+            "progress": progress,
+        },
+        silent=not news,
+    )
+
+
+def succeed(tx: Connection, claim: Claim, *, cost_micros: int | None) -> Job:
+    """Finish the job; its outputs are inserted in the same transaction."""
+    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": cost_micros}
+    return _move_one(tx, Move.SUCCEED, claim, JobStatus.SUCCEEDED, changes)
+
+
+def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
+    """Queue the job again for `at`; the failed attempt is closed by the caller."""
+    changes = {"run_at": at, "ready": False, "stage": "waiting to try again", "progress": 0.0}
+    return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
+
+
+def snooze(tx: Connection, claim: Claim, *, until: datetime, reason: str) -> Job:
+    """Put the job back until `until`; nothing was sent and no attempt is spent."""
+    changes = {"run_at": until, "ready": False, "stage": reason}
+    return _move_one(tx, Move.SNOOZE, claim, JobStatus.QUEUED, changes)
+
+
+def fail(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
+    """End the job as failed: a dead letter, until someone redrives it."""
+    changes = {"error": dict(error), "stage": None}
+    return _move_one(tx, Move.FAIL, claim, JobStatus.FAILED, changes, error=error)
+
+
+def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
+    """Hand jobs back at stop: to `waiting` where an attempt is open, else to the queue."""
+    released: list[Job] = []
+    for claim in claims:
+        match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
+        released += _hand_back(tx, Move.RELEASE, match, {})
+    return released
+
+
+def progress(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
+    """Record how far the job is. Not a move: the status stays `running`."""
+    row = (
+        tx.execute(
+            sa.update(jobs)
+            .where(
+                jobs.c.id == claim.job_id,
+                jobs.c.claim_no == claim.claim_no,
+                jobs.c.status == JobStatus.RUNNING,
+            )
+            .values(progress=percent, stage=stage, seq=jobs.c.seq + 1)
+            .returning(jobs)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise StaleJob(claim.job_id)
+    job = to_job(row)
+    _tell(tx, [job], "job.progress")
+    return job
+
+
+# --- moves of the janitor --------------------------------------------------------------------
+
+
+def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
+    """Return running jobs whose worker has been silent for longer than its lease."""
+    query = (
+        sa.select(jobs)
+        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.leased_until < now())
+        .order_by(jobs.c.leased_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [to_job(row) for row in tx.execute(query).mappings()]
+
+
+def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
+    """Take jobs back from dead workers. Open attempts were settled by the caller."""
+    rescued: list[Job] = []
+    for job in found:
+        match = (jobs.c.id == job.id, jobs.c.claim_no == job.claim_no)
+        rescued += _hand_back(tx, Move.RESCUE, match, {"crashes": jobs.c.crashes + 1})
+    return rescued
+
+
+def bury(tx: Connection, job: Job, *, error: Mapping[str, Any]) -> Job:
+    """Fail a job that killed its worker too often."""
+    changes = {"error": dict(error), "stage": None, "crashes": jobs.c.crashes + 1}
+    claim = Claim(job.id, job.claim_no)
+    return _move_one(tx, Move.BURY, claim, JobStatus.FAILED, changes, error=error)
+
+
+def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]:
+    """Fail queued jobs whose `start_by` has passed."""
+    late = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.status == JobStatus.QUEUED, jobs.c.start_by < now())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    changes = {"error": dict(error), "stage": None}
+    match = (jobs.c.id.in_(tx.scalars(late).all()),)
+    return _move(tx, Move.EXPIRE, match, JobStatus.FAILED, changes, error=error)
+
+
+# --- moves of a person -----------------------------------------------------------------------
+
+
+def cancel(tx: Connection, job_id: str) -> Job:
+    """End the job unless it has ended. A worker that holds it notices at its next write or renewal."""
+    found = _move(tx, Move.CANCEL, (jobs.c.id == job_id,), JobStatus.CANCELED, {"stage": None})
+    return _only(found, job_id)
+
+
+def redrive(tx: Connection, job_id: str) -> Job:
+    """Queue a failed or canceled job anew, with all its attempts ahead of it."""
+    changes = {
+        "run_at": now(),
+        "ready": True,
+        "stage": "queued",
+        "progress": 0.0,
+        "error": None,
+        "attempts": 0,
+        "crashes": 0,
+        "started_at": None,
+        "start_by": None,
+    }
+    match = (jobs.c.id == job_id,)
+    job = _only(_move(tx, Move.REDRIVE, match, JobStatus.QUEUED, changes), job_id)
+    if job.batch_id:
+        tx.execute(
+            sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None)
+        )
+    return job
+
+
+def delete(tx: Connection, job_id: str) -> None:
+    """Remove a final job's row. Its attempts go with it; its assets were dealt with by the caller."""
+    tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
+
+
+# --- the one place where a status changes ----------------------------------------------------
+
+
+def _move_one(
+    tx: Connection,
+    move: Move,
+    claim: Claim,
+    target: JobStatus,
+    changes: Mapping[str, Any],
+    *,
+    error: Mapping[str, Any] | None = None,
+    silent: bool = False,
+) -> Job:
+    match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
+    found = _move(tx, move, match, target, changes, error=error, silent=silent)
+    return _only(found, claim.job_id)
+
+
+def _move(
+    tx: Connection,
+    move: Move,
+    match: tuple[ColumnElement[bool], ...],
+    target: JobStatus,
+    changes: Mapping[str, Any],
+    *,
+    error: Mapping[str, Any] | None = None,
+    silent: bool = False,
+) -> list[Job]:
+    sources, targets = MOVES[move]
+    if target not in targets:
+        raise ValueError(f"{move} does not lead to {target}")
+    values: dict[str, Any] = {
+        "status": target,
+        "seq": jobs.c.seq + (0 if silent else 1),
+        "ready": False,
+        "leased_by": None,
+        "leased_until": None,
+        "finished_at": now() if target in FINAL else None,
+        **changes,
+    }
+    statement = (
+        sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
+    )
+    moved = [to_job(row) for row in tx.execute(statement).mappings()]
+    if not silent:
+        _tell(tx, moved, EVENT_OF[move], error=error)
+    _count(move, moved)
+    if target in FINAL:
+        _finish_batches(tx, {job.batch_id for job in moved if job.batch_id})
+    return moved
+
+
+def _hand_back(
+    tx: Connection,
+    move: Move,
+    match: tuple[ColumnElement[bool], ...],
+    changes: Mapping[str, Any],
+) -> list[Job]:
+    """Move to `waiting` where an attempt is open, to `queued` where none is, due at once."""
+    an_open_attempt = (
+        sa.exists()
+        .where(attempts.c.job_id == jobs.c.id, attempts.c.state != AttemptState.CLOSED)
+        .correlate(jobs)
+    )
+    due = {"run_at": now(), **changes}
+    waiting = _move(tx, move, (*match, an_open_attempt), JobStatus.WAITING, due)
+    back = {**due, "ready": True, "stage": "queued", "progress": 0.0}
+    return waiting or _move(tx, move, match, JobStatus.QUEUED, back)
+
+
+def _only(found: Sequence[Job], job_id: str) -> Job:
+    if not found:
+        raise StaleJob(job_id)
+    return found[0]
+
+
+def _count(move: Move, moved: Sequence[Job]) -> None:
+    for job in moved:
+        telemetry.MOVES.labels(move, job.kind).inc()
+
+
+def tell_started(tx: Connection, claimed: Sequence[Job]) -> None:
+    """Append the event of a claim; the claim itself is in claims.py."""
+    _tell(tx, claimed, EVENT_OF[Move.CLAIM])
+    _count(Move.CLAIM, claimed)
+
+
+def _tell(
+    tx: Connection,
+    moved: Sequence[Job],
+    kind: str,
+    *,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    events.append(
+        tx,
+        [
+            NewEvent(
+                account_id=job.account_id,
+                subject=job.id,
+                batch_id=job.batch_id,
+                seq=job.seq,
+                type="job.waiting" if job.status is JobStatus.WAITING else kind,
+                data=_news(job, error),
+            )
+            for job in moved
+        ],
+    )
+
+
+def _news(job: Job, error: Mapping[str, Any] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "status": "running" if job.status is JobStatus.WAITING else job.status.value,
+        "stage": job.stage,
+        "progress": job.progress,
+    }
+    if job.batch_id:
+        data |= {"index": job.batch_index, "name": job.name}
+    if error:
+        data["error"] = dict(error)
+    return data
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+def _finish_batches(tx: Connection, batch_ids: set[str]) -> None:
+    """Close those batches whose last job has ended, exactly once each."""
+    for batch_id in sorted(batch_ids):
+        # The lock makes the last two jobs of a batch, ending at once, look one after the other.
+        tx.execute(sa.select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+        unfinished = sa.exists().where(jobs.c.batch_id == batch_id, jobs.c.status.not_in(FINAL))
+        row = (
+            tx.execute(
+                sa.update(batches)
+                .where(batches.c.id == batch_id, batches.c.finished_at.is_(None), ~unfinished)
+                .values(finished_at=now(), seq=batches.c.seq + 1)
+                .returning(batches)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is not None:
+            events.append(tx, [_batch_event(to_batch(row), "batch.finished")])
+
+
+def finish_if_empty(tx: Connection, batch_id: str) -> None:
+    """Close a batch none of whose items became a job."""
+    _finish_batches(tx, {batch_id})
+
+
+def _batch_event(batch: Batch, kind: str) -> NewEvent:
+    return NewEvent(
+        account_id=batch.account_id,
+        subject=batch.id,
+        batch_id=batch.id,
+        seq=batch.seq,
+        type=kind,
+        data={"name": batch.name},
+    )
+
+
+# --- reads -----------------------------------------------------------------------------------
+
+
+def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
+    """Return the account's job; another account's is as absent as none."""
+    query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else to_job(row)
+
+
+def get_batch(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
+    """Return the account's batch."""
+    query = sa.select(batches).where(batches.c.id == batch_id, batches.c.account_id == account_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else to_batch(row)
+
+
+def of_batch(tx: Connection, batch_id: str) -> list[Job]:
+    """Return a batch's jobs in the order they were given."""
+    query = sa.select(jobs).where(jobs.c.batch_id == batch_id).order_by(jobs.c.batch_index)
+    return [to_job(row) for row in tx.execute(query).mappings()]
+
+
+def page(
+    tx: Connection,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    equal: Mapping[str, Any],
+    statuses: Sequence[JobStatus] = (),
+) -> list[Job]:
+    """Return up to `limit` of the account's jobs older than id `before`, newest first."""
+    query = sa.select(jobs).where(jobs.c.account_id == account_id)
+    for column, value in equal.items():
+        query = query.where(jobs.c[column] == value)
+    if statuses:
+        query = query.where(jobs.c.status.in_(statuses))
+    if before:
+        query = query.where(jobs.c.id < before)
+    query = query.order_by(jobs.c.id.desc()).limit(limit)
+    return [to_job(row) for row in tx.execute(query).mappings()]
+
+
+def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
+    """Return how many ready jobs of the lane are older or more urgent, counting no further than `limit`."""
+    ahead = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.ready,
+            jobs.c.lane == job.lane,
+            sa.or_(
+                jobs.c.priority > job.priority,
+                sa.and_(jobs.c.priority == job.priority, jobs.c.run_at < job.run_at),
+            ),
+        )
+        .limit(limit)
+        .subquery()
+    )
+    return tx.scalar(sa.select(sa.func.count()).select_from(ahead)) or 0
+
+
+def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
+    """Return how many seconds the model's last successful jobs ran."""
+    query = (
+        sa.select(jobs.c.started_at, jobs.c.finished_at)
+        .where(jobs.c.model == model, jobs.c.status == JobStatus.SUCCEEDED)
+        .order_by(jobs.c.finished_at.desc())
+        .limit(limit)
+    )
+    return [(end - start).total_seconds() for start, end in tx.execute(query) if start and end]
+
+
+def lanes_with_work(tx: Connection) -> dict[str, tuple[int, datetime]]:
+    """Return, for each lane, how many jobs are due and since when the oldest has been."""
+    due = sa.or_(
+        jobs.c.ready, sa.and_(jobs.c.status == JobStatus.WAITING, jobs.c.run_at <= now())
+    )
+    query = (
+        sa.select(jobs.c.lane, sa.func.count(), sa.func.min(jobs.c.run_at))
+        .where(due)
+        .group_by(jobs.c.lane)
+    )
+    return {lane: (count, oldest) for lane, count, oldest in tx.execute(query)}
+
+
+def to_job(row: Mapping[str, Any]) -> Job:
+    """Make a job of a row."""
+    return Job(**{**row, "status": JobStatus(row["status"])})
+
+
+def to_batch(row: Mapping[str, Any]) -> Batch:
+    """Make a batch of a row."""
+    return Batch(**row)

@@ -1,0 +1,104 @@
+"""Makes the one public document of a job, and of a batch, wherever it is shown."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from safelight.assets.asset import Asset
+from safelight.assets.view import asset_document
+from safelight.jobs.job import Batch, Job, JobStatus, batch_status
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a queued job stands: jobs before it (None when not queued), and seconds to its end."""
+
+    position: int | None = None
+    eta_s: float | None = None
+
+
+def public_status(job: Job) -> str:
+    """Return the status as the API names it."""
+    return "running" if job.status is JobStatus.WAITING else job.status.value
+
+
+def job_document(
+    job: Job, outputs: Sequence[Asset], *, base_url: str, place: Place | None = None
+) -> dict[str, Any]:
+    """Return what the API, streams and webhooks say of `job`."""
+    place = place or Place()
+    address = f"{base_url}/v1/jobs/{job.id}"
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "status": public_status(job),
+        "stage": job.stage,
+        "progress": job.progress,
+        "queue_position": place.position,
+        "eta_s": place.eta_s,
+        "prompt": job.prompt or None,
+        "model": job.model,
+        "provider": job.provider,
+        "params": job.params,
+        "inputs": job.inputs,
+        "outputs": [asset_document(asset, base_url=base_url) for asset in outputs],
+        "error": job.error if job.status is JobStatus.FAILED else None,
+        "cost_micros": job.cost_micros,
+        "estimate_micros": job.estimate_micros,
+        "attempts": job.attempts,
+        "batch_id": job.batch_id,
+        "batch_index": job.batch_index,
+        "name": job.name or None,
+        "source_url": job.source_url or None,
+        "priority": job.priority,
+        "start_by": job.start_by,
+        "tags": job.tags,
+        "metadata": job.metadata,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "status_url": address,
+        "events_url": f"{address}/events",
+    }
+
+
+def batch_document(
+    batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], *, base_url: str
+) -> dict[str, Any]:
+    """Return what the API says of `batch`; its status and progress are derived from its jobs."""
+    counts = Counter(job.status for job in jobs)
+    total = len(jobs) + len(batch.problems)
+    finished = sum(100.0 if job.is_final else job.progress for job in jobs)
+    address = f"{base_url}/v1/batches/{batch.id}"
+    items = [
+        {
+            "index": job.batch_index,
+            "name": job.name or None,
+            "job": job_document(job, outputs.get(job.id, ()), base_url=base_url),
+            "problem": None,
+        }
+        for job in jobs
+    ] + [{**item, "job": None} for item in batch.problems]
+    return {
+        "id": batch.id,
+        "kind": batch.kind,
+        "name": batch.name or None,
+        "status": batch_status(counts, len(batch.problems)),
+        "progress": round((finished + 100.0 * len(batch.problems)) / total, 1) if total else 100.0,
+        "counts": {
+            "total": total,
+            "queued": counts[JobStatus.QUEUED],
+            "running": counts[JobStatus.RUNNING] + counts[JobStatus.WAITING],
+            "succeeded": counts[JobStatus.SUCCEEDED],
+            "failed": counts[JobStatus.FAILED] + len(batch.problems),
+            "canceled": counts[JobStatus.CANCELED],
+        },
+        "items": sorted(items, key=lambda item: item["index"]),
+        "tags": batch.tags,
+        "metadata": batch.metadata,
+        "created_at": batch.created_at,
+        "finished_at": batch.finished_at,
+        "status_url": address,
+        "events_url": f"{address}/events",
+    }

@@ -1,0 +1,123 @@
+"""A scriptable provider for tests, benches and chaos, with a ledger of its own.
+
+The script stands in the job's params. The ledger is a file of one line a call, so that it can be
+held against the job's history even after every process has been killed.
+"""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from safelight import errors, ids
+from safelight.providers.provider import (
+    AttemptHandle,
+    Done,
+    Kind,
+    Lane,
+    MediaFile,
+    Model,
+    Pending,
+    ProviderRequest,
+)
+
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/q842iQAAAABJRU5ErkJggg=="
+)
+_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "seconds": {"type": "number", "minimum": 0, "maximum": 3600, "default": 0},
+        "pending": {"type": "boolean", "default": False},
+        "outputs": {"type": "integer", "minimum": 0, "maximum": 8, "default": 1},
+        "errors": {"type": "array", "items": {"type": "string"}, "maxItems": 16, "default": []},
+        "retry_after_s": {"type": "number", "minimum": 0},
+        "seed": {"type": "integer"},
+    },
+}
+
+
+class FakeProvider:
+    """Does what a job's params say: sleep, park behind a ticket, fail by code, or answer.
+
+    `errors` lists codes of safelight.errors: the n-th call of a job raises the n-th, and calls
+    after the last succeed.
+    """
+
+    name = "fake"
+
+    def __init__(self, ledger: Path | None = None) -> None:
+        self._ledger = ledger
+        self._calls: dict[str, int] = {}  # by scratch folder's job, bounded by the jobs of a test
+        self._due: dict[str, float] = {}
+
+    def capabilities(self) -> tuple[Model, ...]:
+        shared = {
+            "provider": self.name,
+            "description": "Does what its params say.",
+            "kinds": frozenset(Kind),
+            "params_schema": _SCHEMA,
+            "timeout": timedelta(seconds=600),
+            "max_inputs": 16,
+            "price_micros": 0,
+        }
+        return (
+            Model(id="fake", title="Fake", lane=Lane.REMOTE, repeatable=True, **shared),
+            Model(id="fake-paid", title="Fake, paid", lane=Lane.REMOTE, **shared),
+        )
+
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+        params = request.params
+        self._write("start", attempt.id, request.prompt)
+        attempt.report(10, "pretending")
+        job = request.prompt or attempt.id
+        self._calls[job] = call = self._calls.get(job, 0) + 1
+        if call <= len(params["errors"]):
+            raise _error(params["errors"][call - 1], params.get("retry_after_s"))
+        if params["pending"]:
+            ticket = ids.secret(60)
+            self._due[ticket] = asyncio.get_running_loop().time() + params["seconds"]
+            return Pending(ticket, timedelta(seconds=max(params["seconds"], 0.05)))
+        await asyncio.sleep(params["seconds"])
+        return self._done(request, attempt)
+
+    async def check(
+        self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Pending:
+        self._write("check", attempt.id, request.prompt)
+        left = self._due.get(ticket, 0) - asyncio.get_running_loop().time()
+        if left > 0:
+            return Pending(ticket, timedelta(seconds=left))
+        return self._done(request, attempt)
+
+    async def cancel(self, ticket: str) -> None:
+        self._write("cancel", ticket, "")
+
+    def _done(self, request: ProviderRequest, attempt: AttemptHandle) -> Done:
+        made: list[MediaFile] = []
+        for number in range(request.params["outputs"]):
+            path = request.scratch / f"{number}.png"
+            path.write_bytes(_PIXEL)
+            made.append(MediaFile(path, "image/png"))
+        self._write("end", attempt.id, request.prompt)
+        return Done(tuple(made), cost_micros=0)
+
+    def _write(self, what: str, attempt_id: str, prompt: str) -> None:
+        if self._ledger is None:
+            return
+        line = json.dumps({"what": what, "attempt": attempt_id, "prompt": prompt})
+        handle = os.open(self._ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, line.encode() + b"\n")
+        finally:
+            os.close(handle)
+
+
+def _error(code: str, retry_after_s: float | None) -> errors.SafelightError:
+    after = None if retry_after_s is None else timedelta(seconds=retry_after_s)
+    return errors.codes()[code](f"The script says {code}.", retry_after=after)

@@ -1,0 +1,125 @@
+"""All settings, in one place: environment variables `SAFELIGHT_…`, each described in docs/settings.md."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """What an operator may change. Only `app` and `cli` read it; everything else is handed its values."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAFELIGHT_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # where things are
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("safelight")),
+        description="Folder of the database, the stored files and the local key.",
+    )
+    database_url: str = Field(
+        default="",
+        description="`postgresql://…` or `sqlite:///…`; empty is SQLite in the data folder.",
+    )
+
+    # the web edge
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any.")
+    public_url: str = Field(
+        default="",
+        description="Address that others reach this server by; empty derives it from host and port.",
+    )
+    max_body_bytes: int = Field(
+        default=300 * MIB, ge=MIB, description="Largest request body, in bytes."
+    )
+    max_file_bytes: int = Field(
+        default=10 * MIB, ge=1024, description="Largest file of a 3D batch, in bytes."
+    )
+    max_upload_bytes: int = Field(
+        default=50 * MIB, ge=1024, description="Largest single upload, in bytes."
+    )
+    max_batch_files: int = Field(default=25, ge=1, le=1000, description="Most files of a 3D batch.")
+    max_batch_urls: int = Field(
+        default=1000, ge=1, le=10_000, description="Most addresses of one import call."
+    )
+    max_wait_s: int = Field(
+        default=60, ge=0, le=600, description="Longest `Prefer: wait`, in seconds."
+    )
+
+    # the work
+    local_slots: int = Field(
+        default=0, ge=0, description="Jobs computed here at once; 0 is one a processor core."
+    )
+    ingest_slots: int = Field(default=32, ge=1, description="Downloads at once.")
+    remote_slots: int = Field(
+        default=2000, ge=1, description="Jobs at once that wait for other machines."
+    )
+    lease_s: float = Field(
+        default=30, gt=0.1, description="Seconds after which a silent worker's jobs are taken back."
+    )
+    janitor_interval_s: float = Field(
+        default=5, gt=0.01, description="Seconds between two looks for work that was missed."
+    )
+    grace_s: float = Field(
+        default=30, ge=0, description="Seconds that running jobs get to finish at stop."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=20, description="Attempts of a job before it has failed."
+    )
+    retry_base_s: float = Field(
+        default=1, gt=0, description="Wait before the second attempt, in seconds; doubles each time."
+    )
+    retry_cap_s: float = Field(
+        default=60, gt=0, description="Longest wait before another attempt, in seconds."
+    )
+    child_memory_bytes: int = Field(
+        default=4096 * MIB, ge=512 * MIB, description="Address space of one computing child process."
+    )
+
+    # pictures and downloads
+    max_pixels: int = Field(
+        default=60_000_000, ge=1, description="Most pixels of one picture, width times height."
+    )
+    fetch_allow_private: bool = Field(
+        default=False,
+        description="Whether downloads may go to private addresses. For closed networks and tests.",
+    )
+    fetch_max_bytes: int = Field(
+        default=100 * MIB, ge=1024, description="Largest download, in bytes."
+    )
+    fetch_total_s: float = Field(
+        default=60, gt=0, description="Longest download from start to end, in seconds."
+    )
+
+    # this installation
+    min_free_bytes: int = Field(
+        default=256 * MIB,
+        ge=0,
+        description="Free disk space kept back: below it, new work is refused.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line to write."
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="How log lines look."
+    )
+    fake_provider: bool = Field(
+        default=False, description="Offer the scriptable `fake` model. For tests and benches."
+    )
+
+    # the command line
+    url: str = Field(default="", description="CLI: address of a running server.")
+    api_key: SecretStr = Field(
+        default=SecretStr(""), description="CLI: API key for that server."
+    )
+
+    @property
+    def lease(self) -> timedelta:
+        """The lease as a duration."""
+        return timedelta(seconds=self.lease_s)

@@ -1,0 +1,69 @@
+"""Structured logs that carry the ids of request, job and account, and the process's metrics."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Histogram(
+    "safelight_http_request_seconds", "Time to answer a request.", ("method", "route", "status")
+)
+MOVES = Counter("safelight_job_moves_total", "Moves of jobs between statuses.", ("move", "kind"))
+QUEUE_DEPTH = Gauge("safelight_queue_depth", "Jobs due and waiting for a slot.", ("lane",))
+OLDEST_WAIT = Gauge(
+    "safelight_queue_oldest_wait_seconds", "Age of the job that waits longest.", ("lane",)
+)
+RUNNING = Gauge("safelight_jobs_running", "Jobs that this process runs now.", ("lane",))
+ATTEMPT_SECONDS = Histogram(
+    "safelight_attempt_seconds",
+    "Time from claim to settlement of one attempt.",
+    ("provider", "outcome"),
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800),
+)
+STORED_BYTES = Counter("safelight_stored_bytes_total", "Bytes put into storage.")
+
+
+def configure_logs(level: str, style: str) -> None:
+    """Send all logs, Safelight's and the libraries', through one structured chain to stderr."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    tail: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    ]
+    if style == "json":
+        tail.append(structlog.processors.format_exc_info)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[*tail, last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx2", "httpcore2", "alembic", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the log of one module."""
+    return structlog.stdlib.get_logger(name)
