@@ -89,26 +89,25 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
     tx.execute(sa.insert(events).values(created_at=now()), rows)
 
 
-def of_subject(tx: Connection, subject: str, *, after: int) -> list[Event]:
-    """Return up to 500 events of `subject` with a `seq` above `after`, in order."""
-    query = (
-        sa.select(events)
-        .where(events.c.subject == subject, events.c.seq > after)
-        .order_by(events.c.seq)
-        .limit(_PAGE)
-    )
+def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:
+    """Return the events of each subject with a `seq` above the one given, oldest first."""
+    if not heads:
+        return []
+    newer = [
+        sa.and_(events.c.subject == subject, events.c.seq > seq) for subject, seq in heads.items()
+    ]
+    query = sa.select(events).where(sa.or_(*newer)).order_by(events.c.id, events.c.seq).limit(_PAGE)
     return [Event(**row) for row in tx.execute(query).mappings()]
 
 
-def of_batch(tx: Connection, batch_id: str, *, after: str) -> list[Event]:
-    """Return up to 500 events of a batch and its jobs with an id above `after`, oldest first.
-
-    Ids are handed out before commit, so a reader that has seen id X may still find an older one
-    later; readers look back a little and drop what they have seen (see delivery/stream.py).
-    """
+def after(
+    tx: Connection, last_event_id: str, *, subject: str | None = None, batch_id: str | None = None
+) -> list[Event]:
+    """Return up to 500 events of one subject, or of a whole batch, that follow the one of that id."""
+    match = events.c.subject == subject if subject else events.c.batch_id == batch_id
     query = (
         sa.select(events)
-        .where(events.c.batch_id == batch_id, events.c.id > after)
+        .where(match, events.c.id > last_event_id)
         .order_by(events.c.id)
         .limit(_PAGE)
     )

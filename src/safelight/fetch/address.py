@@ -1,4 +1,4 @@
-"""Says which IP addresses are the public internet, looking through every way to hide one in another.
+"""Says which IP addresses are the public internet, looking through each one hidden in another.
 
 The tables follow IANA's special-purpose registries instead of `ipaddress.is_global`, whose answer
 changes between Python releases and is True for NAT64, 6to4 and cloud metadata addresses.

@@ -1,8 +1,8 @@
-"""Writes a body to disk as it arrives: decoded in small pieces, counted, hashed and cut off at a limit."""
+"""Writes a body to disk as it arrives: decoded in pieces, counted, hashed, cut off at a limit."""
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,8 +14,6 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 # A compressed picture hardly shrinks further; whatever grows this much is no picture.
 _MAX_RATIO = 100
 _RATIO_COUNTS_FROM = 2**20
-
-Decode = Callable[[bytes], Iterator[bytes]]
 
 
 class BodyWriter:
@@ -59,15 +57,15 @@ class BodyWriter:
         if self._inflater is None:
             self._keep(wire)
             return
-        for piece in _inflate(self._inflater, wire):
+        for piece in self._inflater.pieces(wire):
             self._keep(piece)
             if self.bytes > max(_RATIO_COUNTS_FROM, self.wire_bytes * _MAX_RATIO):
                 raise FetchTooLarge("The download is packed beyond all measure and was stopped.")
 
     def finish(self) -> None:
         """Say that the body has ended."""
-        if self._inflater is not None and self.wire_bytes and not self._inflater.eof:
-            raise FetchError("The compressed download ended too early.")
+        if self._inflater is not None and self.wire_bytes:
+            self._keep(self._inflater.rest())
         self._file.flush()
 
     def _keep(self, piece: bytes) -> None:
@@ -81,20 +79,36 @@ class BodyWriter:
             raise FetchTooLarge(f"The download is larger than {self._max_bytes} bytes.")
 
 
-def _inflater(encoding: str) -> "zlib._Decompress | None":
+class _Inflater:
+    """Undoes gzip or deflate, never more than one piece at a time."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def pieces(self, wire: bytes) -> Iterator[bytes]:
+        while wire and not self._zlib.eof:
+            yield self._piece(wire)
+            wire = self._zlib.unconsumed_tail
+
+    def rest(self) -> bytes:
+        """Return what the last input left inside, which is less than one piece."""
+        rest = b"" if self._zlib.eof else self._piece(b"")
+        if not self._zlib.eof:
+            raise FetchError("The compressed download ended too early.")
+        return rest
+
+    def _piece(self, wire: bytes) -> bytes:
+        try:
+            return self._zlib.decompress(wire, _PIECE_BYTES)
+        except zlib.error:
+            raise FetchError("The compressed download is damaged.") from None
+
+
+def _inflater(encoding: str) -> _Inflater | None:
     match encoding.strip().lower():
         case "" | "identity":
             return None
         case "gzip" | "x-gzip" | "deflate":
-            return zlib.decompressobj(_GZIP_OR_ZLIB)
+            return _Inflater()
         case _:
             raise FetchRefused("The other server used a content encoding that was not asked for.")
-
-
-def _inflate(inflater: "zlib._Decompress", wire: bytes) -> Iterator[bytes]:
-    try:
-        while wire and not inflater.eof:
-            yield inflater.decompress(wire, _PIECE_BYTES)
-            wire = inflater.unconsumed_tail
-    except zlib.error:
-        raise FetchError("The compressed download is damaged.") from None

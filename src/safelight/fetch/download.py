@@ -1,4 +1,4 @@
-"""Downloads one file from an address that a stranger gave: the guards of this package put together."""
+"""Downloads one file from an address that a stranger gave, with all the guards put together."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,9 +9,8 @@ from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVarTuple
 
-import anyio.to_thread
 import httpx2
 
 from safelight.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
@@ -22,6 +21,7 @@ from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.slots import HostSlots
 from safelight.fetch.url import follow, parse
 
+Arguments = TypeVarTuple("Arguments")
 OnProgress = Callable[[int, int | None], None]
 
 _WRITE_BYTES = 256 * 1024  # collected before a trip to the thread that writes
@@ -165,15 +165,12 @@ class Fetcher:
         length = headers.content_length(response.headers)
         if length is not None and length > order.max_bytes:
             raise FetchTooLarge(f"The download is larger than {order.max_bytes} bytes.")
-        writer = await anyio.to_thread.run_sync(
-            lambda: BodyWriter(order.to, max_bytes=order.max_bytes, encoding=encoding)
-        )
-        with writer:
+        with BodyWriter(order.to, max_bytes=order.max_bytes, encoding=encoding) as writer:
             async for chunk in _gathered(response):
-                await anyio.to_thread.run_sync(writer.write, chunk)
+                await _on_thread(writer.write, chunk)
                 if order.on_progress:
                     order.on_progress(writer.bytes, None if encoding else length)
-            await anyio.to_thread.run_sync(writer.finish)
+            await _on_thread(writer.finish)
         return Fetched(
             path=order.to,
             final_url=str(url),
@@ -182,6 +179,17 @@ class Fetcher:
             sha256=writer.sha256,
             name=headers.file_name(response.headers, url.path),
         )
+
+
+async def _on_thread(work: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
+    """Run `work` to its end even when canceled: the file it writes to is closed next."""
+    running = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        running.exception()  # looked at, so that the loop does not report it as forgotten
+        raise
 
 
 async def _gathered(response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -202,6 +210,4 @@ def _refuse_status(response: httpx2.Response) -> None:
     detail = f"The other server answered with status {status}."
     if HTTPStatus(400) <= status < HTTPStatus(500) and status not in _PASSING:
         raise FetchRefused(detail)
-    raise FetchError(
-        detail, retry_after=headers.retry_after(response.headers, datetime.now(UTC))
-    )
+    raise FetchError(detail, retry_after=headers.retry_after(response.headers, datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""Opens connections to checked addresses only: an httpx2 transport that cannot be talked into others.
+"""Opens connections to checked addresses only, as a transport that httpx2 can use.
 
 The name is resolved once, every address it has is judged, and the socket goes to one of those very
 addresses, so a name that changes its answer between check and connection gains nothing. TLS and the
@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio.to_thread
 import httpcore2
@@ -54,7 +54,8 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         self._policy = policy
         self._resolver = resolver
-        self._network = httpcore2.AnyIOBackend()
+        # httpcore2 types this one as its stand-in for installations without anyio.
+        self._network = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
 
     async def connect_tcp(
         self,
@@ -86,7 +87,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         addresses = await self._look_up(host, port)
         if not addresses or len(addresses) > _MAX_ADDRESSES:
             raise refusal()
-        # One bad address among good ones is refused too: which one is used would be the attacker's luck.
+        # One bad address among good ones is refused too: which is used would be a matter of luck.
         if not all(self._policy.allows_address(address) for address in addresses):
             raise refusal()
         return addresses
@@ -143,7 +144,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = parse(str(request.url), self._policy)
-        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        if not isinstance(request.stream, httpx2.AsyncByteStream):
+            raise TypeError("This transport sends asynchronous requests only.")
         outgoing = httpcore2.Request(
             method=request.method,
             url=httpcore2.URL(

@@ -1,4 +1,4 @@
-"""Reads and judges a URL: what this returns is what gets requested, so no second parser can disagree.
+"""Reads and judges a URL: what this returns is what gets requested, so no two parsers disagree.
 
 A host that any resolver might take for an address in disguise (`0x7f.1`, `127.1`, `2130706433`) is
 refused whatever it stands for.

@@ -419,6 +419,23 @@ def get_batch(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
     return None if row is None else to_batch(row)
 
 
+def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
+    """Return the newest `seq` of a batch and of each of its jobs."""
+    own = sa.select(batches.c.id, batches.c.seq).where(batches.c.id == batch_id)
+    items = sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.batch_id == batch_id)
+    return {subject: seq for subject, seq in tx.execute(own.union_all(items))}
+
+
+def still_held(tx: Connection, job: Job) -> bool:
+    """Say whether the claim that `job` was read under still stands."""
+    query = sa.select(jobs.c.id).where(
+        jobs.c.id == job.id,
+        jobs.c.claim_no == job.claim_no,
+        jobs.c.status == JobStatus.RUNNING,
+    )
+    return tx.scalar(query) is not None
+
+
 def of_batch(tx: Connection, batch_id: str) -> list[Job]:
     """Return a batch's jobs in the order they were given."""
     query = sa.select(jobs).where(jobs.c.batch_id == batch_id).order_by(jobs.c.batch_index)

@@ -1,0 +1,118 @@
+"""Decodes a picture once, from end to end, and gathers its facts on the way; child only."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+from safelight.assets import appearance, exif
+from safelight.assets.header import Header
+from safelight.assets.inspect import Exif, Facts, InspectRules, check_size
+from safelight.assets.vips import (
+    decoding,
+    field,
+    frames_of,
+    open_picture,
+    orientation_of,
+    to_srgb,
+)
+from safelight.fetch.sniff import HEAD_BYTES, sniff
+
+_SMALL = 100  # pixels of the longest side, the most a thumbhash takes
+_ALPHA_BANDS = 4
+_SPACES = {
+    "srgb": "rgb",
+    "rgb": "rgb",
+    "rgb16": "rgb",
+    "scrgb": "rgb",
+    "b-w": "gray",
+    "grey16": "gray",
+    "cmyk": "cmyk",
+    "lab": "lab",
+    "labs": "lab",
+}
+_DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32}
+_TURNED = 5  # the first of EXIF's orientations that swap width and height
+
+
+def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
+    """Return the facts of a picture whose header has passed."""
+    form = header.format
+    with decoding():
+        image = open_picture(path, form)
+        frames = frames_of(image, form)
+        # The decoder's own idea counts too: it is the one that allocates.
+        check_size(image.width, image.height, frames, rules)
+        if frames > 1:
+            # The first frame is decoded twice; reading all of them is what finds damage.
+            open_picture(path, form, every_frame=True).avg()
+        small = _small(image)
+        pixels = _rgba(small)
+        gray = _gray(small)
+    fields = image.get_fields()
+    orientation = orientation_of(image)
+    turned = orientation >= _TURNED
+    media_type = sniff(_head(path)) or ""
+    return Facts(
+        format=form,
+        media_type=media_type,
+        width=image.height if turned else image.width,
+        height=image.width if turned else image.height,
+        frames=frames,
+        color_space=_SPACES.get(str(image.interpretation), "other"),
+        depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
+        has_alpha=image.hasalpha(),
+        has_icc="icc-profile-data" in fields,
+        has_location=exif.has_location(fields),
+        orientation=orientation,
+        colors=appearance.main_colors(pixels),
+        placeholder=appearance.thumbhash(pixels),
+        perceptual_hash=appearance.difference_hash(gray),
+        sha256=_sha256(path),
+        bytes=path.stat().st_size,
+        exif=_exif(image, fields),
+    )
+
+
+def _small(image: pyvips.Image) -> pyvips.Image:
+    """Return the picture at thumbnail size, upright and in memory; this reads every pixel."""
+    small = image.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True)
+    return to_srgb(small.copy_memory()).autorot()
+
+
+def _rgba(small: pyvips.Image) -> appearance.Bytes:
+    color = small.colourspace("srgb")
+    if not color.hasalpha():
+        color = color.bandjoin(255)
+    color = color.extract_band(0, n=_ALPHA_BANDS).cast("uchar")
+    data = np.frombuffer(color.write_to_memory(), dtype=np.uint8)
+    return data.reshape(color.height, color.width, _ALPHA_BANDS)
+
+
+def _gray(small: pyvips.Image) -> appearance.Bytes:
+    flat = small.flatten(background=[255]) if small.hasalpha() else small
+    tiny = flat.colourspace("b-w").thumbnail_image(9, height=8, size="force")
+    return np.frombuffer(tiny.extract_band(0).cast("uchar").write_to_memory(), dtype=np.uint8)
+
+
+def _exif(image: pyvips.Image, fields: list[str]) -> Exif:
+    found: dict[str, str | int | float] = {}
+    for tag, name in exif.wanted(fields).items():
+        try:
+            value = exif.value(str(image.get(name)))
+        except UnicodeDecodeError:  # text in no known encoding is no text
+            continue
+        if value is not None:
+            found[tag] = value
+    return found
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,93 @@
+"""The data directory: one process at a time, and the small files by which others find that process."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safelight.errors import DataDirectoryInUse
+
+_LOCK = "lock"
+_SERVER = "server.json"
+_KEY = "key.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where the process that holds the directory answers."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def claim_data_dir(folder: Path) -> Iterator[None]:
+    """Hold `folder` alone. The lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            server = running_server(folder)
+            where = f" at {server.url} (process {server.pid})" if server else ""
+            raise DataDirectoryInUse(
+                f"Another Safelight already uses {folder}{where}. "
+                "Stop it, or choose another folder with SAFELIGHT_DATA_DIR."
+            ) from None
+        try:
+            yield
+        finally:
+            (folder / _SERVER).unlink(missing_ok=True)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Say whether a process holds `folder`."""
+    if not (folder / _LOCK).exists():
+        return False
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def announce(folder: Path, server: RunningServer) -> None:
+    """Tell command lines on this machine where the server answers."""
+    _write(folder / _SERVER, asdict(server))
+
+
+def running_server(folder: Path) -> RunningServer | None:
+    """Return what the process that holds `folder` announced."""
+    found = _read(folder / _SERVER)
+    if not found or not is_claimed(folder):
+        return None
+    return RunningServer(str(found["url"]), int(found["pid"]))
+
+
+def local_key(folder: Path) -> str:
+    """Return the API key of this machine's own command line; empty before the first start."""
+    return str(_read(folder / _KEY).get("key", ""))
+
+
+def keep_local_key(folder: Path, secret: str) -> None:
+    """Write the key for this user alone to read."""
+    _write(folder / _KEY, {"key": secret})
+
+
+def _write(path: Path, document: dict[str, str | int]) -> None:
+    draft = path.with_suffix(".new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(document, file)
+    draft.replace(path)
+
+
+def _read(path: Path) -> dict[str, str | int]:
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}

@@ -1,0 +1,100 @@
+"""Follows something live: a snapshot first, then each event once, until it is final.
+
+The rules of a stream, for any subject:
+- it opens with what was missed since Last-Event-ID, then a snapshot of the present;
+- after the snapshot, events come by their `seq`, so that none is lost or doubled, however late
+  its transaction commits;
+- it ends when its subject is final. A comment is sent when nothing else was, so that proxies
+  and clients can tell silence from a dead connection.
+
+Wire format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import orjson
+
+from safelight.doorbell.doorbell import Doorbell
+from safelight.events import Event
+
+LOOK_EVERY = timedelta(seconds=2)  # without a ring
+HEARTBEAT = timedelta(seconds=15)
+PACE_S = 0.2  # at most five looks a second for each viewer, however fast the rings come
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The present: a document, the newest `seq` of each subject in it, and whether all is final."""
+
+    document: Mapping[str, Any]
+    heads: Mapping[str, int]
+    final: bool
+
+
+class Feed(Protocol):
+    """Something that can be followed."""
+
+    topic: str
+
+    async def snapshot(self) -> Snapshot: ...
+
+    async def missed(self, last_event_id: str) -> Sequence[Event]:
+        """Return the events after that one, oldest first."""
+        ...
+
+    async def news(self, heads: Mapping[str, int]) -> tuple[Sequence[Event], bool]:
+        """Return the events beyond `heads`, oldest first, and whether all is final after them."""
+        ...
+
+    async def describe(self, event: Event) -> Mapping[str, Any]:
+        """Return the event's public envelope, with the whole document where it is a final one."""
+        ...
+
+
+async def follow(
+    feed: Feed, bell: Doorbell, *, last_event_id: str | None, stopping: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Yield the stream's bytes. Ends early when `stopping` is set, so that a server can stop."""
+    with bell.listen(feed.topic) as ear:
+        snapshot = await feed.snapshot()
+        if last_event_id:
+            for event in await feed.missed(last_event_id):
+                if event.seq <= snapshot.heads.get(event.subject, 0):
+                    yield frame(event.type, await feed.describe(event), event.id)
+        yield frame("snapshot", snapshot.document)
+        heads = dict(snapshot.heads)
+        final = snapshot.final
+        silent = timedelta()
+        while not final and not stopping.is_set():
+            rung = await ear.wait(LOOK_EVERY)
+            events, final = await feed.news(heads)
+            for event in _newest_progress(events):
+                yield frame(event.type, await feed.describe(event), event.id)
+            heads |= {event.subject: event.seq for event in events}
+            silent = timedelta() if events else silent + LOOK_EVERY
+            if silent >= HEARTBEAT:
+                silent = timedelta()
+                yield b": still here\n\n"
+            if rung:
+                await asyncio.sleep(PACE_S)
+
+
+def frame(event: str, data: Mapping[str, Any], event_id: str | None = None) -> bytes:
+    """Return one event on the wire. JSON escapes line breaks, so `data` is a single line."""
+    head = f"id: {event_id}\n" if event_id else ""
+    body = orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()
+    return f"{head}event: {event}\ndata: {body}\n\n".encode()
+
+
+def _newest_progress(events: Sequence[Event]) -> list[Event]:
+    """Leave out progress that a later event of the same subject has overtaken."""
+    last = {event.subject: event.seq for event in events}
+    return [
+        event
+        for event in events
+        if event.type != "job.progress" or event.seq == last[event.subject]
+    ]

@@ -1,0 +1,424 @@
+"""What can be done with jobs: submit, look, cancel, redrive, delete. Each is one transaction.
+
+A service never rings the doorbell: the edge does, after the commit that it sees here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from safelight import events, ids
+from safelight.assets import store as asset_store
+from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.service import Assets
+from safelight.db.engine import Database
+from safelight.errors import InvalidRequest, NotFound, WrongState
+from safelight.events import Event
+from safelight.jobs import attempts, idempotency, inputs, store
+from safelight.jobs.inputs import Generate, ImportImages, Submission, UploadBatch
+from safelight.jobs.job import Attempt, AttemptState, Batch, Job, JobStatus, Outcome, StaleJob
+from safelight.jobs.view import Place
+from safelight.providers.provider import Kind, Model
+from safelight.providers.registry import Registry
+
+_COUNT_AHEAD = 1_000
+_HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """How a caller marks a request that may be sent twice: its key, and what the request was."""
+
+    key: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submit made, or made before when `replayed`; `lanes` have new work to be rung for."""
+
+    subject: str
+    lanes: frozenset[str] = frozenset()
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with all that its document shows."""
+
+    job: Job
+    outputs: list[Asset] = field(default_factory=list)
+    place: Place = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch with all that its document shows."""
+
+    batch: Batch
+    jobs: list[Job]
+    outputs: dict[str, list[Asset]]
+
+
+class Jobs:
+    """The jobs of every account; each call names the account that asks."""
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        assets: Assets,
+        *,
+        max_attempts: int,
+        slots: Mapping[str, int],
+    ) -> None:
+        self._db = database
+        self._registry = registry
+        self._assets = assets
+        self._max_attempts = max_attempts
+        self._slots = slots
+
+    # --- submit ------------------------------------------------------------------------------
+
+    async def generate(
+        self, account_id: str, wanted: Generate, repeat: Repeat | None = None
+    ) -> Submitted:
+        """Queue a picture to be made from a prompt, and from references where there are any."""
+        kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
+        model = self._registry.model(kind, wanted.model)
+        if len(wanted.references) > model.max_inputs:
+            raise InvalidRequest(
+                errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
+            )
+        row = self._row(account_id, kind, model, wanted, wanted.all_params()) | {
+            "prompt": wanted.prompt,
+            "inputs": list(wanted.references),
+        }
+
+        def write(tx: Connection) -> Submitted:
+            if made := _made_before(tx, account_id, repeat, row["id"]):
+                return made
+            _check_owned(tx, account_id, wanted.references)
+            store.insert(tx, [row])
+            return Submitted(row["id"], frozenset({model.lane}))
+
+        return await self._db.write(write)
+
+    async def import_one(
+        self, account_id: str, wanted: ImportImages, repeat: Repeat | None = None
+    ) -> Submitted:
+        """Queue the download of one address, already found to be well-formed."""
+        model = self._registry.model(Kind.IMPORT_IMAGE, None)
+        row = self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
+        row["source_url"] = wanted.url
+
+        def write(tx: Connection) -> Submitted:
+            if made := _made_before(tx, account_id, repeat, row["id"]):
+                return made
+            store.insert(tx, [row])
+            return Submitted(row["id"], frozenset({model.lane}))
+
+        return await self._db.write(write)
+
+    async def import_many(
+        self,
+        account_id: str,
+        wanted: ImportImages,
+        problems: Mapping[int, Mapping[str, Any]],
+        repeat: Repeat | None = None,
+    ) -> Submitted:
+        """Queue a batch of downloads; `problems` holds what is wrong with the addresses refused."""
+        model = self._registry.model(Kind.IMPORT_IMAGE, None)
+        urls = wanted.urls or []
+        batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
+            "problems": [
+                {"index": index, "name": urls[index], "problem": dict(problem)}
+                for index, problem in problems.items()
+            ]
+        }
+        rows = [
+            self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
+            | {"source_url": url, "name": url[:255], "batch_id": batch["id"], "batch_index": index}
+            for index, url in enumerate(urls)
+            if index not in problems
+        ]
+        return await self._submit_batch(account_id, batch, rows, [], repeat)
+
+    async def make_3d(
+        self,
+        account_id: str,
+        wanted: UploadBatch,
+        pictures: Sequence[Mapping[str, Any]],
+        repeat: Repeat | None = None,
+    ) -> Submitted:
+        """Queue a batch with one job a picture. `pictures` are asset rows whose bytes are stored."""
+        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
+        batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
+        rows = [
+            self._row(account_id, Kind.IMAGE_TO_3D, model, wanted, wanted.params)
+            | {
+                "inputs": [picture["id"]],
+                "name": picture["name"],
+                "batch_id": batch["id"],
+                "batch_index": index,
+            }
+            for index, picture in enumerate(pictures)
+        ]
+        return await self._submit_batch(account_id, batch, rows, pictures, repeat)
+
+    def check_3d(self, wanted: UploadBatch) -> None:
+        """Raise for an unknown model or params that it does not take, before any file is stored."""
+        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
+        inputs.complete_params(model, wanted.params)
+        inputs.check_times(wanted)
+
+    async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
+        """Return what this very request made when it came before, so that its files need no keeping."""
+        if repeat is None:
+            return None
+        found = await self._db.read(
+            lambda tx: idempotency.find(tx, account_id, repeat.key, repeat.mark)
+        )
+        return None if found is None else Submitted(found, replayed=True)
+
+    async def _submit_batch(
+        self,
+        account_id: str,
+        batch: dict[str, Any],
+        rows: list[dict[str, Any]],
+        pictures: Sequence[Mapping[str, Any]],
+        repeat: Repeat | None,
+    ) -> Submitted:
+        def write(tx: Connection) -> Submitted:
+            if made := _made_before(tx, account_id, repeat, batch["id"]):
+                return made
+            asset_store.insert(tx, pictures)
+            store.insert_batch(tx, batch)
+            store.insert(tx, rows)
+            if not rows:
+                store.finish_if_empty(tx, batch["id"])
+            return Submitted(batch["id"], frozenset(row["lane"] for row in rows))
+
+        return await self._db.write(write)
+
+    def _row(
+        self,
+        account_id: str,
+        kind: Kind,
+        model: Model,
+        wanted: Submission,
+        params: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        inputs.check_times(wanted)
+        return {
+            "id": ids.new("job"),
+            "account_id": account_id,
+            "kind": kind,
+            "model": model.id,
+            "provider": model.provider,
+            "params": inputs.complete_params(model, params),
+            "inputs": [],
+            "name": wanted.name,
+            "tags": wanted.tags,
+            "metadata": wanted.metadata,
+            "lane": model.lane,
+            "priority": wanted.priority,
+            "run_at": wanted.start_at,
+            "start_by": wanted.start_by,
+            "timeout_s": model.timeout.total_seconds(),
+            "repeatable": model.repeatable,
+            "max_attempts": self._max_attempts,
+            "estimate_micros": model.price_micros,
+        }
+
+    # --- look --------------------------------------------------------------------------------
+
+    async def view(self, account_id: str, job_id: str) -> JobView:
+        """Return a job with its outputs and place in the queue; raise `NotFound`."""
+
+        def read(tx: Connection) -> JobView:
+            job = _existing(store.get(tx, account_id, job_id))
+            outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
+            return JobView(job, outputs, self._place(tx, job))
+
+        return await self._db.read(read)
+
+    async def view_batch(self, account_id: str, batch_id: str) -> BatchView:
+        """Return a batch with all its jobs and their outputs; raise `NotFound`."""
+
+        def read(tx: Connection) -> BatchView:
+            batch = store.get_batch(tx, account_id, batch_id)
+            if batch is None:
+                raise NotFound("There is no such batch.")
+            found = store.of_batch(tx, batch_id)
+            return BatchView(batch, found, asset_store.of_jobs(tx, [job.id for job in found]))
+
+        return await self._db.read(read)
+
+    async def page(
+        self,
+        account_id: str,
+        *,
+        before: str | None,
+        limit: int,
+        equal: Mapping[str, Any],
+        statuses: Sequence[JobStatus] = (),
+    ) -> list[JobView]:
+        """Return the account's jobs with their outputs, newest first."""
+
+        def read(tx: Connection) -> list[JobView]:
+            found = store.page(
+                tx, account_id, before=before, limit=limit, equal=equal, statuses=statuses
+            )
+            outputs = asset_store.of_jobs(tx, [job.id for job in found])
+            return [JobView(job, outputs.get(job.id, [])) for job in found]
+
+        return await self._db.read(read)
+
+    async def news(
+        self, account_id: str, subject: str, seen: Mapping[str, int]
+    ) -> tuple[list[Event], bool]:
+        """Return the events of a job or batch beyond `seen`, and whether it is final after them."""
+
+        def read(tx: Connection) -> tuple[list[Event], bool]:
+            if subject.startswith(ids.PREFIXES["batch"]):
+                batch = store.get_batch(tx, account_id, subject)
+                heads = store.heads(tx, batch_id=subject)
+                final = batch is None or batch.finished_at is not None
+            else:
+                job = store.get(tx, account_id, subject)
+                heads = {} if job is None else {job.id: job.seq}
+                final = job is None or job.is_final
+            changed = {name: seen.get(name, 0) for name, seq in heads.items() if seq > seen.get(name, 0)}
+            found = events.beyond(tx, changed)
+            # A full page may have left the last event out: then it is not the end yet.
+            reached = {event.subject: event.seq for event in found}
+            return found, final and all(heads[name] == reached.get(name) for name in changed)
+
+        return await self._db.read(read)
+
+    async def missed(self, subject: str, last_event_id: str) -> list[Event]:
+        """Return the events of a job or batch after the one of that id."""
+        if subject.startswith(ids.PREFIXES["batch"]):
+            return await self._db.read(
+                lambda tx: events.after(tx, last_event_id, batch_id=subject)
+            )
+        return await self._db.read(lambda tx: events.after(tx, last_event_id, subject=subject))
+
+    async def attempts(self, account_id: str, job_id: str) -> list[Attempt]:
+        """Return the ledger of one job."""
+
+        def read(tx: Connection) -> list[Attempt]:
+            _existing(store.get(tx, account_id, job_id))
+            return attempts.of_job(tx, job_id)
+
+        return await self._db.read(read)
+
+    def _place(self, tx: Connection, job: Job) -> Place:
+        if job.is_final:
+            return Place()
+        past = sorted(store.recent_durations(tx, job.model, limit=_HISTORY))
+        usual = past[len(past) // 2] if past else None
+        if job.status is JobStatus.QUEUED and job.ready:
+            ahead = store.ahead_of(tx, job, limit=_COUNT_AHEAD)
+            rounds = ahead // max(self._slots.get(job.lane, 1), 1) + 1
+            return Place(ahead, None if usual is None else round(usual * rounds, 1))
+        if usual is None or job.status is JobStatus.QUEUED:
+            return Place()
+        return Place(None, round(usual * (1 - job.progress / 100), 1))
+
+    # --- change ------------------------------------------------------------------------------
+
+    async def cancel(self, account_id: str, job_id: str) -> Job:
+        """End a job that has not ended; raise `WrongState` if it has."""
+
+        def write(tx: Connection) -> Job:
+            job = _existing(store.get(tx, account_id, job_id))
+            try:
+                return store.cancel(tx, job_id)
+            except StaleJob:
+                raise WrongState(f"The job has already {job.status.value}.") from None
+
+        return await self._db.write(write)
+
+    async def redrive(self, account_id: str, job_id: str) -> Job:
+        """Queue a failed or canceled job anew; raise `WrongState` for any other."""
+
+        def write(tx: Connection) -> Job:
+            job = _existing(store.get(tx, account_id, job_id))
+            _settle_for_redrive(tx, job)
+            try:
+                return store.redrive(tx, job_id)
+            except StaleJob:
+                raise WrongState(
+                    f"Only failed or canceled jobs can be redriven; this one is {job.status.value}."
+                ) from None
+
+        return await self._db.write(write)
+
+    async def delete(self, account_id: str, job_id: str) -> None:
+        """Remove a final job with its outputs, rows and bytes."""
+
+        def write(tx: Connection) -> list[str]:
+            job = _existing(store.get(tx, account_id, job_id))
+            if not job.is_final:
+                raise WrongState("Cancel the job before you delete it.")
+            outputs = asset_store.of_jobs(tx, [job_id]).get(job_id, [])
+            keys = asset_store.delete(tx, outputs)
+            store.delete(tx, job_id)
+            return keys
+
+        await self._assets.discard(await self._db.write(write))
+
+
+def _existing(job: Job | None) -> Job:
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job
+
+
+def _settle_for_redrive(tx: Connection, job: Job) -> None:
+    """Close what the old run left open. A person who redrives a job has decided that it may be redone."""
+    if not job.is_final:
+        return
+    left = attempts.current(tx, job.id)
+    if left is None:
+        return
+    if left.state is AttemptState.TICKETED:
+        raise WrongState("The provider still works on the last attempt; try again in a minute.")
+    attempts.close(tx, left.id, Outcome.LOST)
+
+
+def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any]:
+    return {
+        "id": ids.new("batch"),
+        "account_id": account_id,
+        "kind": kind,
+        "name": wanted.name,
+        "problems": [],
+        "tags": wanted.tags,
+        "metadata": wanted.metadata,
+    }
+
+
+def _check_owned(tx: Connection, account_id: str, references: Sequence[str]) -> None:
+    for reference in references:
+        if not reference.startswith(ids.PREFIXES["asset"]):
+            continue
+        asset = asset_store.get(tx, account_id, reference)
+        if asset is None or asset.kind is not AssetKind.IMAGE:
+            raise InvalidRequest(
+                errors=[{"field": "references", "message": f"there is no picture {reference}"}]
+            )
+
+
+def _made_before(
+    tx: Connection, account_id: str, repeat: Repeat | None, subject: str
+) -> Submitted | None:
+    """Tie the request to `subject`, or return what it made when it came first."""
+    if repeat is None or idempotency.keep(tx, account_id, repeat.key, repeat.mark, subject):
+        return None
+    first = idempotency.find(tx, account_id, repeat.key, repeat.mark)
+    return None if first is None else Submitted(first, replayed=True)

@@ -1,0 +1,103 @@
+"""Who is asking, the browser's session, and which models there are."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from safelight.accounts.account import MAX_KEY_LENGTH
+from safelight.accounts.service import SESSION_LASTS
+from safelight.errors import Unauthenticated
+from safelight.providers.provider import Kind, Model
+from safelight.web.answers import json_response
+from safelight.web.auth import COOKIE, Parts, Reader
+
+router = APIRouter(tags=["account"])
+
+
+class SignIn(BaseModel):
+    """Body of `POST /v1/session`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, description="An API key.")
+
+
+@router.get("/login", include_in_schema=False)
+async def login(request: Request, services: Parts, token: str = "") -> Response:
+    """Open the web page from the login link that the server prints at its start."""
+    try:
+        session = await services.accounts.open_session(token)
+    except Unauthenticated:
+        return RedirectResponse("/?login=expired", 303)
+    return _with_cookie(request, RedirectResponse("/", 303), session)
+
+
+@router.post("/v1/session", status_code=204)
+async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
+    """Exchange an API key for a session cookie, for use in a browser."""
+    session = await services.accounts.open_session(body.key)
+    return _with_cookie(request, Response(status_code=204), session)
+
+
+@router.delete("/v1/session", status_code=204)
+async def sign_out(request: Request, caller: Reader, services: Parts) -> Response:
+    """End the browser's session."""
+    if request.cookies.get(COOKIE):
+        await services.accounts.close_session(caller.key_id)
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get("/v1/account")
+async def get_account(caller: Reader, services: Parts) -> Response:
+    """Return the account that the key belongs to."""
+    account = await services.accounts.get(caller.account_id)
+    return json_response(
+        {
+            "id": account.id,
+            "name": account.name,
+            "scopes": sorted(scope.value for scope in caller.scopes),
+            "created_at": account.created_at,
+        }
+    )
+
+
+@router.get("/v1/models")
+async def list_models(caller: Reader, services: Parts, kind: Kind | None = None) -> Response:
+    """Return the models that you may use, with what each takes and costs."""
+    shown = [
+        _model_document(model)
+        for model in services.registry.models
+        if kind is None or kind in model.kinds
+    ]
+    return json_response(
+        {"data": shown, "next_cursor": None}, headers={"Cache-Control": "private, max-age=60"}
+    )
+
+
+def _model_document(model: Model) -> dict[str, object]:
+    return {
+        "id": model.id,
+        "provider": model.provider,
+        "title": model.title,
+        "description": model.description,
+        "kinds": sorted(kind.value for kind in model.kinds),
+        "lane": model.lane.value,
+        "params_schema": model.params_schema,
+        "max_inputs": model.max_inputs,
+        "timeout_s": model.timeout.total_seconds(),
+        "price_micros": model.price_micros,
+    }
+
+
+def _with_cookie(request: Request, response: Response, session: str) -> Response:
+    response.set_cookie(
+        COOKIE,
+        session,
+        max_age=int(SESSION_LASTS.total_seconds()),
+        httponly=True,
+        secure=request.url.scheme == "https",
+        samesite="strict",
+    )
+    return response

@@ -1,0 +1,170 @@
+"""Jobs and batches: look at them, follow them, cancel, redrive, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from safelight.delivery.stream import follow
+from safelight.doorbell import doorbell
+from safelight.errors import NotFound, WrongState
+from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.view import job_document
+from safelight.providers.provider import Kind
+from safelight.web.answers import batch_answer, job_answer, json_response
+from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.feeds import SubjectFeed
+from safelight.web.services import Services
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+_SHOWN_AS: dict[str, tuple[JobStatus, ...]] = {
+    "queued": (JobStatus.QUEUED,),
+    "running": (JobStatus.RUNNING, JobStatus.WAITING),
+    "succeeded": (JobStatus.SUCCEEDED,),
+    "failed": (JobStatus.FAILED,),
+    "canceled": (JobStatus.CANCELED,),
+}
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the last page.")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.get("/jobs")
+async def list_jobs(
+    caller: Reader,
+    services: Parts,
+    kind: Kind | None = None,
+    status: Annotated[str | None, Query(pattern="^(queued|running|succeeded|failed|canceled)$")] = None,
+    batch_id: Annotated[str | None, Query(max_length=64)] = None,
+    model: Annotated[str | None, Query(max_length=255)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Return your jobs, newest first."""
+    wanted = {"kind": kind, "batch_id": batch_id, "model": model}
+    views = await services.jobs.page(
+        caller.account_id,
+        before=cursor,
+        limit=limit + 1,
+        equal={name: value for name, value in wanted.items() if value is not None},
+        statuses=_SHOWN_AS[status] if status else (),
+    )
+    base_url = services.public_url()
+    shown = [job_document(view.job, view.outputs, base_url=base_url) for view in views[:limit]]
+    return json_response(paged(shown, more=len(views) > limit))
+
+
+def paged(documents: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
+    """Return a page of a list; the cursor is the last id, so new rows never shift it."""
+    return {"data": documents, "next_cursor": documents[-1]["id"] if more else None}
+
+
+@router.get("/jobs/{job_id}")
+@router.get("/result/{job_id}", include_in_schema=False)
+@router.get("/status/{job_id}", include_in_schema=False)
+async def get_job(job_id: str, caller: Reader, services: Parts) -> Response:
+    """Return one job."""
+    return json_response(await job_answer(services, caller.account_id, job_id))
+
+
+@router.get("/jobs/{job_id}/attempts")
+async def get_attempts(job_id: str, caller: Reader, services: Parts) -> Response:
+    """Return the ledger of the job: what was sent to which provider, and what became of it."""
+    found = await services.jobs.attempts(caller.account_id, job_id)
+    return json_response(
+        {
+            "data": [
+                {
+                    "id": attempt.id,
+                    "number": attempt.number,
+                    "provider": attempt.provider,
+                    "state": attempt.state.value,
+                    "outcome": attempt.outcome.value if attempt.outcome else None,
+                    "error": attempt.error,
+                    "cost_micros": attempt.cost_micros,
+                    "created_at": attempt.created_at,
+                    "closed_at": attempt.closed_at,
+                }
+                for attempt in found
+            ],
+            "next_cursor": None,
+        }
+    )
+
+
+@router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
+async def follow_job(
+    request: Request,
+    job_id: str,
+    caller: Reader,
+    services: Parts,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Follow one job as server-sent events, until it is final."""
+    await services.jobs.view(caller.account_id, job_id)
+    return _stream(services, caller.account_id, job_id, last_event_id)
+
+
+@router.get("/batches/{batch_id}")
+async def get_batch(batch_id: str, caller: Reader, services: Parts) -> Response:
+    """Return one batch with all its items."""
+    return json_response(await batch_answer(services, caller.account_id, batch_id))
+
+
+@router.get("/batches/{batch_id}/events", response_class=StreamingResponse)
+async def follow_batch(
+    batch_id: str, caller: Reader, services: Parts, last_event_id: LastEventId = None
+) -> Response:
+    """Follow a batch and all its jobs as server-sent events, until all are final."""
+    await services.jobs.view_batch(caller.account_id, batch_id)
+    return _stream(services, caller.account_id, batch_id, last_event_id)
+
+
+def _stream(
+    services: Services, account_id: str, subject: str, last_event_id: str | None
+) -> StreamingResponse:
+    feed = SubjectFeed(services, account_id, subject)
+    return StreamingResponse(
+        follow(feed, services.bell, last_event_id=last_event_id, stopping=services.stopping),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.get("/jobs/{job_id}/download", response_class=RedirectResponse)
+async def download(job_id: str, caller: Reader, services: Parts) -> Response:
+    """Lead to the job's first output, to be saved as a file."""
+    document = await job_answer(services, caller.account_id, job_id)
+    if document["status"] != "succeeded":
+        raise WrongState("The job has no result to download.")
+    if not document["outputs"]:
+        raise NotFound("The job's outputs have been deleted.")
+    return RedirectResponse(document["outputs"][0]["download_url"], 303)
+
+
+@router.post("/jobs/{job_id}/cancel")
+async def cancel(job_id: str, caller: Writer, services: Parts) -> Response:
+    """End a job that is queued or running."""
+    _ring(services, await services.jobs.cancel(caller.account_id, job_id))
+    return json_response(await job_answer(services, caller.account_id, job_id))
+
+
+@router.post("/jobs/{job_id}/redrive", status_code=202)
+async def redrive(job_id: str, caller: Writer, services: Parts) -> Response:
+    """Queue a failed or canceled job anew."""
+    _ring(services, await services.jobs.redrive(caller.account_id, job_id))
+    return json_response(await job_answer(services, caller.account_id, job_id), 202)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+async def delete(job_id: str, caller: Writer, services: Parts) -> Response:
+    """Remove a finished job with its outputs, rows and bytes."""
+    await services.jobs.delete(caller.account_id, job_id)
+    return Response(status_code=204)
+
+
+def _ring(services: Services, job: Job) -> None:
+    services.bell.ring(doorbell.subject(job.id), doorbell.lane(job.lane), doorbell.HALT)
+    if job.batch_id:
+        services.bell.ring(doorbell.subject(job.batch_id))

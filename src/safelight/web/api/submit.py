@@ -1,0 +1,197 @@
+"""The submits: a prompt, addresses, or a batch of pictures; each answered at once with an id."""
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Request, Response
+
+from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
+from safelight.jobs import idempotency, inputs
+from safelight.jobs.inputs import Generate, ImportImages, UploadBatch
+from safelight.jobs.service import Repeat
+from safelight.web.answers import answer_submit
+from safelight.web.auth import Parts, Writer
+from safelight.web.services import Services
+from safelight.web.uploads import Upload, received
+
+router = APIRouter(prefix="/v1", tags=["submit"])
+
+BATCH_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+_FORM_FIELDS = {"name", "model", "params", "tags", "metadata", "priority", "start_at", "start_by"}
+_JSON_FIELDS = {"params", "tags", "metadata"}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=idempotency.MAX_KEY_LENGTH,
+        description="Same key and same request: the same job, made once.",
+    ),
+]
+
+
+@router.post("/generate", status_code=202)
+async def generate(
+    request: Request, body: Generate, caller: Writer, services: Parts, key: IdempotencyKey = None
+) -> Response:
+    """Make pictures from a prompt, and from reference pictures where there are any."""
+    await services.check_space()
+    for index, reference in enumerate(body.references):
+        _check_reference(services, index, reference)
+    repeat = await _repeat(request, key)
+    made = await services.jobs.generate(caller.account_id, body, repeat)
+    return await answer_submit(request, services, caller.account_id, made)
+
+
+@router.post("/images", status_code=202)
+async def import_images(
+    request: Request,
+    body: ImportImages,
+    caller: Writer,
+    services: Parts,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Import one address as a job, or several as a batch in which a bad one does not stop the rest."""
+    await services.check_space()
+    repeat = await _repeat(request, key)
+    if body.url is not None:
+        services.check_url(body.url)
+        made = await services.jobs.import_one(caller.account_id, body, repeat)
+        return await answer_submit(request, services, caller.account_id, made)
+    urls = body.urls or []
+    if len(urls) > services.limits.batch_urls:
+        raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
+    problems = {index: found for index, url in enumerate(urls) if (found := _refusal(services, url))}
+    made = await services.jobs.import_many(caller.account_id, body, problems, repeat)
+    return await answer_submit(request, services, caller.account_id, made)
+
+
+@router.post(
+    "/upload/batch",
+    status_code=202,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["files"],
+                        "properties": {
+                            "files": {
+                                "type": "array",
+                                "items": {"type": "string", "format": "binary"},
+                            },
+                            "name": {"type": "string"},
+                            "model": {"type": "string"},
+                            "params": {"type": "string", "description": "A JSON object."},
+                            "tags": {"type": "string", "description": "A JSON list."},
+                            "metadata": {"type": "string", "description": "A JSON object."},
+                        },
+                    }
+                }
+            },
+        }
+    },
+)
+async def upload_batch(
+    request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None
+) -> Response:
+    """Make a 3D model of each picture. All are checked before anything is queued."""
+    await services.check_space()
+    limits = services.limits
+    async with received(
+        request,
+        folder=services.scratch,
+        field="files",
+        max_files=limits.batch_files,
+        max_file_bytes=limits.file_bytes,
+    ) as (uploads, fields):
+        wanted = inputs.parse(UploadBatch, _form_body(fields))
+        services.jobs.check_3d(wanted)
+        repeat = _repeat_of_form(request, key, uploads, fields)
+        made = await services.jobs.made_before(caller.account_id, repeat)
+        if made is None:
+            rows = await _keep(services, caller.account_id, uploads)
+            made = await services.jobs.make_3d(caller.account_id, wanted, rows, repeat)
+    return await answer_submit(request, services, caller.account_id, made)
+
+
+async def _keep(
+    services: Services, account_id: str, uploads: list[Upload]
+) -> list[dict[str, Any]]:
+    """Check every picture, then store them all: one that is bad refuses the call."""
+    facts = await asyncio.gather(
+        *(services.assets.inspect(upload.path) for upload in uploads), return_exceptions=True
+    )
+    problems: list[dict[str, Any]] = []
+    for index, (upload, found) in enumerate(zip(uploads, facts, strict=True)):
+        if isinstance(found, SafelightError):
+            problems.append(_file_problem(index, upload, found.code, found.detail))
+        elif isinstance(found, BaseException):
+            raise found
+        elif found.media_type not in BATCH_MEDIA_TYPES:
+            detail = f"It is {found.media_type}; jpg, png and webp are taken."
+            problems.append(_file_problem(index, upload, "media_unsupported", detail))
+    if problems:
+        raise InvalidRequest("Some files cannot be taken; nothing was queued.", errors=problems)
+    return [
+        await services.assets.keep_private(upload.path, found, upload.name, account_id)
+        for upload, found in zip(uploads, facts, strict=True)
+        if not isinstance(found, BaseException)
+    ]
+
+
+def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[str, Any]:
+    return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
+
+
+def _form_body(fields: dict[str, str]) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for name, text in fields.items():
+        if name not in _FORM_FIELDS:
+            raise InvalidRequest(errors=[{"field": name, "message": "unknown field"}])
+        try:
+            body[name] = orjson.loads(text) if name in _JSON_FIELDS else text
+        except orjson.JSONDecodeError:
+            raise InvalidRequest(errors=[{"field": name, "message": "is not valid JSON"}]) from None
+    return body
+
+
+def _check_reference(services: Services, index: int, reference: str) -> None:
+    if reference.startswith("ast_"):
+        return
+    try:
+        services.check_url(reference)
+    except SafelightError as error:
+        raise InvalidRequest(
+            errors=[{"field": f"references.{index}", "message": error.detail, "code": error.code}]
+        ) from None
+
+
+def _refusal(services: Services, url: str) -> dict[str, Any] | None:
+    try:
+        services.check_url(url)
+    except SafelightError as error:
+        return error.problem()
+    return None
+
+
+async def _repeat(request: Request, key: str | None) -> Repeat | None:
+    if not key:
+        return None
+    return Repeat(
+        key, idempotency.fingerprint(request.method, request.url.path, await request.body())
+    )
+
+
+def _repeat_of_form(
+    request: Request, key: str | None, uploads: list[Upload], fields: dict[str, str]
+) -> Repeat | None:
+    """Compare a form by its parts: two sendings of the same one differ in their boundaries."""
+    if not key:
+        return None
+    parts = [f"{name}\n{text}".encode() for name, text in sorted(fields.items())]
+    parts += [f"{upload.name}\n{upload.sha256}".encode() for upload in uploads]
+    return Repeat(key, idempotency.fingerprint(request.method, request.url.path, *parts))

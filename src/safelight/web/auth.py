@@ -1,0 +1,72 @@
+"""Finds out who asks: an API key in a header, or a browser session in a cookie."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+
+from safelight.accounts.account import Caller, Scope
+from safelight.errors import Forbidden, Unauthenticated
+from safelight.web.services import Services
+
+COOKIE = "safelight_session"
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+_bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer sk_…`")
+_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by the login link.")
+
+
+def get_services(request: Request) -> Services:
+    """Return what `app.py` put together."""
+    return request.app.state.services
+
+
+Parts = Annotated[Services, Depends(get_services)]
+
+
+async def _caller(
+    request: Request,
+    services: Parts,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Caller:
+    if bearer is not None:
+        caller = await services.accounts.authenticate(bearer.credentials)
+    elif cookie:
+        _refuse_other_sites(request)
+        caller = await services.accounts.authenticate(cookie)
+    else:
+        raise Unauthenticated("Send `Authorization: Bearer YOUR_KEY`.")
+    structlog.contextvars.bind_contextvars(account_id=caller.account_id, key_id=caller.key_id)
+    request.state.account_id = caller.account_id
+    return caller
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """A cookie is sent by the browser, not by the page: another site's page must gain nothing."""
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        raise Forbidden("This request came from another site's page.")
+    origin = request.headers.get("origin")
+    if origin is not None and origin.split("://", 1)[-1] != request.headers.get("host"):
+        raise Forbidden("This request came from another site's page.")
+
+
+class _Needs:
+    """A dependency that lets callers with a scope pass."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(self, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if self._scope not in caller.scopes:
+            raise Forbidden(f"This needs an API key with the scope `{self._scope.value}`.")
+        return caller
+
+
+Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
+Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]

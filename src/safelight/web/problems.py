@@ -1,0 +1,86 @@
+"""Turns every error into one RFC 9457 problem document."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+
+from safelight import errors, telemetry
+from safelight.errors import SafelightError
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = telemetry.logger(__name__)
+_BY_STATUS: dict[int, type[SafelightError]] = {
+    400: errors.RequestError,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+    422: errors.InvalidRequest,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every failure with a problem."""
+    app.add_exception_handler(SafelightError, _on_own)
+    app.add_exception_handler(HTTPException, _on_framework)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def respond(request: Request, error: SafelightError, headers: dict[str, str] | None = None) -> Response:
+    """Return `error` as a response that carries the request's id."""
+    document = error.problem() | {
+        "instance": request.url.path,
+        "request_id": getattr(request.state, "request_id", None),
+    }
+    extra = dict(headers or {})
+    if error.retry_after is not None:
+        extra["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
+    elif error.status == 503:
+        extra["Retry-After"] = "5"
+    if error.status == 401:
+        extra["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(document), error.status, extra, MEDIA_TYPE)
+
+
+async def _on_own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SafelightError)
+    return respond(request, error)
+
+
+async def _on_framework(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = _BY_STATUS.get(error.status_code, errors.RequestError)
+    detail = "" if error.status_code in (404, 405) else str(error.detail)
+    return respond(request, kind(detail), dict(error.headers or {}))
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found: list[dict[str, Any]] = []
+    for item in error.errors():
+        if item["type"] == "json_invalid":
+            return respond(request, errors.RequestError("The body is not valid JSON."))
+        place = [str(part) for part in item["loc"] if part not in ("body", "query", "path", "header")]
+        found.append(
+            {
+                "field": ".".join(place) or "body",
+                "message": str(item["msg"]).removeprefix("Value error, "),
+            }
+        )
+    return respond(request, errors.InvalidRequest(errors=found))
+
+
+async def _on_database(request: Request, error: Exception) -> Response:
+    _log.error("database failed", error=str(error), exc_info=error)
+    return respond(request, errors.ServiceError("The database did not answer."))
+
+
+async def _on_unexpected(request: Request, error: Exception) -> Response:
+    _log.error("request failed", exc_info=error)
+    return respond(request, SafelightError())

@@ -1,0 +1,142 @@
+"""Builds the web application: routes, limits on what comes in, ids and headers on what goes out."""
+
+import time
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from safelight import ids, telemetry
+from safelight.errors import TooLarge
+from safelight.web import problems
+from safelight.web.api import account, assets, files, health, jobs, submit
+from safelight.web.services import Services
+
+_STATIC = Path(__file__).parent / "static"
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob: data:; "
+    "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_log = telemetry.logger("safelight.http")
+
+
+def build(services: Services, *, version: str) -> FastAPI:
+    """Return the application; it owns nothing that needs closing."""
+    app = FastAPI(
+        title="Safelight",
+        version=version,
+        description="Asynchronous media jobs: text to image, import by URL, image to 3D.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.install(app)
+    for part in (submit, jobs, assets, account, files, health):
+        app.include_router(part.router)
+    _add_pages(app)
+    return app
+
+
+def wrap(app: FastAPI, services: Services) -> ASGIApp:
+    """Return `app` behind the outermost layer, which even unexpected errors pass through."""
+    return _Edge(app, max_body_bytes=services.limits.body_bytes)
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> FileResponse:
+        return FileResponse(_STATIC / "favicon.svg", media_type="image/svg+xml")
+
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    _ = page, favicon
+
+
+class _Edge:
+    """Gives each request an id, a log line, a size limit and safe headers."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = ids.new("request")
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 500
+        began = time.perf_counter()
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        if _declared_length(scope) > self._max:
+            refusal = problems.respond(
+                Request(scope), TooLarge(f"At most {self._max} bytes are taken.")
+            )
+            await refusal(scope, receive, answer)
+        else:
+            await self._app(scope, self._metered(receive), answer)
+        _note(scope, status, time.perf_counter() - began)
+
+    def _metered(self, receive: Receive) -> Receive:
+        """Count the body as it comes: one without a declared length has the same limit."""
+        seen = 0
+
+        async def metered() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._max:
+                    raise TooLarge(f"At most {self._max} bytes are taken.")
+            return message
+
+        return metered
+
+
+def _declared_length(scope: Scope) -> int:
+    text = Headers(scope=scope).get("content-length", "0")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _add_headers(headers: MutableHeaders, request_id: str) -> None:
+    headers["X-Request-ID"] = request_id
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    headers.setdefault("X-Frame-Options", "DENY")
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    route = scope.get("route")
+    path = getattr(route, "path", "unmatched")
+    telemetry.REQUESTS.labels(scope["method"], path, status).observe(seconds)
+    account_id = scope["state"].get("account_id")
+    # Reads are many and say little; the metrics count them all.
+    write = _log.debug if scope["method"] in ("GET", "HEAD") and status < 500 else _log.info
+    write(
+        "request",
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        ms=round(seconds * 1000, 1),
+        **({"account_id": account_id} if account_id else {}),
+    )

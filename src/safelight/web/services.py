@@ -1,0 +1,44 @@
+"""What the web edge is given to work with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safelight.accounts.service import Accounts
+from safelight.assets.service import Assets
+from safelight.doorbell.doorbell import Doorbell
+from safelight.jobs.service import Jobs
+from safelight.providers.registry import Registry
+from safelight.storage.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may bring or ask for."""
+
+    body_bytes: int
+    file_bytes: int
+    upload_bytes: int
+    batch_files: int
+    batch_urls: int
+    wait_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of Safelight that routes call, put together by `app.py`."""
+
+    accounts: Accounts
+    jobs: Jobs
+    assets: Assets
+    storage: Storage
+    registry: Registry
+    bell: Doorbell
+    limits: Limits
+    check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
+    check_space: Callable[[], Awaitable[None]]  # raises StorageFull
+    checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name
+    scratch: Path
+    public_url: Callable[[], str]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

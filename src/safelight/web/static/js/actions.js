@@ -1,0 +1,97 @@
+/** What one can do with a job: watch, cancel, try again, run anew, share, delete. */
+
+import { api } from "./api.js";
+import { confirmed } from "./confirm.js";
+import { plural } from "./format.js";
+import { copyText, toast, toastError } from "./toast.js";
+import { mediaUrl, safeUrl } from "./urls.js";
+
+/**
+ * Makes the actions that cards and the viewer offer.
+ * @param {{ put: (doc: object) => void, drop: (id: string) => void, viewer: object }} parts
+ */
+export function createActions({ put, drop, viewer }) {
+  /** Does something to each job in turn and shows what became of it. */
+  async function each(jobs, change) {
+    try {
+      for (const job of jobs) {
+        await change(job.id);
+        put(await api.job(job.id));
+      }
+    } catch (failure) {
+      toastError(failure);
+    }
+  }
+
+  async function again(job) {
+    try {
+      put(await repeat(job));
+      toast("Running again");
+    } catch (failure) {
+      toastError(failure);
+    }
+  }
+
+  async function remove(jobs, batch = null) {
+    const what = jobs.length === 1 ? "this result" : plural(jobs.length, "result");
+    const sure = await confirmed({
+      title: `Delete ${what}?`, detail: "The files go, and their permanent links stop working.", yes: "Delete",
+    });
+    if (!sure) return;
+    try {
+      for (const job of jobs) {
+        await api.remove(job.id);
+        if (!batch) drop(job.id);
+      }
+      if (batch) drop(batch.id);
+      viewer.close();
+    } catch (failure) {
+      toastError(failure);
+    }
+  }
+
+  const actions = {
+    cancel: (job) => each([job], api.cancel),
+    cancelAll: (jobs) => each(jobs, api.cancel),
+    redrive: (job) => each([job], api.redrive),
+    redriveAll: (jobs) => each(jobs, api.redrive),
+    again,
+    remove,
+    copyLink: (asset) => copyText(safeUrl(asset.url) ?? ""),
+    view: (jobs, index) => viewer.show(jobs.flatMap(itemsOf), index, actions),
+    viewBatch: (batch, index) => viewer.show(batch.items.flatMap(itemsOfBatch), position(batch, index), actions),
+  };
+  return actions;
+}
+
+function itemsOf(job) {
+  return job.outputs.map((asset) => ({ asset, job, problem: null }));
+}
+
+function itemsOfBatch({ name, job, problem }) {
+  if (job?.outputs.length) return itemsOf({ ...job, name });
+  const why = problem ?? job?.error;
+  return why ? [{ asset: null, job: job ? { ...job, name } : { name }, problem: why }] : [];
+}
+
+function position(batch, index) {
+  return batch.items.filter((item) => item.index < index).flatMap(itemsOfBatch).length;
+}
+
+/** Submits the same job anew; pictures get another seed, or the same one would come out. */
+async function repeat(job) {
+  if (job.kind === "import_image") return api.importUrls([job.source_url]);
+  if (job.kind === "image_to_3d") return repeatModel(job);
+  const params = { ...job.params };
+  if ("seed" in params) params.seed = Math.floor(Math.random() * 2 ** 31);
+  const references = job.inputs.length ? { references: job.inputs } : {};
+  return api.generate({ prompt: job.prompt, model: job.model, params, ...references });
+}
+
+async function repeatModel(job) {
+  const original = await api.asset(job.inputs[0]);
+  const answer = await fetch(mediaUrl(original.url), { signal: AbortSignal.timeout(60_000) });
+  const bytes = await answer.blob();
+  const file = new File([bytes], job.name || original.name || "picture", { type: original.media_type });
+  return api.makeModels([file], { model: job.model, params: job.params });
+}

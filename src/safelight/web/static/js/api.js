@@ -1,0 +1,137 @@
+/** Speaks the HTTP API: one function a route, problems as exceptions, a deadline on every call. */
+
+const DEADLINE_MS = 20_000;
+const UPLOAD_DEADLINE_MS = 300_000;
+
+/** What went on between page and server: `away`, `back` and `signed-out` events. */
+export const wire = new EventTarget();
+
+/** An RFC 9457 problem that the server answered with. */
+export class Problem extends Error {
+  constructor(document, status) {
+    super(document.detail || document.title || `The server answered ${status}.`);
+    this.title = document.title || `Error ${status}`;
+    this.detail = document.detail || "";
+    this.status = status;
+    this.code = document.code || "";
+    this.errors = Array.isArray(document.errors) ? document.errors : [];
+  }
+
+  /** The whole problem in words: detail, then one line a field. */
+  get words() {
+    const fields = this.errors.map((error) => `${error.field}: ${error.message}`);
+    return [this.detail || this.title, ...fields].join("\n");
+  }
+}
+
+/** The server did not answer at all. */
+export class ServerAway extends Error {
+  constructor() {
+    super("The server does not answer.");
+    this.words = "The server does not answer. Nothing is lost here; try again in a moment.";
+  }
+}
+
+async function problemOf(response) {
+  const type = response.headers.get("content-type") || "";
+  let document = {};
+  if (type.includes("json")) {
+    document = await response.json().catch(() => ({})); // cut off on the way: the status must do
+  }
+  return new Problem(document, response.status);
+}
+
+async function send(method, path, { json, form, key, deadline = DEADLINE_MS } = {}) {
+  const headers = { Accept: "application/json" };
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  const body = json === undefined ? form : JSON.stringify(json);
+  const signal = AbortSignal.timeout(deadline);
+  try {
+    return await fetch(path, { method, headers, body, signal, credentials: "same-origin" });
+  } catch {
+    wire.dispatchEvent(new Event("away")); // refused, cut off or past the deadline
+    throw new ServerAway();
+  }
+}
+
+async function call(method, path, options) {
+  const response = await send(method, path, options);
+  wire.dispatchEvent(new Event("back"));
+  if (response.status === 401 && path !== "/v1/session") wire.dispatchEvent(new Event("signed-out"));
+  if (!response.ok) throw await problemOf(response);
+  return response.status === 204 ? null : response.json();
+}
+
+function query(values) {
+  const filled = Object.entries(values).filter(([, value]) => value !== null && value !== "");
+  return filled.length ? `?${new URLSearchParams(filled)}` : "";
+}
+
+function filesForm(field, files) {
+  const form = new FormData();
+  for (const file of files) form.append(field, file, file.name);
+  return form;
+}
+
+const id = encodeURIComponent;
+
+export const api = {
+  account: () => call("GET", "/v1/account"),
+  signIn: (key) => call("POST", "/v1/session", { json: { key } }),
+  signOut: () => call("DELETE", "/v1/session"),
+  models: () => call("GET", "/v1/models"),
+
+  generate: (wish, key) => call("POST", "/v1/generate", { json: wish, key }),
+  importUrls: (urls, key) =>
+    call("POST", "/v1/images", { json: urls.length === 1 ? { url: urls[0] } : { urls }, key }),
+  upload: (file) =>
+    call("POST", "/v1/uploads", { form: filesForm("file", [file]), deadline: UPLOAD_DEADLINE_MS }),
+  makeModels: (files, { model, params }, key) => {
+    const form = filesForm("files", files);
+    if (model) form.append("model", model);
+    form.append("params", JSON.stringify(params));
+    return call("POST", "/v1/upload/batch", { form, key, deadline: UPLOAD_DEADLINE_MS });
+  },
+
+  jobs: ({ kind = null, limit = 24, cursor = null } = {}) =>
+    call("GET", `/v1/jobs${query({ kind, limit, cursor })}`),
+  job: (jobId) => call("GET", `/v1/jobs/${id(jobId)}`),
+  asset: (assetId) => call("GET", `/v1/assets/${id(assetId)}`),
+  batch: (batchId) => call("GET", `/v1/batches/${id(batchId)}`),
+  cancel: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/cancel`),
+  redrive: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/redrive`),
+  remove: (jobId) => call("DELETE", `/v1/jobs/${id(jobId)}`),
+};
+
+/** Asks whether the server lives, without telling anyone about a failure. */
+export async function ping() {
+  try {
+    const response = await fetch("/health/live", { signal: AbortSignal.timeout(4000), cache: "no-store" });
+    return response.ok;
+  } catch {
+    return false; // still away
+  }
+}
+
+/**
+ * Hands out one idempotency key per request body until that body got through, so that pressing the
+ * button again after a lost answer finds the first job instead of making a second.
+ */
+export class OnceKey {
+  #body = null;
+  #key = "";
+
+  for(body) {
+    if (body !== this.#body) {
+      this.#body = body;
+      this.#key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+        byte.toString(16).padStart(2, "0")).join("");
+    }
+    return this.#key;
+  }
+
+  used() {
+    this.#body = null;
+  }
+}

@@ -1,0 +1,87 @@
+/** Lays out what is known of an asset: size, colours, how it was made, EXIF, mesh. */
+
+import { el } from "./dom.js";
+import { bytes, count, duration, moment } from "./format.js";
+
+const HEX = /^#[0-9a-f]{6}$/i;
+const NAMES = {
+  bounding_box: "Size in space", watertight: "Watertight", has_alpha: "Transparency", colour_space: "Colours",
+  color_space: "Colours", icc: "Colour profile", dpi: "DPI",
+};
+// Shown elsewhere, or meant for machines.
+const HIDDEN = new Set(["note", "palette", "colors", "colours", "exif", "sha256", "width", "height", "bytes", "format"]);
+const MOST_ROWS = 24;
+
+/** The sections of facts about an asset and the job that made it. */
+export function factSections(asset, job) {
+  const facts = asset.facts ?? {};
+  return [
+    paletteSection(facts.palette ?? facts.colors ?? facts.colours),
+    section("Details", [...basics(asset, job), ...rows(facts)]),
+    section("Settings", rows(job.params ?? {})),
+    section("From the camera", rows(facts.exif ?? {})),
+  ].filter(Boolean);
+}
+
+function basics(asset, job) {
+  const took = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
+  return [
+    ["Size", asset.width ? `${asset.width} × ${asset.height}` : null],
+    ["File", [asset.media_type, bytes(asset.bytes)].filter(Boolean).join(", ")],
+    ["Model", asset.model || job.model],
+    ["Made", moment(asset.created_at)],
+    ["Took", job.started_at ? duration(took) : null],
+    ["Cost", money(job.cost_micros)],
+  ].filter(([, value]) => value);
+}
+
+function money(micros) {
+  if (micros === 0) return "free";
+  return Number.isFinite(micros) ? (micros / 1_000_000).toFixed(4) : null;
+}
+
+function rows(values) {
+  return Object.entries(values)
+    .filter(([key]) => !HIDDEN.has(key))
+    .map(([key, value]) => [nameOf(key), words(value)])
+    .filter(([, value]) => value)
+    .slice(0, MOST_ROWS);
+}
+
+function nameOf(key) {
+  const spaced = key.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return NAMES[key] ?? spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+function words(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return number(value);
+  if (typeof value === "string") return value;
+  if (Array.isArray(value) && value.every((one) => typeof one === "number")) return value.map(number).join(" × ");
+  return null; // nested lists and objects are for the API's readers
+}
+
+function number(value) {
+  if (!Number.isInteger(value)) return String(Math.round(value * 1000) / 1000);
+  return Math.abs(value) >= 10_000 && Math.abs(value) < 10_000_000 ? count(value) : String(value);
+}
+
+function section(title, entries) {
+  if (entries.length === 0) return null;
+  return el("section", {}, el("h3", {}, title),
+    el("dl", {}, ...entries.flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)])));
+}
+
+function paletteSection(palette) {
+  const colours = (Array.isArray(palette) ? palette : [])
+    .map((one) => (typeof one === "string" ? one : one?.hex))
+    .filter((one) => HEX.test(one ?? ""));
+  if (colours.length === 0) return null;
+  const swatches = colours.map((colour) => {
+    const swatch = el("span", { title: colour });
+    swatch.style.background = colour;
+    return swatch;
+  });
+  return el("section", {}, el("h3", {}, "Colours"),
+    el("div", { class: "swatches", role: "img", "aria-label": `Colours: ${colours.join(", ")}` }, ...swatches));
+}

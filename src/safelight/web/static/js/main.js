@@ -1,0 +1,64 @@
+/** Puts the page together: who hears whom is decided here and nowhere else. */
+
+import { createActions } from "./actions.js";
+import { api } from "./api.js";
+import { startConnection } from "./connection.js";
+import { guardStrayDrops } from "./files.js";
+import { refreshTimes } from "./format.js";
+import { startGenerate } from "./generate.js";
+import { startImport } from "./import.js";
+import { startModel3d } from "./model3d.js";
+import { Results } from "./results.js";
+import { startSession } from "./session.js";
+import { startTabs } from "./tabs.js";
+import { startTheme } from "./theme.js";
+import { toast, toastError } from "./toast.js";
+import { createViewer } from "./viewer.js";
+
+const TIMES_MS = 30_000;
+const at = (id) => document.getElementById(id);
+
+const tabs = startTabs(document.querySelector("[role=tablist]"));
+const results = new Results({ list: at("cards"), empty: at("empty"), more: at("more"), filters: at("filters") });
+const onSubmitted = (doc) => results.add(doc);
+
+const generate = startGenerate({
+  form: at("create"), examples: at("examples"), onSubmitted, onShown: () => tabs.go("create"),
+});
+const model3d = startModel3d({ form: at("model"), onSubmitted, onShown: () => tabs.go("model") });
+startImport({ form: at("import"), onSubmitted });
+
+const viewer = createViewer(at("viewer"), {
+  onReference: (asset) => {
+    if (generate.canRefer()) generate.addReference(asset);
+    else toast("No model here works from pictures yet.");
+  },
+  onMakeModel: (asset) => model3d.addAsset(asset),
+});
+results.useActions(createActions({
+  put: (doc) => results.put(doc), drop: (id) => results.drop(id), viewer,
+}));
+
+async function fillPage() {
+  try {
+    const { data: models } = await api.models();
+    generate.useModels(models);
+    model3d.useModels(models);
+  } catch (failure) {
+    toastError(failure);
+  }
+  await results.show("");
+}
+
+const session = startSession({
+  panel: at("sign-in"), app: at("app"), signOut: at("sign-out"),
+  onSignedIn: fillPage, onSignedOut: () => results.clear(),
+});
+startConnection(at("away"), () => (session.isInside() ? results.refresh() : session.enter()));
+startTheme(at("theme"));
+guardStrayDrops();
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && session.isInside()) results.refresh();
+});
+setInterval(() => refreshTimes(), TIMES_MS);
+session.enter();

@@ -1,0 +1,77 @@
+/** The 3D form: up to 25 pictures, each of which becomes a model. */
+
+import { api } from "./api.js";
+import { plural } from "./format.js";
+import { createPick, faultOf, takeFiles } from "./files.js";
+import { fillModels, startForm } from "./forms.js";
+import { drawParams } from "./params.js";
+import { toast } from "./toast.js";
+import { mediaUrl } from "./urls.js";
+
+const MOST_FILES = 25;
+const FETCH_MS = 60_000;
+
+/** Starts the form; gives `{useModels(models), addAsset(asset)}`. */
+export function startModel3d({ form, onSubmitted, onShown }) {
+  const picks = form.querySelector("[data-picks]");
+  const button = form.querySelector("button[type=submit]");
+  const hint = form.querySelector("[data-count]");
+  const chosen = new Map(); // file -> pick
+  let model = null;
+  let readParams = () => ({});
+
+  const good = () => [...chosen.keys()].filter((file) => faultOf(file) === null);
+
+  function draw() {
+    const sendable = good().length;
+    const left = chosen.size - sendable;
+    picks.hidden = chosen.size === 0;
+    button.disabled = sendable === 0;
+    hint.textContent = chosen.size === 0 ? "" : plural(sendable, "picture") + (left ? `, ${left} left out` : "");
+  }
+
+  function add(files) {
+    const room = MOST_FILES - chosen.size;
+    if (files.length > room) toast(`At most ${MOST_FILES} pictures at a time; the first ${MOST_FILES} were taken.`, { bad: true });
+    for (const file of files.slice(0, Math.max(0, room))) {
+      const pick = createPick(file, () => { chosen.delete(file); draw(); });
+      const fault = faultOf(file);
+      if (fault) pick.mark("bad", `${file.name}: ${fault}`);
+      chosen.set(file, pick);
+      picks.append(pick.element);
+    }
+    draw();
+  }
+
+  function clear() {
+    for (const pick of [...chosen.values()]) pick.remove();
+    draw();
+  }
+
+  async function addAsset(asset) {
+    onShown();
+    const answer = await fetch(mediaUrl(asset.url), { signal: AbortSignal.timeout(FETCH_MS) });
+    const extension = asset.media_type.split("/")[1];
+    const name = (asset.name || asset.prompt || "picture").slice(0, 60);
+    add([new File([await answer.blob()], `${name}.${extension}`, { type: asset.media_type })]);
+  }
+
+  takeFiles(form, add);
+  startForm(form, {
+    describe: () => JSON.stringify([good().map((file) => [file.name, file.size, file.lastModified]), model?.id, readParams()]),
+    submit: async (key) => {
+      onSubmitted(await api.makeModels(good(), { model: model?.id, params: readParams() }, key));
+      clear();
+    },
+  });
+
+  return {
+    addAsset: (asset) => addAsset(asset).catch(() => toast("The picture could not be fetched.", { bad: true })),
+    useModels(all) {
+      fillModels(form, all.filter((one) => one.kinds.includes("image_to_3d")), (one) => {
+        model = one;
+        readParams = drawParams(form.querySelector("[data-fields]"), one.params_schema);
+      });
+    },
+  };
+}
