@@ -127,24 +127,31 @@ def _compose(
         sole_worker=sole_worker,
     )
     space = partial(_check_space, settings.data_dir, settings.min_free_bytes)
-    whole = Safelight(settings, services := Services(
-        accounts=Accounts(database),
-        jobs=jobs,
-        assets=assets,
-        storage=storage,
-        registry=registry,
-        bell=bell,
-        limits=_limits(settings),
-        check_url=partial(check_url, policy=_fetch_policy(settings)),
-        check_space=space,
-        checks={
-            "database": partial(_check_schema, database),
-            "storage": storage.check,
-            "disk": space,
-        },
-        scratch=scratch,
-        public_url=lambda: whole.url,
-    ), _web(services), worker, janitor, url=_public_url(settings))
+    whole = Safelight(
+        settings,
+        services := Services(
+            accounts=Accounts(database),
+            jobs=jobs,
+            assets=assets,
+            storage=storage,
+            registry=registry,
+            bell=bell,
+            limits=_limits(settings),
+            check_url=partial(check_url, policy=_fetch_policy(settings)),
+            check_space=space,
+            checks={
+                "database": partial(_check_schema, database),
+                "storage": storage.check,
+                "disk": space,
+            },
+            scratch=scratch,
+            public_url=lambda: whole.url,
+        ),
+        _web(services),
+        worker,
+        janitor,
+        url=_public_url(settings),
+    )
     return whole
 
 
@@ -203,5 +210,3 @@ async def _check_space(folder: Path, least: int) -> None:
 async def _check_schema(database: Database) -> None:
     if not await is_current(database):
         raise ServiceError("The database's schema is not the one that this version needs.")
-
-

@@ -1,4 +1,4 @@
-"""Runs processor-heavy functions in child processes: limits on each call, progress back, a kill on cancel.
+"""Runs heavy functions in child processes: each with limits, progress back, a kill on cancel.
 
 Nothing heavy ever runs on the event loop. A hostile file that exhausts memory or time takes its
 child down, never the worker.
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_process
 
+from safelight import ids
 from safelight.errors import OutOfResources
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ _DATAGRAM_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may use: seconds of processor time, bytes of address space, seconds on the clock."""
+    """What one call may use: seconds of processor, bytes of address space, seconds on the clock."""
 
     cpu_s: int = 60
     memory_bytes: int = 4 * 2**30
@@ -43,8 +44,7 @@ class CpuPool:
         self.size = size
         self._limiter: anyio.CapacityLimiter | None = None
         self._calls: dict[str, Report] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._socket: socket.socket | None = None
+        self._ear: _Ear | None = None
 
     async def run(
         self,
@@ -61,7 +61,7 @@ class CpuPool:
         limits = limits or Limits()
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self.size)
-        call = f"{id(object()):x}-{os.urandom(6).hex()}"
+        call = ids.secret(60)
         address = self._listen() if report else ""
         if report:
             self._calls[call] = report
@@ -76,7 +76,9 @@ class CpuPool:
         except TimeoutError:
             raise OutOfResources(f"The work took longer than {limits.wall_s:g} s.") from None
         except anyio.BrokenWorkerProcess as broken:
-            raise OutOfResources("The work was ended by the system: too much memory or time.") from broken
+            raise OutOfResources(
+                "The work was ended by the system: too much memory or time."
+            ) from broken
         except MemoryError:
             raise OutOfResources("The work needed more memory than one job may use.") from None
         finally:
@@ -84,35 +86,40 @@ class CpuPool:
 
     def close(self) -> None:
         """Stop listening for progress. Children end with the event loop."""
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._ear is not None:
+            self._ear.close()
+            self._ear = None
 
     def _listen(self) -> str:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="safelight-")
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.bind(self._address)
-            self._socket.setblocking(False)
-            asyncio.get_running_loop().add_reader(self._socket, self._hear)
-        return self._address
+        if self._ear is None:
+            self._ear = _Ear(self._calls)
+        return self._ear.address
 
-    @property
-    def _address(self) -> str:
-        assert self._folder is not None
-        return str(Path(self._folder.name) / "progress")
+
+class _Ear:
+    """A socket on which children say how far they are."""
+
+    def __init__(self, calls: dict[str, Report]) -> None:
+        self._calls = calls
+        self._folder = tempfile.TemporaryDirectory(prefix="safelight-")
+        self.address = str(Path(self._folder.name) / "progress")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._hear)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self._folder.cleanup()
 
     def _hear(self) -> None:
-        assert self._socket is not None
         try:
             message = self._socket.recv(_DATAGRAM_BYTES)
         except BlockingIOError:
             return
-        call, percent, stage = message.decode().split("\n", 2)
+        call, percent, stage = message.decode(errors="replace").split("\n", 2)
         heard = self._calls.get(call)
         if heard:
             heard(float(percent), stage)

@@ -1,4 +1,4 @@
-"""The data directory: one process at a time, and the small files by which others find that process."""
+"""The data directory: held by one process, found by others through the small files in it."""
 
 import fcntl
 import json

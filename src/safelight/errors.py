@@ -1,4 +1,4 @@
-"""Every way Safelight refuses or fails: a stable code, an HTTP status and whether trying again helps.
+"""Every way Safelight refuses or fails: a stable code, a status, and whether to try again.
 
     SafelightError
     ├── RequestError        the caller can mend it (4xx)
@@ -48,7 +48,7 @@ class SafelightError(Exception):
         super().__init__(self.detail)
 
     def problem(self) -> dict[str, Any]:
-        """Return the RFC 9457 problem document of this error, as stored on a job and sent to callers."""
+        """Return the RFC 9457 problem document, as stored on a job and sent to callers."""
         document: dict[str, Any] = {
             "type": f"/problems/{self.code}",
             "title": self.title,

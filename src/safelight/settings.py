@@ -1,4 +1,4 @@
-"""All settings, in one place: environment variables `SAFELIGHT_…`, each described in docs/settings.md."""
+"""All settings in one place: environment variables `SAFELIGHT_…`; see docs/settings.md."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 class Settings(BaseSettings):
-    """What an operator may change. Only `app` and `cli` read it; everything else is handed its values."""
+    """What an operator may change. Only `app` and `cli` read it; the rest is handed values."""
 
     model_config = SettingsConfigDict(
         env_prefix="SAFELIGHT_", env_file=".env", extra="ignore", frozen=True
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any.")
     public_url: str = Field(
         default="",
-        description="Address that others reach this server by; empty derives it from host and port.",
+        description="Address that others reach this server by; empty is host and port.",
     )
     max_body_bytes: int = Field(
         default=300 * MIB, ge=MIB, description="Largest request body, in bytes."
@@ -73,13 +73,17 @@ class Settings(BaseSettings):
         default=3, ge=1, le=20, description="Attempts of a job before it has failed."
     )
     retry_base_s: float = Field(
-        default=1, gt=0, description="Wait before the second attempt, in seconds; doubles each time."
+        default=1,
+        gt=0,
+        description="Wait before the second attempt, in seconds; doubles each time.",
     )
     retry_cap_s: float = Field(
         default=60, gt=0, description="Longest wait before another attempt, in seconds."
     )
     child_memory_bytes: int = Field(
-        default=4096 * MIB, ge=512 * MIB, description="Address space of one computing child process."
+        default=4096 * MIB,
+        ge=512 * MIB,
+        description="Address space of one computing child process.",
     )
 
     # pictures and downloads
@@ -115,9 +119,7 @@ class Settings(BaseSettings):
 
     # the command line
     url: str = Field(default="", description="CLI: address of a running server.")
-    api_key: SecretStr = Field(
-        default=SecretStr(""), description="CLI: API key for that server."
-    )
+    api_key: SecretStr = Field(default=SecretStr(""), description="CLI: API key for that server.")
 
     @property
     def lease(self) -> timedelta:

@@ -53,9 +53,7 @@ def configure_logs(level: str, style: str) -> None:
     if style == "json":
         tail.append(structlog.processors.format_exc_info)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[*tail, last]
-        )
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, last])
     )
     root = logging.getLogger()
     root.handlers = [handler]

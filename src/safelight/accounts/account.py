@@ -49,7 +49,7 @@ def new_secret() -> str:
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return what is stored of a key. A plain SHA-256 does: the secret is random, not a password."""
+    """Return what is stored of a key: a SHA-256, as the secret is random and no password."""
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -19,7 +19,9 @@ def first_account(tx: Connection) -> Account | None:
 
 def get_account(tx: Connection, account_id: str) -> Account | None:
     """Return the account of that id."""
-    row = tx.execute(sa.select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
+    row = (
+        tx.execute(sa.select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
+    )
     return None if row is None else Account(**row)
 
 

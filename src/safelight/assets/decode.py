@@ -7,6 +7,7 @@ import numpy as np
 import pyvips
 
 from safelight.assets import appearance, exif
+from safelight.assets.gif import is_whole
 from safelight.assets.header import Header
 from safelight.assets.inspect import Exif, Facts, InspectRules, check_size
 from safelight.assets.vips import (
@@ -17,6 +18,7 @@ from safelight.assets.vips import (
     orientation_of,
     to_srgb,
 )
+from safelight.errors import MediaTruncated
 from safelight.fetch.sniff import HEAD_BYTES, sniff
 
 _SMALL = 100  # pixels of the longest side, the most a thumbhash takes
@@ -39,6 +41,8 @@ _TURNED = 5  # the first of EXIF's orientations that swap width and height
 def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
     """Return the facts of a picture whose header has passed."""
     form = header.format
+    if form == "gif" and not is_whole(path):
+        raise MediaTruncated
     with decoding():
         image = open_picture(path, form)
         frames = frames_of(image, form)

@@ -14,6 +14,7 @@ MEDIA_TYPE = "model/gltf-binary"
 
 _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
+_VERSION = 2
 _MAX_JSON = 64 * 2**20
 
 
@@ -28,7 +29,7 @@ def check(path: Path) -> None:
             raise MediaTruncated("The 3D file ends within its header.")
         magic, version, length = _HEADER.unpack_from(head)
         json_length, kind = _CHUNK.unpack_from(head, _HEADER.size)
-        if magic != b"glTF" or version != 2 or kind != b"JSON":
+        if magic != b"glTF" or version != _VERSION or kind != b"JSON":
             raise MediaUnsupported("The file is not a binary glTF 2.0.")
         if length != size or json_length > min(size, _MAX_JSON):
             raise MediaTruncated("The 3D file's length is not what its header says.")

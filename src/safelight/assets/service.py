@@ -1,4 +1,4 @@
-"""Takes files in: finds out what they are, keeps the bytes, makes the public copy and renditions."""
+"""Takes files in: finds out what they are, keeps their bytes, makes what the public sees."""
 
 import hashlib
 from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from safelight.assets.asset import Asset, AssetKind
 from safelight.db.tables import assets
@@ -65,5 +65,7 @@ def delete(tx: Connection, found: Sequence[Asset]) -> list[str]:
     return [key for asset in found for key in asset.public_keys] + sorted(originals - still)
 
 
-def _to_asset(row: Mapping[str, Any]) -> Asset:
-    return Asset(**{**row, "kind": AssetKind(row["kind"])})
+def _to_asset(row: RowMapping) -> Asset:
+    fields: dict[str, Any] = {**row}
+    fields["kind"] = AssetKind(row["kind"])
+    return Asset(**fields)

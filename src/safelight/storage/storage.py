@@ -1,23 +1,21 @@
-"""The socket that bytes are kept behind, and its plug: any obstore store (disk now, buckets later)."""
+"""The socket that bytes are kept behind, and its plug: any store that obstore can speak to."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from safelight.errors import NotFound, StorageFailed, StorageFull
 from safelight.telemetry import STORED_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from obstore.store import ObjectStore
 
 _CHUNK = 256 * 1024
@@ -87,9 +85,7 @@ class ObstoreStorage:
         if end <= start:
             return
         with _typed(key):
-            found = await obstore.get_async(
-                self._store, key, options={"range": (start, end)}
-            )
+            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
             async for chunk in found.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
 
@@ -103,7 +99,7 @@ class ObstoreStorage:
         for key in keys:
             try:
                 await obstore.delete_async(self._store, key)
-            except (NotFoundError, FileNotFoundError):
+            except FileNotFoundError:
                 continue
 
     async def check(self) -> None:
@@ -118,10 +114,10 @@ def open_disk(folder: Path) -> ObstoreStorage:
 
 
 @contextmanager
-def _typed(key: str) -> "Iterator[None]":
+def _typed(key: str) -> Generator[None]:
     try:
         yield
-    except (NotFoundError, FileNotFoundError):
+    except FileNotFoundError:
         raise NotFound(f"There is no file {key}.") from None
     except (BaseError, OSError) as error:
         if "No space left" in str(error) or "os error 28" in str(error):

@@ -1,6 +1,7 @@
 """Turns every error into one RFC 9457 problem document."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -32,7 +33,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_unexpected)
 
 
-def respond(request: Request, error: SafelightError, headers: dict[str, str] | None = None) -> Response:
+def respond(
+    request: Request, error: SafelightError, headers: dict[str, str] | None = None
+) -> Response:
     """Return `error` as a response that carries the request's id."""
     document = error.problem() | {
         "instance": request.url.path,
@@ -41,32 +44,33 @@ def respond(request: Request, error: SafelightError, headers: dict[str, str] | N
     extra = dict(headers or {})
     if error.retry_after is not None:
         extra["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
-    elif error.status == 503:
+    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra["Retry-After"] = "5"
-    if error.status == 401:
+    if error.status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Bearer"
     return Response(orjson.dumps(document), error.status, extra, MEDIA_TYPE)
 
 
 async def _on_own(request: Request, error: Exception) -> Response:
-    assert isinstance(error, SafelightError)
-    return respond(request, error)
+    return respond(request, cast("SafelightError", error))
 
 
 async def _on_framework(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    error = cast("HTTPException", error)
     kind = _BY_STATUS.get(error.status_code, errors.RequestError)
     detail = "" if error.status_code in (404, 405) else str(error.detail)
     return respond(request, kind(detail), dict(error.headers or {}))
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+    error = cast("RequestValidationError", error)
     found: list[dict[str, Any]] = []
     for item in error.errors():
         if item["type"] == "json_invalid":
             return respond(request, errors.RequestError("The body is not valid JSON."))
-        place = [str(part) for part in item["loc"] if part not in ("body", "query", "path", "header")]
+        place = [
+            str(part) for part in item["loc"] if part not in ("body", "query", "path", "header")
+        ]
         found.append(
             {
                 "field": ".".join(place) or "body",

@@ -1,12 +1,12 @@
 """Builds the web application: routes, limits on what comes in, ids and headers on what goes out."""
 
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -114,7 +114,7 @@ class _Edge:
 
 def _declared_length(scope: Scope) -> int:
     text = Headers(scope=scope).get("content-length", "0")
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return int(text[:18]) if text.isdecimal() else 0
 
 
 def _add_headers(headers: MutableHeaders, request_id: str) -> None:
@@ -131,7 +131,8 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     telemetry.REQUESTS.labels(scope["method"], path, status).observe(seconds)
     account_id = scope["state"].get("account_id")
     # Reads are many and say little; the metrics count them all.
-    write = _log.debug if scope["method"] in ("GET", "HEAD") and status < 500 else _log.info
+    quiet = scope["method"] in ("GET", "HEAD") and status < HTTPStatus.INTERNAL_SERVER_ERROR
+    write = _log.debug if quiet else _log.info
     write(
         "request",
         method=scope["method"],

@@ -1,10 +1,10 @@
-"""Receives multipart forms: files go to disk as they come, within limits, and are gone afterwards."""
+"""Receives multipart forms: files go to disk as they come, within limits, and then away."""
 
 import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,7 +34,7 @@ class Upload:
 @asynccontextmanager
 async def received(
     request: Request, *, folder: Path, field: str, max_files: int, max_file_bytes: int
-) -> AsyncIterator[tuple[list[Upload], dict[str, str]]]:
+) -> AsyncGenerator[tuple[list[Upload], dict[str, str]]]:
     """Yield the files of `field` and the text fields.
 
     Raises `TooManyFiles`, `TooLarge`, `MediaEmpty`, or `InvalidRequest` for fields that do not
@@ -63,7 +63,7 @@ async def received(
 
 
 @asynccontextmanager
-async def _form(request: Request, max_files: int) -> AsyncIterator[FormData]:
+async def _form(request: Request, max_files: int) -> AsyncGenerator[FormData]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise RequestError("Send the files as multipart/form-data.")
     try:
@@ -82,9 +82,7 @@ async def _save(file: UploadFile, target: Path, max_bytes: int) -> Upload:
     if file.size == 0:
         raise MediaEmpty(f"The file {name!r} is empty.")
     if file.size is not None and file.size > max_bytes:
-        raise TooLarge(
-            f"The file {name!r} has {file.size} bytes; at most {max_bytes} are taken."
-        )
+        raise TooLarge(f"The file {name!r} has {file.size} bytes; at most {max_bytes} are taken.")
     digest = hashlib.sha256()
     size = 0
     with await asyncio.to_thread(target.open, "wb") as out:
@@ -96,7 +94,7 @@ async def _save(file: UploadFile, target: Path, max_bytes: int) -> Upload:
 
 
 def _clean_name(name: str) -> str:
-    """Return a file's bare name: what a browser sends may hold a path, a NUL or half a character."""
+    """Return a bare name: what a browser sends may hold a path, a NUL or half a character."""
     bare = PurePosixPath(name.replace("\\", "/")).name
     text = bare.encode("utf-8", "replace").decode().replace("\x00", "")
     return text[:_MAX_NAME] or "unnamed"

@@ -53,9 +53,7 @@ async def list_assets(
     cursor: Cursor = None,
 ) -> Response:
     """Return your pictures and 3D models, newest first."""
-    found = await services.assets.page(
-        caller.account_id, kind=kind, before=cursor, limit=limit + 1
-    )
+    found = await services.assets.page(caller.account_id, kind=kind, before=cursor, limit=limit + 1)
     base_url = services.public_url()
     shown = [asset_document(asset, base_url=base_url) for asset in found[:limit]]
     return json_response(paged(shown, more=len(found) > limit))

@@ -1,7 +1,6 @@
 """Serves the bytes of public objects: immutable, in ranges, and never run by a browser."""
 
 import re
-from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -48,10 +47,11 @@ async def get_file(request: Request, key: str, services: Parts, download: bool =
             status = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.bytes}"
     headers["Content-Length"] = str(end - start)
-    body: AsyncIterator[bytes] = services.storage.read(key, start=start, end=end)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(body, status, headers, media_type)
+    return StreamingResponse(
+        services.storage.read(key, start=start, end=end), status, headers, media_type
+    )
 
 
 def _matches(header: str | None, etag: str) -> bool:

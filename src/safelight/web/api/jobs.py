@@ -35,7 +35,9 @@ async def list_jobs(
     caller: Reader,
     services: Parts,
     kind: Kind | None = None,
-    status: Annotated[str | None, Query(pattern="^(queued|running|succeeded|failed|canceled)$")] = None,
+    status: Annotated[
+        str | None, Query(pattern="^(queued|running|succeeded|failed|canceled)$")
+    ] = None,
     batch_id: Annotated[str | None, Query(max_length=64)] = None,
     model: Annotated[str | None, Query(max_length=255)] = None,
     limit: Limit = 50,

@@ -52,7 +52,7 @@ async def import_images(
     services: Parts,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Import one address as a job, or several as a batch in which a bad one does not stop the rest."""
+    """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
     await services.check_space()
     repeat = await _repeat(request, key)
     if body.url is not None:
@@ -62,7 +62,9 @@ async def import_images(
     urls = body.urls or []
     if len(urls) > services.limits.batch_urls:
         raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
-    problems = {index: found for index, url in enumerate(urls) if (found := _refusal(services, url))}
+    problems = {
+        index: found for index, url in enumerate(urls) if (found := _refusal(services, url))
+    }
     made = await services.jobs.import_many(caller.account_id, body, problems, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
@@ -118,9 +120,7 @@ async def upload_batch(
     return await answer_submit(request, services, caller.account_id, made)
 
 
-async def _keep(
-    services: Services, account_id: str, uploads: list[Upload]
-) -> list[dict[str, Any]]:
+async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[dict[str, Any]]:
     """Check every picture, then store them all: one that is bad refuses the call."""
     facts = await asyncio.gather(
         *(services.assets.inspect(upload.path) for upload in uploads), return_exceptions=True

@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { confirmed } from "./confirm.js";
 import { plural } from "./format.js";
 import { copyText, toast, toastError } from "./toast.js";
-import { mediaUrl, safeUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 /**
  * Makes the actions that cards and the viewer offer.
@@ -81,17 +81,7 @@ function position(batch, index) {
 /** Submits the same job anew; pictures get another seed, or the same one would come out. */
 async function repeat(job) {
   if (job.kind === "import_image") return api.importUrls([job.source_url]);
-  if (job.kind === "image_to_3d") return repeatModel(job);
-  const params = { ...job.params };
-  if ("seed" in params) params.seed = Math.floor(Math.random() * 2 ** 31);
+  const { seed: _seed, ...params } = job.params; // left out, another one is drawn
   const references = job.inputs.length ? { references: job.inputs } : {};
   return api.generate({ prompt: job.prompt, model: job.model, params, ...references });
-}
-
-async function repeatModel(job) {
-  const original = await api.asset(job.inputs[0]);
-  const answer = await fetch(mediaUrl(original.url), { signal: AbortSignal.timeout(60_000) });
-  const bytes = await answer.blob();
-  const file = new File([bytes], job.name || original.name || "picture", { type: original.media_type });
-  return api.makeModels([file], { model: job.model, params: job.params });
 }

@@ -19,7 +19,7 @@ export class Problem extends Error {
 
   /** The whole problem in words: detail, then one line a field. */
   get words() {
-    const fields = this.errors.map((error) => `${error.field}: ${error.message}`);
+    const fields = this.errors.map((error) => `${error.name || error.field}: ${error.message}`);
     return [this.detail || this.title, ...fields].join("\n");
   }
 }
@@ -97,7 +97,6 @@ export const api = {
   jobs: ({ kind = null, limit = 24, cursor = null } = {}) =>
     call("GET", `/v1/jobs${query({ kind, limit, cursor })}`),
   job: (jobId) => call("GET", `/v1/jobs/${id(jobId)}`),
-  asset: (assetId) => call("GET", `/v1/assets/${id(assetId)}`),
   batch: (batchId) => call("GET", `/v1/batches/${id(batchId)}`),
   cancel: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/cancel`),
   redrive: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/redrive`),

@@ -5,7 +5,7 @@ import { ago } from "./format.js";
 import { batchTitle, countsText, isFinal, kindOf } from "./labels.js";
 import { failedMedia, pictureMedia, trayMedia } from "./media.js";
 
-const SMALL = 3;
+const SMALL = 3; // tiles that fit into the width of two cards
 
 /** Makes a card: `{element, doc, update(doc), updateItem(data)}`. `act` is what actions.js makes. */
 export function createBatchCard(batch, act) {
@@ -22,7 +22,8 @@ export function createBatchCard(batch, act) {
 
   function update(doc) {
     card.doc = doc;
-    element.classList.toggle("small", doc.items.length <= SMALL);
+    element.classList.toggle("one", doc.items.length === 1);
+    element.classList.toggle("small", doc.items.length > 1 && doc.items.length <= SMALL);
     for (const item of doc.items) {
       const tile = tiles.get(item.index) ?? addTile(item);
       tile.update(item);

@@ -1,7 +1,7 @@
 /** The card of one job, in each of its states. */
 
 import { el, iconButton } from "./dom.js";
-import { ago, duration } from "./format.js";
+import { ago } from "./format.js";
 import { isFinal, titleOf } from "./labels.js";
 import { failedMedia, makerChip, pictureMedia, trayMedia } from "./media.js";
 import { safeUrl } from "./urls.js";
@@ -46,9 +46,8 @@ function finalMedia(job, act) {
   const buttons = outputs.map((asset, index) =>
     pictureMedia({ asset, job, sizes, onOpen: () => act.view([job], index) }));
   if (buttons.length === 0) return failedMedia({ title: "The result was deleted" });
-  buttons[0].append(makerChip(outputs[0], job));
-  if (buttons.length === 1) return buttons[0];
-  return el("div", { class: buttons.length === 2 ? "mosaic two" : "mosaic" }, ...buttons);
+  const mosaic = { 1: "framed", 2: "framed mosaic two" }[buttons.length] ?? "framed mosaic";
+  return el("div", { class: mosaic }, ...buttons, makerChip(outputs[0], job));
 }
 
 function body(job, act) {
@@ -61,13 +60,11 @@ function body(job, act) {
 
 function meta(job) {
   const [first] = job.outputs;
-  const took = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
   const size = first?.width ? `${first.width} × ${first.height}` : null;
   return [
     el("time", { datetime: job.created_at, "data-ago": true }, ago(job.created_at)),
     job.outputs.length > 1 && el("span", {}, `${job.outputs.length} pictures`),
     size && el("span", {}, size),
-    job.status === "succeeded" && job.started_at && el("span", {}, `made in ${duration(took)}`),
   ];
 }
 

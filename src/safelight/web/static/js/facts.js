@@ -5,29 +5,36 @@ import { bytes, count, duration, moment } from "./format.js";
 
 const HEX = /^#[0-9a-f]{6}$/i;
 const NAMES = {
-  bounding_box: "Size in space", watertight: "Watertight", has_alpha: "Transparency", colour_space: "Colours",
-  color_space: "Colours", icc: "Colour profile", dpi: "DPI",
+  bounding_box: "Size in space", has_alpha: "Transparency", has_icc: "Colour profile",
+  color_space: "Colour space", depth: "Bit depth", n: "How many",
 };
 // Shown elsewhere, or meant for machines.
-const HIDDEN = new Set(["note", "palette", "colors", "colours", "exif", "sha256", "width", "height", "bytes", "format"]);
+const HIDDEN = new Set([
+  "note", "colors", "exif", "format", "perceptual_hash", "orientation", "has_location",
+]);
 const MOST_ROWS = 24;
 
 /** The sections of facts about an asset and the job that made it. */
 export function factSections(asset, job) {
   const facts = asset.facts ?? {};
   return [
-    paletteSection(facts.palette ?? facts.colors ?? facts.colours),
+    paletteSection(facts.colors),
     section("Details", [...basics(asset, job), ...rows(facts)]),
     section("Settings", rows(job.params ?? {})),
     section("From the camera", rows(facts.exif ?? {})),
   ].filter(Boolean);
 }
 
+const FORMATS = {
+  "image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP", "image/avif": "AVIF", "image/gif": "GIF",
+  "image/tiff": "TIFF", "model/gltf-binary": "GLB",
+};
+
 function basics(asset, job) {
   const took = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
   return [
     ["Size", asset.width ? `${asset.width} × ${asset.height}` : null],
-    ["File", [asset.media_type, bytes(asset.bytes)].filter(Boolean).join(", ")],
+    ["File", [FORMATS[asset.media_type] ?? asset.media_type, bytes(asset.bytes)].filter(Boolean).join(", ")],
     ["Model", asset.model || job.model],
     ["Made", moment(asset.created_at)],
     ["Took", job.started_at ? duration(took) : null],
@@ -73,9 +80,7 @@ function section(title, entries) {
 }
 
 function paletteSection(palette) {
-  const colours = (Array.isArray(palette) ? palette : [])
-    .map((one) => (typeof one === "string" ? one : one?.hex))
-    .filter((one) => HEX.test(one ?? ""));
+  const colours = (palette ?? []).filter((colour) => HEX.test(colour));
   if (colours.length === 0) return null;
   const swatches = colours.map((colour) => {
     const swatch = el("span", { title: colour });

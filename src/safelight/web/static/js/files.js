@@ -62,6 +62,8 @@ export function guardStrayDrops() {
   }
 }
 
+const blank = () => el("div", { class: "pick-picture" });
+
 /** A small picture with a name and a button to take it away again: `{element, mark(state, words)}`. */
 export function createPick(file, onRemove) {
   const address = URL.createObjectURL(file);
@@ -71,10 +73,11 @@ export function createPick(file, onRemove) {
     element.remove();
     onRemove();
   };
-  const picture = el("img", { class: "pick-picture", src: address, alt: "" });
+  const shown = faultOf(file) === null;
+  const picture = shown ? el("img", { class: "pick-picture", src: address, alt: "" }) : blank();
   const element = el("li", { class: "pick" }, picture, caption,
     el("button", { type: "button", "aria-label": `Remove ${file.name}`, on: { click: remove } }, icon("close")));
-  picture.addEventListener("error", () => picture.removeAttribute("src"), { once: true });
+  picture.addEventListener("error", () => picture.replaceWith(blank()), { once: true });
 
   function mark(state, words = file.name) {
     element.className = state ? `pick ${state}` : "pick";

@@ -8,15 +8,18 @@ import { drawParams } from "./params.js";
 import { toast, toastError } from "./toast.js";
 import { mediaUrl } from "./urls.js";
 
-const SHAPES = [["1:1", "Square"], ["3:2", "Landscape"], ["16:9", "Wide"], ["2:3", "Portrait"], ["9:16", "Tall"]];
+const SHAPES = [
+  ["1:1", "Square", "1024x1024"], ["3:2", "Landscape", "1216x832"], ["16:9", "Wide", "1344x768"],
+  ["2:3", "Portrait", "832x1216"], ["9:16", "Tall", "768x1344"],
+];
 const MOST_REFERENCES = 8;
 // Fields that `POST /v1/generate` takes beside the model's own params.
 const TOP_LEVEL = new Set(["n", "size", "seed", "format", "negative_prompt"]);
 // Decided by the shape buttons.
-const SHAPED = new Set(["aspect_ratio", "width", "height"]);
+const SHAPED = new Set(["aspect_ratio"]);
 const EXAMPLES = [
-  "A red cat playing guitar", "An astronaut riding a horse on the moon",
-  "Three blue dolphins in the ocean at sunset", "A robot drinking coffee in a neon city",
+  "A red cat playing guitar", "An astronaut riding a horse", "Three dolphins at sunset",
+  "Two rabbits in a snowy forest",
 ];
 
 /** Starts the form; gives `{useModels(models), addReference(asset)}`. */
@@ -35,18 +38,26 @@ export function startGenerate({ form, examples, onSubmitted, onShown }) {
     const known = Object.entries(read);
     const top = Object.fromEntries(known.filter(([name]) => TOP_LEVEL.has(name)));
     const params = Object.fromEntries(known.filter(([name]) => !TOP_LEVEL.has(name)));
-    const shape = shapes.hidden || top.size ? {} : { aspect_ratio: form.elements.shape.value };
     const ids = [...references].map((one) => one.assetId).filter(Boolean);
     return {
-      prompt: prompt.value.trim(), model: model?.id, ...shape, ...top, params,
+      prompt: prompt.value.trim(), model: model?.id, ...shape(), ...top, params,
       ...(ids.length && { references: ids }),
     };
+  }
+
+  /** The shape in the terms that the model knows; a size given in the options comes after it. */
+  function shape() {
+    const ratio = form.elements.shape.value;
+    const properties = model?.params_schema?.properties ?? {};
+    if (shapes.hidden || form.elements.size?.value) return {};
+    if ("aspect_ratio" in properties) return { aspect_ratio: ratio };
+    return { size: SHAPES.find(([one]) => one === ratio)[2] };
   }
 
   function useModel(chosen) {
     model = chosen;
     const properties = chosen.params_schema?.properties ?? {};
-    shapes.hidden = !["aspect_ratio", "size", "width"].some((name) => name in properties);
+    shapes.hidden = !["aspect_ratio", "size"].some((name) => name in properties);
     readParams = drawParams(form.querySelector("[data-fields]"), chosen.params_schema, SHAPED);
     form.querySelector(".options").hidden = false;
   }

@@ -12,7 +12,7 @@ import { Results } from "./results.js";
 import { startSession } from "./session.js";
 import { startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
-import { toast, toastError } from "./toast.js";
+import { toastError } from "./toast.js";
 import { createViewer } from "./viewer.js";
 
 const TIMES_MS = 30_000;
@@ -29,11 +29,9 @@ const model3d = startModel3d({ form: at("model"), onSubmitted, onShown: () => ta
 startImport({ form: at("import"), onSubmitted });
 
 const viewer = createViewer(at("viewer"), {
-  onReference: (asset) => {
-    if (generate.canRefer()) generate.addReference(asset);
-    else toast("No model here works from pictures yet.");
-  },
-  onMakeModel: (asset) => model3d.addAsset(asset),
+  canRefer: generate.canRefer,
+  onReference: generate.addReference,
+  onMakeModel: model3d.addAsset,
 });
 results.useActions(createActions({
   put: (doc) => results.put(doc), drop: (id) => results.drop(id), viewer,

@@ -4,6 +4,8 @@ import { el, icon, progressBar, setProgress } from "./dom.js";
 import { kindOf, makerOf, stageText, titleOf } from "./labels.js";
 import { mediaUrl } from "./urls.js";
 
+const TALL = 0.85;
+
 /** The picture that stands for an asset, small and large: `{src, srcset, width, height}`. */
 export function pictureOf(asset) {
   const found = ["thumb", "preview"]
@@ -25,8 +27,9 @@ export function pictureMedia({ asset, job, sizes, onOpen }) {
   const model = asset.kind === "model_3d";
   const title = titleOf(job);
   const picture = pictureOf(asset);
+  const whole = model || asset.width / asset.height < TALL; // cropping would take too much of it
   const button = el("button", {
-    type: "button", class: model ? "media model" : "media",
+    type: "button", class: whole ? "media whole" : "media",
     "aria-label": `Open ${model ? "3D model" : "picture"}: ${title}`, on: { click: onOpen },
   });
   const tint = averageColour(asset.placeholder);
@@ -76,7 +79,7 @@ export function failedMedia(problem, { canceled = false } = {}) {
 /** The mean colour that a ThumbHash carries in its first three bytes (evanw.github.io/thumbhash). */
 function averageColour(placeholder) {
   if (!placeholder) return null;
-  const [low, middle, high] = Array.from(atob(placeholder).slice(0, 3), (char) => char.charCodeAt(0));
+  const [low, middle, high] = Array.from(atob(placeholder.slice(0, 4)), (char) => char.charCodeAt(0));
   const header = low | (middle << 8) | (high << 16);
   const light = (header & 63) / 63;
   const yellowBlue = ((header >> 6) & 63) / 31.5 - 1;

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 
+const LABELS = { n: "How many", format: "File format" };
 const WIDE_TEXT = new Set(["negative_prompt"]);
 
 /**
@@ -42,10 +43,14 @@ function bounds(rule) {
   return { ...inner, ...rule };
 }
 
+function labelOf(name, rule) {
+  const plain = name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
+  return rule.title ?? LABELS[name] ?? plain;
+}
+
 function labelled(name, rule, input, extra = "") {
-  const label = rule.title ?? name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
   const help = rule.description && el("small", {}, rule.description);
-  return el("label", { class: `field ${extra}`.trim() }, el("span", {}, label), input, help);
+  return el("label", { class: `field ${extra}`.trim() }, el("span", {}, labelOf(name, rule)), input, help);
 }
 
 function choice(name, rule) {
@@ -63,8 +68,7 @@ function choice(name, rule) {
 
 function check(name, rule) {
   const input = el("input", { type: "checkbox", name, checked: rule.default === true });
-  const label = rule.title ?? name.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
-  const words = el("span", { title: rule.description }, label);
+  const words = el("span", { title: rule.description }, labelOf(name, rule));
   const read = () => (input.checked === (rule.default === true) ? undefined : input.checked);
   return { name, read, element: el("label", { class: "field check" }, input, words) };
 }

@@ -29,6 +29,11 @@ export function startSession({ panel, app, signOut, onSignedIn, onSignedOut }) {
     onSignedIn();
   }
 
+  if (new URLSearchParams(location.search).get("login") === "expired") {
+    error.textContent = "This login link was used or has expired; a new start of the server prints another.";
+    error.hidden = false;
+  }
+
   async function enter() {
     try {
       await api.account();

@@ -8,8 +8,8 @@ import { showModel } from "./model-stage.js";
 import { copyText } from "./toast.js";
 import { mediaUrl, safeUrl } from "./urls.js";
 
-/** Makes the viewer over a `<dialog>`; `onUse` gets an asset that the person wants to go on with. */
-export function createViewer(dialog, { onReference, onMakeModel }) {
+/** Makes the viewer over a `<dialog>`; `onReference` and `onMakeModel` get an asset to go on with. */
+export function createViewer(dialog, { canRefer, onReference, onMakeModel }) {
   let items = [];
   let at = 0;
   let actions = null;
@@ -66,7 +66,7 @@ export function createViewer(dialog, { onReference, onMakeModel }) {
       onward(asset);
     };
     return [
-      textButton("Use as reference", use(onReference)),
+      ...(canRefer() ? [textButton("Use as reference", use(onReference))] : []),
       textButton("Make 3D", use(onMakeModel)),
     ];
   }
