@@ -7,7 +7,7 @@ sketch=src/safelight/providers/sketch/data
 vendor=src/safelight/web/static/vendor
 
 if [[ ${1:-} == --check ]]; then
-  [[ -n $(ls -A "$sketch" 2>/dev/null) && -f $vendor/model-viewer.min.js ]]
+  [[ -n $(ls -A "$sketch" 2>/dev/null) && -f $vendor/model-viewer.min.js && -f $vendor/swagger-ui.css ]]
   exit
 fi
 
@@ -19,3 +19,6 @@ cp node_modules/@google/model-viewer/dist/model-viewer.min.js "$vendor/"
 for package in @google/model-viewer three lit lit-html lit-element @lit/reactive-element @monogrid/gainmap-js; do
   cp "node_modules/$package/LICENSE" "$vendor/LICENSE.$(basename "$package").txt"
 done
+
+cp node_modules/swagger-ui-dist/{swagger-ui-bundle.js,swagger-ui.css} "$vendor/"
+cp node_modules/swagger-ui-dist/LICENSE "$vendor/LICENSE.swagger-ui.txt"

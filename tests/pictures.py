@@ -88,6 +88,29 @@ def with_profile(form: str = "jpeg") -> bytes:
     return encode(scene().icc_transform("p3", input_profile="srgb"), form)
 
 
+def with_false_profiles() -> dict[str, bytes]:
+    """Pictures whose profile is junk, or of another kind of picture."""
+    plain = picture("jpeg")
+    cmyk = pyvips.Image.new_from_buffer(cmyk_jpeg(), "").get("icc-profile-data")
+    assert isinstance(cmyk, bytes)
+    return {
+        "junk": _with_segment(plain, b"ICC_PROFILE\0\1\1" + b"junk" * 50),
+        "of a press": _with_segments(plain, cmyk),
+    }
+
+
+def _with_segments(jpeg: bytes, profile: bytes) -> bytes:
+    parts = [profile[start : start + 60_000] for start in range(0, len(profile), 60_000)]
+    for number in range(len(parts), 0, -1):
+        head = b"ICC_PROFILE\0" + bytes([number, len(parts)])
+        jpeg = _with_segment(jpeg, head + parts[number - 1])
+    return jpeg
+
+
+def _with_segment(jpeg: bytes, data: bytes) -> bytes:
+    return jpeg[:2] + b"\xff\xe2" + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
+
+
 # --- hostile ones -----------------------------------------------------------------------------
 
 

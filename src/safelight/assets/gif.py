@@ -1,4 +1,4 @@
-"""Tells whether a GIF ends where its blocks say, which libvips forgives once a frame is complete."""
+"""Tells whether a GIF ends where its blocks say; libvips forgives that once a frame is whole."""
 
 import mmap
 from pathlib import Path

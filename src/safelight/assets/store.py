@@ -6,17 +6,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
+from safelight import events
 from safelight.assets.asset import Asset, AssetKind
 from safelight.db.tables import assets
 from safelight.db.types import now
+from safelight.events import NewEvent
 
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
-    """Write new assets and return them in the same order."""
+    """Write new assets, each with its event, and return them in the same order."""
     made: list[Asset] = []
     for row in rows:
         statement = sa.insert(assets).values(created_at=now(), **row).returning(assets)
         made.append(_to_asset(tx.execute(statement).mappings().one()))
+    events.append(tx, [_event(asset, "asset.created", 1) for asset in made])
     return made
 
 
@@ -56,6 +59,7 @@ def page(
 def delete(tx: Connection, found: Sequence[Asset]) -> list[str]:
     """Remove rows; return the storage keys that nothing refers to any more."""
     tx.execute(sa.delete(assets).where(assets.c.id.in_([asset.id for asset in found])))
+    events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
     originals = {asset.original_key for asset in found}
     still = set(
         tx.scalars(
@@ -63,6 +67,17 @@ def delete(tx: Connection, found: Sequence[Asset]) -> list[str]:
         )
     )
     return [key for asset in found for key in asset.public_keys] + sorted(originals - still)
+
+
+def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
+    """Return the news of an asset: it has two in its life, so their numbers need no counter."""
+    return NewEvent(
+        account_id=asset.account_id,
+        subject=asset.id,
+        seq=seq,
+        type=kind,
+        data={"kind": asset.kind.value, "job_id": asset.job_id, "name": asset.name},
+    )
 
 
 def _to_asset(row: RowMapping) -> Asset:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Protocol, cast
 
+import anyio
 import anyio.to_thread
 import httpcore2
 import httpx2
@@ -24,6 +25,7 @@ from safelight.fetch.url import literal, parse, refusal
 
 _MAX_ADDRESSES = 64  # of one name; more is an attack or a mistake
 _MAX_TRIES = 4  # addresses tried before a connection has failed
+_LOOK_UPS = 32  # at once
 _MAX_CONNECTIONS = 1024
 _KEPT_CONNECTIONS = 32
 _KEPT_S = 5.0
@@ -40,10 +42,15 @@ class Resolver(Protocol):
 class SystemResolver:
     """Asks the operating system, on a thread, because its call blocks."""
 
+    def __init__(self) -> None:
+        # Its own threads: a flood of slow names must not hold up whoever else needs one.
+        self._threads = anyio.CapacityLimiter(_LOOK_UPS)
+
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         found = await anyio.to_thread.run_sync(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
             abandon_on_cancel=True,
+            limiter=self._threads,
         )
         return [str(entry[4][0]) for entry in found]
 
@@ -66,7 +73,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout or self._policy.connect_s):
                 addresses = await self._checked_addresses(host, port)
                 return await self._connect_any(addresses, port)
         except TimeoutError:

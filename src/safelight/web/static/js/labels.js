@@ -37,7 +37,7 @@ export function titleOf(job) {
 export function batchTitle(batch) {
   if (batch.name) return batch.name;
   const pictures = plural(batch.counts.total, "picture");
-  return batch.kind === "image_to_3d" ? `${pictures} to 3D` : `${pictures} imported`;
+  return batch.kind === "image_to_3d" ? `${pictures} to 3D` : `Import of ${pictures}`;
 }
 
 /** "3 done · 1 failed · 2 to go" */

@@ -1,0 +1,1 @@
+"""Measurements of a running Safelight; `make bench` prints them as tables."""
