@@ -53,6 +53,19 @@ def animation(form: str = "gif", frames: int = 3, width: int = 32, height: int =
     return encode(column, form)
 
 
+def talkative_animation(form: str) -> bytes:
+    """An animation of three frames that says "secret" in two places inside and behind its end."""
+    data = animation(form, frames=3)
+    if form == "gif":
+        at = data.index(b"\x21\xff")
+        comment = b"\x21\xfe\x06secret\x00"
+        xmp = b"\x21\xff\x0bXMP DataXMP\x06secret\x00"
+        return data[:at] + comment + xmp + data[at:] + b"secret"
+    exif, unknown = b"EXIF\x06\0\0\0secret", b"WHAT\x07\0\0\0secret!\0"
+    flagged = data[:20] + bytes([data[20] | 0x08]) + data[21:] + exif + unknown
+    return flagged[:4] + struct.pack("<I", len(flagged) - 8) + flagged[8:] + b"secret"
+
+
 def photo(form: str = "jpeg", *, orientation: int = 6, width: int = 64, height: int = 48) -> bytes:
     """A picture with EXIF as cameras write it: turned, dated, and with the place where it was."""
     image = scene(width, height).copy()

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         default=False,
         description="Whether downloads may go to private addresses. For closed networks and tests.",
     )
+    fetch_ports: str = Field(
+        default="80,443,8080,8443",
+        pattern=r"^\d{1,5}(,\d{1,5})*$",
+        description="Ports that downloads may go to, with commas between.",
+    )
     fetch_max_bytes: int = Field(
         default=100 * MIB, ge=1024, description="Largest download, in bytes."
     )

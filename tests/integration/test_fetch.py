@@ -82,8 +82,6 @@ async def test_download_when_no_resolver_is_given_then_asks_the_system(tmp_path:
         Fetcher(policy_for(site, allow_private=True), tls=tls) as fetcher,
     ):
         fetched = await fetcher.download(site.url("/x", "localhost"), to=tmp_path / "f")
-        with pytest.raises(FetchError):
-            await fetcher.download(site.url("/x", "nowhere.invalid"), to=tmp_path / "g")
     assert fetched.bytes == len(PICTURE)
 
 

@@ -1,10 +1,10 @@
 """Encodes a picture's public copy and renditions from as few decodes as possible; child only."""
 
 from pathlib import Path
-from typing import Any
 
 import pyvips
 
+from safelight.assets import gif, webp
 from safelight.assets.header import Header, read_header
 from safelight.assets.renditions import Picture, Renditions
 from safelight.assets.vips import (
@@ -20,7 +20,6 @@ _NOTHING = 0  # of the metadata is kept
 _QUALITY = 90
 _RENDITION_QUALITY = 80
 _EFFORT = 2  # of WebP; more costs thrice the time for a twentieth of the bytes
-_GIF_EFFORT = 4
 _MAX_SHRINK = 8
 _MAX_JPEG_SIDE = 65_500
 
@@ -32,8 +31,8 @@ def render(source: Path, folder: Path, *, served: bool) -> Renditions:
         if not served:
             return Renditions(None, _smaller(_reduced(source, header), folder))
         first = open_picture(source, header.format)
-        if frames_of(first, header.format) > 1:
-            copy = _animation(source, folder, header.format)
+        if header.format == "gif" or frames_of(first, header.format) > 1:
+            copy = _stripped(source, folder, header)
             return Renditions(copy, _smaller(_upright(first), folder))
         # One full decode feeds the public copy and everything smaller.
         whole = _upright(first).copy_memory()
@@ -73,8 +72,6 @@ def _still(image: pyvips.Image, folder: Path, form: str) -> Picture:
             image.jpegsave(str(path), Q=_QUALITY, keep=_NOTHING)
         case "webp":
             image.webpsave(str(path), Q=_QUALITY, effort=_EFFORT, keep=_NOTHING)
-        case "gif":
-            image.gifsave(str(path), effort=_GIF_EFFORT, keep=_NOTHING)
         case _:
             image.pngsave(str(path), keep=_NOTHING)
     return _picture(path, f"image/{kind}", image.width, image.height)
@@ -82,23 +79,18 @@ def _still(image: pyvips.Image, folder: Path, form: str) -> Picture:
 
 def _public_format(image: pyvips.Image, form: str) -> str:
     """Choose what browsers show: the original's format, or JPEG for AVIF (slow) and TIFF."""
-    if form in {"jpeg", "png", "webp", "gif"}:
+    if form in {"jpeg", "png", "webp"}:
         return form
     fits = max(image.width, image.height) <= _MAX_JPEG_SIDE
     return "jpeg" if fits and not image.hasalpha() else "png"
 
 
-def _animation(source: Path, folder: Path, form: str) -> Picture:
-    frames = to_srgb(open_picture(source, form, every_frame=True))
-    path = folder / f"served.{form}"
-    options: dict[str, Any] = {"keep": _NOTHING}
-    if form == "gif":
-        # The original's palettes are as good as any, and making new ones takes the time.
-        frames.gifsave(str(path), effort=1, reuse=True, **options)
-    else:
-        frames.webpsave(str(path), Q=_QUALITY, effort=_EFFORT, **options)
-    height = frames.get_page_height()
-    return _picture(path, f"image/{form}", frames.width, height)
+def _stripped(source: Path, folder: Path, header: Header) -> Picture:
+    """Copy frames as they are: a new encoding would be slow, and for a GIF worse."""
+    path = folder / f"served.{header.format}"
+    strip = gif.strip if header.format == "gif" else webp.strip
+    strip(source, path)
+    return _picture(path, f"image/{header.format}", header.width, header.height)
 
 
 def _picture(path: Path, media_type: str, width: int, height: int) -> Picture:

@@ -84,6 +84,10 @@ def test_inspect_when_animated_then_counts_frames(form: str, tmp_path: Path) -> 
     assert (facts.width, facts.height, facts.frames) == (32, 24, 3)
 
 
+def test_inspect_when_a_gif_lacks_only_its_last_byte_then_forgives(tmp_path: Path) -> None:
+    assert facts_of(pictures.picture("gif")[:-1], tmp_path).width == 64
+
+
 @pytest.mark.parametrize("form", ["png", "webp", "avif", "tiff"])
 def test_inspect_when_transparent_then_says_so(form: str, tmp_path: Path) -> None:
     assert facts_of(pictures.picture(form, alpha=True), tmp_path).has_alpha

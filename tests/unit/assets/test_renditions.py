@@ -132,6 +132,22 @@ def test_make_renditions_when_animated_then_stays_animated(form: str, tmp_path: 
     assert inspect(made.pictures["thumb"].path, RULES).frames == 1
 
 
+@pytest.mark.parametrize("form", ["gif", "webp"])
+def test_make_renditions_when_an_animation_says_too_much_then_only_frames_stay(
+    form: str, tmp_path: Path
+) -> None:
+    talkative = pictures.talkative_animation(form)
+    made = made_of(talkative, tmp_path)
+    data = served_of(made).path.read_bytes()
+    assert talkative.count(b"secret") == 3
+    assert b"secret" not in data
+    plain, copy = (
+        pyvips.Image.new_from_buffer(each, "", n=-1).write_to_memory() for each in (talkative, data)
+    )
+    assert copy == plain
+    assert inspect(served_of(made).path, RULES).frames == 3
+
+
 @pytest.mark.parametrize("make", [pictures.cmyk_jpeg, pictures.with_profile, pictures.deep_png])
 def test_make_renditions_when_not_plain_srgb_then_becomes_it(
     make: Callable[[], bytes], tmp_path: Path

@@ -6,7 +6,7 @@ import { bytes, count, duration, moment } from "./format.js";
 const HEX = /^#[0-9a-f]{6}$/i;
 const NAMES = {
   bounding_box: "Size in space", has_alpha: "Transparency", has_icc: "Colour profile",
-  color_space: "Colour space", depth: "Bit depth", n: "How many",
+  color_space: "Colour space", n: "How many",
 };
 // Shown elsewhere, or meant for machines.
 const HIDDEN = new Set([

@@ -52,14 +52,23 @@ export function countsText({ counts }) {
 /** What a job that is not finished is doing right now. */
 export function stageText(job) {
   if (job.status === "queued") return queueText(job);
-  const left = Number.isFinite(job.eta_s) && job.eta_s >= 1 ? ` · ${duration(job.eta_s)} left` : "";
-  return `${sentence(job.stage || "working")}${left}`;
+  return `${sentence(job.stage || "working")}${leftText(job)}`;
 }
 
 function queueText(job) {
-  if (job.stage) return sentence(job.stage);
-  if (job.attempts > 0) return "Waiting to try again";
-  return job.queue_position > 1 ? `Number ${job.queue_position} in the queue` : "Next in the queue";
+  if (job.queue_position === 0) return "Next in the queue";
+  if (job.queue_position > 0) return `${plural(job.queue_position, "job")} ahead in the queue`;
+  return sentence(job.stage || "queued");
+}
+
+function leftText({ ends_at }) {
+  const seconds = Math.round((ends_at - Date.now()) / 1000);
+  return seconds >= 2 ? ` · about ${duration(seconds)} left` : "";
+}
+
+/** Adds `ends_at`, the time on our clock that the server's estimate stands for. */
+export function withEnd(job) {
+  return Number.isFinite(job.eta_s) ? { ...job, ends_at: Date.now() + job.eta_s * 1000 } : job;
 }
 
 function sentence(words) {

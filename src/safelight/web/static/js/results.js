@@ -5,7 +5,7 @@ import { createBatchCard } from "./batch-card.js";
 import { createCard } from "./card.js";
 import { el } from "./dom.js";
 import { Follower } from "./events.js";
-import { FILTERS, isBatch, isFinal, titleOf } from "./labels.js";
+import { FILTERS, isBatch, isFinal, titleOf, withEnd } from "./labels.js";
 import { say, toastError } from "./toast.js";
 
 const PAGE = 24;
@@ -73,7 +73,8 @@ export class Results {
   }
 
   /** Shows a job or batch document, as a new card or in its old one. */
-  put(doc) {
+  put(news) {
+    const doc = isBatch(news) ? news : withEnd(news);
     if (doc.batch_id && this.#cards.has(doc.batch_id)) {
       this.#putItem(doc);
       return;

@@ -92,7 +92,9 @@ export function createViewer(dialog, { canRefer, onReference, onMakeModel }) {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (by && items.length > 1 && !event.target.closest("model-viewer, input")) step(by);
   });
-  dialog.addEventListener("close", () => dialog.replaceChildren()); // frees the graphics memory
+  dialog.addEventListener("close", () => {
+    if (!dialog.open) dialog.replaceChildren(); // frees the graphics memory
+  });
   return { show, close };
 }
 

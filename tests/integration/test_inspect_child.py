@@ -1,0 +1,48 @@
+"""Inspection in a child process: answers and errors cross over, and a glutton takes only it down."""
+
+from pathlib import Path
+
+import pytest
+
+from safelight.assets.inspect import InspectRules, inspect
+from safelight.assets.renditions import make_renditions
+from safelight.cpu import CpuPool, Limits
+from safelight.errors import MediaTooManyPixels, OutOfResources
+from tests import pictures
+
+RULES = InspectRules()
+
+
+async def test_run_when_a_picture_is_inspected_in_a_child_then_all_crosses_over(
+    tmp_path: Path,
+) -> None:
+    good, huge = tmp_path / "good", tmp_path / "huge"
+    good.write_bytes(pictures.photo())
+    huge.write_bytes(pictures.claiming("png", 60000, 60000))
+    pool = CpuPool(1)
+    try:
+        facts = await pool.run(inspect, good, RULES)
+        made = await pool.run(make_renditions, good, tmp_path, True)
+        with pytest.raises(MediaTooManyPixels) as caught:
+            await pool.run(inspect, huge, RULES)
+    finally:
+        pool.close()
+    assert (facts.width, facts.height) == (48, 64)
+    assert made.pictures.keys() == {"preview", "thumb"}
+    assert "60000 x 60000" in caught.value.detail
+
+
+async def test_run_when_a_picture_needs_too_much_memory_then_only_the_child_ends(
+    tmp_path: Path,
+) -> None:
+    big, small = tmp_path / "big", tmp_path / "small"
+    # An interlaced PNG can only be decoded as a whole, so little data asks for much memory.
+    big.write_bytes(pictures.encode(pictures.scene(7000, 6000), "png", interlace=True))
+    small.write_bytes(pictures.picture())
+    pool = CpuPool(1)
+    try:
+        with pytest.raises(OutOfResources):
+            await pool.run(make_renditions, big, tmp_path, True, limits=Limits(memory_bytes=2**28))
+        assert (await pool.run(inspect, small, RULES)).width == 64
+    finally:
+        pool.close()
