@@ -173,6 +173,7 @@ def _providers(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Prov
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
     return FetchPolicy(
+        own_files=f"{_public_url(settings)}/files/",
         allow_private=settings.fetch_allow_private,
         ports=frozenset(int(port) for port in settings.fetch_ports.split(",")),
         max_bytes=settings.fetch_max_bytes,

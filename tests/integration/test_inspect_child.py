@@ -1,4 +1,4 @@
-"""Inspection in a child process: answers and errors cross over, and a glutton takes only it down."""
+"""Inspection in a child process: answers and errors cross over, a glutton ends only the child."""
 
 from pathlib import Path
 

@@ -336,3 +336,21 @@ def test_policy_when_hosts_are_listed_then_only_those_pass() -> None:
     policy = FetchPolicy(allow_hosts=frozenset({"good.example"}))
     assert allowed("https://img.good.example/", policy)
     assert not allowed("https://example.com/", policy)
+
+
+def test_policy_when_own_files_are_named_then_they_pass_and_nothing_beside_them() -> None:
+    policy = FetchPolicy(own_files="http://127.0.0.1:8765/files/")
+    assert allowed("http://127.0.0.1:8765/files/images/job_01m8/k3v9.png", policy)
+    for url in (
+        "http://127.0.0.1:8765/metrics",
+        "http://127.0.0.1:8765/files/../metrics",
+        "http://127.0.0.1:8765/files/images/../../metrics.txt",
+        "http://127.0.0.1:8765/files/%2e%2e/metrics",
+        "http://127.0.0.1:8765/files/a.png?x=/../",
+        "http://127.0.0.1:8766/files/images/a.png",
+        "http://127.0.0.1:8765@evil.example/files/a.png",
+        "http://localhost:8765/files/images/a.png",
+        "https://127.0.0.1:8765/files/images/a.png",
+    ):
+        assert not allowed(url, policy), url
+    assert not policy.is_own_server("evil.example", 8765)

@@ -7,9 +7,9 @@ import numpy as np
 import pyvips
 
 from safelight.assets import appearance, exif
+from safelight.assets.facts import Exif, Facts, InspectRules, check_size
 from safelight.assets.gif import is_whole
 from safelight.assets.header import Header
-from safelight.assets.inspect import Exif, Facts, InspectRules, check_size
 from safelight.assets.vips import (
     decoding,
     field,
@@ -19,7 +19,6 @@ from safelight.assets.vips import (
     to_srgb,
 )
 from safelight.errors import MediaTruncated
-from safelight.fetch.sniff import HEAD_BYTES, sniff
 
 _SMALL = 100  # pixels of the longest side, the most a thumbhash takes
 _ALPHA_BANDS = 4
@@ -51,16 +50,18 @@ def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
         if frames > 1:
             # The first frame is decoded twice; reading all of them is what finds damage.
             open_picture(path, form, every_frame=True).avg()
-        small = _small(image)
-        pixels = _rgba(small)
-        gray = _gray(small)
+        return _facts(path, form, image, frames)
+
+
+def _facts(path: Path, form: str, image: pyvips.Image, frames: int) -> Facts:
+    small = _small(image)
+    pixels = _rgba(small)
     fields = image.get_fields()
     orientation = orientation_of(image)
     turned = orientation >= _TURNED
-    media_type = sniff(_head(path)) or ""
     return Facts(
         format=form,
-        media_type=media_type,
+        media_type=f"image/{form}",
         width=image.height if turned else image.width,
         height=image.width if turned else image.height,
         frames=frames,
@@ -72,7 +73,7 @@ def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
         orientation=orientation,
         colors=appearance.main_colors(pixels),
         placeholder=appearance.thumbhash(pixels),
-        perceptual_hash=appearance.difference_hash(gray),
+        perceptual_hash=appearance.difference_hash(_gray(small)),
         sha256=_sha256(path),
         bytes=path.stat().st_size,
         exif=_exif(image, fields),
@@ -110,11 +111,6 @@ def _exif(image: pyvips.Image, fields: list[str]) -> Exif:
         if value is not None:
             found[tag] = value
     return found
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD_BYTES)
 
 
 def _sha256(path: Path) -> str:

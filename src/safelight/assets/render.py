@@ -6,7 +6,7 @@ import pyvips
 
 from safelight.assets import gif, webp
 from safelight.assets.header import Header, read_header
-from safelight.assets.renditions import Picture, Renditions
+from safelight.assets.picture import Picture, Renditions
 from safelight.assets.vips import (
     decoding,
     frames_of,

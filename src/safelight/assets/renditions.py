@@ -1,29 +1,13 @@
-"""Makes the public copy and smaller pictures of an asset: what a child is asked, and its answer.
+"""Makes the public copy and smaller pictures of an asset: the function to run in a child.
 
 This module is light, because the server imports it to name the function.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from safelight.assets.picture import Picture, Renditions
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One file that was made; width and height in pixels, upright."""
-
-    path: Path
-    media_type: str
-    width: int
-    height: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Renditions:
-    """What was made of a picture: `pictures` by the name of the rendition."""
-
-    served: Picture | None
-    pictures: dict[str, Picture]
+__all__ = ["Picture", "Renditions", "make_renditions"]
 
 
 def make_renditions(

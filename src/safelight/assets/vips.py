@@ -89,3 +89,7 @@ def decoding() -> Generator[None]:
         if "out of memory" in str(error):
             raise MemoryError from error
         raise MediaTruncated from error
+    except UnicodeDecodeError as error:
+        # Damaged bytes got into a name or a message, on which pyvips chokes before it clears it.
+        pyvips.vips_lib.vips_error_clear()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        raise MediaTruncated from error

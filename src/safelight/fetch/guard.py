@@ -94,6 +94,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         addresses = await self._look_up(host, port)
         if not addresses or len(addresses) > _MAX_ADDRESSES:
             raise refusal()
+        # Only its own public files pass `parse`, so nothing else of this server can be reached.
+        if self._policy.is_own_server(host, port):
+            return addresses
         # One bad address among good ones is refused too: which is used would be a matter of luck.
         if not all(self._policy.allows_address(address) for address in addresses):
             raise refusal()

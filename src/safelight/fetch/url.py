@@ -45,6 +45,8 @@ def check_url(url: str, policy: FetchPolicy) -> None:
 
 def parse(text: str, policy: FetchPolicy) -> httpx2.URL:
     """Return the URL to request, its host in lower case without a last dot, or refuse it."""
+    if policy.is_own_file(text):
+        return httpx2.URL(text)
     if len(text) > _MAX_CHARS or not _SHAPE.fullmatch(text) or _has_hidden_characters(text):
         raise refusal()
     try:

@@ -121,6 +121,15 @@ def test_inspect_when_bytes_are_flipped_then_answers_or_refuses_by_type(
         assert facts.width * facts.height <= 1_000_000
 
 
+def test_inspect_when_names_inside_are_no_text_then_refuses_and_recovers(tmp_path: Path) -> None:
+    data = pictures.photo("avif").replace(b"Exif", b"Exi\x91")
+    assert b"Exi\x91" in data
+    assert type(refusal_of(data, tmp_path)) is MediaTruncated
+    path = tmp_path / "good"
+    path.write_bytes(pictures.picture())
+    assert inspect(path, RULES).width == 64
+
+
 def test_read_header_when_no_picture_then_refuses_without_a_decoder(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(pictures.SVG)

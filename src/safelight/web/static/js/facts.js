@@ -10,7 +10,8 @@ const NAMES = {
 };
 // Shown elsewhere, or meant for machines.
 const HIDDEN = new Set([
-  "note", "colors", "exif", "format", "perceptual_hash", "orientation", "has_location",
+  "note", "colors", "exif", "format", "perceptual_hash", "orientation", "has_location", "frames",
+  "depth",
 ]);
 const MOST_ROWS = 24;
 
@@ -20,7 +21,7 @@ export function factSections(asset, job) {
   return [
     paletteSection(facts.colors),
     section("Details", [...basics(asset, job), ...rows(facts)]),
-    section("Settings", rows(job.params ?? {})),
+    section("Settings", rows(job.params ?? {}, (key) => key in facts)),
     section("From the camera", rows(facts.exif ?? {})),
   ].filter(Boolean);
 }
@@ -47,10 +48,10 @@ function money(micros) {
   return Number.isFinite(micros) ? (micros / 1_000_000).toFixed(4) : null;
 }
 
-function rows(values) {
+function rows(values, saidAlready = (key) => HIDDEN.has(key)) {
   return Object.entries(values)
-    .filter(([key]) => !HIDDEN.has(key))
-    .map(([key, value]) => [nameOf(key), words(value)])
+    .filter(([key]) => !saidAlready(key))
+    .map(([key, value]) => [nameOf(key), words(key.startsWith("has_") ? Boolean(value) : value)])
     .filter(([, value]) => value)
     .slice(0, MOST_ROWS);
 }

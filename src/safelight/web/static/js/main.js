@@ -23,10 +23,10 @@ const results = new Results({ list: at("cards"), empty: at("empty"), more: at("m
 const onSubmitted = (doc) => results.add(doc);
 
 const generate = startGenerate({
-  form: at("create"), examples: at("examples"), onSubmitted, onShown: () => tabs.go("create"),
+  form: at("create-form"), examples: at("examples"), onSubmitted, onShown: () => tabs.go("create"),
 });
-const model3d = startModel3d({ form: at("model"), onSubmitted, onShown: () => tabs.go("model") });
-startImport({ form: at("import"), onSubmitted });
+const model3d = startModel3d({ form: at("model-form"), onSubmitted, onShown: () => tabs.go("model") });
+startImport({ form: at("import-form"), onSubmitted });
 
 const viewer = createViewer(at("viewer"), {
   canRefer: generate.canRefer,

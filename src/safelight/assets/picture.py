@@ -1,0 +1,23 @@
+"""What a child hands back of the pictures that it made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One file that was made; width and height in pixels, upright."""
+
+    path: Path
+    media_type: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renditions:
+    """What was made of a picture: `pictures` by the name of the rendition."""
+
+    served: Picture | None
+    pictures: dict[str, Picture]

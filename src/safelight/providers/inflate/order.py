@@ -1,0 +1,55 @@
+"""What one model is made from and what comes back: the function to run in a child.
+
+This module is light, because the server imports it to name the function; numpy, scipy and libvips
+come in with `safelight.providers.inflate.sculpt`, inside the child.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+Mode: TypeAlias = Literal["inflate", "relief"]
+
+Fact: TypeAlias = str | int | float | bool | list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How the model is to be made; the meaning of each stands in `schema.PARAMS`."""
+
+    mode: Mode = "inflate"
+    thickness: float = 0.9
+    smoothing: float = 0.5
+    face_limit: int = 60_000
+    texture: bool = True
+    texture_size: int = 1024
+    size_m: float = 1.0
+    mask: str = "auto"
+
+    @classmethod
+    def read(cls, given: Mapping[str, object]) -> "Params":
+        """Return a job's params, which the schema has already checked and completed."""
+        known = {name: given[name] for name in cls.__slots__ if name in given}
+        return cls(**cast("dict[str, Any]", known))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One picture to make a model of; `model` and `preview` are the files to write."""
+
+    picture: Path
+    media_type: str
+    params: Params
+    model: Path
+    preview: Path
+
+
+def make_model(order: Order) -> dict[str, Fact]:
+    """Write the GLB and its preview and return the facts of the mesh; for a child process.
+
+    Raises `NoForeground` where no object stands out, and `MediaError` for a damaged picture.
+    """
+    from safelight.providers.inflate.sculpt import sculpt  # noqa: PLC0415  only children load numpy
+
+    return sculpt(order)
