@@ -1,42 +1,41 @@
-"""Builds the pictures and words that the `sketch` provider draws with from two npm packages.
+"""Builds the pictures and word tables of the `sketch` provider from two npm packages.
 
-Run `python scripts/build_sketch_data.py NODE_MODULES OUT`; the same packages give the same bytes.
+    python scripts/build_sketch_data.py NODE_MODULES_DIR OUT_DIR
 
-- `icons.zip`: one SVG body an icon, each compressed by itself, so that drawing a cat reads a cat.
-- `icons.json.gz`: of each icon its name in English, group, subgroup and height.
-- `words-LANGUAGE.json.gz`: which icon a word means, with the words that say little kept apart.
-- `NOTICE.txt`: the licences of both packages.
+Reads `@iconify-json/fluent-emoji` and `emojibase-data` (both MIT) and writes `icons.zip` (one SVG
+body an icon), `icons.json.gz` (what is known of each: box, outline, colour), `words.zip` (for each
+language, which word means which icon) and `NOTICE.txt`. The same packages give the same bytes.
 """
 
+import argparse
+import colorsys
 import gzip
+import io
 import json
 import re
-import sys
-import unicodedata
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-_ICONS = "@iconify-json/fluent-emoji"
-_WORDS = "emojibase-data"
-_SMILEYS, _PEOPLE, _TAGGED_LAST = 0, 1, 1
-_GROUPS = {0, 1, 3, 4, 5, 6, 7}  # not skin tones (2), signs (8) and flags (9)
-_BODY_PARTS_AND_PEOPLE = range(22, 30)  # subgroups of people that stand for somebody by themselves
-_GESTURES, _CLOCKS = 24, 58
-_FEW_PICTURES = 3  # a keyword that more pictures share says too little
-_BODY_CHARS = 100_000
-_PHRASE_CHARS, _PHRASE_WORDS = 40, 5
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-_COORDINATE = re.compile(r"(\.\d{2})\d+")
-_MICROSOFT_LICENSE = """\
-MIT License
+import numpy as np
+import pyvips
+import resvg_py
+from numpy.typing import NDArray
 
-Copyright (c) Microsoft Corporation.
+from safelight.providers.sketch import words
 
-Permission is hereby granted, free of charge, to any person obtaining a copy
+Pixels = NDArray[np.float64]
+
+ICONS = "@iconify-json/fluent-emoji"
+LABELS = "emojibase-data"
+RENDER_PX = 64
+COLUMNS = 16
+MAX_WORDS = 4  # in one label
+MAX_MEANINGS = 6  # a word that is on more icons than this says too little
+EPOCH = (1980, 1, 1, 0, 0, 0)
+MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy
 of this software and associated documentation files (the "Software"), to deal
 in the Software without restriction, including without limitation the rights
 to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
@@ -52,159 +51,242 @@ FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
 AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
 LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
-SOFTWARE.
-"""
-# The two packages call these by different names.
-_RENAMED = {
-    "black-bird": "blackbird",
-    "phoenix": "phoenix-bird",
-    "superhero": "person-superhero",
-    "supervillain": "person-supervillain",
+SOFTWARE."""
+
+# Emoji whose icon has another name than its label.
+RENAMED = {
     "mage": "person-mage",
     "fairy": "person-fairy",
     "vampire": "person-vampire",
-    "mermaid": "woman-merpeople",
-    "merman": "man-merpeople",
-    "merperson": "person-merpeople",
     "elf": "person-elf",
     "genie": "person-genie",
     "zombie": "person-zombie",
-    "enraged-face": "pouting-face",
-    "smiling-face-with-open-hands": "hugging-face",
-    "woman-s-clothes": "womans-clothes",
-    "man-s-shoe": "mans-shoe",
-    "woman-s-sandal": "womans-sandal",
-    "woman-s-boot": "womans-boot",
-    "woman-s-hat": "womans-hat",
-    "rescue-worker-s-helmet": "rescue-workers-helmet",
+    "superhero": "person-superhero",
+    "supervillain": "person-supervillain",
+    "merperson": "person-merpeople",
+    "mermaid": "woman-merpeople",
+    "merman": "man-merpeople",
+    "phoenix": "phoenix-bird",
+    "black-bird": "blackbird",
     "pi-ata": "piata",
+    "backhand-index-pointing-right": "backhand-index-pointing-left",
 }
+# Groups of emojibase: 3 nature, 4 food, 5 places, 6 activities, 7 objects are taken whole, but for:
+WHOLE_GROUPS = frozenset({3, 4, 5, 6, 7})
+DROPPED = re.compile(
+    r"-thirty$|-oclock$|^speaker-|^muted|^bell-with-slash|^chart-|-banknote$|-place-medal$"
+    r"|^white-flower$|^(in|out)box|^envelope-with|^incoming|^mobile-phone-with|^red-envelope$"
+    r"|^(spade|heart|diamond|club)-suit$|^joker$|^cigarette$|^x-ray$|^atm|^globe-with|^level-slider"
+    r"|^cityscape|^night-with-stars|^sunrise|^sunset$|^foggy$|^fog$|^milky-way$|^shooting-star$"
+)
+# Of the others, those that show something to draw.
+FACES = frozenset(
+    "smiling-face grinning-face-with-big-eyes winking-face smiling-face-with-sunglasses nerd-face "
+    "crying-face angry-face sleeping-face partying-face cowboy-hat-face skull clown-face ogre "
+    "goblin ghost alien alien-monster robot pile-of-poo red-heart broken-heart sparkling-heart "
+    "heart-on-fire collision speech-balloon thought-balloon kiss-mark love-letter hole "
+    "see-no-evil-monkey".split()
+)
+SIGNS = frozenset(
+    "radioactive yin-yang peace-symbol recycling-symbol infinity red-question-mark warning "
+    "check-mark cross-mark trident-emblem fleur-de-lis pirate-flag rainbow-flag chequered-flag "
+    "triangular-flag".split()
+)
+PEOPLE = re.compile(
+    r"^(baby|child|boy|girl|older-person|old-man|old-woman|baby-angel|santa-claus|mrs-claus|troll"
+    r"|(person|man|woman)|(person|man|woman)-(standing|walking|running|kneeling|biking|surfing"
+    r"|swimming|rowing-boat|climbing|golfing|juggling|in-lotus-position|lifting-weights"
+    r"|bouncing-ball|cartwheeling)|(man|woman)-dancing|person-(in-bed|taking-bath|fencing)"
+    r"|ninja|guard|detective|prince|princess|person-with-crown|person-with-veil|person-in-tuxedo"
+    r"|skier|snowboarder|(health|construction|factory|office)-worker|student|teacher|judge|farmer"
+    r"|cook|mechanic|scientist|technologist|singer|artist|pilot|astronaut|firefighter"
+    r"|police-officer|person-(mage|fairy|vampire|elf|genie|zombie|superhero|supervillain)"
+    r"|(wo)?man-merpeople|woman-(mage|superhero|elf)|brain|tooth|bone|eye|eyes|ear|nose|mouth|foot"
+    r"|flexed-biceps|footprints|waving-hand|thumbs-up|clapping-hands|people-hugging)$"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An icon that is kept, and the code by which the word lists know it."""
+class Emoji(TypedDict, total=False):
+    """One record of emojibase's data.json."""
 
-    icon: str
-    code: str
     label: str
+    hexcode: str
     group: int
-    subgroup: int
+    tags: list[str]
 
 
-def main(node_modules: Path, out: Path) -> None:
-    icons = _read(node_modules / _ICONS / "icons.json")["icons"]
-    out.mkdir(parents=True, exist_ok=True)
-    pictures = list(_choose(icons, _read(node_modules / _WORDS / "en" / "data.json")))
-    _write_icons(out / "icons.zip", icons, pictures)
-    shape = {
-        picture.icon: [
-            picture.label,
-            picture.group,
-            picture.subgroup,
-            icons[picture.icon].get("height", 32),
-        ]
-        for picture in pictures
+class Facts(TypedDict):
+    """What the provider knows of an icon without drawing it; lengths are in its 32 units."""
+
+    box: list[float]  # left, top, right, bottom of what is painted
+    top: list[float]  # the upper outline, at COLUMNS places from left to right
+    colour: str  # of its largest part
+    hue: float | None  # 0..1 of the same, None where it is grey
+
+
+def icon_name(label: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+    return RENAMED.get(name, name)
+
+
+def is_wanted(name: str, group: int) -> bool:
+    if group in WHOLE_GROUPS:
+        return DROPPED.search(name) is None
+    return name in FACES or name in SIGNS or PEOPLE.match(name) is not None
+
+
+def compact(body: str) -> str:
+    """Return the SVG with short coordinates and with ids that begin with `§`, to be made unique."""
+    ids = {old: f"§{number:x}" for number, old in enumerate(re.findall(r'\bid="([^"]+)"', body))}
+    body = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{ids[found[1]]}"', body)
+    body = re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{ids[found[1]]})", body)
+    body = re.sub(r'href="#([^"]+)"', lambda found: f'href="#{ids[found[1]]}"', body)
+    return re.sub(r'\bd="[^"]+"', lambda found: _shorten(found[0]), body)
+
+
+def _shorten(path: str) -> str:
+    return re.sub(r"\d*\.\d{3,}", lambda found: f"{float(found[0]):.2f}".lstrip("0"), path)
+
+
+def render(body: str) -> Pixels:
+    """Return the icon as RENDER_PX² straight RGBA, 0..1."""
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 32 32">{body.replace("§", "i")}</svg>'
+    )
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=RENDER_PX, skip_system_fonts=True))
+    return pyvips.Image.new_from_buffer(png, "").numpy().astype(np.float64) / 255
+
+
+def facts(pixels: Pixels) -> Facts:
+    painted = pixels[..., 3] > 0.3
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    unit = 32 / RENDER_PX
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    places = np.linspace(left, right - 1, COLUMNS).round().astype(int)
+    tops = [float(np.argmax(painted[:, place])) * unit for place in places]
+    colour, hue = main_colour(pixels[painted][:, :3])
+    return {
+        "box": [left * unit, int(rows[0]) * unit, right * unit, (int(rows[-1]) + 1) * unit],
+        "top": tops,
+        "colour": colour,
+        "hue": hue,
     }
-    _write_json(out / "icons.json.gz", shape)
-    for data in sorted((node_modules / _WORDS).glob("*/data.json")):
-        words = _words(_read(data), pictures)
-        _write_json(out / f"words-{data.parent.name}.json.gz", words)
-    _write_notice(out / "NOTICE.txt", node_modules)
-    size = sum(path.stat().st_size for path in out.iterdir())
-    print(f"{len(pictures)} icons, {size / 2**20:.1f} MiB in {out}")
 
 
-def _choose(icons: Mapping[str, Any], entries: list[dict[str, Any]]) -> Iterator[Picture]:
-    for entry in sorted(entries, key=lambda entry: entry.get("order", 0)):
-        group, subgroup = entry.get("group"), entry.get("subgroup")
-        name = re.sub(r"[^a-z0-9]+", "-", entry["label"].lower()).strip("-")
-        icon = _RENAMED.get(name, name)
-        kept = group in _GROUPS and icon in icons and subgroup not in {_GESTURES, _CLOCKS}
-        if group == _PEOPLE and subgroup not in _BODY_PARTS_AND_PEOPLE:
-            kept = False
-        if kept and len(icons[icon]["body"]) <= _BODY_CHARS:
-            yield Picture(icon, entry["hexcode"], entry["label"], group, subgroup)
+def main_colour(points: Pixels) -> tuple[str, float | None]:
+    """Return the mean colour of the largest part of one hue, or of all where little is coloured."""
+    hls = np.array([colorsys.rgb_to_hls(*point) for point in points.tolist()])
+    lively = (hls[:, 2] > 0.2) & (hls[:, 1] > 0.12) & (hls[:, 1] < 0.93)
+    if lively.mean() < 0.22:
+        body = points[(hls[:, 1] > 0.15)]
+        return _hex(body.mean(axis=0) if len(body) else points.mean(axis=0)), None
+    bins = (hls[:, 0] * 24).astype(int) % 24
+    counts = np.bincount(bins[lively], minlength=24).astype(float)
+    spread = counts + 0.7 * (np.roll(counts, 1) + np.roll(counts, -1))
+    main = int(np.argmax(spread))
+    near = lively & ((np.abs(((bins - main + 12) % 24) - 12)) <= 1)
+    mean = points[near].mean(axis=0)
+    return _hex(mean), round(colorsys.rgb_to_hls(*mean.tolist())[0], 3)
 
 
-def _write_icons(path: Path, icons: Mapping[str, Any], pictures: Iterable[Picture]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for picture in pictures:
-            body = _shorten(icons[picture.icon]["body"])
-            archive.writestr(zipfile.ZipInfo(picture.icon, _ZIP_TIME), body, zipfile.ZIP_DEFLATED)
+def _hex(colour: Pixels) -> str:
+    return "#" + "".join(f"{round(float(part) * 255):02x}" for part in colour)
 
 
-def _shorten(body: str) -> str:
-    """Return the body with coordinates to a hundredth of its 32 units and short names."""
-    body = re.sub(r' d="[^"]*"', lambda path: _COORDINATE.sub(r"\1", path[0]), body)
-    names: dict[str, str] = {}
-    for found in re.findall(r'\bid="([^"]+)"', body):
-        names.setdefault(found, f"i{len(names)}")
-    body = re.sub(r'\bid="([^"]+)"', lambda name: f'id="{names[name[1]]}"', body)
-    body = re.sub(r"url\(#([^)]+)\)", lambda name: f"url(#{names[name[1]]})", body)
-    return re.sub(r'href="#([^"]+)"', lambda name: f'href="#{names[name[1]]}"', body)
-
-
-def _words(entries: list[dict[str, Any]], pictures: list[Picture]) -> dict[str, dict[str, str]]:
-    """Return what words mean: `sure` ones name a picture, `vague` ones only hint at it."""
-    known = {picture.code: picture for picture in pictures}
-    labels: dict[str, Picture] = {}
-    tags: dict[str, list[Picture]] = defaultdict(list)
-    for entry in sorted(entries, key=lambda entry: entry.get("order", 0)):
-        picture = known.get(entry["hexcode"])
-        if picture is None:
+def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, str]:
+    """Return word -> icon for one language: labels first, then tags that say enough."""
+    by_label: dict[str, str] = {}
+    by_tag: defaultdict[str, list[str]] = defaultdict(list)
+    for record in emoji:
+        icon = icon_of.get(record.get("hexcode", ""))
+        if icon is None:
             continue
-        for label in _spoken(entry["label"]):
-            labels.setdefault(label, picture)
-        for tag in dict.fromkeys(word for raw in entry.get("tags", []) for word in _spoken(raw)):
-            tags[tag].append(picture)
-    sure = {word: picture.icon for word, picture in labels.items()}
-    vague: dict[str, str] = {}
-    for tag, meant in tags.items():
-        if tag in sure:
-            continue
-        things = [picture for picture in meant if picture.group > _TAGGED_LAST]
-        best = (things or meant)[0].icon
-        (sure if things and len(things) <= _FEW_PICTURES else vague)[tag] = best
-    return {"sure": dict(sorted(sure.items())), "vague": dict(sorted(vague.items()))}
+        label = _key(record.get("label", ""))
+        # A whole animal is better than its face, whichever comes first.
+        if label and (label not in by_label or by_label[label].endswith("-face")):
+            by_label[label] = icon
+        for tag in record.get("tags", []):
+            key = _key(tag)
+            if key and icon not in by_tag[key]:
+                by_tag[key].append(icon)
+    table = {tag: _plainest(icons) for tag, icons in by_tag.items() if len(icons) <= MAX_MEANINGS}
+    return table | by_label
 
 
-def _spoken(raw: str) -> Iterator[str]:
-    """Yield a label in the spelling that prompts are folded to: no case, accents or signs."""
-    spread = unicodedata.normalize("NFKD", re.sub(r"\(.*?\)", "", raw).casefold())
-    plain = "".join(char for char in spread if not _is_accent(char))
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", plain))
-    text = " ".join(words)
-    if text and len(text) <= _PHRASE_CHARS and len(words) <= _PHRASE_WORDS:
-        yield text
+def _key(text: str) -> str:
+    """Return the folded words, or nothing where there are too many: `Astronaut(in)`: astronaut."""
+    parts = [word for word in words.split(re.sub(r"\(.*?\)", "", text)) if not words.is_pause(word)]
+    return " ".join(parts) if len(parts) <= MAX_WORDS else ""
 
 
-def _is_accent(char: str) -> bool:
-    return "\u0300" <= char <= "\u036f"
+def _plainest(icons: list[str]) -> str:
+    return min(icons, key=lambda icon: (icon.endswith("-face"), icon.count("-"), icons.index(icon)))
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_bytes())
+def write_zip(path: Path, entries: Mapping[str, str]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in sorted(entries):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), entries[name], zipfile.ZIP_DEFLATED, 9)
+    path.write_bytes(buffer.getvalue())
 
 
-def _write_json(path: Path, content: object) -> None:
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
-
-
-def _write_notice(path: Path, node_modules: Path) -> None:
-    icons = _read(node_modules / _ICONS / "info.json")
-    if icons["license"]["spdx"] != "MIT":
-        raise SystemExit(f"{_ICONS} is no longer under the MIT licence.")
-    words = (node_modules / _WORDS / "LICENSE").read_text()
-    author = f"{icons['name']} by {icons['author']['name']}, {icons['author']['url']}"
-    path.write_text(
-        f"icons.zip: {author}\n(npm package {_ICONS})\n\n{_MICROSOFT_LICENSE}\n\n"
-        f"words-*.json.gz: npm package {_WORDS}\n\n{words}"
+def notice(modules: Path) -> str:
+    """Return the notices that the licences ask to pass on."""
+    info = json.loads((modules / ICONS / "info.json").read_text())
+    author, licence = info["author"], info["license"]
+    icons = (
+        f"{info['name']} ({ICONS} {_version(modules / ICONS)})\n{author['url']}\n"
+        f"{licence['title']} License\n\nCopyright (c) {author['name']}.\n\n{MIT}\n"
+    )
+    labels = f"{LABELS} {_version(modules / LABELS)}\n" + (modules / LABELS / "LICENSE").read_text()
+    return (
+        "The pictures and word tables in this folder are made from the following packages.\n\n"
+        f"{icons}\n{'-' * 80}\n\n{labels}"
     )
 
 
+def _version(package: Path) -> str:
+    return str(json.loads((package / "package.json").read_text())["version"])
+
+
+def build(modules: Path, out: Path) -> None:
+    english: list[Emoji] = json.loads((modules / LABELS / "en" / "data.json").read_text())
+    bodies = json.loads((modules / ICONS / "icons.json").read_text())["icons"]
+    icon_of = {
+        record["hexcode"]: name
+        for record in english
+        if (name := icon_name(record["label"])) in bodies and is_wanted(name, record.get("group", -1))
+    }
+    icons = {name: compact(bodies[name]["body"]) for name in sorted(set(icon_of.values()))}
+    known = {name: facts(render(body)) for name, body in icons.items()}
+    tables = {
+        f"{folder.name}.json": json.dumps(
+            word_table(json.loads((folder / "data.json").read_text()), icon_of),
+            ensure_ascii=False,
+            sort_keys=True,
+        )
+        for folder in sorted((modules / LABELS).iterdir())
+        if (folder / "data.json").is_file()
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_zip(out / "icons.zip", icons)
+    write_zip(out / "words.zip", tables)
+    packed = gzip.compress(json.dumps(known, sort_keys=True).encode(), 9, mtime=0)
+    (out / "icons.json.gz").write_bytes(packed)
+    (out / "NOTICE.txt").write_text(notice(modules))
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"{len(icons)} icons, {len(tables)} languages, {size / 2**20:.1f} MiB in {out}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("modules", type=Path, help="a node_modules folder with both packages")
+    parser.add_argument("out", type=Path, help="where the data goes")
+    options = parser.parse_args()
+    build(options.modules, options.out)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        raise SystemExit("usage: build_sketch_data.py NODE_MODULES_DIR OUT_DIR")
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -354,3 +354,17 @@ def test_policy_when_own_files_are_named_then_they_pass_and_nothing_beside_them(
     ):
         assert not allowed(url, policy), url
     assert not policy.is_own_server("evil.example", 8765)
+
+
+def test_policy_when_own_files_have_a_name_then_nothing_else_of_that_host_passes() -> None:
+    policy = FetchPolicy(own_files="https://img.corp.example/files/")
+    assert allowed("https://img.corp.example/files/images/job_01m8/k3v9.png", policy)
+    for url in (
+        "https://img.corp.example/metrics",
+        "https://IMG.corp.example/metrics",
+        "https://img.corp.example./metrics",
+        "https://img.corp.example:443/v1/admin",
+        "https://img.corp.example/files/../metrics",
+    ):
+        assert not allowed(url, policy), url
+    assert allowed("https://img.corp.example:8443/x.png", policy)  # judged by its address

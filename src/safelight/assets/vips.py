@@ -91,5 +91,5 @@ def decoding() -> Generator[None]:
         raise MediaTruncated from error
     except UnicodeDecodeError as error:
         # Damaged bytes got into a name or a message, on which pyvips chokes before it clears it.
-        pyvips.vips_lib.vips_error_clear()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        pyvips.vips_lib.vips_error_clear()
         raise MediaTruncated from error

@@ -49,7 +49,7 @@ class FetchPolicy:
         return self.allow_private or any(address in network for network in self.allow_networks)
 
     def is_own_file(self, url: str) -> bool:
-        """Say whether `url` is one of this server's own public files, spelled as it hands them out."""
+        """Say whether `url` is one of this server's public files, spelled as it hands them out."""
         start = self.own_files
         return bool(start) and url.startswith(start) and bool(_KEY.fullmatch(url[len(start) :]))
 

@@ -58,6 +58,10 @@ def parse(text: str, policy: FetchPolicy) -> httpx2.URL:
     port = port_of(url)
     if url.userinfo or port not in policy.ports or not _host_is_allowed(host, policy):
         raise refusal()
+    if policy.is_own_server(host, port):
+        # The connection to it is not judged by address, so whatever is no file must end here,
+        # also when the server is known by a name.
+        raise refusal()
     return url
 
 

@@ -1,6 +1,6 @@
 /** The 3D form: up to 25 pictures, each of which becomes a model. */
 
-import { api } from "./api.js";
+import { api, Problem } from "./api.js";
 import { plural } from "./format.js";
 import { createPick, faultOf, takeFiles } from "./files.js";
 import { fillModels, startForm } from "./forms.js";
@@ -17,10 +17,11 @@ export function startModel3d({ form, onSubmitted, onShown }) {
   const button = form.querySelector("button[type=submit]");
   const hint = form.querySelector("[data-count]");
   const chosen = new Map(); // file -> pick
+  const refused = new WeakSet(); // files that the server would not take
   let model = null;
   let readParams = () => ({});
 
-  const good = () => [...chosen.keys()].filter((file) => faultOf(file) === null);
+  const good = () => [...chosen.keys()].filter((file) => faultOf(file) === null && !refused.has(file));
 
   function draw() {
     const sendable = good().length;
@@ -48,6 +49,28 @@ export function startModel3d({ form, onSubmitted, onShown }) {
     draw();
   }
 
+  /** Marks the files that the server found fault with; pressing again sends the others. */
+  function markRefused(files, errors) {
+    for (const { field, message } of errors) {
+      const file = files[Number(/^files\.(\d+)$/.exec(field)?.[1])];
+      if (!file) continue;
+      refused.add(file);
+      chosen.get(file)?.mark("bad", `${file.name}: ${message}`);
+    }
+    draw();
+  }
+
+  async function send(key) {
+    const files = good();
+    try {
+      onSubmitted(await api.makeModels(files, { model: model?.id, params: readParams() }, key));
+      clear();
+    } catch (failure) {
+      if (failure instanceof Problem) markRefused(files, failure.errors);
+      throw failure;
+    }
+  }
+
   async function addAsset(asset) {
     onShown();
     const answer = await fetch(mediaUrl(asset.url), { signal: AbortSignal.timeout(FETCH_MS) });
@@ -59,10 +82,7 @@ export function startModel3d({ form, onSubmitted, onShown }) {
   takeFiles(form, add);
   startForm(form, {
     describe: () => JSON.stringify([good().map((file) => [file.name, file.size, file.lastModified]), model?.id, readParams()]),
-    submit: async (key) => {
-      onSubmitted(await api.makeModels(good(), { model: model?.id, params: readParams() }, key));
-      clear();
-    },
+    submit: send,
   });
 
   return {

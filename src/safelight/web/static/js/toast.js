@@ -17,10 +17,13 @@ export function toast(words, { bad = false } = {}) {
   setTimeout(close, SHOWN_MS);
 }
 
-/** Shows what an exception of api.js says; anything else is a fault of the page and goes on up. */
-export function toastError(error) {
+/**
+ * Shows what an exception of api.js says, after the name of what it is about if one is given;
+ * anything else is a fault of the page and goes on up.
+ */
+export function toastError(error, about = "") {
   if (!("words" in error)) throw error;
-  toast(error.words, { bad: true });
+  toast(about ? `${about}: ${error.words}` : error.words, { bad: true });
 }
 
 /** Says something to screen readers only. */

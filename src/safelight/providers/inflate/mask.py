@@ -1,0 +1,123 @@
+"""Tells the object from its background: a socket of named mask functions, and what all share.
+
+A mask function takes a picture and returns how surely each pixel belongs to the object: float32 of
+shape (rows, columns), 0 to 1, the outline running at 0.5. To add one, put it into `MASKS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import ndimage
+
+from safelight.errors import NoForeground
+from safelight.providers.inflate.arrays import Bools, Bytes, Floats
+from safelight.providers.inflate.background import distance_from_background
+from safelight.providers.inflate.picture import Picture
+from safelight.providers.inflate.threshold import NotTwoKinds, otsu
+
+MaskFunction: TypeAlias = Callable[[Picture], Floats]
+
+SIDE = 1024
+"""The longest side of a mask, in pixels."""
+
+_BORDER_SIDE = 512  # colors are compared at this size: less noise, a quarter of the work
+_SURE = 0.5
+_SPECK = 0.002  # of the largest part's area: smaller parts are dirt
+_HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
+_WEAK = 0.6  # of the threshold: as little is enough next to pixels that pass it
+_NOISE = 4.5  # times the background's own spread: anything nearer is background
+_BORDER_BLUR = 1.2  # pixels
+_EDGE_BLUR = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Where the object is: `coverage` as mask functions return it, `name` says which one did."""
+
+    coverage: Floats
+    name: str
+
+
+def find_object(picture: Picture, name: str) -> Mask:
+    """Return the mask that `name` asks for ("auto" chooses); raise `NoForeground` if it is empty.
+
+    A name that is not in `MASKS` is a KeyError: the params' schema lists the same names.
+    """
+    if name == "auto":
+        name = "alpha" if picture.has_transparency else "border"
+    coverage = MASKS[name](picture)
+    if not (coverage > _SURE).any():
+        raise NoForeground
+    return Mask(coverage, name)
+
+
+def whole(picture: Picture) -> Mask:
+    """Return the mask of all there is: the visible part, or the full rectangle."""
+    if picture.has_transparency:
+        return find_object(picture, "alpha")
+    rows, columns = picture.pixels(SIDE).shape[:2]
+    return Mask(np.ones((rows, columns), np.float32), "full")
+
+
+def by_alpha(picture: Picture) -> Floats:
+    """Take what is more opaque than not. Faint pictures count by their own strongest alpha."""
+    alpha = picture.pixels(SIDE)[..., 3].astype(np.float32) / np.float32(255)
+    strongest = float(alpha.max())
+    if strongest == 0 or not picture.has_transparency:
+        # Without any transparency the channel tells nothing: all of it would be object.
+        raise NoForeground("The picture has no transparency that would show the object.")
+    if strongest <= _SURE:
+        alpha /= np.float32(strongest)
+    return np.where(without_specks(alpha > _SURE), alpha, np.minimum(alpha, np.float32(0.49)))
+
+
+def by_border(picture: Picture) -> Floats:
+    """Take what differs in color from the picture's border, over a background as it shades."""
+    distance, spread = distance_from_background(_opaque(picture.pixels(_BORDER_SIDE)))
+    smooth = ndimage.gaussian_filter(distance, _BORDER_BLUR)
+    try:
+        threshold = max(otsu(smooth), _NOISE * spread)
+    except NotTwoKinds:
+        raise NoForeground from None
+    found = ndimage.binary_propagation(
+        smooth > threshold, mask=smooth > max(_WEAK * threshold, _NOISE * spread)
+    )
+    clean = without_specks(without_small_holes(ndimage.binary_opening(found) | _only(found)))
+    return ndimage.gaussian_filter(clean.astype(np.float32), _EDGE_BLUR)
+
+
+MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border}
+
+
+def without_specks(found: Bools) -> Bools:
+    """Return `found` without parts that are tiny beside the largest one."""
+    labels, count = ndimage.label(found, structure=np.ones((3, 3), bool))
+    if count == 0:
+        return found
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    return (areas >= _SPECK * areas.max())[labels] & found
+
+
+def without_small_holes(found: Bools) -> Bools:
+    """Return `found` with gaps filled that are tiny beside it, such as highlights."""
+    gaps, count = ndimage.label(ndimage.binary_fill_holes(found) & ~found)
+    if count == 0:
+        return found
+    areas = np.bincount(gaps.ravel())
+    small = areas < _HOLE * found.sum()
+    small[0] = False
+    return found | small[gaps]
+
+
+def _only(found: Bools) -> Bools:
+    """Return `found` where an opening would leave nothing of it, else nothing."""
+    return found & (not ndimage.binary_opening(found).any())
+
+
+def _opaque(pixels: Bytes) -> Bytes:
+    """Return RGB with what is transparent laid over white."""
+    alpha = pixels[..., 3:].astype(np.float32) / np.float32(255)
+    return (pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
