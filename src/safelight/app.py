@@ -14,7 +14,6 @@ from pathlib import Path
 import anyio.to_thread
 from starlette.types import ASGIApp
 
-from safelight import telemetry
 from safelight.accounts.service import Accounts
 from safelight.assets.inspect import InspectRules
 from safelight.assets.service import Assets
@@ -42,10 +41,10 @@ from safelight.worker.janitor import Janitor
 from safelight.worker.run import Runner
 from safelight.worker.worker import Worker, WorkerRules
 
-_log = telemetry.logger(__name__)
+_USED_IN_CHILDREN = ("numpy", "pyvips", "resvg_py", "scipy.ndimage", "scipy.sparse.linalg")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Safelight:
     """One process that does everything: answers requests, runs jobs, cleans up."""
 
@@ -54,7 +53,16 @@ class Safelight:
     asgi: ASGIApp
     worker: Worker
     janitor: Janitor
-    url: str = ""
+    pool: CpuPool
+
+    @property
+    def url(self) -> str:
+        """The address that others reach this server by."""
+        return self.services.public_url
+
+    async def warm(self) -> None:
+        """Start the computing processes before the first job needs them."""
+        await self.pool.warm(_USED_IN_CHILDREN)
 
     async def work(self) -> None:
         """Run jobs and the janitor until `stop`, then settle what is running."""
@@ -99,23 +107,16 @@ def _compose(
     storage = open_disk(settings.data_dir / "objects")
     scratch = _empty_folder(settings.data_dir / "scratch")
     registry = Registry(_providers(settings, pool, fetcher))
-    rules = InspectRules(max_pixels=settings.max_pixels)
-    assets = Assets(database, storage, pool, rules)
-    slots = {
-        Lane.LOCAL.value: pool.size,
-        Lane.INGEST.value: settings.ingest_slots,
-        Lane.REMOTE.value: settings.remote_slots,
-    }
-    jobs = Jobs(database, registry, assets, max_attempts=settings.max_attempts, slots=slots)
+    assets = Assets(database, storage, pool, InspectRules(max_pixels=settings.max_pixels))
+    slots = _slots(settings, pool)
+    look_every = timedelta(seconds=settings.janitor_interval_s)
     policy = RetryPolicy(
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
     )
-    runner = Runner(database, bell, registry, assets, fetcher, policy, scratch)
-    look_every = timedelta(seconds=settings.janitor_interval_s)
     worker = Worker(
         database,
         bell,
-        runner,
+        Runner(database, bell, registry, assets, fetcher, policy, scratch),
         WorkerRules(slots, settings.lease, look_every, timedelta(seconds=settings.grace_s)),
     )
     janitor = Janitor(
@@ -127,32 +128,33 @@ def _compose(
         sole_worker=sole_worker,
     )
     space = partial(_check_space, settings.data_dir, settings.min_free_bytes)
-    whole = Safelight(
-        settings,
-        services := Services(
-            accounts=Accounts(database),
-            jobs=jobs,
-            assets=assets,
-            storage=storage,
-            registry=registry,
-            bell=bell,
-            limits=_limits(settings),
-            check_url=partial(check_url, policy=_fetch_policy(settings)),
-            check_space=space,
-            checks={
-                "database": partial(_check_schema, database),
-                "storage": storage.check,
-                "disk": space,
-            },
-            scratch=scratch,
-            public_url=lambda: whole.url,
-        ),
-        _web(services),
-        worker,
-        janitor,
-        url=_public_url(settings),
+    services = Services(
+        accounts=Accounts(database),
+        jobs=Jobs(database, registry, assets, max_attempts=settings.max_attempts, slots=slots),
+        assets=assets,
+        storage=storage,
+        registry=registry,
+        bell=bell,
+        limits=_limits(settings),
+        check_url=partial(check_url, policy=_fetch_policy(settings)),
+        check_space=space,
+        checks={
+            "database": partial(_check_schema, database),
+            "storage": storage.check,
+            "disk": space,
+        },
+        scratch=scratch,
+        public_url=_public_url(settings),
     )
-    return whole
+    return Safelight(settings, services, _web(services), worker, janitor, pool)
+
+
+def _slots(settings: Settings, pool: CpuPool) -> dict[str, int]:
+    return {
+        Lane.LOCAL.value: pool.size,
+        Lane.INGEST.value: settings.ingest_slots,
+        Lane.REMOTE.value: settings.remote_slots,
+    }
 
 
 def _web(services: Services) -> ASGIApp:

@@ -6,12 +6,13 @@ child down, never the worker.
 
 import asyncio
 import functools
+import importlib
 import os
 import resource
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,6 +85,10 @@ class CpuPool:
         finally:
             self._calls.pop(call, None)
 
+    async def warm(self, modules: Sequence[str]) -> None:
+        """Start every child and import `modules` there, so that the first call need not wait."""
+        await asyncio.gather(*(self.run(_import, tuple(modules)) for _ in range(self.size)))
+
     def close(self) -> None:
         """Stop listening for progress. Children end with the event loop."""
         if self._ear is not None:
@@ -134,6 +139,11 @@ def report(percent: float, stage: str) -> None:
     """Say how far the running call is; does nothing outside a child."""
     if _report is not None:
         _report(percent, stage)
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for name in modules:
+        importlib.import_module(name)
 
 
 def _in_child(

@@ -30,13 +30,13 @@ def json_response(
 async def job_answer(services: Services, account_id: str, job_id: str) -> dict[str, Any]:
     """Return the job's public document."""
     view = await services.jobs.view(account_id, job_id)
-    return job_document(view.job, view.outputs, base_url=services.public_url(), place=view.place)
+    return job_document(view.job, view.outputs, base_url=services.public_url, place=view.place)
 
 
 async def batch_answer(services: Services, account_id: str, batch_id: str) -> dict[str, Any]:
     """Return the batch's public document."""
     view = await services.jobs.view_batch(account_id, batch_id)
-    return batch_document(view.batch, view.jobs, view.outputs, base_url=services.public_url())
+    return batch_document(view.batch, view.jobs, view.outputs, base_url=services.public_url)
 
 
 async def answer_submit(

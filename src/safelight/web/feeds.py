@@ -25,7 +25,7 @@ class SubjectFeed:
         self._is_batch = subject.startswith(PREFIXES["batch"])
 
     async def snapshot(self) -> Snapshot:
-        base_url = self._services.public_url()
+        base_url = self._services.public_url
         if self._is_batch:
             batch = await self._services.jobs.view_batch(self._account_id, self._subject)
             document = batch_document(batch.batch, batch.jobs, batch.outputs, base_url=base_url)

@@ -40,5 +40,5 @@ class Services:
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
     checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name
     scratch: Path
-    public_url: Callable[[], str]
+    public_url: str  # what absolute addresses begin with, without a slash at its end
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -40,7 +40,7 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
     ) as (uploads, _):
         sent = uploads[0]
         asset = await services.assets.upload(sent.path, sent.name, caller.account_id)
-    document = asset_document(asset, base_url=services.public_url())
+    document = asset_document(asset, base_url=services.public_url)
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})
 
 
@@ -54,7 +54,7 @@ async def list_assets(
 ) -> Response:
     """Return your pictures and 3D models, newest first."""
     found = await services.assets.page(caller.account_id, kind=kind, before=cursor, limit=limit + 1)
-    base_url = services.public_url()
+    base_url = services.public_url
     shown = [asset_document(asset, base_url=base_url) for asset in found[:limit]]
     return json_response(paged(shown, more=len(found) > limit))
 
@@ -63,7 +63,7 @@ async def list_assets(
 async def get_asset(asset_id: str, caller: Reader, services: Parts) -> Response:
     """Return one asset with all its facts."""
     asset = await services.assets.get(caller.account_id, asset_id)
-    return json_response(asset_document(asset, base_url=services.public_url()))
+    return json_response(asset_document(asset, base_url=services.public_url))
 
 
 @router.delete("/assets/{asset_id}", status_code=204)

@@ -52,7 +52,7 @@ async def list_jobs(
         equal={name: value for name, value in wanted.items() if value is not None},
         statuses=_SHOWN_AS[status] if status else (),
     )
-    base_url = services.public_url()
+    base_url = services.public_url
     shown = [job_document(view.job, view.outputs, base_url=base_url) for view in views[:limit]]
     return json_response(paged(shown, more=len(views) > limit))
 

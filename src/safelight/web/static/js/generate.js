@@ -29,6 +29,7 @@ export function startGenerate({ form, examples, onSubmitted, onShown }) {
   const references = createReferences({ list: form.querySelector("[data-picks]"), onChange: offerModels });
   let models = [];
   let model = null;
+  let offered = null; // the kind of job whose models are on offer
   let readParams = () => ({});
 
   function wish() {
@@ -59,8 +60,9 @@ export function startGenerate({ form, examples, onSubmitted, onShown }) {
   /** Offers the models that fit: with references, those that start from pictures. */
   function offerModels() {
     const kind = references.some() ? "image_to_image" : "text_to_image";
-    const fitting = models.filter((one) => one.kinds.includes(kind));
-    if (!fitting.includes(model)) fillModels(form, fitting, useModel);
+    if (kind === offered) return; // what the person chose and filled in stays
+    offered = kind;
+    fillModels(form, models.filter((one) => one.kinds.includes(kind)), useModel);
   }
 
   async function submit(key) {
@@ -84,6 +86,7 @@ export function startGenerate({ form, examples, onSubmitted, onShown }) {
     },
     useModels(all) {
       models = all;
+      offered = null;
       browse.hidden = !all.some((one) => one.kinds.includes("image_to_image"));
       offerModels();
     },
