@@ -43,6 +43,9 @@ class CpuPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        # There is a child a core already: more threads in each would only cost address space.
+        for library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VIPS_CONCURRENCY"):
+            os.environ.setdefault(library, "1")  # noqa: TID251  children inherit it
         self._limiter: anyio.CapacityLimiter | None = None
         self._calls: dict[str, Report] = {}
         self._ear: _Ear | None = None

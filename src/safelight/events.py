@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
 from safelight.db.tables import events
@@ -30,6 +31,7 @@ TYPES = frozenset(
 )
 
 _PAGE = 500
+_SUBJECTS = 200  # a look: each is a term of one query, and SQLite takes a thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +92,51 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
 
 
 def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:
-    """Return the events of each subject with a `seq` above the one given, oldest first."""
+    """Return the events of each subject with a `seq` above the one given, oldest first.
+
+    Returns part of them where there are many: what is left is found by the next call.
+    """
     if not heads:
         return []
     newer = [
-        sa.and_(events.c.subject == subject, events.c.seq > seq) for subject, seq in heads.items()
+        sa.and_(events.c.subject == subject, events.c.seq > seq)
+        for subject, seq in islice(heads.items(), _SUBJECTS)
     ]
-    query = sa.select(events).where(sa.or_(*newer)).order_by(events.c.id, events.c.seq).limit(_PAGE)
-    return [Event(**row) for row in tx.execute(query).mappings()]
+    # Ids made within one millisecond have no order, so a subject's own count decides.
+    query = (
+        sa.select(events)
+        .where(sa.or_(*newer))
+        .order_by(events.c.created_at, events.c.seq)
+        .limit(_PAGE)
+    )
+    return [_to_event(row) for row in tx.execute(query).mappings()]
 
 
 def after(
     tx: Connection, last_event_id: str, *, subject: str | None = None, batch_id: str | None = None
 ) -> list[Event]:
-    """Return up to 500 events of one subject, or of a whole batch, that follow the one of that id."""
+    """Return up to 500 events of one subject, or a whole batch, that follow the one of that id.
+
+    Those of the very same instant may come again.
+    """
     match = events.c.subject == subject if subject else events.c.batch_id == batch_id
+    last = sa.select(events.c.created_at).where(match, events.c.id == last_event_id)
     query = (
         sa.select(events)
-        .where(match, events.c.id > last_event_id)
-        .order_by(events.c.id)
+        .where(
+            match,
+            events.c.created_at >= last.scalar_subquery(),
+            events.c.id != last_event_id,
+        )
+        .order_by(events.c.created_at, events.c.seq)
         .limit(_PAGE)
     )
-    return [Event(**row) for row in tx.execute(query).mappings()]
+    return [_to_event(row) for row in tx.execute(query).mappings()]
+
+
+def _to_event(row: RowMapping) -> Event:
+    fields: dict[str, Any] = {**row}
+    return Event(**fields)
 
 
 def _known(kind: str) -> str:

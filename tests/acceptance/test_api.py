@@ -1,4 +1,4 @@
-"""The three flows over HTTP, against a real server process: submit, follow, fetch, cancel, delete."""
+"""The three flows over HTTP against a real server: submit, follow, fetch, cancel, delete."""
 
 import asyncio
 import json
@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests import pictures
 from tests.acceptance.conftest import RunningServer
+
+from tests import pictures
 
 WAIT = {"Prefer": "wait=60"}
 NOTHING = {"model": "fake", "params": {"outputs": 0}}
@@ -36,7 +37,9 @@ async def follow(
     return [frame for frame in frames if frame]
 
 
-async def test_generate_when_asked_to_wait_answers_with_the_picture(api: httpx2.AsyncClient) -> None:
+async def test_generate_when_asked_to_wait_answers_with_the_picture(
+    api: httpx2.AsyncClient,
+) -> None:
     answer = await api.post(
         "/v1/generate", json={"prompt": "A red cat playing guitar", "seed": 7}, headers=WAIT
     )
@@ -73,7 +76,9 @@ async def test_generate_when_not_waiting_answers_at_once_and_can_be_followed(
         assert (await api.get(f"/v1/{alias}/{job['id']}")).json() == final
 
 
-async def test_generate_when_given_a_reference_makes_image_to_image(api: httpx2.AsyncClient) -> None:
+async def test_generate_when_given_a_reference_starts_from_it(
+    api: httpx2.AsyncClient,
+) -> None:
     sent = await api.post(
         "/v1/uploads", files={"file": ("photo.jpg", pictures.photo(), "image/jpeg")}
     )
@@ -88,7 +93,9 @@ async def test_generate_when_given_a_reference_makes_image_to_image(api: httpx2.
 
 async def test_stream_when_resumed_sends_what_was_missed_once(api: httpx2.AsyncClient) -> None:
     params = {"outputs": 0, "seconds": 2}
-    answer = await api.post("/v1/generate", json={"prompt": "slow", "model": "fake", "params": params})
+    answer = await api.post(
+        "/v1/generate", json={"prompt": "slow", "model": "fake", "params": params}
+    )
     job = answer.json()
     whole = await follow(api, job["events_url"])
     types = [frame["event"] for frame in whole]
@@ -104,7 +111,9 @@ async def test_stream_when_resumed_sends_what_was_missed_once(api: httpx2.AsyncC
     ]
 
 
-async def test_batch_stream_when_followed_tells_of_every_item_and_ends(api: httpx2.AsyncClient) -> None:
+async def test_batch_stream_when_followed_tells_of_every_item(
+    api: httpx2.AsyncClient,
+) -> None:
     picture = pictures.picture("png", 96, 96)
     sent = [("files", (f"{number}.png", picture, "image/png")) for number in range(3)]
     answer = await api.post("/v1/upload/batch", files=sent, data={"name": "three"})
@@ -114,7 +123,9 @@ async def test_batch_stream_when_followed_tells_of_every_item_and_ends(api: http
     assert frames[-1]["event"] == "batch.finished"
     done = {frame["data"]["data"]["index"] for frame in frames if frame["event"] == "job.succeeded"}
     final = frames[-1]["data"]["data"]["batch"]
-    already = {item["index"] for item in frames[0]["data"]["items"] if item["job"]["status"] == "succeeded"}
+    already = {
+        item["index"] for item in frames[0]["data"]["items"] if item["job"]["status"] == "succeeded"
+    }
     assert done | already == {0, 1, 2}
     assert (final["status"], final["name"]) == ("succeeded", "three")
     for item in final["items"]:
@@ -133,7 +144,9 @@ async def test_submit_when_sent_twice_with_one_key_makes_one(
 ) -> None:
     bodies: dict[str, list[dict[str, Any]]] = {
         "generate": [{"json": NOTHING | {"prompt": text}} for text in ("one", "two")],
-        "images": [{"json": {"urls": [f"https://{name}.invalid/a.png"]}} for name in ("one", "two")],
+        "images": [
+            {"json": {"urls": [f"https://{name}.invalid/a.png"]}} for name in ("one", "two")
+        ],
         "upload/batch": [
             {"files": [("files", (name, pictures.picture(), "image/png"))]} for name in ("a", "b")
         ],
@@ -192,7 +205,9 @@ async def test_delete_when_a_job_is_done_removes_rows_and_bytes(api: httpx2.Asyn
 
 async def test_jobs_when_listed_come_newest_first_in_pages(api: httpx2.AsyncClient) -> None:
     made = [
-        (await api.post("/v1/generate", json=NOTHING | {"prompt": f"p{n}"}, headers=WAIT)).json()["id"]
+        (await api.post("/v1/generate", json=NOTHING | {"prompt": f"p{n}"}, headers=WAIT)).json()[
+            "id"
+        ]
         for n in range(5)
     ]
     found: list[str] = []
@@ -207,7 +222,9 @@ async def test_jobs_when_listed_come_newest_first_in_pages(api: httpx2.AsyncClie
     assert none.json() == {"data": [], "next_cursor": None}
 
 
-async def test_files_when_asked_for_parts_answer_like_a_file_server(api: httpx2.AsyncClient) -> None:
+async def test_files_when_asked_for_parts_send_those(
+    api: httpx2.AsyncClient,
+) -> None:
     body = {"prompt": "ranges", "model": "fake", "params": {"outputs": 1}}
     job = (await api.post("/v1/generate", json=body, headers=WAIT)).json()
     url = job["outputs"][0]["url"]
@@ -282,4 +299,3 @@ async def test_probes_when_asked_answer_without_a_key(server: RunningServer) -> 
         assert (await anybody.get("/docs")).status_code == 200
         explained = (await anybody.get("/problems/no_foreground")).json()
         assert explained["status"] == 422
-

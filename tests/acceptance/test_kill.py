@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 from tests.acceptance.conftest import RunningServer
+
 from tests.servers import wait_until_async
 
 JOBS = 20

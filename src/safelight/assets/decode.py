@@ -67,7 +67,7 @@ def _facts(path: Path, form: str, image: pyvips.Image, frames: int) -> Facts:
         frames=frames,
         color_space=_SPACES.get(str(image.interpretation), "other"),
         depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
-        has_alpha=image.hasalpha(),
+        has_alpha=bool(image.hasalpha()),  # pyvips answers with a number
         has_icc="icc-profile-data" in fields,
         has_location=exif.has_location(fields),
         orientation=orientation,

@@ -1,4 +1,4 @@
-"""Runs transactions: `await db.write(work)` and `await db.read(work)`, on SQLite and PostgreSQL alike.
+"""Runs transactions, `await db.write(work)` and `await db.read(work)`, on either database.
 
 `work` is a plain function that takes a connection and returns a value. It may run again after a
 conflict, so it does nothing but SQL. On PostgreSQL it runs under SQLAlchemy's greenlet bridge on
@@ -7,31 +7,41 @@ savepoint and commits once: durable (synchronous=FULL) and quick under load.
 """
 
 import asyncio
+import json
 import queue
+import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from safelight.errors import ServiceError, StorageFull
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+_Asked = tuple[Work[Any], Future[Any]]
 
 _TRIES = 5
 _MAX_GROUP = 64
 _CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Database(Protocol):
-    """One transaction a call; `write` commits when `work` returns and rolls back when it raises."""
+    """One transaction a call; `write` commits when `work` returns and rolls back when it raises.
+
+    Raises `ServiceError` where the database does not answer. `read` sees one moment throughout.
+    """
 
     url: str
 
@@ -43,7 +53,7 @@ class Database(Protocol):
 
 
 def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///PATH` or `postgresql://…`; nothing is created or migrated."""
+    """Return the database at `sqlite:///PATH` or `postgresql://…`, neither made nor migrated."""
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
     if url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
@@ -62,14 +72,19 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=30,
             pool_pre_ping=True,
+            json_serializer=_to_json,
             connect_args={"timeout": 10, "command_timeout": 60},
+        )
+        self._snapshots = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
 
     async def write(self, work: Work[T]) -> T:
         for attempt in range(1, _TRIES + 1):
             try:
-                async with self._engine.begin() as connection:
-                    return await connection.run_sync(work)
+                with _outages():
+                    async with self._engine.begin() as connection:
+                        return await connection.run_sync(work)
             except DBAPIError as error:
                 conflict = getattr(error.orig, "sqlstate", None) in _CONFLICTS
                 if not conflict or attempt == _TRIES:
@@ -78,11 +93,28 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     async def read(self, work: Work[T]) -> T:
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(work)
+        with _outages():
+            async with self._snapshots.connect() as connection:
+                return await connection.run_sync(work)
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """Make one error of the many ways in which a PostgreSQL can be away.
+
+    While it starts or stops, connecting raises the driver's own errors, which SQLAlchemy passes.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise ServiceError("The database broke the connection.") from error
+        raise
+    except (OSError, NoFreeConnection, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ServiceError("The database does not answer.") from error
 
 
 class SqliteDatabase:
@@ -92,31 +124,28 @@ class SqliteDatabase:
         self.url = url
         self._engine = sa.create_engine(
             url,
-            poolclass=sa.pool.QueuePool,
+            poolclass=sa.QueuePool,
             pool_size=readers + 1,
             max_overflow=0,
+            json_serializer=_to_json,
             connect_args={"check_same_thread": False, "timeout": 30},
         )
-        sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        self._inbox: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        self._inbox: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
         self._writer.start()
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._closed = False
 
     async def write(self, work: Work[T]) -> T:
-        if self._closed:
-            raise ServiceError("The database is closed.")
+        self._check_open()
         done: Future[T] = Future()
         self._inbox.put((work, done))
         return await asyncio.wrap_future(done)
 
     async def read(self, work: Work[T]) -> T:
+        self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
-
-    def _read(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection:
-            return work(connection)
 
     async def close(self) -> None:
         if self._closed:
@@ -124,8 +153,17 @@ class SqliteDatabase:
         self._closed = True
         self._inbox.put(None)
         await asyncio.to_thread(self._writer.join)
-        self._readers.shutdown()
+        await asyncio.to_thread(self._readers.shutdown)
         self._engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ServiceError("The database is closed.")
+
+    def _read(self, work: Work[T]) -> T:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # one snapshot for all of its statements
+            return work(connection)
 
     def _write_all(self) -> None:
         while (first := self._inbox.get()) is not None:
@@ -140,32 +178,39 @@ class SqliteDatabase:
             if closing:
                 return
 
-    def _write_group(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
+    def _write_group(self, group: list[_Asked]) -> None:
         """Commit all of `group` at once; each that raises is undone alone."""
-        settled: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                for work, done in group:
-                    settled.append((done, *_in_savepoint(connection, work)))
-                connection.exec_driver_sql("COMMIT")
-        except Exception as error:  # noqa: BLE001  handed to every caller of the group below
-            failure = _translate(error)
-            settled = [(done, None, failure) for _, done in group]
-        for done, result, error in settled:
-            if error is None:
+            settled = self._commit(group)
+        except BaseException as error:  # noqa: BLE001  nothing may end the thread that all wait for
+            # The one that broke the transaction shall not fail the others.
+            if len(group) > 1 and not _failed_by(error, sqlite3.SQLITE_BUSY):
+                for pair in group:
+                    self._write_group([pair])
+                return
+            settled = [(None, error)] * len(group)
+        for (_, done), (result, failure) in zip(group, settled, strict=True):
+            if failure is None:
                 done.set_result(result)
             else:
-                done.set_exception(error)
+                done.set_exception(_translate(failure))
+
+    def _commit(self, group: list[_Asked]) -> list[tuple[Any, BaseException | None]]:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            settled = [_in_savepoint(connection, work) for work, _ in group]
+            connection.exec_driver_sql("COMMIT")
+        return settled
 
 
 def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
     connection.exec_driver_sql("SAVEPOINT one")
     try:
         result = work(connection)
-    except Exception as error:  # noqa: BLE001  becomes the caller's exception
-        if _is_fatal(error):
-            raise
+    except BaseException as error:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, sqlite3.Connection) or not driver.in_transaction:
+            raise  # a full disk can make SQLite end the whole transaction, not one statement
         connection.exec_driver_sql("ROLLBACK TO one")
         connection.exec_driver_sql("RELEASE one")
         return None, error
@@ -173,17 +218,17 @@ def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, Base
     return result, None
 
 
-def _is_fatal(error: Exception) -> bool:
-    """Say whether SQLite has ended the whole transaction (disk full, I/O error), not one statement."""
-    return isinstance(error, OperationalError) and (
-        "full" in str(error.orig) or "I/O" in str(error.orig)
-    )
-
-
-def _translate(error: Exception) -> Exception:
-    if isinstance(error, OperationalError) and "full" in str(error.orig):
+def _translate(error: BaseException) -> BaseException:
+    if _failed_by(error, sqlite3.SQLITE_FULL):
         return StorageFull("The database's disk is full.")
     return error
+
+
+def _failed_by(error: BaseException, code: int) -> bool:
+    return (
+        isinstance(error, OperationalError)
+        and getattr(error.orig, "sqlite_errorcode", None) == code
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
@@ -197,3 +242,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
         "cache_size=-16000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _to_json(value: object) -> str:
+    r"""Return `value` as JSON that PostgreSQL takes: it knows neither \u0000 nor half a surrogate.
+
+    Requests with such text are refused; here it comes from other machines' error messages.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ESCAPED_NUL.sub("\\1\ufffd", text).encode(errors="replace").decode()

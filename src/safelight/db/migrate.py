@@ -31,14 +31,14 @@ def _current(tx: Connection) -> str | None:
 
 
 def _newest() -> str:
-    """Return the last revision's name. Files are numbered, so alembic need not be imported to know."""
+    """Return the last revision's name, which its numbered file bears, without loading alembic."""
     return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def _upgrade(tx: Connection) -> None:
-    # Imported late: it takes half a second, and most starts have nothing to migrate.
-    from alembic import command
-    from alembic.config import Config
+    # Importing it takes half a second, and most starts have nothing to migrate.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
 
     if tx.dialect.name == "postgresql":
         tx.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -126,6 +126,7 @@ jobs = Table(
     ),
     Index(
         "ix_jobs_delayed",
+        "lane",
         "run_at",
         postgresql_where=text("status = 'queued' AND NOT ready"),
         sqlite_where=text("status = 'queued' AND NOT ready"),
@@ -169,17 +170,13 @@ attempts = Table(
     Column("sent_at", Instant),
     Column("ticketed_at", Instant),
     Column("closed_at", Instant),
-    CheckConstraint(
-        "state IN ('sent','ticketed','unknown','closed')", name="state"
-    ),
+    CheckConstraint("state IN ('sent','ticketed','unknown','closed')", name="state"),
     CheckConstraint(
         "(state = 'closed') = (outcome IS NOT NULL)"
         " AND (state = 'closed') = (closed_at IS NOT NULL)",
         name="closed_has_outcome",
     ),
-    CheckConstraint(
-        "outcome IN ('succeeded','failed','canceled','lost')", name="outcome"
-    ),
+    CheckConstraint("outcome IN ('succeeded','failed','canceled','lost')", name="outcome"),
     CheckConstraint("state <> 'ticketed' OR ticket IS NOT NULL", name="ticketed_has_ticket"),
     UniqueConstraint("job_id", "number"),
     # At most one attempt of a job can be under way: the second start is refused by the database.

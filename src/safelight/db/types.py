@@ -37,13 +37,11 @@ class Instant(TypeDecorator[datetime]):
         return _EPOCH + timedelta(microseconds=value)
 
 
-Json = sa.JSON(none_as_null=True).with_variant(
-    postgresql.JSONB(none_as_null=True), "postgresql"
-)
+Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 class now(FunctionElement[datetime]):  # noqa: N801  spelled as the SQL function it stands for
-    """The database's clock, shifted by `offset`. Stable within one statement, so indexes serve it."""
+    """The database's clock, shifted by `offset`."""
 
     inherit_cache = True
     type = Instant()
@@ -60,7 +58,7 @@ def _now_on_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(now, "sqlite")
 def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
-    # `now_us` is registered on every connection by engine.py: this SQLite may lack unixepoch('subsec').
+    # engine.py registers `now_us` on every connection: an older SQLite has only whole seconds.
     return f"(now_us() + {compiler.process(element.clauses, **kw)})"
 
 

@@ -4,11 +4,11 @@ Writes match the attempt's id and state, never the lease: what is known of money
 race for the job.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
 from safelight.db.tables import attempts, jobs
@@ -59,7 +59,7 @@ def send(tx: Connection, claim: Claim, provider: str) -> Attempt | None:
 
 
 def keep_ticket(tx: Connection, attempt_id: str, ticket: str) -> bool:
-    """Store the provider's handle the moment it is known; False if the attempt was closed before."""
+    """Store the provider's handle the moment it is known; False if the attempt is closed."""
     statement = (
         sa.update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED)
@@ -80,7 +80,7 @@ def close(
     error: Mapping[str, Any] | None = None,
     cost_micros: int | None = None,
 ) -> bool:
-    """Settle an attempt for good; False if it was closed before."""
+    """Settle an attempt for good; False if it was closed before, which keeps a cost it lacked."""
     statement = (
         sa.update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED)
@@ -88,11 +88,31 @@ def close(
             state=AttemptState.CLOSED,
             outcome=outcome,
             error=None if error is None else dict(error),
-            cost_micros=cost_micros,
             closed_at=now(),
         )
     )
-    return bool(tx.execute(statement).rowcount)
+    closed = bool(tx.execute(statement).rowcount)
+    if cost_micros is not None:
+        keep_cost(tx, attempt_id, cost_micros)
+    return closed
+
+
+def keep_cost(tx: Connection, attempt_id: str, cost_micros: int) -> None:
+    """Write what an attempt cost, whatever became of it meanwhile; the first word stands."""
+    tx.execute(
+        sa.update(attempts)
+        .where(attempts.c.id == attempt_id, attempts.c.cost_micros.is_(None))
+        .values(cost_micros=cost_micros)
+    )
+
+
+def uncount(tx: Connection, job_id: str) -> None:
+    """Give a job back the try that its last attempt had cost."""
+    tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.attempts > 0)
+        .values(attempts=jobs.c.attempts - 1)
+    )
 
 
 def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
@@ -107,9 +127,7 @@ def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
             attempts.c.state == AttemptState.SENT,
         )
         if not job.repeatable:
-            tx.execute(
-                sa.update(attempts).where(*untied).values(state=AttemptState.UNKNOWN)
-            )
+            tx.execute(sa.update(attempts).where(*untied).values(state=AttemptState.UNKNOWN))
             continue
         lost = tx.execute(
             sa.update(attempts)
@@ -117,25 +135,23 @@ def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
             .values(state=AttemptState.CLOSED, outcome=Outcome.LOST, closed_at=now())
         )
         if lost.rowcount:
-            tx.execute(
-                sa.update(jobs).where(jobs.c.id == job.id).values(attempts=jobs.c.attempts - 1)
-            )
+            uncount(tx, job.id)
 
 
-def leftovers(tx: Connection, *, limit: int) -> Sequence[tuple[Attempt, bool]]:
-    """Return open attempts of jobs that are final, each with whether its work is repeatable."""
+def leftovers(tx: Connection, *, after: str, limit: int) -> list[Attempt]:
+    """Return open attempts of jobs that are final, by id from beyond `after`."""
     query = (
-        sa.select(attempts, jobs.c.repeatable)
+        sa.select(attempts)
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(attempts.c.state != AttemptState.CLOSED, jobs.c.status.in_(FINAL))
+        .where(
+            attempts.c.state != AttemptState.CLOSED,
+            attempts.c.id > after,
+            jobs.c.status.in_(FINAL),
+        )
+        .order_by(attempts.c.id)
         .limit(limit)
     )
-    found: list[tuple[Attempt, bool]] = []
-    for row in tx.execute(query).mappings():
-        fields = dict(row)
-        repeatable = fields.pop("repeatable")
-        found.append((_to_attempt(fields), repeatable))
-    return found
+    return [_to_attempt(row) for row in tx.execute(query).mappings()]
 
 
 def of_job(tx: Connection, job_id: str) -> list[Attempt]:
@@ -144,11 +160,8 @@ def of_job(tx: Connection, job_id: str) -> list[Attempt]:
     return [_to_attempt(row) for row in tx.execute(query).mappings()]
 
 
-def _to_attempt(row: Mapping[str, Any]) -> Attempt:
-    return Attempt(
-        **{
-            **row,
-            "state": AttemptState(row["state"]),
-            "outcome": Outcome(row["outcome"]) if row["outcome"] else None,
-        }
-    )
+def _to_attempt(row: RowMapping) -> Attempt:
+    fields: dict[str, Any] = {**row}
+    fields["state"] = AttemptState(row["state"])
+    fields["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
+    return Attempt(**fields)

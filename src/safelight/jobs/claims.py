@@ -1,6 +1,6 @@
 """Who gets to run what: claims that are fair between accounts, and the leases that keep them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,53 +13,65 @@ from safelight.jobs import store
 from safelight.jobs.job import Job, JobStatus
 
 _PROMOTE_AT_ONCE = 500
-_ACCOUNTS_AT_ONCE = 64
+_ACCOUNTS_AT_ONCE = 128  # more than a worker claims at once, so that none is passed over
 
-# Walks the accounts that have ready work by skipping through the partial index, beginning after
-# :cursor; takes up to :slots jobs of each, best first, and then one of each in turn, so that one
-# account's thousands never stand before another's one. Flat: it never reads past what it returns
-# by more than a page of accounts.
-_PAGE = """
-WITH RECURSIVE walk(account_id) AS (
+# Walks the accounts that have ready work by skipping through the partial index, first those after
+# :cursor, then those up to it; takes the best jobs of each, and of those one of each account in
+# turn, so that one account's thousands never stand before another's one. Its cost depends on the
+# slots and the page of accounts, never on how much is queued. A job whose `start_by` has passed is
+# left to the janitor, unless it did start and waits for another try.
+_WALK = """
+WITH RECURSIVE ahead(account_id) AS (
   SELECT (SELECT account_id FROM jobs
           WHERE ready AND lane = :lane AND account_id > :cursor ORDER BY account_id LIMIT 1)
   UNION ALL
   SELECT (SELECT j.account_id FROM jobs j
-          WHERE j.ready AND j.lane = :lane AND j.account_id > walk.account_id
+          WHERE j.ready AND j.lane = :lane AND j.account_id > ahead.account_id
           ORDER BY j.account_id LIMIT 1)
-  FROM walk WHERE walk.account_id IS NOT NULL
-), page AS (
-  SELECT account_id FROM walk WHERE account_id IS NOT NULL LIMIT :accounts
-)
-"""
-_FAIR = {
-    "postgresql": sa.text(
-        _PAGE
-        + """
-, picked AS (
-  SELECT taken.id, page.account_id, taken.turn FROM page CROSS JOIN LATERAL (
-    SELECT locked.id, row_number() OVER () AS turn FROM (
-      SELECT id FROM jobs WHERE ready AND lane = :lane AND account_id = page.account_id
-      ORDER BY priority DESC, run_at LIMIT :slots FOR UPDATE SKIP LOCKED
-    ) locked
+  FROM ahead WHERE ahead.account_id IS NOT NULL
+), behind(account_id) AS (
+  SELECT (SELECT account_id FROM jobs
+          WHERE ready AND lane = :lane AND account_id <= :cursor ORDER BY account_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.account_id FROM jobs j
+          WHERE j.ready AND j.lane = :lane AND j.account_id > behind.account_id
+            AND j.account_id <= :cursor
+          ORDER BY j.account_id LIMIT 1)
+  FROM behind WHERE behind.account_id IS NOT NULL
+), page(account_id, lap) AS (
+  SELECT account_id, 0 FROM ahead WHERE account_id IS NOT NULL
+  UNION ALL
+  SELECT account_id, 1 FROM behind WHERE account_id IS NOT NULL
+  LIMIT :accounts
+)"""
+_BEST = """
+  SELECT id FROM jobs
+  WHERE ready AND lane = :lane AND account_id = page.account_id
+    AND (start_by IS NULL OR start_by >= {now} OR started_at IS NOT NULL)
+  ORDER BY priority DESC, run_at
+  LIMIT (SELECT {max}(1, :slots + 1 - count(*)) FROM page)
+"""  # one account's most, when each of the others gets at least one
+_IN_TURN = "SELECT id, account_id FROM picked ORDER BY turn, lap, account_id LIMIT :slots"
+_CLAIM = {
+    "postgresql": """{walk}, picked AS (
+  SELECT taken.id, page.account_id, page.lap, taken.turn FROM page CROSS JOIN LATERAL (
+    SELECT locked.id, row_number() OVER () AS turn
+    FROM ({best} FOR UPDATE SKIP LOCKED) locked
   ) taken
-)
-SELECT id, account_id FROM picked ORDER BY turn, account_id LIMIT :slots
-"""
-    ),
-    "sqlite": sa.text(
-        _PAGE
-        + """
-, picked AS (
-  SELECT j.id, j.account_id,
+) {in_turn}""",
+    "sqlite": """{walk}, picked AS (
+  SELECT j.id, j.account_id, page.lap,
          row_number() OVER (PARTITION BY j.account_id ORDER BY j.priority DESC, j.run_at) AS turn
-  FROM page JOIN jobs j ON j.id IN (
-    SELECT k.id FROM jobs k WHERE k.ready AND k.lane = :lane AND k.account_id = page.account_id
-    ORDER BY k.priority DESC, k.run_at LIMIT :slots)
-)
-SELECT id, account_id FROM picked ORDER BY turn, account_id LIMIT :slots
-"""
-    ),
+  FROM page JOIN jobs j ON j.id IN ({best})
+) {in_turn}""",
+}
+_SPELLING = {
+    "postgresql": {"now": "statement_timestamp()", "max": "greatest"},
+    "sqlite": {"now": "now_us()", "max": "max"},
+}
+_FAIR = {
+    dialect: sa.text(query.format(walk=_WALK, best=_BEST.format(**spelling), in_turn=_IN_TURN))
+    for (dialect, query), spelling in zip(_CLAIM.items(), _SPELLING.values(), strict=True)
 }
 
 
@@ -74,7 +86,7 @@ class Claimed:
 def claim(
     tx: Connection, *, worker: str, lane: str, slots: int, lease: timedelta, cursor: str = ""
 ) -> Claimed:
-    """Lease up to `slots` due jobs of `lane` to `worker`: first checks on providers, then starts."""
+    """Lease up to `slots` due jobs of `lane` to `worker`: first provider checks, then starts."""
     _promote(tx, lane)
     checks = _lease(tx, _due_checks(tx, lane, slots), JobStatus.WAITING, worker, lease)
     chosen, cursor = _fair_starts(tx, lane, slots - len(checks), cursor)
@@ -83,11 +95,21 @@ def claim(
     return Claimed(checks + starts, cursor)
 
 
-def renew(tx: Connection, *, worker: str, lease: timedelta) -> set[store.Claim]:
-    """Prolong every lease of `worker` in one statement; return what it still holds."""
+def renew(
+    tx: Connection, *, worker: str, running: Iterable[store.Claim], lease: timedelta
+) -> set[store.Claim]:
+    """Prolong the leases of what `worker` runs in one statement; return those that it still has.
+
+    A job it does not run, such as one whose claim was lost on the way back or that could not be
+    settled, is left to run out, so that the janitor finds it.
+    """
     statement = (
         sa.update(jobs)
-        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.leased_by == worker)
+        .where(
+            jobs.c.id.in_([claim.job_id for claim in running]),
+            jobs.c.status == JobStatus.RUNNING,
+            jobs.c.leased_by == worker,
+        )
         .values(leased_until=now(lease))
         .returning(jobs.c.id, jobs.c.claim_no)
     )
@@ -104,18 +126,27 @@ def end_all_leases(tx: Connection) -> int:
     return tx.execute(statement).rowcount
 
 
-def next_due(tx: Connection, lane: str) -> datetime | None:
-    """Return when the lane's next delayed job or check is due."""
+def next_due(tx: Connection, lane: str) -> timedelta | None:
+    """Return how long it is until the lane has something due, by the database's clock."""
+    ready = sa.exists().where(jobs.c.ready, jobs.c.lane == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(
         jobs.c.status == JobStatus.QUEUED, ~jobs.c.ready, jobs.c.lane == lane
     )
     waiting = sa.select(sa.func.min(jobs.c.run_at)).where(
         jobs.c.status == JobStatus.WAITING, jobs.c.lane == lane
     )
-    times: Mapping[int, datetime | None] = dict(
-        enumerate((tx.scalar(delayed), tx.scalar(waiting)))
-    )
-    return min((time for time in times.values() if time), default=None)
+    row = tx.execute(
+        sa.select(
+            now().label("now"),
+            ready.label("ready"),
+            delayed.scalar_subquery().label("delayed"),
+            waiting.scalar_subquery().label("waiting"),
+        )
+    ).one()
+    if row.ready:
+        return timedelta()
+    times: list[datetime] = [time for time in (row.delayed, row.waiting) if time is not None]
+    return max(min(times) - row.now, timedelta()) if times else None
 
 
 def _promote(tx: Connection, lane: str) -> None:
@@ -155,14 +186,10 @@ def _due_checks(tx: Connection, lane: str, slots: int) -> list[str]:
 def _fair_starts(tx: Connection, lane: str, slots: int, cursor: str) -> tuple[list[str], str]:
     if slots <= 0:
         return [], cursor
-    query = _FAIR[tx.dialect.name]
-    given = {"lane": lane, "slots": slots, "accounts": _ACCOUNTS_AT_ONCE}
-    found = tx.execute(query, given | {"cursor": cursor}).all()
-    if not found and cursor:
-        found = tx.execute(query, given | {"cursor": ""}).all()
-    last = max((account for _, account in found), default="")
-    # A page that was not filled reached the end of the accounts: begin again at the first.
-    return [job_id for job_id, _ in found], last if len(found) == slots else ""
+    given = {"lane": lane, "slots": slots, "accounts": _ACCOUNTS_AT_ONCE, "cursor": cursor}
+    found = tx.execute(_FAIR[tx.dialect.name], given).all()
+    # The next claim walks on from the account that was served last.
+    return [job_id for job_id, _ in found], found[-1].account_id if found else cursor
 
 
 def _lease(

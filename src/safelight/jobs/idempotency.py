@@ -24,7 +24,7 @@ def fingerprint(method: str, route: str, *parts: bytes) -> str:
 
 
 def find(tx: Connection, account_id: str, key: str, mark: str) -> str | None:
-    """Return the job or batch that this request made before; raise if the key had another request."""
+    """Return what this request made before; raise if the key came with another request."""
     query = sa.select(idempotency.c.subject, idempotency.c.fingerprint).where(
         idempotency.c.account_id == account_id, idempotency.c.key == key
     )
@@ -43,9 +43,7 @@ def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> 
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
         insert(idempotency)
-        .values(
-            account_id=account_id, key=key, fingerprint=mark, subject=subject, created_at=now()
-        )
+        .values(account_id=account_id, key=key, fingerprint=mark, subject=subject, created_at=now())
         .on_conflict_do_nothing()
     )
     return bool(tx.execute(statement).rowcount)

@@ -1,5 +1,6 @@
 """What may be asked for: the shape of each submit, and params held against a model's schema."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ MAX_URL = 4_096
 MAX_METADATA_BYTES = 16_384
 SEED_BITS = 32
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
 
 def _storable(text: str) -> str:
     """Refuse what no database or UTF-8 file can hold: NUL and lone surrogates."""
@@ -42,9 +46,16 @@ def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("must be plain JSON with 64-bit integers") from error
     if len(encoded) > MAX_METADATA_BYTES:
         raise ValueError(f"must not exceed {MAX_METADATA_BYTES} bytes as JSON")
-    if b"\\u0000" in encoded:
+    if _ESCAPED_NUL.search(encoded):
         raise ValueError("must not contain NUL")
-    return value
+    return orjson.loads(encoded)  # what is not JSON, such as NaN, has become null
+
+
+def _sensible(time: datetime) -> datetime:
+    """Refuse times that no calendar can tell in every time zone."""
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ValueError(f"must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return time
 
 
 Text = Annotated[str, AfterValidator(_storable)]
@@ -54,6 +65,8 @@ Tag = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     AfterValidator(_storable),
 ]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
+Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
 Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
 Url = Annotated[
     str,
@@ -73,10 +86,8 @@ class Submission(BaseModel):
     priority: int = Field(
         default=0, ge=-100, le=100, description="Higher goes first among your own jobs."
     )
-    start_at: AwareDatetime | None = Field(default=None, description="Do not start before.")
-    start_by: AwareDatetime | None = Field(
-        default=None, description="Give up if not started by then."
-    )
+    start_at: Time | None = Field(default=None, description="Do not start before.")
+    start_by: Time | None = Field(default=None, description="Give up if not started by then.")
 
     @model_validator(mode="after")
     def _times_make_sense(self) -> Self:
@@ -97,10 +108,10 @@ class Generate(Submission):
     references: Annotated[list[Url], Field(max_length=16)] = Field(
         default=[], description="Asset ids or addresses of pictures to start from."
     )
-    n: int | None = Field(default=None, description="How many pictures.")
+    n: Whole | None = Field(default=None, description="How many pictures.")
     size: Text | None = Field(default=None, examples=["1024x1024"])
     aspect_ratio: Text | None = Field(default=None, examples=["16:9"])
-    seed: int | None = Field(default=None, description="Same prompt and seed, same picture.")
+    seed: Whole | None = Field(default=None, description="Same prompt and seed, same picture.")
     format: Text | None = Field(default=None, examples=["png"])
     negative_prompt: Text | None = None
     params: Tree = Field(default={}, description="Anything else that the model takes.")
@@ -147,12 +158,14 @@ def field_errors(error: ValidationError) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(str(part) for part in item["loc"])
-        found.append({"field": place or "body", "message": item["msg"].removeprefix("Value error, ")})
+        found.append(
+            {"field": place or "body", "message": item["msg"].removeprefix("Value error, ")}
+        )
     return found
 
 
 def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `given` with the model's defaults filled in and a seed drawn, or raise `InvalidRequest`.
+    """Return `given` with the model's defaults and a seed, or raise `InvalidRequest`.
 
     A drawn seed is recorded with the job like a given one, so that every result can be made again.
     """

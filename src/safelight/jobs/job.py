@@ -81,7 +81,7 @@ class StaleJob(Exception):
 
 
 class AttemptState(StrEnum):
-    """How far an attempt is. Until `closed` it is open: it may cost money, and is resumed, not redone."""
+    """How far an attempt is. Open until `closed`: it may cost money, and is resumed, not redone."""
 
     SENT = "sent"
     TICKETED = "ticketed"

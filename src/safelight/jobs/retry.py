@@ -39,6 +39,7 @@ class Fail:
 Decision = Retry | Snooze | Fail
 
 _DEFAULT_WAIT = timedelta(seconds=5)
+_LEAST_WAIT = timedelta(seconds=1)  # whoever asks for none shall not be asked without end
 
 
 def decide(
@@ -50,9 +51,12 @@ def decide(
     and never shortened by the jitter.
     """
     if error.remedy is Remedy.WAIT:
-        until = now + max(error.retry_after or _DEFAULT_WAIT, timedelta())
+        wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
+        until = now + max(wait, _LEAST_WAIT)
         return Fail(error) if _too_late(job, until) else Snooze(until)
-    if error.remedy is not Remedy.RETRY or job.attempts >= job.max_attempts:
+    # What may or may not have been done is done again only where that costs nothing.
+    again = error.remedy is Remedy.RETRY or (error.remedy is Remedy.UNKNOWN and job.repeatable)
+    if not again or job.attempts >= job.max_attempts:
         return Fail(error)
     at = now + backoff(job.attempts, policy, jitter)
     if error.retry_after is not None:
@@ -62,7 +66,7 @@ def decide(
 
 def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:
     """Return the wait after the `attempts`-th failure: half of it fixed, half of it random."""
-    doublings = min(max(attempts - 1, 0), 32)
+    doublings = min(max(attempts - 1, 0), 16)
     full = min(policy.base * 2**doublings, policy.cap)
     return full * (0.5 + 0.5 * jitter)
 

@@ -50,7 +50,7 @@ class JobView:
 
     job: Job
     outputs: list[Asset] = field(default_factory=list)
-    place: Place = Place()
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,8 @@ class Jobs:
             raise InvalidRequest(
                 errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
             )
-        row = self._row(account_id, kind, model, wanted, wanted.all_params()) | {
-            "prompt": wanted.prompt,
-            "inputs": list(wanted.references),
-        }
+        row = self._row(account_id, kind, model, wanted, wanted.all_params())
+        row |= {"prompt": wanted.prompt, "inputs": list(wanted.references)}
 
         def write(tx: Connection) -> Submitted:
             if made := _made_before(tx, account_id, repeat, row["id"]):
@@ -153,7 +151,7 @@ class Jobs:
         pictures: Sequence[Mapping[str, Any]],
         repeat: Repeat | None = None,
     ) -> Submitted:
-        """Queue a batch with one job a picture. `pictures` are asset rows whose bytes are stored."""
+        """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
         model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
         batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
         rows = [
@@ -175,7 +173,7 @@ class Jobs:
         inputs.check_times(wanted)
 
     async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
-        """Return what this very request made when it came before, so that its files need no keeping."""
+        """Return what this very request made before, so that its files need no keeping."""
         if repeat is None:
             return None
         found = await self._db.read(
@@ -291,7 +289,9 @@ class Jobs:
                 job = store.get(tx, account_id, subject)
                 heads = {} if job is None else {job.id: job.seq}
                 final = job is None or job.is_final
-            changed = {name: seen.get(name, 0) for name, seq in heads.items() if seq > seen.get(name, 0)}
+            changed = {
+                name: seen.get(name, 0) for name, seq in heads.items() if seq > seen.get(name, 0)
+            }
             found = events.beyond(tx, changed)
             # A full page may have left the last event out: then it is not the end yet.
             reached = {event.subject: event.seq for event in found}
@@ -302,9 +302,7 @@ class Jobs:
     async def missed(self, subject: str, last_event_id: str) -> list[Event]:
         """Return the events of a job or batch after the one of that id."""
         if subject.startswith(ids.PREFIXES["batch"]):
-            return await self._db.read(
-                lambda tx: events.after(tx, last_event_id, batch_id=subject)
-            )
+            return await self._db.read(lambda tx: events.after(tx, last_event_id, batch_id=subject))
         return await self._db.read(lambda tx: events.after(tx, last_event_id, subject=subject))
 
     async def attempts(self, account_id: str, job_id: str) -> list[Attempt]:
@@ -365,6 +363,9 @@ class Jobs:
             job = _existing(store.get(tx, account_id, job_id))
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
+            if attempts.current(tx, job_id) is not None:
+                # Without its row nobody would cancel at the provider, or know what it cost.
+                raise WrongState("The last attempt is still being settled; try again in a minute.")
             outputs = asset_store.of_jobs(tx, [job_id]).get(job_id, [])
             keys = asset_store.delete(tx, outputs)
             store.delete(tx, job_id)
@@ -380,7 +381,7 @@ def _existing(job: Job | None) -> Job:
 
 
 def _settle_for_redrive(tx: Connection, job: Job) -> None:
-    """Close what the old run left open. A person who redrives a job has decided that it may be redone."""
+    """Close what the old run left open: who redrives a job has decided that it may be redone."""
     if not job.is_final:
         return
     left = attempts.current(tx, job.id)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from safelight import events, telemetry
 from safelight.db.tables import attempts, batches, jobs
@@ -42,28 +42,19 @@ class Claim:
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     """Queue new jobs, each with its first event. Times left out are the database's now."""
-    if not rows:
-        return []
-    full = [
-        {
-            "status": JobStatus.QUEUED,
-            "seq": 1,
-            "stage": "queued",
-            "ready": True,
-            **row,
-        }
-        for row in rows
-    ]
-    # `run_at` in the future makes a job wait; the claim promotes it when it is due.
-    statement = sa.insert(jobs).values(created_at=now())
     made: list[Job] = []
-    for row in full:
-        run_at = row.pop("run_at", None)
-        due = {"run_at": now()} if run_at is None else {"run_at": run_at, "ready": False}
-        returned = tx.execute(statement.values(**row, **due).returning(jobs)).mappings().one()
-        made.append(to_job(returned))
+    for row in rows:
+        full = {"status": JobStatus.QUEUED, "seq": 1, "stage": "queued", **row}
+        # A given `run_at` makes a job wait until the claim finds it due and promotes it.
+        if row.get("run_at") is None:
+            full |= {"run_at": now(), "ready": True}
+        else:
+            full |= {"ready": False}
+        statement = sa.insert(jobs).values(created_at=now(), **full).returning(jobs)
+        made.append(to_job(tx.execute(statement).mappings().one()))
     _tell(tx, made, "job.queued")
-    telemetry.MOVES.labels("submit", made[0].kind).inc(len(made))
+    for job in made:
+        telemetry.MOVES.labels("submit", job.kind).inc()
     return made
 
 
@@ -192,15 +183,22 @@ def bury(tx: Connection, job: Job, *, error: Mapping[str, Any]) -> Job:
 
 
 def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]:
-    """Fail queued jobs whose `start_by` has passed."""
+    """Fail queued jobs whose `start_by` has passed; one that waits for another try did start."""
     late = (
         sa.select(jobs.c.id)
-        .where(jobs.c.status == JobStatus.QUEUED, jobs.c.start_by < now())
+        .where(
+            jobs.c.status == JobStatus.QUEUED,
+            jobs.c.start_by < now(),
+            jobs.c.started_at.is_(None),
+        )
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    found = tx.scalars(late).all()
+    if not found:
+        return []
     changes = {"error": dict(error), "stage": None}
-    match = (jobs.c.id.in_(tx.scalars(late).all()),)
+    match = (jobs.c.id.in_(found),)
     return _move(tx, Move.EXPIRE, match, JobStatus.FAILED, changes, error=error)
 
 
@@ -208,7 +206,7 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
 
 
 def cancel(tx: Connection, job_id: str) -> Job:
-    """End the job unless it has ended. A worker that holds it notices at its next write or renewal."""
+    """End the job unless it has ended. A worker that holds it notices at its next renewal."""
     found = _move(tx, Move.CANCEL, (jobs.c.id == job_id,), JobStatus.CANCELED, {"stage": None})
     return _only(found, job_id)
 
@@ -229,14 +227,12 @@ def redrive(tx: Connection, job_id: str) -> Job:
     match = (jobs.c.id == job_id,)
     job = _only(_move(tx, Move.REDRIVE, match, JobStatus.QUEUED, changes), job_id)
     if job.batch_id:
-        tx.execute(
-            sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None)
-        )
+        tx.execute(sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None))
     return job
 
 
 def delete(tx: Connection, job_id: str) -> None:
-    """Remove a final job's row. Its attempts go with it; its assets were dealt with by the caller."""
+    """Remove a final job's row and its attempts; the caller dealt with its assets."""
     tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
 
 
@@ -423,17 +419,21 @@ def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
     """Return the newest `seq` of a batch and of each of its jobs."""
     own = sa.select(batches.c.id, batches.c.seq).where(batches.c.id == batch_id)
     items = sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.batch_id == batch_id)
-    return {subject: seq for subject, seq in tx.execute(own.union_all(items))}
+    return {row.id: row.seq for row in tx.execute(own.union_all(items))}
 
 
-def still_held(tx: Connection, job: Job) -> bool:
-    """Say whether the claim that `job` was read under still stands."""
-    query = sa.select(jobs.c.id).where(
-        jobs.c.id == job.id,
-        jobs.c.claim_no == job.claim_no,
-        jobs.c.status == JobStatus.RUNNING,
+def held(tx: Connection, claim: Claim) -> Job:
+    """Return the claimed job as it is now, locked; raise `StaleJob` if the claim is void."""
+    query = (
+        sa.select(jobs)
+        .where(
+            jobs.c.id == claim.job_id,
+            jobs.c.claim_no == claim.claim_no,
+            jobs.c.status == JobStatus.RUNNING,
+        )
+        .with_for_update()
     )
-    return tx.scalar(query) is not None
+    return _only([to_job(row) for row in tx.execute(query).mappings()], claim.job_id)
 
 
 def of_batch(tx: Connection, batch_id: str) -> list[Job]:
@@ -464,7 +464,7 @@ def page(
 
 
 def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
-    """Return how many ready jobs of the lane are older or more urgent, counting no further than `limit`."""
+    """Return how many ready jobs of the lane are older or more urgent, counting up to `limit`."""
     ahead = (
         sa.select(jobs.c.id)
         .where(
@@ -494,9 +494,7 @@ def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
 
 def lanes_with_work(tx: Connection) -> dict[str, tuple[int, datetime]]:
     """Return, for each lane, how many jobs are due and since when the oldest has been."""
-    due = sa.or_(
-        jobs.c.ready, sa.and_(jobs.c.status == JobStatus.WAITING, jobs.c.run_at <= now())
-    )
+    due = sa.or_(jobs.c.ready, sa.and_(jobs.c.status == JobStatus.WAITING, jobs.c.run_at <= now()))
     query = (
         sa.select(jobs.c.lane, sa.func.count(), sa.func.min(jobs.c.run_at))
         .where(due)
@@ -505,11 +503,14 @@ def lanes_with_work(tx: Connection) -> dict[str, tuple[int, datetime]]:
     return {lane: (count, oldest) for lane, count, oldest in tx.execute(query)}
 
 
-def to_job(row: Mapping[str, Any]) -> Job:
+def to_job(row: RowMapping) -> Job:
     """Make a job of a row."""
-    return Job(**{**row, "status": JobStatus(row["status"])})
+    fields: dict[str, Any] = {**row}
+    fields["status"] = JobStatus(row["status"])
+    return Job(**fields)
 
 
-def to_batch(row: Mapping[str, Any]) -> Batch:
+def to_batch(row: RowMapping) -> Batch:
     """Make a batch of a row."""
-    return Batch(**row)
+    fields: dict[str, Any] = {**row}
+    return Batch(**fields)

@@ -71,7 +71,7 @@ def batch_document(
     total = len(jobs) + len(batch.problems)
     finished = sum(100.0 if job.is_final else job.progress for job in jobs)
     address = f"{base_url}/v1/batches/{batch.id}"
-    items = [
+    items: list[dict[str, Any]] = [
         {
             "index": job.batch_index,
             "name": job.name or None,

@@ -5,9 +5,10 @@ held against the job's history even after every process has been killed.
 """
 
 import asyncio
-import base64
 import json
 import os
+import struct
+import zlib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +26,6 @@ from safelight.providers.provider import (
     ProviderRequest,
 )
 
-_PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/q842iQAAAABJRU5ErkJggg=="
-)
 _SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -102,7 +100,7 @@ class FakeProvider:
         made: list[MediaFile] = []
         for number in range(request.params["outputs"]):
             path = request.scratch / f"{number}.png"
-            path.write_bytes(_PIXEL)
+            path.write_bytes(_pixel())
             made.append(MediaFile(path, "image/png"))
         self._write("end", attempt.id, request.prompt)
         return Done(tuple(made), cost_micros=0)
@@ -116,6 +114,18 @@ class FakeProvider:
             os.write(handle, line.encode() + b"\n")
         finally:
             os.close(handle)
+
+
+def _pixel() -> bytes:
+    """Return a PNG of one red pixel (https://www.w3.org/TR/png-3/)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    row = zlib.compress(bytes([0, 255, 0, 0]))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
 
 
 def _error(code: str, retry_after_s: float | None) -> errors.SafelightError:

@@ -12,14 +12,16 @@ from safelight.accounts import store as account_store
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import DeadlinePassed, SafelightError, ServiceError, WorkerCrashed
+from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
 from safelight.jobs import attempts, idempotency, store
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
 from safelight.providers.registry import Registry
+from safelight.worker.tickets import cancel_at_provider
 
 _log = telemetry.logger(__name__)
 
 _PAGE = 100
+_SWEPT_AT_ONCE = 20
 _IDEMPOTENCY_KEPT = timedelta(days=1)
 _KEYS_KEPT = timedelta(days=30)
 
@@ -45,6 +47,8 @@ class Janitor:
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
         # janitor that knows itself alone with its worker need not wait at its start.
         self._well_since = float("-inf") if sole_worker else time.monotonic()
+        self._swept = ""  # the last attempt that was settled, so that stubborn ones hide no other
+        self._measured: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Make a round every interval, for ever."""
@@ -55,6 +59,8 @@ class Janitor:
             except (SQLAlchemyError, ServiceError, OSError) as error:
                 _log.warning("round failed; trying again", error=str(error))
                 self._well_since = time.monotonic()
+            except Exception:  # noqa: BLE001  nobody else rescues jobs, so this goes on whatever happened
+                _log.exception("round failed; trying again")
             rest = self._interval.total_seconds() - (time.monotonic() - began)
             await asyncio.sleep(max(rest, 0.01))
 
@@ -68,36 +74,41 @@ class Janitor:
         await self._ring_and_measure()
 
     async def _rescue(self) -> None:
-        moved = await self._db.write(_take_back)
-        while moved:
+        while moved := await self._db.write(_take_back):
             self._ring_about(moved)
             _log.warning("took jobs back from dead workers", jobs=[job.id for job in moved])
             if len(moved) < _PAGE:
                 return
-            moved = await self._db.write(_take_back)
 
     async def _expire(self) -> None:
         error = DeadlinePassed().problem()
-        late = await self._db.write(lambda tx: store.expire(tx, error=error, limit=_PAGE))
-        self._ring_about(late)
+        while True:
+            late = await self._db.write(lambda tx: store.expire(tx, error=error, limit=_PAGE))
+            self._ring_about(late)
+            if len(late) < _PAGE:
+                return
 
     async def _sweep_attempts(self) -> None:
         """Settle what canceled and failed jobs left open at their providers."""
-        for attempt, _ in await self._db.read(lambda tx: attempts.leftovers(tx, limit=_PAGE)):
-            await self._settle(attempt)
-
-    async def _settle(self, attempt: Attempt) -> None:
-        if attempt.ticket is not None:
-            try:
-                await self._registry.provider(attempt.provider).cancel(attempt.ticket)
-            except SafelightError as error:
-                _log.warning("provider did not cancel", attempt=attempt.id, code=error.code)
-                return  # stays open; the next round asks again
-        await self._db.write(
-            lambda tx: attempts.close(
-                tx, attempt.id, Outcome.CANCELED, cost_micros=attempt.cost_micros
-            )
+        found = await self._db.read(
+            lambda tx: attempts.leftovers(tx, after=self._swept, limit=_SWEPT_AT_ONCE)
         )
+        self._swept = found[-1].id if len(found) == _SWEPT_AT_ONCE else ""
+        canceled = await asyncio.gather(*(self._cancel(attempt) for attempt in found))
+        # One that could not be canceled stays open; a later round asks again.
+        ended = [attempt for attempt, done in zip(found, canceled, strict=True) if done]
+        if ended:
+            await self._db.write(lambda tx: _close_all(tx, ended))
+
+    async def _cancel(self, attempt: Attempt) -> bool:
+        if attempt.ticket is None:
+            return True
+        try:
+            provider = self._registry.provider(attempt.provider)
+        except UnknownModel as error:
+            _log.warning("nobody can cancel", attempt=attempt.id, error=error.detail)
+            return False
+        return await cancel_at_provider(provider, attempt.id, attempt.ticket)
 
     async def _forget(self) -> None:
         today = datetime.now(UTC)
@@ -121,13 +132,16 @@ class Janitor:
             telemetry.OLDEST_WAIT.labels(lane).set(0)
         self._measured = self._measured | set(lanes)
 
-    _measured: frozenset[str] = frozenset()
-
     def _ring_about(self, moved: list[Job]) -> None:
         for job in moved:
             self._bell.ring(doorbell.subject(job.id), doorbell.lane(job.lane))
             if job.batch_id:
                 self._bell.ring(doorbell.subject(job.batch_id))
+
+
+def _close_all(tx: Connection, ended: list[Attempt]) -> None:
+    for attempt in ended:
+        attempts.close(tx, attempt.id, Outcome.CANCELED)
 
 
 def _take_back(tx: Connection) -> list[Job]:

@@ -1,6 +1,7 @@
 """Writes how far an attempt is, at most once a second, while its provider works."""
 
 import asyncio
+import math
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,10 +18,21 @@ from safelight.jobs.store import Claim
 _log = telemetry.logger(__name__)
 
 _INTERVAL_S = 1.0
+_LONGEST_STAGE = 200
+
+
+def percent(progress: float) -> float:
+    """Return what a provider says of its progress as a number from 0 to 100."""
+    return min(max(progress, 0.0), 100.0) if math.isfinite(progress) else 0.0
+
+
+def stage(words: str) -> str:
+    """Return what a provider says it is doing, short and fit to be stored."""
+    return words.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST_STAGE]
 
 
 class ProgressWriter:
-    """The `AttemptHandle` that a provider reports to. Only the latest word of each second is kept."""
+    """The `AttemptHandle` that a provider reports to; it keeps the latest word of each second."""
 
     def __init__(
         self, database: Database, bell: Doorbell, job: Job, claim: Claim, attempt_id: str
@@ -32,10 +44,11 @@ class ProgressWriter:
         self._claim = claim
         self._latest: tuple[float, str] | None = None
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
 
     def report(self, progress: float, stage: str) -> None:
-        self._latest = (min(max(progress, 0.0), 100.0), stage[:200])
+        self._latest = (progress, stage)
         self._news.set()
 
     async def __aenter__(self) -> Self:
@@ -43,27 +56,33 @@ class ProgressWriter:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        try:
+            # A write under way soon ends by itself; canceling it would cost its connection.
+            await self._writing.acquire()
+        finally:
             self._writer.cancel()
-            await asyncio.wait([self._writer])
 
     async def _write_all(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
             if self._latest is not None:
-                percent, stage = self._latest
-                await self._write(percent, stage)
+                async with self._writing:
+                    await self._write(*self._latest)
             await asyncio.sleep(_INTERVAL_S)
 
-    async def _write(self, percent: float, stage: str) -> None:
+    async def _write(self, progress: float, words: str) -> None:
         try:
             await self._db.write(
-                lambda tx: store.progress(tx, self._claim, percent=percent, stage=stage)
+                lambda tx: store.progress(
+                    tx, self._claim, percent=percent(progress), stage=stage(words)
+                )
             )
         except StaleJob:
             return  # whoever moved the job rang; the worker lets go of it by itself
-        except (SQLAlchemyError, SafelightError) as error:
+        except (SQLAlchemyError, SafelightError, OSError) as error:
             # The work matters more than word of it: the next report tries again.
             _log.warning("progress not written", error=str(error))
             return

@@ -2,11 +2,7 @@
 
 import asyncio
 import random
-import shutil
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +16,7 @@ from safelight.assets.service import Assets, Origin
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import (
-    JobTimeout,
-    NotFound,
-    Remedy,
-    SafelightError,
-    UnknownOutcome,
-)
+from safelight.errors import NotFound, SafelightError, ServiceError, UnknownOutcome
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs import attempts, retry, store
@@ -42,11 +32,14 @@ from safelight.providers.provider import (
     ProviderRequest,
 )
 from safelight.providers.registry import Registry
-from safelight.worker.progress import ProgressWriter
+from safelight.worker import failure
+from safelight.worker.endings import scratch_folder, to_the_end
+from safelight.worker.progress import ProgressWriter, percent, stage
+from safelight.worker.tickets import secure
 
 _log = telemetry.logger(__name__)
 
-_CHECK_AGAIN = timedelta(seconds=5)  # when a look at the provider or our own storage failed
+_LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,7 @@ class Runner:
     fetcher: Fetcher
     policy: RetryPolicy
     scratch: Path
+    look_again: timedelta = timedelta(seconds=5)  # after the provider or our storage was away
 
     async def run(self, job: Job) -> None:
         """Carry the claimed `job` as far as it goes now, and settle it.
@@ -69,50 +63,47 @@ class Runner:
         """
         began = time.monotonic()
         claim = Claim(job.id, job.claim_no)
-        async with _folder(self.scratch) as folder:
+        async with scratch_folder(self.scratch) as folder:
             settled = await self._attempt(job, claim, folder)
-        telemetry.ATTEMPT_SECONDS.labels(job.provider, settled.status.value).observe(
-            time.monotonic() - began
-        )
-        _log.info(
-            "job settled",
-            status=settled.status.value,
-            code=(settled.error or {}).get("code"),
-            seconds=round(time.monotonic() - began, 3),
-        )
+        seconds = time.monotonic() - began
+        status = settled.status.value
+        telemetry.ATTEMPT_SECONDS.labels(job.provider, status).observe(seconds)
+        code = (settled.error or {}).get("code")
+        _log.info("job settled", status=status, code=code, seconds=round(seconds, 3))
         self._ring(settled)
 
     async def _attempt(self, job: Job, claim: Claim, folder: Path) -> Job:
         attempt = await self.database.read(lambda tx: attempts.current(tx, job.id))
+        answer: Done | Pending | None = None
+        limit = asyncio.timeout(_time_left(job, attempt))
         try:
-            async with asyncio.timeout(_time_left(job)):
-                request = await self._prepare(job, folder)
+            async with limit:
+                request = await self._prepare(job, attempt, folder)
                 if attempt is None:
                     attempt = await self._open(claim, job)
                 answer = await self._ask_provider(job, claim, attempt, request)
                 if isinstance(answer, Pending):
-                    return await self._park(job, claim, attempt, answer)
-                rows = await self._keep(job, answer.outputs)
-        except TimeoutError:
-            limit = job.timeout.total_seconds()
-            error = JobTimeout(f"The job did not finish within {limit:g} s.")
-            return await self._settle_failure(job, claim, attempt, error)
-        except SafelightError as error:
-            return await self._settle_failure(job, claim, attempt, error)
-        except (StaleJob, asyncio.CancelledError):
+                    return await self._park(job, claim, answer)
+                rows = await self._keep(job, attempt, answer.outputs)
+        except StaleJob:
             raise
-        except Exception:
-            _log.exception("the provider raised what it should not")
-            return await self._settle_failure(job, claim, attempt, SafelightError())
+        except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
+            known = failure.name(error, job, timed_out=limit.expired())
+            done = answer if isinstance(answer, Done) else None
+            return await self._settle_failure(job, claim, known, done)
         return await self._settle_success(claim, attempt, answer, rows)
 
     # --- the steps ---------------------------------------------------------------------------
 
-    async def _prepare(self, job: Job, folder: Path) -> ProviderRequest:
-        """Bring the inputs to local disk. Nothing has been sent yet, so this may fail freely."""
+    async def _prepare(self, job: Job, attempt: Attempt | None, folder: Path) -> ProviderRequest:
+        """Bring the inputs to local disk, unless the provider has them already.
+
+        Nothing has been sent yet, so this may fail freely.
+        """
+        wanted = job.inputs if attempt is None else ()
         inputs = [
             await self._fetch_input(job, reference, folder / f"input-{index}")
-            for index, reference in enumerate(job.inputs)
+            for index, reference in enumerate(wanted)
         ]
         workplace = folder / "work"
         workplace.mkdir()
@@ -141,6 +132,7 @@ class Runner:
 
     async def _open(self, claim: Claim, job: Job) -> Attempt:
         """Write the attempt before the provider hears of it."""
+        self.registry.provider(job.provider)  # raises where it is no longer installed
         attempt = await self.database.write(lambda tx: attempts.send(tx, claim, job.provider))
         if attempt is None:
             raise StaleJob(job.id)
@@ -153,110 +145,116 @@ class Runner:
             raise UnknownOutcome(
                 "The worker died after it had called the provider; the work may have been done."
             )
-        provider = self.registry.provider(job.provider)
+        provider = self.registry.provider(attempt.provider)
         async with ProgressWriter(self.database, self.bell, job, claim, attempt.id) as progress:
             if attempt.ticket is not None:
-                return await provider.check(attempt.ticket, request, progress)
-            answer = await provider.start(request, progress)
-            if isinstance(answer, Pending):
-                # In a transaction of its own: the ticket is worth money, whatever comes next.
-                ticket = answer.ticket
-                await self.database.write(
-                    lambda tx: attempts.keep_ticket(tx, attempt.id, ticket)
-                )
-            return answer
+                answer = await provider.check(attempt.ticket, request, progress)
+            else:
+                answer = await provider.start(request, progress)
+            if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
+                await secure(self.database, provider, attempt, answer.ticket)
+        return answer
 
-    async def _park(self, job: Job, claim: Claim, attempt: Attempt, answer: Pending) -> Job:
-        if answer.ticket != attempt.ticket:
-            await self.database.write(
-                lambda tx: attempts.keep_ticket(tx, attempt.id, answer.ticket)
-            )
-        check_at = datetime.now(UTC) + answer.check_after
-        percent = job.progress if answer.progress is None else answer.progress
+    async def _park(self, job: Job, claim: Claim, answer: Pending) -> Job:
+        if _is_overdue(job):
+            raise failure.too_late(job)
+        progress = job.progress if answer.progress is None else percent(answer.progress)
         return await self.database.write(
             lambda tx: store.park(
                 tx,
                 claim,
-                check_at=check_at,
+                check_at=_next_look(job, answer.check_after),
                 wakes=job.wakes,
-                stage=answer.stage,
-                progress=percent,
+                stage=stage(answer.stage),
+                progress=progress,
             )
         )
 
-    async def _keep(self, job: Job, outputs: tuple[MediaFile, ...]) -> list[dict[str, Any]]:
+    async def _keep(
+        self, job: Job, attempt: Attempt, outputs: tuple[MediaFile, ...]
+    ) -> list[dict[str, Any]]:
         """Copy every output into our own storage, before the job may be called succeeded."""
-        origin = Origin(job.account_id, job.id, job.prompt, job.model, job.provider)
-        return [
-            await self.assets.keep_media(media, origin, position)
-            for position, media in enumerate(outputs)
-        ]
+        rows: list[dict[str, Any]] = []
+        try:
+            for position, media in enumerate(outputs):
+                rows.append(await self._keep_one(job, attempt, media, position))
+        except SafelightError:
+            await self._discard(rows)
+            raise
+        return rows
+
+    async def _keep_one(
+        self, job: Job, attempt: Attempt, media: MediaFile, position: int
+    ) -> dict[str, Any]:
+        """Wait for our storage as long as the job's time lasts where nobody else has the result."""
+        origin = Origin(job.account_id, job.id, job.prompt, job.model, attempt.provider)
+        while True:
+            try:
+                return await self.assets.keep_media(media, origin, position)
+            except ServiceError as error:
+                if failure.can_have_it_again(job, attempt):
+                    raise
+                _log.warning("a paid result waits for storage", error=error.detail)
+            await asyncio.sleep(self.look_again.total_seconds())
 
     # --- settlement --------------------------------------------------------------------------
 
     async def _settle_success(
         self, claim: Claim, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]
     ) -> Job:
+        cost = answer.cost_micros
+
         def write(tx: Connection) -> Job:
-            job = store.succeed(tx, claim, cost_micros=answer.cost_micros)
+            job = store.succeed(tx, claim, cost_micros=cost)
             asset_store.insert(tx, rows)
-            attempts.close(tx, attempt.id, Outcome.SUCCEEDED, cost_micros=answer.cost_micros)
+            attempts.close(tx, attempt.id, Outcome.SUCCEEDED, cost_micros=cost)
             return job
 
         try:
-            return await self.database.write(write)
+            return await to_the_end(self.database.write(write))
         except StaleJob:
-            # Lost the race after all: the bytes have no row, the money is still accounted for.
-            await self.assets.discard(
-                key for row in rows for key in _keys_of(row) if not key.startswith("originals/")
-            )
-            await self.database.write(
-                lambda tx: attempts.close(
-                    tx, attempt.id, Outcome.LOST, cost_micros=answer.cost_micros
-                )
-            )
+            # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
+            # still known only here. The bytes have no row.
+            if cost is not None:
+                await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
+            await self._discard(rows)
             raise
 
     async def _settle_failure(
-        self, job: Job, claim: Claim, attempt: Attempt | None, error: SafelightError
+        self, job: Job, claim: Claim, error: SafelightError, done: Done | None
     ) -> Job:
-        problem = error.problem()
-
         def write(tx: Connection) -> Job:
-            under_way = attempts.current(tx, job.id)
-            if under_way is not None and _must_resume(under_way, error):
-                check_at = datetime.now(UTC) + (error.retry_after or _CHECK_AGAIN)
+            held = store.held(tx, claim)
+            attempt = attempts.current(tx, job.id)
+            if attempt is not None and failure.must_resume(attempt, error):
                 return store.park(
                     tx,
                     claim,
-                    check_at=check_at,
+                    check_at=_next_look(job, error.retry_after or self.look_again),
                     wakes=job.wakes,
-                    stage=job.stage or "waiting for the provider",
-                    progress=job.progress,
+                    stage=held.stage or "waiting for the provider",
+                    progress=held.progress,
                 )
-            if under_way is not None:
-                attempts.close(tx, under_way.id, Outcome.FAILED, error=problem)
-            made = job.attempts + (attempt is not None and attempt.ticket is None)
-            return self._apply(tx, claim, _with_attempts(job, made), error)
+            decision = retry.decide(
+                held,
+                error,
+                now=datetime.now(UTC),
+                policy=self.policy,
+                jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
+            )
+            if attempt is not None and not failure.may_start_again(held, error, done):
+                decision = retry.Fail(error)
+            return failure.settle(tx, claim, attempt, decision, error, done)
 
-        return await self.database.write(write)
+        return await to_the_end(self.database.write(write))
 
-    def _apply(self, tx: Connection, claim: Claim, job: Job, error: SafelightError) -> Job:
-        problem = error.problem()
-        decision = retry.decide(
-            job,
-            error,
-            now=datetime.now(UTC),
-            policy=self.policy,
-            jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
-        )
-        match decision:
-            case retry.Retry(at):
-                return store.retry(tx, claim, at=at, error=problem)
-            case retry.Snooze(until):
-                return store.snooze(tx, claim, until=until, reason=error.title)
-            case retry.Fail():
-                return store.fail(tx, claim, error=problem)
+    async def _discard(self, rows: list[dict[str, Any]]) -> None:
+        """Remove public objects that no row will name; private originals may be shared."""
+        keys = [key for row in rows for key in _keys_of(row) if not key.startswith("originals/")]
+        try:
+            await self.assets.discard(keys)
+        except ServiceError as error:
+            _log.warning("objects without a row are left behind", keys=keys, error=error.detail)
 
     def _ring(self, job: Job) -> None:
         topics = [doorbell.subject(job.id)]
@@ -267,30 +265,24 @@ class Runner:
         self.bell.ring(*topics)
 
 
-def _must_resume(attempt: Attempt, error: SafelightError) -> bool:
-    """Say whether a passing fault hit a look at work that goes on: that work is not started again."""
-    return attempt.state is AttemptState.TICKETED and error.remedy in (Remedy.RETRY, Remedy.WAIT)
-
-
-def _with_attempts(job: Job, made: int) -> Job:
-    return Job(**{field: getattr(job, field) for field in Job.__slots__} | {"attempts": made})
-
-
-def _time_left(job: Job) -> float:
+def _time_left(job: Job, attempt: Attempt | None) -> float:
     """Return the seconds until the job's time is up, counted from its first start."""
     if job.started_at is None:
         return job.timeout_s
-    return max((job.started_at + job.timeout - datetime.now(UTC)).total_seconds(), 0.001)
+    left = (job.started_at + job.timeout - datetime.now(UTC)).total_seconds()
+    return max(left, 0.001 if attempt is None else _LAST_LOOK_S)
+
+
+def _is_overdue(job: Job) -> bool:
+    return job.started_at is not None and datetime.now(UTC) >= job.started_at + job.timeout
+
+
+def _next_look(job: Job, wait: timedelta) -> datetime:
+    """Return when to look at the provider again: never past the end of the job's time."""
+    now = datetime.now(UTC)
+    end = (job.started_at or now) + job.timeout
+    return now + min(wait, max(end - now, timedelta()))
 
 
 def _keys_of(row: dict[str, Any]) -> list[str]:
     return [row["key"], *(rendition["key"] for rendition in row["renditions"].values())]
-
-
-@asynccontextmanager
-async def _folder(parent: Path) -> AsyncIterator[Path]:
-    path = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=parent))
-    try:
-        yield path
-    finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, True))

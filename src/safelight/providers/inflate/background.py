@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from safelight.providers.inflate.arrays import Bools, Bytes, Doubles, Floats
+from safelight.providers.inflate.arrays import Bools, Bytes, Floats
+from safelight.providers.inflate.images import blur
 
 _ROUNDS = 8
 _KEEP = 2.5  # times the median residual: border pixels further off are taken for the object
 _STRIP = 0.025  # of the shorter side: how wide the border is
-_ROBUST = 1.4826  # makes a median absolute deviation comparable to a standard deviation
+_ROBUST = 1.4826  # a standard deviation for each median absolute one, in normal noise
 _LEAST_SPREAD = 0.6  # CIELAB units: less is not to be seen, and rounding alone makes as much
 _MAX_SAMPLES = 8000
+_BLUR = 1.2  # pixels
 
 # sRGB (IEC 61966-2-1) to CIE XYZ under D65, divided by the white point, as CIELAB wants it.
 _TO_XYZ = np.array(
@@ -31,7 +33,8 @@ def distance_from_background(rgb: Bytes) -> tuple[Floats, float]:
     `rgb` is (rows, columns, 3); distances are (rows, columns), in CIELAB units, where about 2 can
     just be seen.
     """
-    lab = to_lab(rgb)
+    # Noise is averaged away before distances are taken: it would only ever add to them.
+    lab = np.stack([blur(band, _BLUR) for band in np.moveaxis(to_lab(rgb), -1, 0)], axis=-1)
     rows, columns = lab.shape[:2]
     border = _border(rows, columns)
     down, across = np.nonzero(border)
@@ -61,18 +64,18 @@ def _border(rows: int, columns: int) -> Bools:
     return border
 
 
-def _places(rows: int, columns: int) -> tuple[Doubles, Doubles]:
+def _places(rows: int, columns: int) -> tuple[Floats, Floats]:
     down, across = np.mgrid[:rows, :columns]
     return down.ravel() / rows, across.ravel() / columns
 
 
-def _terms(down: Doubles, across: Doubles) -> Doubles:
+def _terms(down: Floats, across: Floats) -> Floats:
     """Return (n, 6): a polynomial of second degree, enough for light that falls off sideways."""
     y, x = down - 0.5, across - 0.5
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
 
 
-def _fit(terms: Doubles, colors: Doubles) -> tuple[Doubles, float]:
+def _fit(terms: Floats, colors: Floats) -> tuple[Floats, float]:
     """Return the polynomial's weights (6, 3) and the usual residual of those that follow it.
 
     Least squares, again and again without what lies far off, beginning at the median color: so an

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safelight.providers.inflate.arrays import Bools, Doubles, Floats, Ints
+from safelight.providers.inflate.arrays import Bools, Floats, Ints
 
 _NEAREST = 0.05
 """How near a cut may come to a corner, as a part of the edge: nearer makes slivers."""
@@ -24,7 +24,7 @@ class Sheet:
     seen with y down, which is counterclockwise once y points up.
     """
 
-    places: Doubles
+    places: Floats
     cells: Ints
     triangles: Ints
 
@@ -58,14 +58,13 @@ def cut_out(field: Floats) -> Sheet:
     tips = _odd_first(corners[count == 1], inside, wanted=True)
     stumps = _odd_first(corners[count == 2], inside, wanted=False)  # noqa: PLR2004  all but one
 
-    cut = _Cuts.of(np.concatenate([tips[:, [0, 1]], tips[:, [0, 2]], stumps[:, [1, 0]],
-                                   stumps[:, [2, 0]]]))
+    cut = _Cuts.of(
+        np.concatenate([tips[:, [0, 1]], tips[:, [0, 2]], stumps[:, [1, 0]], stumps[:, [2, 0]]])
+    )
     cells = np.flatnonzero(inside)
     number = np.full(rows * columns, -1)
     number[cells] = np.arange(len(cells))
-    a, b, c, d = np.split(
-        cut.number + len(cells), np.cumsum([len(tips), len(tips), len(stumps)])
-    )
+    a, b, c, d = np.split(cut.number + len(cells), np.cumsum([len(tips), len(tips), len(stumps)]))
     triangles = np.concatenate(
         [
             number[whole],
@@ -74,8 +73,9 @@ def cut_out(field: Floats) -> Sheet:
             np.stack([c, number[stumps[:, 2]], d], axis=1),
         ]
     )
-    return Sheet(np.concatenate([_place(cells, columns), cut.places(flat, columns)]), cells,
-                 triangles)
+    return Sheet(
+        np.concatenate([_place(cells, columns), cut.places(flat, columns)]), cells, triangles
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _Cuts:
         keys, number = np.unique(edges[:, 0] * size + edges[:, 1], return_inverse=True)
         return cls(np.stack([keys // size, keys % size], axis=1), number)
 
-    def places(self, flat: Floats, columns: int) -> Doubles:
+    def places(self, flat: Floats, columns: int) -> Floats:
         start, end = (_place(self.edges[:, side], columns) for side in (0, 1))
         part = part_inside(flat[self.edges[:, 0]], flat[self.edges[:, 1]])
         return start + (end - start) * part[:, None]
@@ -116,5 +116,5 @@ def _odd_first(corners: Ints, inside: Bools, *, wanted: bool) -> Ints:
     return np.take_along_axis(corners, turned, axis=1)
 
 
-def _place(index: Ints, columns: int) -> Doubles:
+def _place(index: Ints, columns: int) -> Floats:
     return np.stack([index % columns, index // columns], axis=1).astype(np.float64)

@@ -4,29 +4,30 @@
 exactly a ball, and over any other outline it is smooth inside and round at the rim.
 """
 
+from typing import cast
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from safelight.providers.inflate.arrays import Bools, Doubles, Floats, Ints
+from safelight.providers.inflate.arrays import Bools, Floats, Ints
 from safelight.providers.inflate.contour import part_inside
 
 _STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+_LOWEST = 1e-6
 _BALL = 2.0  # √u times this makes a disc a ball
 
 
-def inflate(field: Floats) -> Doubles:
+def inflate(field: Floats) -> Floats:
     """Return the height above each point where `field` is positive, in grid units, in flat order.
 
     `field` (rows, columns) is not positive on its outermost ring. Every height is positive.
     """
     inside = field > 0
-    equations = _equations(field, inside)
-    solution = linalg.spsolve(
-        equations, np.ones(equations.shape[0]), permc_spec="MMD_AT_PLUS_A"
-    )
+    equations, right = _equations(field, inside), np.ones(int(inside.sum()))
+    solution = cast("Floats", linalg.spsolve(equations, right, permc_spec="MMD_AT_PLUS_A"))
     # The matrix is an M-matrix, so every value is positive; rounding must not undo that.
-    return _BALL * np.sqrt(np.maximum(solution, 1e-6))
+    return _BALL * np.sqrt(np.maximum(solution, _LOWEST))
 
 
 def _equations(field: Floats, inside: Bools) -> sparse.csc_array:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy import ndimage
 
 from safelight.errors import NoForeground
 from safelight.providers.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.inflate.background import distance_from_background
+from safelight.providers.inflate.images import blur, connected, filled, opened, parts
 from safelight.providers.inflate.picture import Picture
 from safelight.providers.inflate.threshold import NotTwoKinds, otsu
 
@@ -27,8 +27,8 @@ _SURE = 0.5
 _SPECK = 0.002  # of the largest part's area: smaller parts are dirt
 _HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
 _WEAK = 0.6  # of the threshold: as little is enough next to pixels that pass it
-_NOISE = 4.5  # times the background's own spread: anything nearer is background
-_BORDER_BLUR = 1.2  # pixels
+_NOISE = 4.0  # times the background's own spread: anything nearer is background
+_LEAST = 6.0  # CIELAB units: anything nearer does not stand out to the eye either
 _EDGE_BLUR = 0.8
 
 
@@ -63,11 +63,13 @@ def whole(picture: Picture) -> Mask:
 
 def by_alpha(picture: Picture) -> Floats:
     """Take what is more opaque than not. Faint pictures count by their own strongest alpha."""
+    if not picture.has_transparency:
+        # Such a channel tells nothing: all of it would be object.
+        raise NoForeground("The picture has no transparency that would show the object.")
     alpha = picture.pixels(SIDE)[..., 3].astype(np.float32) / np.float32(255)
     strongest = float(alpha.max())
-    if strongest == 0 or not picture.has_transparency:
-        # Without any transparency the channel tells nothing: all of it would be object.
-        raise NoForeground("The picture has no transparency that would show the object.")
+    if strongest == 0:
+        raise NoForeground("The picture is transparent all over.")
     if strongest <= _SURE:
         alpha /= np.float32(strongest)
     return np.where(without_specks(alpha > _SURE), alpha, np.minimum(alpha, np.float32(0.49)))
@@ -76,16 +78,17 @@ def by_alpha(picture: Picture) -> Floats:
 def by_border(picture: Picture) -> Floats:
     """Take what differs in color from the picture's border, over a background as it shades."""
     distance, spread = distance_from_background(_opaque(picture.pixels(_BORDER_SIDE)))
-    smooth = ndimage.gaussian_filter(distance, _BORDER_BLUR)
+    floor = max(_LEAST, _NOISE * spread)
     try:
-        threshold = max(otsu(smooth), _NOISE * spread)
+        threshold = max(otsu(distance), floor)
     except NotTwoKinds:
         raise NoForeground from None
-    found = ndimage.binary_propagation(
-        smooth > threshold, mask=smooth > max(_WEAK * threshold, _NOISE * spread)
-    )
-    clean = without_specks(without_small_holes(ndimage.binary_opening(found) | _only(found)))
-    return ndimage.gaussian_filter(clean.astype(np.float32), _EDGE_BLUR)
+    weak = max(_WEAK * threshold, floor)
+    found = connected(distance > threshold, distance > weak)
+    # Where an opening leaves nothing at all, the thin lines are the object.
+    solid = opened(found) if opened(found).any() else found
+    clean = without_specks(without_small_holes(solid))
+    return blur(clean.astype(np.float32), _EDGE_BLUR)
 
 
 MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border}
@@ -93,28 +96,15 @@ MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border}
 
 def without_specks(found: Bools) -> Bools:
     """Return `found` without parts that are tiny beside the largest one."""
-    labels, count = ndimage.label(found, structure=np.ones((3, 3), bool))
-    if count == 0:
-        return found
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    return (areas >= _SPECK * areas.max())[labels] & found
+    labels, areas = parts(found)
+    return found & (areas >= _SPECK * areas.max())[labels]
 
 
 def without_small_holes(found: Bools) -> Bools:
     """Return `found` with gaps filled that are tiny beside it, such as highlights."""
-    gaps, count = ndimage.label(ndimage.binary_fill_holes(found) & ~found)
-    if count == 0:
-        return found
-    areas = np.bincount(gaps.ravel())
-    small = areas < _HOLE * found.sum()
-    small[0] = False
+    gaps, areas = parts(filled(found) & ~found)
+    small = (areas > 0) & (areas < _HOLE * found.sum())
     return found | small[gaps]
-
-
-def _only(found: Bools) -> Bools:
-    """Return `found` where an opening would leave nothing of it, else nothing."""
-    return found & (not ndimage.binary_opening(found).any())
 
 
 def _opaque(pixels: Bytes) -> Bytes:

@@ -6,9 +6,14 @@ Axes are glTF's: x to the right, y up, z towards the viewer of the picture; mete
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
-from safelight.providers.inflate.arrays import Doubles, Floats, Ints
+from safelight.providers.inflate.arrays import Floats, Ints
 from safelight.providers.inflate.contour import Sheet
+
+_CALMING = 3  # times that normals are averaged with their neighbors'
+_NEIGHBORS = 6.0  # of a vertex, usually
+_NOTHING = 0.5  # the length of a normal that could not be made 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Mesh:
         size = len(self.vertices)
         there = np.sort(edges[:, 0] * size + edges[:, 1])
         back = np.sort(edges[:, 1] * size + edges[:, 0])
-        distinct = bool((there[1:] != there[:-1]).all()) and bool((edges[:, 0] != edges[:, 1]).all())
+        distinct = bool((there[1:] != there[:-1]).all()) and bool(
+            (edges[:, 0] != edges[:, 1]).all()
+        )
         return len(edges) > 0 and distinct and bool((there == back).all())
 
     @property
@@ -47,7 +54,7 @@ class Mesh:
         return float(x), float(y), float(z)
 
 
-def balloon(sheet: Sheet, heights: Doubles) -> tuple[Doubles, Ints]:
+def balloon(sheet: Sheet, heights: Floats) -> tuple[Floats, Ints]:
     """Return vertices and triangles of the sheet raised by `heights` to both sides, rim at 0.
 
     Both halves share the rim's vertices, so there is no seam.
@@ -60,7 +67,7 @@ def balloon(sheet: Sheet, heights: Doubles) -> tuple[Doubles, Ints]:
     return np.concatenate([front, behind]), np.concatenate([sheet.triangles, mirrored[:, ::-1]])
 
 
-def plaque(sheet: Sheet, heights: Doubles, rim: float) -> tuple[Doubles, Ints]:
+def plaque(sheet: Sheet, heights: Floats, rim: float) -> tuple[Floats, Ints]:
     """Return vertices and triangles of the sheet raised by `heights`, on walls over a flat back."""
     n = len(sheet.places)
     z = np.concatenate([heights, np.full(n - sheet.inner, rim)])
@@ -75,7 +82,7 @@ def plaque(sheet: Sheet, heights: Doubles, rim: float) -> tuple[Doubles, Ints]:
     return np.concatenate([front, behind]), np.concatenate(faces)
 
 
-def finish(vertices: Doubles, triangles: Ints, texture_places: Doubles, size_m: float) -> Mesh:
+def finish(vertices: Floats, triangles: Ints, texture_places: Floats, size_m: float) -> Mesh:
     """Return the mesh with y turned up, centered, its largest side `size_m`, and with normals."""
     upright = vertices * np.array([1.0, -1.0, 1.0])
     low, high = upright.min(axis=0), upright.max(axis=0)
@@ -86,7 +93,10 @@ def finish(vertices: Doubles, triangles: Ints, texture_places: Doubles, size_m: 
         texture_places=np.clip(texture_places, 0, 1).astype(np.float32),
         triangles=triangles,
     )
-    return replace(mesh, normals=smooth_normals(mesh.vertices, triangles))
+    normals = calmed(smooth_normals(mesh.vertices, triangles), triangles)
+    # Opposite sides may cancel each other out; any direction will do there.
+    normals[np.linalg.norm(normals, axis=1) < _NOTHING] = (0.0, 0.0, 1.0)
+    return replace(mesh, normals=normals.astype(np.float32))
 
 
 def smooth_normals(vertices: Floats, triangles: Ints) -> Floats:
@@ -105,11 +115,20 @@ def smooth_normals(vertices: Floats, triangles: Ints) -> Floats:
         for axis in range(3):
             weights = flat[:, axis] * angle
             total[:, axis] += np.bincount(triangles[:, k], weights, minlength=len(vertices))
-    length = np.linalg.norm(total, axis=1)
-    total[length < 1e-9] = (0.0, 0.0, 1.0)  # noqa: PLR2004  opposite sides that cancel out
-    return _unit(total).astype(np.float32)
+    return _unit(total)
 
 
-def _unit(vectors: Doubles) -> Doubles:
+def calmed(normals: Floats, triangles: Ints) -> Floats:
+    """Return normals averaged with their neighbors': the outline's steps on the grid fade."""
+    size = len(normals)
+    start, end = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
+    # Every edge of a closed mesh stands here twice, once in either direction.
+    beside = sparse.csr_array((np.ones(len(start)), (start, end)), shape=(size, size))
+    for _ in range(_CALMING):
+        normals = _unit(normals + beside @ normals / _NEIGHBORS)
+    return normals
+
+
+def _unit(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)

@@ -1,8 +1,4 @@
-"""What one model is made from and what comes back: the function to run in a child.
-
-This module is light, because the server imports it to name the function; numpy, scipy and libvips
-come in with `safelight.providers.inflate.sculpt`, inside the child.
-"""
+"""What one model is made from: the words that the server and its children share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,13 +39,3 @@ class Order:
     params: Params
     model: Path
     preview: Path
-
-
-def make_model(order: Order) -> dict[str, Fact]:
-    """Write the GLB and its preview and return the facts of the mesh; for a child process.
-
-    Raises `NoForeground` where no object stands out, and `MediaError` for a damaged picture.
-    """
-    from safelight.providers.inflate.sculpt import sculpt  # noqa: PLC0415  only children load numpy
-
-    return sculpt(order)

@@ -1,6 +1,7 @@
 """Loads a picture upright, in 8-bit sRGB with alpha, and hands out its pixels at any size."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ logging.getLogger("pyvips").setLevel(logging.ERROR)
 # Every picture comes once, so remembered results would only hold memory.
 pyvips.cache_set_max(0)
 # The pool runs one child a core; threads inside would only compete.
-pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue]
 
 _LOADERS = {
     "image/jpeg": "jpegload",
@@ -117,9 +118,8 @@ def _to_srgb(image: pyvips.Image) -> pyvips.Image:
     cmyk = image.interpretation == "cmyk"
     if cmyk or image.get_typeof("icc-profile-data"):
         fallback = "cmyk" if cmyk else "srgb"
-        try:
+        # With a damaged profile, slightly wrong colors are better than no picture.
+        with suppress(pyvips.Error):
             image = image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
-        except pyvips.Error:  # a damaged profile: better slightly wrong colors than no picture
-            pass
     # From grey16 and rgb16 this also scales to 8 bits.
     return image.colourspace("srgb").cast("uchar")

@@ -5,7 +5,8 @@ from pathlib import PurePath
 
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import ProviderBadInput, ProviderRejected
-from safelight.providers.inflate.order import Order, Params, make_model
+from safelight.providers.inflate.make import make_model
+from safelight.providers.inflate.order import Order, Params
 from safelight.providers.inflate.schema import PARAMS
 from safelight.providers.provider import (
     AttemptHandle,

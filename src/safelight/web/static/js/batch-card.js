@@ -114,7 +114,7 @@ function createTile(first, currentBatch, act) {
 function finalTile(item, currentBatch, act) {
   const [asset] = item.job?.outputs ?? [];
   const open = () => act.viewBatch(currentBatch(), item.index);
-  if (asset) return pictureMedia({ asset, job: { ...item.job, name: item.name }, sizes: "10rem", onOpen: open });
+  if (asset) return pictureMedia({ asset, job: { ...item.job, name: item.name }, sizes: "18rem", onOpen: open });
   const problem = item.problem ?? item.job?.error;
   const media = failedMedia({ title: problem?.title }, { canceled: item.job?.status === "canceled" });
   const button = el("button", { type: "button", class: media.className, "aria-label": `${item.name}: ${problem?.title ?? "canceled"}. Show why`, on: { click: open } });

@@ -1,12 +1,13 @@
-/** Lays out what is known of an asset: size, colours, how it was made, EXIF, mesh. */
+/** Lays out what is known of an asset: size, colors, how it was made, EXIF, mesh. */
 
 import { el } from "./dom.js";
 import { bytes, count, duration, moment } from "./format.js";
 
+const UNIT = /_(m|s)$/;
 const HEX = /^#[0-9a-f]{6}$/i;
 const NAMES = {
-  bounding_box: "Size in space", has_alpha: "Transparency", has_icc: "Colour profile",
-  color_space: "Colour space", n: "How many",
+  bounding_box_m: "Size in space", has_alpha: "Transparency", has_icc: "Color profile",
+  color_space: "Color space", n: "How many",
 };
 // Shown elsewhere, or meant for machines.
 const HIDDEN = new Set([
@@ -51,14 +52,21 @@ function money(micros) {
 function rows(values, saidAlready = (key) => HIDDEN.has(key)) {
   return Object.entries(values)
     .filter(([key]) => !saidAlready(key))
-    .map(([key, value]) => [nameOf(key), words(key.startsWith("has_") ? Boolean(value) : value)])
+    .map(([key, value]) => [nameOf(key), wordsOf(key, value)])
     .filter(([, value]) => value)
     .slice(0, MOST_ROWS);
 }
 
 function nameOf(key) {
-  const spaced = key.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  const spaced = key.replace(UNIT, "").replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
   return NAMES[key] ?? spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+/** A value in words, with the unit that its key ends in. */
+function wordsOf(key, value) {
+  const said = words(key.startsWith("has_") ? Boolean(value) : value);
+  const unit = UNIT.exec(key)?.[1];
+  return said && unit ? `${said} ${unit}` : said;
 }
 
 function words(value) {
@@ -81,13 +89,13 @@ function section(title, entries) {
 }
 
 function paletteSection(palette) {
-  const colours = (palette ?? []).filter((colour) => HEX.test(colour));
-  if (colours.length === 0) return null;
-  const swatches = colours.map((colour) => {
-    const swatch = el("span", { title: colour });
-    swatch.style.background = colour;
+  const colors = (palette ?? []).filter((color) => HEX.test(color));
+  if (colors.length === 0) return null;
+  const swatches = colors.map((color) => {
+    const swatch = el("span", { title: color });
+    swatch.style.background = color;
     return swatch;
   });
-  return el("section", {}, el("h3", {}, "Colours"),
-    el("div", { class: "swatches", role: "img", "aria-label": `Colours: ${colours.join(", ")}` }, ...swatches));
+  return el("section", {}, el("h3", {}, "Colors"),
+    el("div", { class: "swatches", role: "img", "aria-label": `Colors: ${colors.join(", ")}` }, ...swatches));
 }

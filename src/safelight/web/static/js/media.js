@@ -32,7 +32,7 @@ export function pictureMedia({ asset, job, sizes, onOpen }) {
     type: "button", class: whole ? "media whole" : "media",
     "aria-label": `Open ${model ? "3D model" : "picture"}: ${title}`, on: { click: onOpen },
   });
-  const tint = averageColour(asset.placeholder);
+  const tint = averageColor(asset.placeholder);
   if (tint) button.style.backgroundColor = tint;
   if (picture) button.append(el("img", { ...picture, sizes, alt: title, loading: "lazy", decoding: "async" }));
   return button;
@@ -76,8 +76,8 @@ export function failedMedia(problem, { canceled = false } = {}) {
     detail && detail !== title && el("p", { title: detail }, detail));
 }
 
-/** The mean colour that a ThumbHash carries in its first three bytes (evanw.github.io/thumbhash). */
-function averageColour(placeholder) {
+/** The mean color that a ThumbHash carries in its first three bytes (evanw.github.io/thumbhash). */
+function averageColor(placeholder) {
   if (!placeholder) return null;
   const [low, middle, high] = Array.from(atob(placeholder.slice(0, 4)), (char) => char.charCodeAt(0));
   const header = low | (middle << 8) | (high << 16);

@@ -1,0 +1,253 @@
+"""Does what each command says, as a client of the API: send, follow, save, tell."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safelight.cli import arguments, listing, outputs
+from safelight.cli.client import Client
+from safelight.cli.connect import Link, connected, has_server
+from safelight.cli.documents import Asset, Document, Job, items_of
+from safelight.cli.environment import read_settings
+from safelight.cli.failure import BadUse, Failure, say
+from safelight.cli.progress import read_document
+from safelight.cli.show import Screen
+
+Submit = Callable[[Client], Awaitable[Document]]
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a command goes about it: JSON or words, waiting or not, and where files are saved."""
+
+    as_json: bool = False
+    waits: bool = True
+    target: str | None = None
+
+
+async def generate(
+    wanted: Mapping[str, Any], references: Sequence[str], pairs: Sequence[str], manner: Manner
+) -> None:
+    """Make pictures from a prompt."""
+    body = {name: value for name, value in wanted.items() if value is not None}
+    if form := arguments.format_of(manner.target):
+        body.setdefault("format", form)
+    if params := arguments.read_params(pairs):
+        body["params"] = params
+
+    async def submit(client: Client) -> Document:
+        found = [await _reference(client, text) for text in references]
+        return await client.generate(body | ({"references": found} if found else {}))
+
+    for text in references:  # a file that is not there is noticed before a server is started
+        if _is_file(text):
+            arguments.open_file(text).close()
+    await _do(submit, manner)
+
+
+async def import_images(words: Sequence[str], manner: Manner) -> None:
+    """Import pictures by their addresses."""
+    urls = arguments.read_urls(words)
+    await _do(lambda client: client.import_images(urls), manner)
+
+
+async def make_3d(names: Sequence[str], pairs: Sequence[str], manner: Manner) -> None:
+    """Make a 3D model of each picture."""
+    arguments.check_pictures(names)
+    params = arguments.read_params(pairs)
+    with ExitStack() as files:
+        pictures = [
+            (Path(name).name, files.enter_context(arguments.open_file(name))) for name in names
+        ]
+        await _do(lambda client: client.make_3d(pictures, params), manner)
+
+
+async def redrive(job_id: str, manner: Manner) -> None:
+    """Do a failed or canceled job anew."""
+    await _do(lambda client: client.redrive(job_id), manner)
+
+
+async def cancel(job_id: str, manner: Manner) -> None:
+    """End a job."""
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        job = await link.client.cancel(job_id)
+    if manner.as_json:
+        screen.document(job)
+    else:
+        screen.result(f"{job['id']} is {job['status']}")
+
+
+async def show_jobs(chosen: Mapping[str, str | int | None], manner: Manner) -> None:
+    """List the newest jobs."""
+    screen = Screen()
+    wanted = {name: value for name, value in chosen.items() if value is not None}
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        jobs = await link.client.jobs(**wanted)
+    if manner.as_json:
+        screen.document(jobs)
+    else:
+        listing.show_jobs(screen, jobs)
+
+
+async def show_job(subject: str, manner: Manner) -> None:
+    """Show one job or batch."""
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        document = await link.client.get(subject)
+    if manner.as_json:
+        screen.document(document)
+    else:
+        listing.show_document(screen, document)
+
+
+async def show_models(manner: Manner) -> None:
+    """List what can be asked for."""
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        models = await link.client.models()
+    if manner.as_json:
+        screen.document(models)
+    else:
+        listing.show_models(screen, models)
+
+
+# --- one piece of work, from sending it to its result ------------------------------------------
+
+
+async def _do(submit: Submit, manner: Manner) -> None:
+    """Send work, follow it to its end unless told otherwise, save and tell its results."""
+    outputs.check_target(manner.target)
+    settings = read_settings()
+    if not manner.waits and manner.target:
+        raise BadUse("--no-wait leaves nothing to save yet: give either it or --output.")
+    if not manner.waits and not has_server(settings):
+        raise BadUse("--no-wait needs a server to do the work: start one with `safelight serve`.")
+    screen = Screen()
+    async with connected(settings, works=True, note=screen.note) as link:
+        document = await submit(link.client)
+        if not manner.waits:
+            _tell_queued(screen, document, manner)
+            return
+        final = await _follow(link, screen, document)
+        made = outputs.outputs_of(final)
+        paths = await _save(link.client, screen, final, made, manner.target)
+        if manner.as_json:
+            screen.document(final)
+        else:
+            _tell_results(link, screen, made, paths)
+    _fail_unless_succeeded(screen, final)
+
+
+def _tell_queued(screen: Screen, document: Document, manner: Manner) -> None:
+    if manner.as_json:
+        screen.document(document)
+        return
+    screen.result(document["id"])
+    screen.note(f"Queued. See how it goes with: safelight job {document['id']}")
+
+
+async def _follow(link: Link, screen: Screen, document: Document) -> Document:
+    """Return the final document of what was sent, showing progress until then."""
+    first = read_document(document)
+    try:
+        with screen.progress(len(first.rows)) as display:
+            for row in first.rows:
+                display.show(row)
+            if first.final:
+                return first.final
+            async with aclosing(link.client.follow(document["id"])) as updates:
+                async for update in updates:
+                    for row in update.rows:
+                        display.show(row)
+                    if update.final:
+                        return update.final
+    except asyncio.CancelledError:
+        screen.note(_what_goes_on(link, document))
+        raise
+    raise AssertionError("unreachable")
+
+
+def _what_goes_on(link: Link, document: Document) -> str:
+    ids = [item["job"]["id"] for item in items_of(document) if item["job"]]
+    end = f"safelight cancel {ids[0]}" if len(ids) == 1 else "`safelight cancel` and a job's id"
+    subject = document["id"]
+    if link.is_own:
+        return f"Interrupted. {subject} goes on when Safelight runs next; to end it: {end}"
+    return f"Interrupted. {subject} goes on at {link.client.url}; to end it: {end}"
+
+
+async def _save(
+    client: Client,
+    screen: Screen,
+    document: Document,
+    made: Sequence[tuple[str, Asset]],
+    target: str | None,
+) -> list[Path]:
+    if target is None or not made:
+        return []
+    paths = outputs.plan(made, target)
+    base = public_base(document)
+    for path, (_, asset) in zip(paths, made, strict=True):
+        await client.download(asset["url"] or "", path, public_base=base)
+        if warning := outputs.mismatch(path, asset):
+            screen.note(warning)
+    return paths
+
+
+def public_base(document: Document) -> str:
+    """Return the server's address as the server itself says it."""
+    return document["status_url"].partition("/v1/")[0]
+
+
+def _tell_results(
+    link: Link, screen: Screen, made: Sequence[tuple[str, Asset]], paths: Sequence[Path]
+) -> None:
+    for number, (_, asset) in enumerate(made):
+        url = asset["url"] or ""
+        screen.result(f"{paths[number]}\t{url}" if paths else url)
+    if link.objects and made and not paths:
+        screen.note("No server runs here: the address answers while `safelight serve` does.")
+        for _, asset in made:
+            key = (asset["url"] or "").partition("/files/")[2]
+            screen.note(f"The file is {link.objects / key}")
+
+
+async def _reference(client: Client, text: str) -> str:
+    """Return what the API takes for a reference; a file is uploaded first."""
+    if not _is_file(text):
+        return text
+    with arguments.open_file(text) as file:
+        asset = await client.upload((Path(text).name, file))
+    return asset["id"]
+
+
+def _is_file(text: str) -> bool:
+    return not (text.startswith("ast_") or arguments.is_url(text))
+
+
+def _fail_unless_succeeded(screen: Screen, document: Document) -> None:
+    items = items_of(document)
+    reasons = [
+        (item["name"] or "", reason)
+        for item in items
+        if (reason := _reason(item["job"]) if item["job"] else say(item["problem"] or {}))
+    ]
+    if not reasons:
+        return
+    if len(items) == 1:
+        raise Failure(reasons[0][1])
+    for name, reason in reasons[:_MOST_REASONS]:
+        screen.note(f"{name}: {reason}" if name else reason)
+    raise Failure(f"{len(reasons)} of {len(items)} did not succeed.")
+
+
+def _reason(job: Job) -> str:
+    """Return why the job did not succeed; empty if it did."""
+    if job["status"] == "succeeded":
+        return ""
+    return say(job["error"]) if job["error"] else f"{job['id']} was {job['status']}."

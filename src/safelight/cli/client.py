@@ -1,0 +1,239 @@
+"""A typed client of the HTTP API: every call has a deadline, every failure is one clear line."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO, Self, TypedDict, Unpack, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx2
+
+from safelight.cli.documents import Asset, Batch, Document, Job, Model, Problem
+from safelight.cli.failure import BadUse, Failure, Refused, Unreachable, refusal
+from safelight.cli.progress import Update, read_event
+
+_CONNECT_S = 5.0
+_SILENCE_S = 45.0  # three heartbeats of a stream
+_ANSWER_S = 60.0
+_TRANSFER_S = 900.0
+_RECONNECTS = 8
+_MOST_REST_S = 5.0
+_MAX_EVENT_BYTES = 64 << 20  # the snapshot of a batch of 1,000
+_CHUNK = 1 << 16
+_TRIES = 2
+
+Picture = tuple[str, BinaryIO | bytes]  # file name and content
+
+
+class _Request(TypedDict, total=False):
+    json: Mapping[str, Any]
+    data: Mapping[str, str]
+    files: Sequence[tuple[str, Picture]]
+    params: Mapping[str, str | int]
+
+
+class Client:
+    """One server, as one API key may use it."""
+
+    def __init__(
+        self, url: str, key: str, *, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = url.rstrip("/")
+        try:
+            is_local = httpx2.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
+        except httpx2.InvalidURL:
+            raise BadUse(f"{url} is not an address.") from None
+        # Proxies are for other machines, whatever the environment says.
+        self._open = lambda headers: httpx2.AsyncClient(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx2.Timeout(_SILENCE_S, connect=_CONNECT_S),
+            trust_env=not is_local,
+            transport=transport,
+        )
+        self._http = self._open({"Authorization": f"Bearer {key}"})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    # --- submit ------------------------------------------------------------------------------
+
+    async def generate(self, wanted: Mapping[str, Any]) -> Job:
+        """Send a prompt; `wanted` is the body of `POST /v1/generate`."""
+        return cast("Job", await self._submit("/v1/generate", json=wanted))
+
+    async def import_images(self, urls: Sequence[str]) -> Document:
+        """Send one address, or several as a batch."""
+        body = {"url": urls[0]} if len(urls) == 1 else {"urls": list(urls)}
+        return cast("Document", await self._submit("/v1/images", json=body))
+
+    async def make_3d(self, pictures: Sequence[Picture], params: Mapping[str, Any]) -> Batch:
+        """Send pictures to be made 3D models of."""
+        files = [("files", picture) for picture in pictures]
+        fields = {"params": json.dumps(dict(params))}
+        return cast("Batch", await self._submit("/v1/upload/batch", files=files, data=fields))
+
+    async def upload(self, picture: Picture) -> Asset:
+        """Keep a picture to refer to."""
+        answer = await self._call(
+            "POST", "/v1/uploads", limit_s=_TRANSFER_S, files=[("file", picture)]
+        )
+        return cast("Asset", answer.json())
+
+    # --- look and change ---------------------------------------------------------------------
+
+    async def get(self, subject: str) -> Document:
+        """Return a job or a batch."""
+        return cast("Document", (await self._call("GET", _path(subject))).json())
+
+    async def jobs(self, **chosen: str | int) -> list[Job]:
+        """Return the newest jobs, filtered as `GET /v1/jobs` does."""
+        return (await self._call("GET", "/v1/jobs", params=chosen)).json()["data"]
+
+    async def models(self) -> list[Model]:
+        """Return what can be asked for."""
+        return (await self._call("GET", "/v1/models")).json()["data"]
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a job that has not ended."""
+        return cast("Job", (await self._call("POST", f"{_path(job_id)}/cancel")).json())
+
+    async def redrive(self, job_id: str) -> Job:
+        """Queue a failed or canceled job anew."""
+        return cast("Job", (await self._call("POST", f"{_path(job_id)}/redrive")).json())
+
+    # --- follow and fetch --------------------------------------------------------------------
+
+    async def follow(self, subject: str) -> AsyncGenerator[Update]:
+        """Yield what happens to a job or batch until it is final, across lost connections."""
+        last_id = ""
+        failures = 0
+        while True:
+            try:
+                async for event_id, update in self._listen(subject, last_id):
+                    failures = 0
+                    last_id = event_id or last_id
+                    yield update
+                    if update.final:
+                        return
+            except Refused as error:
+                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+            except httpx2.TransportError:
+                pass  # counted below, like a stream that ends before its subject does
+            failures += 1
+            if failures > _RECONNECTS:
+                raise Unreachable(f"The server at {self.url} went away; {subject} is kept there.")
+            await asyncio.sleep(min(0.1 * 2**failures, _MOST_REST_S))
+
+    async def _listen(self, subject: str, last_id: str) -> AsyncIterator[tuple[str, Update]]:
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        async with self._http.sse(
+            f"{_path(subject)}/events", headers=headers, max_event_size=_MAX_EVENT_BYTES
+        ) as source:
+            await _check(source.response)
+            async for event in source:
+                data = cast("dict[str, Any]", event.json())
+                yield event.id, read_event(event.event, data, subject)
+
+    async def download(self, url: str, target: Path, *, public_base: str) -> None:
+        """Write the public file at `url` to `target`, which is replaced only by a whole file.
+
+        `public_base` is the server's address as it calls itself: this client may know it by
+        another one, which is then used.
+        """
+        if url.startswith(f"{public_base}/files/"):
+            url = self.url + url.removeprefix(public_base)
+        draft = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+        try:
+            async with asyncio.timeout(_TRANSFER_S):
+                await self._stream_to(url, draft)
+            await asyncio.to_thread(draft.replace, target)
+        except (httpx2.TransportError, TimeoutError) as error:
+            raise Unreachable(f"{url} could not be downloaded: {_reason(error)}.") from None
+        except OSError as error:
+            raise Failure(f"{target} cannot be written: {error.strerror}.") from None
+        finally:
+            draft.unlink(missing_ok=True)
+
+    async def _stream_to(self, url: str, draft: Path) -> None:
+        # Files are public, and may lie on another machine: the key does not go along.
+        async with self._open({}) as http, http.stream("GET", url, follow_redirects=True) as answer:
+            await _check(answer)
+            with draft.open("wb") as file:
+                async for chunk in answer.aiter_bytes(_CHUNK):
+                    await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_settle, file)
+
+    # --- one call ----------------------------------------------------------------------------
+
+    async def _submit(self, path: str, **request: Unpack[_Request]) -> object:
+        """Send work once, even if the answer is lost: the key makes a repetition harmless."""
+        key = {"Idempotency-Key": f"cli-{uuid4().hex}"}
+        for left in reversed(range(_TRIES)):
+            try:
+                answer = await self._call("POST", path, limit_s=_TRANSFER_S, headers=key, **request)
+            except _AnswerLost:
+                if not left:
+                    raise
+            else:
+                return answer.json()
+        raise AssertionError("unreachable")
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit_s: float = _ANSWER_S,
+        headers: Mapping[str, str] | None = None,
+        **request: Unpack[_Request],
+    ) -> httpx2.Response:
+        try:
+            async with asyncio.timeout(limit_s):
+                answer = await self._http.request(method, path, headers=headers, **request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
+            raise Unreachable(f"No server answers at {self.url}: {_reason(error)}.") from None
+        except (httpx2.TransportError, TimeoutError) as error:
+            raise _AnswerLost(f"No answer came from {self.url}: {_reason(error)}.") from None
+        await _check(answer)
+        return answer
+
+
+class _AnswerLost(Unreachable):
+    """The request may have arrived."""
+
+
+async def _check(answer: httpx2.Response) -> None:
+    if answer.status_code < HTTPStatus.BAD_REQUEST:
+        return
+    await answer.aread()
+    try:
+        problem = cast("Problem", answer.json())
+        raise refusal({**problem, "status": answer.status_code})
+    except (ValueError, TypeError):
+        where = urlsplit(str(answer.url)).netloc
+        text = f"{where} answered {answer.status_code} {answer.reason_phrase}"
+        raise refusal({"title": text.rstrip(), "status": answer.status_code}) from None
+
+
+def _path(subject: str) -> str:
+    if not subject.isascii() or not subject.replace("_", "").isalnum():
+        raise BadUse(f"{subject!r} is not an id.")
+    return f"/v1/batches/{subject}" if subject.startswith("bat_") else f"/v1/jobs/{subject}"
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

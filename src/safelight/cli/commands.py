@@ -1,0 +1,181 @@
+"""The commands and their options, as typed; what each does is in `actions` and `serve`.
+
+Those two are imported by the commands that need them, so that `--help` answers at once.
+"""
+
+from collections.abc import Coroutine
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Asynchronous media jobs: text to image, import by URL, image to 3D.",
+    epilog="Exit codes: 0 done, 1 failed, 2 cannot be done as typed, 3 no server answers, "
+    "130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", help="Save here: a file, numbered if several, or a folder."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the document as JSON, nothing else.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue it and return at once.")]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the model; repeatable."),
+]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
+
+
+@app.command()
+def serve(
+    prompt: Annotated[
+        str | None, typer.Option(envvar="PROMPT", help="Draw this as soon as the server is ready.")
+    ] = None,
+    no_samples: Annotated[
+        bool, typer.Option("--no-samples", help="Send no sample jobs on the first start.")
+    ] = False,
+) -> None:
+    """Run API, worker and web page in one process, until Ctrl-C."""
+    _settle(_server().serve(prompt or "", with_samples=not no_samples))
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help='What to show: "A red cat playing guitar".')],
+    *,
+    output: Output = None,
+    model: Annotated[str | None, typer.Option(help="See `safelight models`.")] = None,
+    n: Annotated[int | None, typer.Option("--n", "-n", help="How many pictures.")] = None,
+    size: Annotated[str | None, typer.Option(help="Such as 1024x768.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="Such as 16:9.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same prompt and seed, same picture.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="png, jpeg or webp; else by the output's name.")
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What not to show.")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE|URL|ASSET", help="A picture to start from; repeatable."),
+    ] = None,
+    param: Params = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Make pictures from a prompt."""
+    wanted = {
+        "prompt": prompt,
+        "model": model,
+        "n": n,
+        "size": size,
+        "aspect_ratio": aspect_ratio,
+        "seed": seed,
+        "format": form,
+        "negative_prompt": negative_prompt,
+    }
+    manner = _actions().Manner(as_json, not no_wait, output)
+    _settle(_actions().generate(wanted, reference or [], param or [], manner))
+
+
+@app.command("import")
+def import_images(
+    addresses: Annotated[
+        list[str], typer.Argument(metavar="URL|FILE...", help="Addresses, or files that list them.")
+    ],
+    output: Output = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Keep pictures from elsewhere under addresses of your own."""
+    manner = _actions().Manner(as_json, not no_wait, output)
+    _settle(_actions().import_images(addresses, manner))
+
+
+@app.command()
+def model3d(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pictures, up to 25.")],
+    output: Output = None,
+    param: Params = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Make a 3D model of each picture."""
+    manner = _actions().Manner(as_json, not no_wait, output)
+    _settle(_actions().make_3d(files, param or [], manner))
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="queued, running, succeeded, failed or canceled.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Such as text_to_image.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the newest jobs."""
+    chosen = {"limit": limit, "status": status, "kind": kind}
+    _settle(_actions().show_jobs(chosen, _actions().Manner(as_json)))
+
+
+@app.command()
+def job(
+    subject: Annotated[str, typer.Argument(metavar="ID", help="A job's or a batch's id.")],
+    as_json: Json = False,
+) -> None:
+    """Show one job, or all of a batch."""
+    _settle(_actions().show_job(subject, _actions().Manner(as_json)))
+
+
+@app.command()
+def cancel(job_id: JobId, as_json: Json = False) -> None:
+    """End a job that is queued or running."""
+    _settle(_actions().cancel(job_id, _actions().Manner(as_json)))
+
+
+@app.command()
+def redrive(
+    job_id: JobId, output: Output = None, as_json: Json = False, no_wait: NoWait = False
+) -> None:
+    """Do a failed or canceled job anew."""
+    manner = _actions().Manner(as_json, not no_wait, output)
+    _settle(_actions().redrive(job_id, manner))
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List what can be asked for."""
+    _settle(_actions().show_models(_actions().Manner(as_json)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415  30 ms
+
+    typer.echo(installed("safelight"))
+
+
+def _settle(work: Coroutine[None, None, None]) -> None:
+    from safelight.cli.settle import settle  # noqa: PLC0415
+
+    raise typer.Exit(settle(work))
+
+
+# Unannotated, so that a type checker sees the modules themselves.
+
+
+def _actions():
+    from safelight.cli import actions  # noqa: PLC0415
+
+    return actions
+
+
+def _server():
+    from safelight.cli import serve as server  # noqa: PLC0415
+
+    return server

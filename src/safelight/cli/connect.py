@@ -1,0 +1,105 @@
+"""Finds a server for a command: the one named, the one that runs here, or one of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from safelight import datadir
+from safelight.cli.client import Client
+from safelight.cli.environment import is_set
+from safelight.cli.failure import BadUse, Failure, Unreachable
+from safelight.errors import DataDirectoryInUse
+from safelight.settings import Settings
+
+_LOOK_EVERY_S = 0.1
+_CLAIM_WAIT_S = 120.0
+_PATIENCE_S = 3.0  # before saying what is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to a server. `objects` is where its files lie, if it ends with this command."""
+
+    client: Client
+    objects: Path | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the server lives in this process, and ends with it."""
+        return self.objects is not None
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, *, works: bool, note: Callable[[str], None]
+) -> AsyncIterator[Link]:
+    """Yield a link to a server; one started for this command runs jobs only if it `works`."""
+    found = _named(settings) or await _running(settings, note)
+    if found:
+        async with Client(*found) as client:
+            yield Link(client)
+    else:
+        async with _own(settings, works=works) as link:
+            yield link
+
+
+def has_server(settings: Settings) -> bool:
+    """Say whether a server would be there without this command."""
+    return bool(settings.url) or datadir.is_claimed(settings.data_dir)
+
+
+def _named(settings: Settings) -> tuple[str, str] | None:
+    if not settings.url:
+        return None
+    key = settings.api_key.get_secret_value()
+    here = datadir.running_server(settings.data_dir)
+    if not key and here and here.url == settings.url.rstrip("/"):
+        key = datadir.local_key(settings.data_dir)
+    if not key:
+        raise BadUse("SAFELIGHT_URL names a server; give its key with SAFELIGHT_API_KEY.")
+    return settings.url, key
+
+
+async def _running(settings: Settings, note: Callable[[str], None]) -> tuple[str, str] | None:
+    """Return the server of the data directory, once whoever holds that has announced it."""
+    began = time.monotonic()
+    told = False
+    while datadir.is_claimed(settings.data_dir):
+        server = datadir.running_server(settings.data_dir)
+        if server:
+            chosen = settings.api_key.get_secret_value()
+            return server.url, chosen or datadir.local_key(settings.data_dir)
+        waited = time.monotonic() - began
+        if waited > _CLAIM_WAIT_S:
+            raise Unreachable(
+                f"Another command has used {settings.data_dir} for {_CLAIM_WAIT_S:.0f} s. "
+                "`safelight serve` does many jobs at once."
+            )
+        if waited > _PATIENCE_S and not told:
+            told = True
+            note(f"Another command uses {settings.data_dir}; waiting for it.")
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None
+
+
+@asynccontextmanager
+async def _own(settings: Settings, *, works: bool) -> AsyncIterator[Link]:
+    # Everything of a server, which takes most of a second to import: only where one is started.
+    from safelight import telemetry  # noqa: PLC0415
+    from safelight.cli import host  # noqa: PLC0415
+
+    quiet = settings.log_level if is_set(settings, "log_level") else "error"
+    telemetry.configure_logs(quiet, settings.log_format)
+    # Work that others left behind is handed back at once when this command's own is done.
+    alone = settings.model_copy(update={"grace_s": 0.0})
+    listener = host.listen("127.0.0.1", 0, exactly=True)
+    try:
+        async with host.hosted(alone, listener, works=works) as whole:
+            owner = await host.local_owner(whole)
+            async with Client(host.address_of(listener), owner.key) as client:
+                yield Link(client, settings.data_dir / "objects")
+    except DataDirectoryInUse as error:
+        raise Failure(error.detail) from None

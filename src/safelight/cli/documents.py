@@ -1,0 +1,96 @@
+"""The API's documents as the command line reads them; the API may say more than is named here."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Problem(TypedDict, total=False):
+    """Why something was refused or failed (RFC 9457)."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, Any]]
+
+
+class Asset(TypedDict):
+    """One file that was made or kept."""
+
+    id: str
+    name: str
+    media_type: str
+    bytes: int
+    width: int | None
+    height: int | None
+    url: str | None
+
+
+class Job(TypedDict):
+    """One piece of work."""
+
+    id: str
+    kind: str
+    status: str
+    stage: str | None
+    progress: float
+    queue_position: int | None
+    eta_s: float | None
+    prompt: str | None
+    model: str
+    provider: str
+    name: str | None
+    source_url: str | None
+    outputs: list[Asset]
+    error: Problem | None
+    attempts: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    status_url: str
+
+
+class Item(TypedDict):
+    """One place of a batch: a job, or the reason why there is none."""
+
+    index: int
+    name: str | None
+    job: Job | None
+    problem: Problem | None
+
+
+class Batch(TypedDict):
+    """Several jobs that were sent as one."""
+
+    id: str
+    status: str
+    progress: float
+    items: list[Item]
+    created_at: str
+    finished_at: str | None
+    status_url: str
+
+
+class Model(TypedDict):
+    """One thing that can make media."""
+
+    id: str
+    provider: str
+    title: str
+    description: str
+    kinds: list[str]
+    price_micros: NotRequired[int | None]
+
+
+Document = Job | Batch
+
+
+def items_of(document: Document) -> list[Item]:
+    """Return what was asked for, place by place: a job is a single one."""
+    if "items" in document:
+        return document["items"]
+    return [{"index": 0, "name": document["name"], "job": document, "problem": None}]
+
+
+def title_of(job: Job) -> str:
+    """Return what a person recognises `job` by."""
+    return job["name"] or job["prompt"] or job["source_url"] or job["id"]

@@ -1,0 +1,132 @@
+"""Runs a whole Safelight behind a web server in this process, until its context ends."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from uvicorn import Config, Server
+
+from safelight import datadir
+from safelight.app import Safelight, open_safelight
+from safelight.cli.failure import Failure
+from safelight.errors import Unauthenticated
+from safelight.settings import Settings
+
+_CLOSING_S = 5  # for answers under way when the server stops
+_PORTS_TRIED = 50
+_HIGHEST_PORT = 65535
+_BACKLOG = 2048
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The first account of an installation, and the key of this machine's command line for it."""
+
+    account_id: str
+    key: str
+
+
+def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
+    """Return a socket that listens at `port`, or at the next free one if not `exactly` there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last = port if exactly or port == 0 else min(port + _PORTS_TRIED, _HIGHEST_PORT)
+    for candidate in range(port, last + 1):
+        try:
+            return socket.create_server((host, candidate), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and candidate < last:
+                continue
+            # A failed look-up has numbers of its own.
+            is_lookup = isinstance(error, socket.gaierror)
+            why = error.strerror if is_lookup else os.strerror(error.errno or 0)
+            raise Failure(
+                f"Cannot listen on {host}:{candidate}: {why}. "
+                "Choose with SAFELIGHT_HOST and SAFELIGHT_PORT."
+            ) from None
+    raise AssertionError("unreachable")
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address at which this machine reaches `listener`."""
+    name: tuple[str, int] = listener.getsockname()[:2]
+    host, port = _WILDCARDS.get(name[0], name[0]), name[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def hosted(
+    settings: Settings, listener: socket.socket, *, works: bool = True
+) -> AsyncIterator[Safelight]:
+    """Yield a Safelight that answers at `listener`; it stops gracefully when the context ends.
+
+    Where it does not work, jobs may be looked at and changed, but none is run.
+    """
+    try:
+        async with open_safelight(settings) as whole:
+            server = _QuietServer(whole)
+            failure: Exception | None = None
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(server.serve(sockets=[listener]))]
+                if works:
+                    parts.append(group.create_task(whole.work()))
+                try:
+                    await server.ready.wait()
+                    yield whole
+                except Exception as error:  # noqa: BLE001  raised below: a group would wrap it
+                    failure = error
+                finally:
+                    whole.stop()
+                    server.should_exit = True
+                    await asyncio.wait(parts)
+            if failure:
+                raise failure
+    finally:
+        # The object store's threads need a loop a moment longer than its last answer.
+        await asyncio.sleep(0.05)
+
+
+async def local_owner(whole: Safelight) -> Owner:
+    """Return the first account, with a key kept in the data directory and made if need be."""
+    accounts, folder = whole.services.accounts, whole.settings.data_dir
+    account = await accounts.ensure_first("local")
+    key = datadir.local_key(folder)
+    try:
+        await accounts.authenticate(key)
+    except Unauthenticated:
+        key = await accounts.new_key(account.id, "this machine's command line")
+        datadir.keep_local_key(folder, key)
+    return Owner(account.id, key)
+
+
+class _QuietServer(Server):
+    """uvicorn, without its hold on signals and its log, that says when it is ready."""
+
+    def __init__(self, whole: Safelight) -> None:
+        super().__init__(
+            Config(
+                whole.asgi,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_CLOSING_S,
+            )
+        )
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

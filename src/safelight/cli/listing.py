@@ -1,0 +1,95 @@
+"""Prints jobs and models: tables for people, lines with tabs for programs."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from safelight.cli.documents import Document, Job, Model, items_of, title_of
+from safelight.cli.failure import say
+from safelight.cli.progress import describe, read_document
+from safelight.cli.show import Screen, clean
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+
+
+def show_jobs(screen: Screen, jobs: Sequence[Job]) -> None:
+    """List jobs, newest first."""
+    rows = [
+        (job["id"], job["kind"], _state(job), _age(job["created_at"]), title_of(job))
+        for job in jobs
+    ]
+    if not rows:
+        screen.note('There are no jobs yet. Try: safelight generate "A red cat playing guitar"')
+    _print(screen, ("id", "kind", "status", "age", "what"), rows)
+
+
+def show_models(screen: Screen, models: Sequence[Model]) -> None:
+    """List what can be asked for."""
+    rows = [
+        (model["id"], ", ".join(model["kinds"]), _price(model), model["description"])
+        for model in models
+    ]
+    _print(screen, ("model", "kinds", "price", "what it does"), rows)
+
+
+def show_document(screen: Screen, document: Document) -> None:
+    """Show one job, or the jobs of a batch."""
+    for item in items_of(document):
+        job = item["job"]
+        if job is None:
+            screen.result(f"{item['name']}: {say(item['problem'] or {})}")
+            continue
+        facts = [
+            ("job", job["id"]),
+            ("what", title_of(job)),
+            ("kind", job["kind"]),
+            ("model", job["model"]),
+            ("status", _state(job)),
+            ("attempts", str(job["attempts"])),
+            ("created", job["created_at"]),
+            ("finished", job["finished_at"] or ""),
+            ("error", say(job["error"]) if job["error"] else ""),
+            *(("result", asset["url"] or "") for asset in job["outputs"]),
+        ]
+        for name, value in facts:
+            if value:
+                screen.result(f"{name:<10}{' '.join(value.split())}")
+
+
+def _print(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table where a person looks, else one line a row that is never cut."""
+    if not rows:
+        return
+    if not screen.out.is_terminal:
+        for row in rows:
+            screen.result("\t".join(" ".join(cell.split()) for cell in row))
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for place, head in enumerate(heads):
+        is_last = place == len(heads) - 1
+        table.add_column(head, no_wrap=True, overflow="ellipsis" if is_last else "fold")
+    for row in rows:
+        table.add_row(*(Text(" ".join(clean(cell).split())) for cell in row))
+    screen.out.print(table)
+
+
+def _state(job: Job) -> str:
+    return describe(read_document(job).rows[0])
+
+
+def _price(model: Model) -> str:
+    micros = model.get("price_micros")
+    if micros is None:
+        return "unknown"
+    return f"{micros / 1_000_000:.4f}" if micros else "free"
+
+
+def _age(created_at: str) -> str:
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(created_at)).total_seconds())
+    for unit_s, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
+        if seconds >= unit_s:
+            return f"{seconds // unit_s} {unit}"
+    return f"{max(seconds, 0)} s"

@@ -1,0 +1,94 @@
+"""Reads the events of a job or batch into rows that a person can follow. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from safelight.cli.documents import Batch, Document, Item, Job, items_of, title_of
+
+FINAL = frozenset({"succeeded", "failed", "canceled"})
+_STATUS_OF = {
+    "job.queued": "queued",
+    "job.started": "running",
+    "job.waiting": "running",
+    "job.progress": "running",
+    "job.retrying": "queued",
+    "job.succeeded": "succeeded",
+    "job.failed": "failed",
+    "job.canceled": "canceled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How far one job is. `ahead` is the number of jobs before it, where that is known."""
+
+    key: str
+    title: str
+    status: str
+    stage: str = ""
+    percent: float = 0.0
+    ahead: int | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one event changes, and the whole document if it was the last event."""
+
+    rows: tuple[Row, ...] = ()
+    final: Document | None = None
+
+
+def read_event(kind: str, data: Mapping[str, Any], subject: str) -> Update:
+    """Return what the event means to one who follows `subject`; kinds unknown here mean nothing."""
+    if kind == "snapshot":
+        return read_document(cast("Document", data))
+    inner: Mapping[str, Any] = data.get("data", {})
+    if kind == "batch.finished":
+        return Update(final=cast("Batch", inner["batch"]))
+    status = _STATUS_OF.get(kind)
+    if status is None:
+        return Update()
+    is_last = status in FINAL and data["subject"] == subject
+    final = cast("Job", inner["job"]) if is_last else None
+    return Update((_row_of_event(status, data, inner),), final)
+
+
+def read_document(document: Document) -> Update:
+    """Return the rows of a whole document, and the document itself if it is final."""
+    rows = tuple(_row_of_item(item) for item in items_of(document))
+    return Update(rows, document if document["finished_at"] else None)
+
+
+def describe(row: Row) -> str:
+    """Return how far it is, in a few words."""
+    if row.status == "queued" and row.ahead:
+        return f"queued, {row.ahead} before it"
+    if row.status != "running":
+        return row.status
+    return f"{row.percent:.0f} % {row.stage}".rstrip()
+
+
+def _row_of_event(status: str, data: Mapping[str, Any], inner: Mapping[str, Any]) -> Row:
+    percent = 100.0 if status == "succeeded" else float(inner.get("progress") or 0)
+    return Row(data["subject"], inner.get("name") or "", status, inner.get("stage") or "", percent)
+
+
+def _row_of_item(item: Item) -> Row:
+    job = item["job"]
+    if job is None:
+        key = f"item {item['index']}"
+        return Row(key, item["name"] or key, "failed")
+    return Row(
+        job["id"],
+        title_of(job),
+        job["status"],
+        job["stage"] or "",
+        job["progress"],
+        job["queue_position"],
+    )

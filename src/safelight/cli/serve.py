@@ -1,0 +1,114 @@
+"""The server process: ready, announced and told of; then it serves until it is asked to stop."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import Self
+
+from rich.console import Console
+
+from safelight import datadir, telemetry
+from safelight.app import Safelight
+from safelight.cli import host, samples
+from safelight.cli.client import Client
+from safelight.cli.environment import is_set, read_settings
+from safelight.cli.show import Screen
+from safelight.errors import SafelightError
+from safelight.settings import Settings
+
+_log = telemetry.logger(__name__)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+async def serve(prompt: str, *, with_samples: bool) -> None:
+    """Serve until a signal; `prompt` is drawn at once, a first start shows one job of each kind."""
+    settings = read_settings()
+    telemetry.configure_logs(_log_level(settings), settings.log_format)
+    screen = Screen(notes=Console(highlight=False))
+    with _listen(settings) as listener, _Stop(screen) as stop:
+        placed = _place(settings, listener)
+        async with host.hosted(placed, listener) as whole:
+            here = host.address_of(listener)
+            owner = await host.local_owner(whole)
+            datadir.announce(placed.data_dir, datadir.RunningServer(here, os.getpid()))
+            _welcome(screen, whole, await whole.services.accounts.login_token(owner.account_id))
+            if settings.port not in (0, placed.port):
+                screen.note(f"Port {settings.port} is taken by another program; this is the next.")
+            async with Client(here, owner.key) as client, asyncio.TaskGroup() as group:
+                warming = group.create_task(_warm(whole))
+                showing = group.create_task(_show(client, screen, prompt, with_samples, placed))
+                await stop.wait()
+                warming.cancel()
+                showing.cancel()
+    screen.note("Stopped.")
+
+
+async def _warm(whole: Safelight) -> None:
+    try:
+        await whole.warm()
+    except SafelightError as error:
+        _log.warning("computing processes not warmed", error=error.detail)
+
+
+async def _show(
+    client: Client, screen: Screen, prompt: str, with_samples: bool, settings: Settings
+) -> None:
+    if with_samples and await samples.send(client, screen, prompt):
+        files = settings.data_dir / "objects"
+        screen.note(f"All results are on the web page; the files are in {files}.")
+
+
+def _log_level(settings: Settings) -> str:
+    """Return the level that was set; a person at a terminal who set none came for no log."""
+    at_terminal = sys.stderr.isatty() and not is_set(settings, "log_level")
+    return "warning" if at_terminal else settings.log_level
+
+
+def _listen(settings: Settings) -> socket.socket:
+    return host.listen(settings.host, settings.port, exactly=is_set(settings, "port"))
+
+
+def _place(settings: Settings, listener: socket.socket) -> Settings:
+    """Return the settings with the port that was found, and the address that others are told."""
+    url = settings.public_url or host.address_of(listener)
+    return settings.model_copy(update={"port": listener.getsockname()[1], "public_url": url})
+
+
+def _welcome(screen: Screen, whole: Safelight, token: str) -> None:
+    screen.note(f"Safelight is ready at {whole.url}")
+    screen.note(f"  log in  {whole.url}/login?token={token}  (good for a day)")
+    screen.note(f"  data    {whole.settings.data_dir}")
+    screen.note(f"  stop    Ctrl-C, or SIGTERM to process {os.getpid()}")
+
+
+class _Stop:
+    """Hears the first signal as a request to stop; the second ends the process at once."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go()
+
+    def _hear(self) -> None:
+        self._let_go()
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        self._screen.note("Stopping once running jobs have ended; a second signal ends at once.")
+        self._asked.set()
+
+    def _let_go(self) -> None:
+        for number in _SIGNALS:
+            self._loop.remove_signal_handler(number)

@@ -1,0 +1,37 @@
+"""Ends things properly where a run is canceled: writes that matter, folders that are left."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_LAST_S = 10.0
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work`; when canceled meanwhile, let it finish for some seconds, then be canceled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_LAST_S)
+        if task.done() and not task.cancelled():
+            task.exception()  # nobody is left to hear of it
+        raise
+    finally:
+        task.cancel()
+
+
+@asynccontextmanager
+async def scratch_folder(parent: Path) -> AsyncGenerator[Path]:
+    """Yield a new folder that is removed at the end, however that comes."""
+    path = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=parent))
+    try:
+        yield path
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))

@@ -1,0 +1,98 @@
+"""What an error in a run means for its attempt and its job; the one aim is never to pay twice."""
+
+import errno
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from safelight import telemetry
+from safelight.errors import (
+    JobTimeout,
+    OutOfResources,
+    ProviderError,
+    Remedy,
+    SafelightError,
+    ServiceError,
+    StorageFull,
+)
+from safelight.jobs import attempts, retry, store
+from safelight.jobs.job import Attempt, AttemptState, Job, Outcome
+from safelight.jobs.retry import Decision
+from safelight.jobs.store import Claim
+from safelight.providers.provider import Done
+
+_log = telemetry.logger(__name__)
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def name(error: Exception, job: Job, *, timed_out: bool) -> SafelightError:
+    """Return `error` as one of ours; what nobody foresaw is logged with its trace."""
+    if isinstance(error, SafelightError):
+        return error
+    if isinstance(error, TimeoutError) and timed_out:
+        return too_late(job)
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return StorageFull()
+    _log.exception("a run failed unforeseen", exc_info=error)
+    if isinstance(error, SQLAlchemyError):
+        return ServiceError("The database did not take a write.")
+    return SafelightError()
+
+
+def too_late(job: Job) -> JobTimeout:
+    """Return the error of a job whose time is up."""
+    return JobTimeout(f"The job did not finish within {job.timeout_s:g} s.")
+
+
+def must_resume(attempt: Attempt, error: SafelightError) -> bool:
+    """Say whether a passing fault hit a look at work that goes on, to be looked at again later."""
+    passing = error.remedy in (Remedy.RETRY, Remedy.WAIT)
+    return attempt.state is AttemptState.TICKETED and passing
+
+
+def can_have_it_again(job: Job, attempt: Attempt) -> bool:
+    """Say whether a result that got lost here can be had once more without paying twice."""
+    return job.repeatable or attempt.ticket is not None
+
+
+def may_start_again(job: Job, error: SafelightError, done: Done | None) -> bool:
+    """Say whether work that was sent and ended in `error` may be begun anew.
+
+    What may have cost money may only where the provider itself says that it failed.
+    """
+    if job.repeatable:
+        return True
+    said_by_provider = isinstance(error, ProviderError) and not isinstance(error, OutOfResources)
+    return said_by_provider and done is None
+
+
+def settle(
+    tx: Connection,
+    claim: Claim,
+    attempt: Attempt | None,
+    decision: Decision,
+    error: SafelightError,
+    done: Done | None,
+) -> Job:
+    """Close the attempt and move the job as decided."""
+    problem = error.problem()
+    if attempt is not None and not _goes_on(attempt, error, done):
+        cost = None if done is None else done.cost_micros
+        attempts.close(tx, attempt.id, Outcome.FAILED, error=problem, cost_micros=cost)
+    match decision:
+        case retry.Retry(at):
+            return store.retry(tx, claim, at=at, error=problem)
+        case retry.Snooze(until):
+            if attempt is not None:
+                attempts.uncount(tx, claim.job_id)
+            return store.snooze(tx, claim, until=until, reason=error.title)
+        case retry.Fail():
+            return store.fail(tx, claim, error=problem)
+
+
+def _goes_on(attempt: Attempt, error: SafelightError, done: Done | None) -> bool:
+    """Say whether the provider still works on it: then the janitor cancels it there, and closes."""
+    if attempt.state is not AttemptState.TICKETED or done is not None:
+        return False
+    return isinstance(error, JobTimeout) or not isinstance(error, ProviderError)

@@ -1,0 +1,169 @@
+"""Makes valid rows and values for tests; each call overrides what its test is about."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from safelight import ids
+from safelight.accounts import store as accounts
+from safelight.db.engine import Database
+from safelight.jobs import claims, store
+from safelight.jobs.job import Batch, Job, JobStatus
+from safelight.jobs.store import Claim
+from safelight.providers.provider import Kind, Lane, Model
+
+LEASE = timedelta(seconds=30)
+LONG_AGO = timedelta(seconds=-1)
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+PROBLEM = {"code": "internal", "title": "Something went wrong"}
+
+
+def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
+    """Return what `jobs.store.insert` takes."""
+    return {
+        "id": ids.new("job"),
+        "account_id": account_id,
+        "kind": Kind.TEXT_TO_IMAGE,
+        "prompt": "a cat",
+        "model": "fake",
+        "provider": "fake",
+        "params": {},
+        "inputs": [],
+        "tags": [],
+        "metadata": {},
+        "lane": Lane.REMOTE,
+        "timeout_s": 600.0,
+        "repeatable": True,
+        "max_attempts": 3,
+        **changes,
+    }
+
+
+def batch_row(account_id: str, **changes: Any) -> dict[str, Any]:
+    """Return what `jobs.store.insert_batch` takes."""
+    return {
+        "id": ids.new("batch"),
+        "account_id": account_id,
+        "kind": Kind.IMPORT_IMAGE,
+        "problems": [],
+        "tags": [],
+        "metadata": {},
+        **changes,
+    }
+
+
+def job(**changes: Any) -> Job:
+    """Return a job that was never in a database: running, since noon, its first attempt sent."""
+    fields: dict[str, Any] = {
+        "status": JobStatus.RUNNING,
+        "stage": None,
+        "progress": 0.0,
+        "source_url": "",
+        "name": "",
+        "batch_id": None,
+        "batch_index": None,
+        "priority": 0,
+        "ready": False,
+        "run_at": NOON,
+        "start_by": None,
+        "attempts": 1,
+        "crashes": 0,
+        "wakes": 0,
+        "claim_no": 1,
+        "leased_by": "wrk_1",
+        "leased_until": NOON + LEASE,
+        "seq": 2,
+        "error": None,
+        "cost_micros": None,
+        "estimate_micros": None,
+        "created_at": NOON,
+        "started_at": NOON,
+        "finished_at": None,
+    }
+    return Job(**fields | job_row("acc_1", **changes))
+
+
+def batch(**changes: Any) -> Batch:
+    """Return a batch that was never in a database."""
+    fields: dict[str, Any] = {"name": "", "seq": 1, "created_at": NOON, "finished_at": None}
+    return Batch(**fields | batch_row("acc_1", **changes))
+
+
+def model(**changes: Any) -> Model:
+    """Return a model that takes `n`, `size` and `seed`."""
+    fields: dict[str, Any] = {
+        "id": "brush",
+        "provider": "fake",
+        "title": "Brush",
+        "description": "Paints.",
+        "kinds": frozenset({Kind.TEXT_TO_IMAGE}),
+        "lane": Lane.REMOTE,
+        "timeout": timedelta(seconds=60),
+        "params_schema": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "n": {"type": "integer", "minimum": 1, "maximum": 8, "default": 1},
+                "size": {"type": "string", "pattern": "^[0-9]+x[0-9]+$", "default": "1024x1024"},
+                "seed": {"type": "integer", "minimum": 0},
+            },
+        },
+    }
+    return Model(**fields | changes)
+
+
+async def new_account(database: Database, name: str = "someone") -> str:
+    """Return the id of an account made now."""
+    return (await database.write(lambda tx: accounts.insert_account(tx, name))).id
+
+
+async def queue(database: Database, account_id: str, **changes: Any) -> Job:
+    """Return a job queued now."""
+    row = job_row(account_id, **changes)
+    return (await database.write(lambda tx: store.insert(tx, [row])))[0]
+
+
+async def queue_many(database: Database, rows: Iterable[dict[str, Any]]) -> list[Job]:
+    """Return several jobs queued now."""
+    full = list(rows)
+    return await database.write(lambda tx: store.insert(tx, full))
+
+
+async def claim(
+    database: Database,
+    *,
+    worker: str = "wrk_1",
+    lane: str = Lane.REMOTE,
+    slots: int = 100,
+    lease: timedelta = LEASE,
+    cursor: str = "",
+) -> list[Job]:
+    """Return what `worker` could claim."""
+    return (
+        await database.write(
+            lambda tx: claims.claim(
+                tx, worker=worker, lane=lane, slots=slots, lease=lease, cursor=cursor
+            )
+        )
+    ).jobs
+
+
+async def run_one(database: Database, account_id: str, **changes: Any) -> Job:
+    """Return a job queued and claimed now."""
+    queued = await queue(database, account_id, **changes)
+    found = {job.id: job for job in await claim(database)}
+    return found[queued.id]
+
+
+def claim_of(job: Job) -> Claim:
+    """Return the right to write that comes with a claimed job."""
+    return Claim(job.id, job.claim_no)
+
+
+def reread(tx: Connection, job: Job) -> Job:
+    """Return the job's row as it is now."""
+    found = store.get(tx, job.account_id, job.id)
+    assert found is not None
+    return found
