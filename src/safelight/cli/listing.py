@@ -67,10 +67,12 @@ def _print(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
         for row in rows:
             screen.result("\t".join(" ".join(cell.split()) for cell in row))
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for place, head in enumerate(heads):
+        # Only the last column gives way: an id that is cut is of no use.
         is_last = place == len(heads) - 1
-        table.add_column(head, no_wrap=True, overflow="ellipsis" if is_last else "fold")
+        least = None if is_last else max(len(row[place]) for row in rows)
+        table.add_column(head, no_wrap=True, overflow="ellipsis", min_width=least)
     for row in rows:
         table.add_row(*(Text(" ".join(clean(cell).split())) for cell in row))
     screen.out.print(table)

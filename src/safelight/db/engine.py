@@ -18,7 +18,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-import asyncpg
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -86,8 +85,7 @@ class PostgresDatabase:
                     async with self._engine.begin() as connection:
                         return await connection.run_sync(work)
             except DBAPIError as error:
-                conflict = getattr(error.orig, "sqlstate", None) in _CONFLICTS
-                if not conflict or attempt == _TRIES:
+                if not _is_conflict(error) or attempt == _TRIES:
                     raise
                 await asyncio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
@@ -103,18 +101,20 @@ class PostgresDatabase:
 
 @contextmanager
 def _outages() -> Iterator[None]:
-    """Make one error of the many ways in which a PostgreSQL can be away.
-
-    While it starts or stops, connecting raises the driver's own errors, which SQLAlchemy passes.
-    """
+    """Make one error of the many ways in which a PostgreSQL can be away."""
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise ServiceError("The database broke the connection.") from error
+        unconnected = error.statement is None and not _is_conflict(error)
+        if error.connection_invalidated or unconnected:
+            raise ServiceError("The database broke or refused the connection.") from error
         raise
-    except (OSError, NoFreeConnection, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, NoFreeConnection) as error:
         raise ServiceError("The database does not answer.") from error
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
 class SqliteDatabase:

@@ -1,7 +1,18 @@
 """Every table on one page, with the rules that the database itself enforces."""
 
+from typing import Any
+
 import sqlalchemy as sa
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Table,
+    TextClause,
+    UniqueConstraint,
+    text,
+)
 
 from safelight.db.types import Instant, Json
 
@@ -14,6 +25,20 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# The conditions of partial indexes, for queries to repeat word by word: SQLite uses such an index
+# only where the query states its condition, and a bound value states nothing.
+READY = text("ready")  # queued and due
+DELAYED = text("status = 'queued' AND NOT ready")
+WAITING = text("status = 'waiting'")
+LEASED = text("status = 'running'")
+TO_START_BY = text("status = 'queued' AND start_by IS NOT NULL")
+OPEN = text("state <> 'closed'")
+
+
+def _where(condition: TextClause) -> dict[str, Any]:
+    return {"postgresql_where": condition, "sqlite_where": condition}
+
 
 accounts = Table(
     "accounts",
@@ -121,34 +146,29 @@ jobs = Table(
         "account_id",
         sa.desc("priority"),
         "run_at",
-        postgresql_where=text("ready"),
-        sqlite_where=text("ready"),
+        **_where(READY),
     ),
     Index(
         "ix_jobs_delayed",
         "lane",
         "run_at",
-        postgresql_where=text("status = 'queued' AND NOT ready"),
-        sqlite_where=text("status = 'queued' AND NOT ready"),
+        **_where(DELAYED),
     ),
     Index(
         "ix_jobs_waiting",
         "lane",
         "run_at",
-        postgresql_where=text("status = 'waiting'"),
-        sqlite_where=text("status = 'waiting'"),
+        **_where(WAITING),
     ),
     Index(
         "ix_jobs_leased",
         "leased_until",
-        postgresql_where=text("status = 'running'"),
-        sqlite_where=text("status = 'running'"),
+        **_where(LEASED),
     ),
     Index(
         "ix_jobs_start_by",
         "start_by",
-        postgresql_where=text("status = 'queued' AND start_by IS NOT NULL"),
-        sqlite_where=text("status = 'queued' AND start_by IS NOT NULL"),
+        **_where(TO_START_BY),
     ),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
@@ -184,8 +204,7 @@ attempts = Table(
         "uq_attempts_open",
         "job_id",
         unique=True,
-        postgresql_where=text("state <> 'closed'"),
-        sqlite_where=text("state <> 'closed'"),
+        **_where(OPEN),
     ),
 )
 
@@ -235,8 +254,7 @@ events = Table(
         "ix_events_batch",
         "batch_id",
         "id",
-        postgresql_where=text("batch_id IS NOT NULL"),
-        sqlite_where=text("batch_id IS NOT NULL"),
+        **_where(text("batch_id IS NOT NULL")),
     ),
 )
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
-from safelight.db.tables import attempts, jobs
+from safelight.db.tables import OPEN, attempts, jobs
 from safelight.db.types import now
 from safelight.jobs.job import FINAL, Attempt, AttemptState, Job, JobStatus, Outcome
 from safelight.jobs.store import Claim
@@ -143,11 +143,7 @@ def leftovers(tx: Connection, *, after: str, limit: int) -> list[Attempt]:
     query = (
         sa.select(attempts)
         .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(
-            attempts.c.state != AttemptState.CLOSED,
-            attempts.c.id > after,
-            jobs.c.status.in_(FINAL),
-        )
+        .where(OPEN, attempts.c.id > after, jobs.c.status.in_(FINAL))
         .order_by(attempts.c.id)
         .limit(limit)
     )

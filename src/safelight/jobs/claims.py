@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from safelight.db.tables import jobs
+from safelight.db.tables import DELAYED, LEASED, READY, WAITING, jobs
 from safelight.db.types import now
 from safelight.jobs import store
 from safelight.jobs.job import Job, JobStatus
@@ -118,23 +118,15 @@ def renew(
 
 def end_all_leases(tx: Connection) -> int:
     """Let every lease run out now. Only for a process that knows itself to be the only one."""
-    statement = (
-        sa.update(jobs)
-        .where(jobs.c.status == JobStatus.RUNNING)
-        .values(leased_until=now(timedelta(seconds=-1)))
-    )
+    statement = sa.update(jobs).where(LEASED).values(leased_until=now(timedelta(seconds=-1)))
     return tx.execute(statement).rowcount
 
 
 def next_due(tx: Connection, lane: str) -> timedelta | None:
     """Return how long it is until the lane has something due, by the database's clock."""
-    ready = sa.exists().where(jobs.c.ready, jobs.c.lane == lane)
-    delayed = sa.select(sa.func.min(jobs.c.run_at)).where(
-        jobs.c.status == JobStatus.QUEUED, ~jobs.c.ready, jobs.c.lane == lane
-    )
-    waiting = sa.select(sa.func.min(jobs.c.run_at)).where(
-        jobs.c.status == JobStatus.WAITING, jobs.c.lane == lane
-    )
+    ready = sa.exists().where(READY, jobs.c.lane == lane)
+    delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
+    waiting = sa.select(sa.func.min(jobs.c.run_at)).where(WAITING, jobs.c.lane == lane)
     row = tx.execute(
         sa.select(
             now().label("now"),
@@ -153,12 +145,7 @@ def _promote(tx: Connection, lane: str) -> None:
     """Make delayed jobs ready whose time has come, so that claims need not look at the clock."""
     due = (
         sa.select(jobs.c.id)
-        .where(
-            jobs.c.status == JobStatus.QUEUED,
-            ~jobs.c.ready,
-            jobs.c.lane == lane,
-            jobs.c.run_at <= now(),
-        )
+        .where(DELAYED, jobs.c.lane == lane, jobs.c.run_at <= now())
         .order_by(jobs.c.run_at)
         .limit(_PROMOTE_AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -175,7 +162,7 @@ def _promote(tx: Connection, lane: str) -> None:
 def _due_checks(tx: Connection, lane: str, slots: int) -> list[str]:
     query = (
         sa.select(jobs.c.id)
-        .where(jobs.c.status == JobStatus.WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
+        .where(WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
         .order_by(jobs.c.run_at)
         .limit(slots)
         .with_for_update(skip_locked=True)

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Self
@@ -181,7 +182,9 @@ def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(f"The model {model.id!r} does not take these params.", errors=errors)
     properties: Mapping[str, Any] = model.params_schema.get("properties", {})
     params = {
-        name: schema["default"] for name, schema in properties.items() if "default" in schema
+        name: deepcopy(schema["default"])
+        for name, schema in properties.items()
+        if "default" in schema
     } | dict(given)
     if "seed" in properties and "seed" not in params:
         params["seed"] = secrets.randbits(SEED_BITS)

@@ -13,7 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from safelight import events, telemetry
-from safelight.db.tables import attempts, batches, jobs
+from safelight.db.tables import (
+    LEASED,
+    READY,
+    TO_START_BY,
+    WAITING,
+    attempts,
+    batches,
+    jobs,
+)
 from safelight.db.types import now
 from safelight.events import NewEvent
 from safelight.jobs.job import (
@@ -158,7 +166,7 @@ def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
     """Return running jobs whose worker has been silent for longer than its lease."""
     query = (
         sa.select(jobs)
-        .where(jobs.c.status == JobStatus.RUNNING, jobs.c.leased_until < now())
+        .where(LEASED, jobs.c.leased_until < now())
         .order_by(jobs.c.leased_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -186,11 +194,7 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
     """Fail queued jobs whose `start_by` has passed; one that waits for another try did start."""
     late = (
         sa.select(jobs.c.id)
-        .where(
-            jobs.c.status == JobStatus.QUEUED,
-            jobs.c.start_by < now(),
-            jobs.c.started_at.is_(None),
-        )
+        .where(TO_START_BY, jobs.c.start_by < now(), jobs.c.started_at.is_(None))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -468,7 +472,7 @@ def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
     ahead = (
         sa.select(jobs.c.id)
         .where(
-            jobs.c.ready,
+            READY,
             jobs.c.lane == job.lane,
             sa.or_(
                 jobs.c.priority > job.priority,
@@ -494,12 +498,13 @@ def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
 
 def lanes_with_work(tx: Connection) -> dict[str, tuple[int, datetime]]:
     """Return, for each lane, how many jobs are due and since when the oldest has been."""
-    due = sa.or_(jobs.c.ready, sa.and_(jobs.c.status == JobStatus.WAITING, jobs.c.run_at <= now()))
-    query = (
-        sa.select(jobs.c.lane, sa.func.count(), sa.func.min(jobs.c.run_at))
-        .where(due)
-        .group_by(jobs.c.lane)
+    due = (
+        sa.select(jobs.c.lane, jobs.c.run_at)
+        .where(READY)
+        .union_all(sa.select(jobs.c.lane, jobs.c.run_at).where(WAITING, jobs.c.run_at <= now()))
+        .subquery()
     )
+    query = sa.select(due.c.lane, sa.func.count(), sa.func.min(due.c.run_at)).group_by(due.c.lane)
     return {lane: (count, oldest) for lane, count, oldest in tx.execute(query)}
 
 

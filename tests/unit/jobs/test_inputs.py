@@ -1,6 +1,5 @@
 """What a submit may say, and what is refused with the field's name."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,7 +89,7 @@ def test_refusal_when_shown_does_not_echo_what_was_sent() -> None:
 
 
 def test_generate_when_all_is_well_keeps_every_word() -> None:
-    body: Mapping[str, Any] = {
+    body: dict[str, Any] = {
         "prompt": "  a 🐈 riding\nthe moon ",
         "model": "sketch",
         "references": ["ast_1", "https://example.com/a.png"],

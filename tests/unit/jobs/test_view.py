@@ -9,6 +9,12 @@ from safelight.jobs import view
 from safelight.jobs.job import JobStatus, batch_status
 from tests import factories
 
+# As the design lists them.
+FIELDS = """
+    id kind status stage progress queue_position eta_s prompt model provider params outputs error
+    cost_micros estimate_micros attempts batch_id tags metadata created_at started_at finished_at
+    status_url events_url
+"""
 URL = "https://example.com"
 
 
@@ -45,11 +51,7 @@ def test_public_status_when_a_job_waits_at_its_provider_is_running(status: JobSt
 
 def test_job_document_when_made_has_all_the_fields_of_the_design() -> None:
     document = view.job_document(factories.job(id="job_1"), [], base_url=URL)
-    assert set(document) >= set(
-        "id kind status stage progress queue_position eta_s prompt model provider params outputs"
-        " error cost_micros estimate_micros attempts batch_id tags metadata created_at started_at"
-        " finished_at status_url events_url".split()
-    )
+    assert set(document) >= set(FIELDS.split())
     assert document["status_url"] == "https://example.com/v1/jobs/job_1"
     assert document["events_url"] == "https://example.com/v1/jobs/job_1/events"
 

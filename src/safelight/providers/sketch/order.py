@@ -1,0 +1,32 @@
+"""What a child is asked to draw, and what it answers. Light, because the server imports it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTE = "sketch, no AI model"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to draw, and into which folder."""
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    seed: int
+    count: int
+    format: str
+    strength: float
+    references: tuple[Path, ...]
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One finished picture."""
+
+    path: Path
+    seed: int
+    recognized: tuple[str, ...]
+    scene: str

@@ -1,0 +1,40 @@
+"""What a reference picture lends: the colours of its upper and lower part, and its own shape."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyvips
+
+_SIDE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Colours for the sky's top and bottom, and the picture itself, small, as a PNG data URI."""
+
+    palette: tuple[str, str]
+    picture: str
+
+
+def read(path: Path) -> Reference:
+    """Look at the picture; it has been inspected before."""
+    import pyvips  # noqa: PLC0415  only children load it
+
+    image = pyvips.Image.thumbnail(str(path), _SIDE, height=_SIDE, size="both")
+    image = image.colourspace("srgb")
+    if image.hasalpha():
+        image = image.flatten(background=[255.0])
+    half = image.height // 2
+    top = _mean(image.crop(0, 0, image.width, max(half, 1)))
+    bottom = _mean(image.crop(0, half, image.width, image.height - half))
+    soft = image.gaussblur(2.5)
+    encoded = base64.b64encode(soft.write_to_buffer(".png")).decode()
+    return Reference((top, bottom), f"data:image/png;base64,{encoded}")
+
+
+def _mean(image: "pyvips.Image") -> str:
+    bands = [image.extract_band(band).avg() for band in range(3)]
+    return "#" + "".join(f"{round(value):02x}" for value in bands)

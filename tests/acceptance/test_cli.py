@@ -1,0 +1,294 @@
+"""The command line as people and scripts run it: against a server, and on its own."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pictures
+from tests.acceptance.conftest import RunningServer, command, environment
+from tests.servers import free_port, wait_until
+
+DEADLINE_S = 60
+FAKE = ("--model", "fake")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_in(folder: Path, variables: dict[str, str]) -> Run:
+    """A function that runs `safelight` with these variables, in this folder."""
+
+    def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command(*words),
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=DEADLINE_S,
+            cwd=folder,
+            env=variables,
+        )
+
+    return run
+
+
+@pytest.fixture
+def safelight(server: RunningServer, tmp_path: Path) -> Run:
+    """The command on the machine where the server runs."""
+    return run_in(tmp_path, environment(server.data_dir))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Run:
+    """The command on a machine where nothing runs."""
+    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
+    return run_in(tmp_path, environment(tmp_path / "data", extra))
+
+
+def failed(done: "subprocess.CompletedProcess[str]", exit_code: int, *words: str) -> str:
+    """The one line on stderr that says why, below the progress."""
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("safelight: ")
+    for word in words:
+        assert word in line
+    return line
+
+
+def param(**script: Any) -> list[str]:
+    """What the fake model shall do, as options."""
+    return [word for name, value in script.items() for word in ("--param", f"{name}={value}")]
+
+
+# --- against a running server ----------------------------------------------------------------
+
+
+def test_generate_when_a_server_runs_prints_the_address_and_the_progress(
+    safelight: Run, server: RunningServer
+) -> None:
+    done = safelight("generate", "a lamp", *FAKE)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{server.url}/files/images/job_")
+    assert len(done.stdout.splitlines()) == 1
+    assert "a lamp: succeeded" in done.stderr
+
+
+def test_generate_when_given_an_output_saves_it_over_what_was_there(
+    safelight: Run, server: RunningServer, tmp_path: Path
+) -> None:
+    target = tmp_path / "lamp.png"
+    target.write_text("old")
+
+    done = safelight("generate", "a lamp", *FAKE, "-o", "lamp.png")
+
+    path, url = done.stdout.rstrip("\n").split("\t")
+    assert (path, url.startswith(server.url)) == ("lamp.png", True)
+    assert target.read_bytes().startswith(b"\x89PNG")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["lamp.png"]
+
+
+def test_generate_when_there_are_several_outputs_numbers_them(
+    safelight: Run, tmp_path: Path
+) -> None:
+    safelight("generate", "a lamp", *FAKE, *param(outputs=2), "-o", "lamp.png")
+    safelight("generate", "a lamp", *FAKE, *param(outputs=2), "-o", "lamps/")
+
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    assert found == ["lamp-1.png", "lamp-2.png", "lamps/a lamp-2.png", "lamps/a lamp.png"]
+
+
+def test_generate_when_asked_for_json_prints_the_job_and_nothing_else(safelight: Run) -> None:
+    done = safelight("generate", "a lamp", *FAKE, "--json")
+
+    job = json.loads(done.stdout)
+    assert (job["status"], job["prompt"], len(job["outputs"])) == ("succeeded", "a lamp", 1)
+
+
+def test_generate_when_given_a_file_to_refer_to_uploads_it(safelight: Run, tmp_path: Path) -> None:
+    (tmp_path / "seen.png").write_bytes(pictures.picture("png", 64, 64))
+
+    done = safelight("generate", "like this", *FAKE, "--reference", "seen.png", "--json")
+
+    job = json.loads(done.stdout)
+    assert job["kind"] == "image_to_image"
+    assert job["inputs"][0].startswith("ast_")
+
+
+def test_generate_when_the_job_fails_says_why_in_one_line(safelight: Run) -> None:
+    script = param(errors='["provider_rejected"]')
+
+    done = safelight("generate", "a lamp", *FAKE, *script, "--json")
+
+    failed(done, 1, "The provider could not do the work", "provider_rejected")
+    assert json.loads(done.stdout)["status"] == "failed"
+
+
+def test_generate_when_interrupted_says_that_the_job_goes_on(
+    server: RunningServer, safelight: Run, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        command("generate", "a slow lamp", *FAKE, *param(seconds=30)),
+        stdout=subprocess.PIPE,
+        stderr=(tmp_path / "notes").open("wb"),
+        cwd=tmp_path,
+        env=environment(server.data_dir),
+    ) as process:
+        wait_until(lambda: b"pretending" in (tmp_path / "notes").read_bytes(), DEADLINE_S)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    last = (tmp_path / "notes").read_text().splitlines()[-1]
+    assert "goes on" in last
+    job_id = last.split()[-1]
+    assert json.loads(safelight("job", job_id, "--json").stdout)["status"] == "running"
+    assert safelight("cancel", job_id).stdout == f"{job_id} is canceled\n"
+
+
+def test_job_commands_when_used_in_turn_show_cancel_and_redrive_it(safelight: Run) -> None:
+    queued = safelight("generate", "a lamp", *FAKE, *param(seconds=30), "--no-wait")
+    job_id = queued.stdout.strip()
+    assert job_id.startswith("job_")
+
+    assert safelight("cancel", job_id).returncode == 0
+    failed(safelight("cancel", job_id), 2, "already canceled")
+    assert "status    canceled" in safelight("job", job_id).stdout
+    assert safelight("redrive", job_id, "--no-wait").stdout.strip() == job_id
+    rows = [line.split("\t") for line in safelight("jobs", "--limit", "5").stdout.splitlines()]
+    assert job_id in {row[0] for row in rows}
+    assert safelight("cancel", job_id).returncode == 0
+
+
+def test_model3d_when_given_pictures_saves_a_model_of_each(safelight: Run, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(pictures.picture("png", 96, 96))
+
+    done = safelight("model3d", "one.png", "two.png", *param(grid=64), "-o", "models/")
+
+    assert done.returncode == 0, done.stderr
+    for name in ("one.glb", "two.glb"):
+        assert (tmp_path / "models" / name).read_bytes().startswith(b"glTF")
+
+
+def test_model3d_when_there_are_too_many_files_sends_none(safelight: Run) -> None:
+    failed(safelight("model3d", *["mug.png"] * 26), 2, "At most 25", "26 were given")
+
+
+def test_model3d_when_a_file_is_no_picture_names_it(safelight: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("just some text")
+
+    failed(safelight("model3d", "notes.png"), 2, "notes.png")
+
+
+def test_import_when_all_of_a_list_is_refused_fails_and_says_of_each_why(
+    safelight: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "urls.txt").write_text("# two\nhttp://127.0.0.1:9/a.png\n\nhttp://10.0.0.1/b.png\n")
+
+    done = safelight("import", "urls.txt")
+
+    failed(done, 1, "2 of 2")
+    assert "http://127.0.0.1:9/a.png: This address is not allowed" in done.stderr
+
+
+def test_models_when_listed_name_what_is_installed(safelight: Run) -> None:
+    shown = {line.split("\t")[0] for line in safelight("models").stdout.splitlines()}
+    assert {"sketch", "inflate", "link"} <= shown
+
+
+# --- wrong from the start --------------------------------------------------------------------
+
+
+def test_command_when_the_server_is_away_fails_with_3(tmp_path: Path) -> None:
+    away = {
+        "SAFELIGHT_URL": f"http://127.0.0.1:{free_port()}",
+        "SAFELIGHT_API_KEY": "sk_nobody",
+    }
+    failed(run_in(tmp_path, environment(tmp_path, away))("jobs"), 3, "No server answers")
+
+
+def test_command_when_the_key_is_wrong_fails_with_2(server: RunningServer, tmp_path: Path) -> None:
+    wrong = {"SAFELIGHT_URL": server.url, "SAFELIGHT_API_KEY": "sk_wrong"}
+    failed(run_in(tmp_path, environment(tmp_path, wrong))("jobs"), 2, "A valid API key is needed")
+
+
+def test_command_when_a_setting_is_wrong_names_it(tmp_path: Path) -> None:
+    wrong = environment(tmp_path, {"SAFELIGHT_PORT": "many"})
+    failed(run_in(tmp_path, wrong)("jobs"), 2, "SAFELIGHT_PORT")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("generate", "x", "-o", "no/folder.png"), "no/folder.png"),
+        (("generate", "x", "--param", "n"), "NAME=VALUE"),
+        (("generate", "x", "--reference", "gone.png"), "gone.png"),
+        (("generate", "x", "--no-wait"), "safelight serve"),
+        (("model3d", "gone.png"), "gone.png"),
+        (("import", "gone.txt"), "gone.txt"),
+        (("import", "ftp://example.com/a.png"), "http"),
+    ],
+)
+def test_command_when_typed_wrong_starts_nothing_and_fails_with_2(
+    alone: Run, tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    failed(alone(*words), 2, says)
+    assert not (tmp_path / "data").exists()
+
+
+# --- on its own ------------------------------------------------------------------------------
+
+
+def test_generate_when_no_server_runs_does_the_job_itself(alone: Run, tmp_path: Path) -> None:
+    done = alone("generate", "a lamp", *FAKE, "-o", "lamp.png")
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "lamp.png").read_bytes().startswith(b"\x89PNG")
+    assert "a lamp" in alone("jobs").stdout
+
+
+def test_generate_when_no_server_runs_and_nothing_is_saved_says_where_the_file_is(
+    alone: Run,
+) -> None:
+    done = alone("generate", "a lamp", *FAKE)
+
+    file = Path(done.stderr.splitlines()[-1].removeprefix("The file is "))
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert done.stdout.rstrip().endswith(file.name)
+
+
+def test_generate_when_two_run_without_a_server_take_turns(tmp_path: Path) -> None:
+    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
+    both = [
+        subprocess.Popen(
+            command("generate", f"lamp {number}", *FAKE, *param(seconds=0.5)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=environment(tmp_path / "data", extra),
+        )
+        for number in range(2)
+    ]
+    assert [process.wait(DEADLINE_S) for process in both] == [0, 0]
+
+
+def test_generate_when_interrupted_without_a_server_keeps_the_job(
+    alone: Run, tmp_path: Path
+) -> None:
+    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
+    notes = tmp_path / "notes"
+    with subprocess.Popen(
+        command("generate", "a slow lamp", *FAKE, *param(seconds=30)),
+        stderr=notes.open("wb"),
+        cwd=tmp_path,
+        env=environment(tmp_path / "data", extra),
+    ) as process:
+        wait_until(lambda: b"pretending" in notes.read_bytes(), DEADLINE_S)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    assert "goes on when Safelight runs next" in notes.read_text().splitlines()[-1]
+    assert "queued" in alone("jobs").stdout

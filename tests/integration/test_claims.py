@@ -1,0 +1,304 @@
+"""Claims: nobody gets a job twice, nobody waits for another's thousands, nothing early."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection, event
+
+from safelight.db import tables
+from safelight.db.engine import Database
+from safelight.db.types import now
+from safelight.jobs import attempts, claims, store
+from safelight.jobs.job import Job, JobStatus
+from safelight.providers.provider import Lane
+from tests import factories
+from tests.factories import claim_of, job_row
+
+THOUSANDS = 10_000
+_COPY = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO jobs (id, {columns})
+SELECT 'job_' || :account || i, {columns} FROM jobs, n WHERE id = :id
+"""
+
+
+async def queue_in_bulk(database: Database, account: str, count: int) -> None:
+    """Queue many jobs by copying one row, as inserting them one by one would take long."""
+    made = await factories.queue(database, account)
+    columns = [column.name for column in tables.jobs.c if column.name != "id"]
+    given = {"count": count - 1, "account": account, "id": made.id}
+    copy = sa.text(_COPY.format(columns=", ".join(columns)))
+    await database.write(lambda tx: tx.execute(copy, given))
+
+
+async def claimed(
+    database: Database, slots: int, *, cursor: str = "", worker: str = "wrk_1"
+) -> claims.Claimed:
+    return await database.write(
+        lambda tx: claims.claim(
+            tx,
+            worker=worker,
+            lane=Lane.REMOTE,
+            slots=slots,
+            lease=factories.LEASE,
+            cursor=cursor,
+        )
+    )
+
+
+async def make_due(database: Database, job: Job) -> None:
+    due = sa.update(tables.jobs).where(tables.jobs.c.id == job.id)
+    await database.write(lambda tx: tx.execute(due.values(run_at=now(factories.LONG_AGO))))
+
+
+async def test_claim_when_made_leases_the_job_and_tells_that_it_started(
+    database: Database, account: str
+) -> None:
+    queued = await factories.queue(database, account)
+    job = (await factories.claim(database, worker="wrk_7"))[0]
+    assert (job.id, job.status, job.leased_by) == (queued.id, JobStatus.RUNNING, "wrk_7")
+    assert (job.claim_no, job.ready, job.seq) == (1, False, 2)
+    assert job.leased_until is not None
+    assert job.started_at is not None
+    assert job.leased_until - job.started_at == pytest.approx(
+        factories.LEASE, abs=timedelta(seconds=1)
+    )
+    assert await factories.claim(database) == []
+
+
+async def test_claim_when_another_lane_has_work_leaves_it(database: Database, account: str) -> None:
+    await factories.queue(database, account, lane=Lane.LOCAL)
+    assert await factories.claim(database, lane=Lane.REMOTE) == []
+    assert len(await factories.claim(database, lane=Lane.LOCAL)) == 1
+
+
+async def test_claims_when_many_workers_race_give_each_job_to_one(
+    database: Database, account: str
+) -> None:
+    others = [await factories.new_account(database) for _ in range(4)]
+    rows = [job_row(owner) for owner in (account, *others) for _ in range(40)]
+    await factories.queue_many(database, rows)
+
+    async def work(worker: str) -> list[str]:
+        mine: list[str] = []
+        cursor = ""
+        while (taken := await claimed(database, 7, cursor=cursor, worker=worker)).jobs:
+            cursor = taken.cursor
+            mine += [job.id for job in taken.jobs]
+        return mine
+
+    taken = await asyncio.gather(*(work(f"wrk_{number}") for number in range(8)))
+    # Whoever finds everything locked for a moment may stop early; another comes for the rest.
+    rest = await work("wrk_last")
+    counts = Counter(job_id for mine in (*taken, rest) for job_id in mine)
+    assert set(counts) == {row["id"] for row in rows}
+    assert set(counts.values()) == {1}
+
+
+async def test_claim_when_one_account_has_thousands_brings_the_other_s_one_first(
+    database: Database, account: str
+) -> None:
+    await queue_in_bulk(database, account, THOUSANDS)
+    small = await factories.queue(database, await factories.new_account(database))
+    await database.write(lambda tx: tx.exec_driver_sql("ANALYZE"))
+    taken = (await claimed(database, 10)).jobs
+    assert small.id in {job.id for job in taken}
+    assert len(taken) == 10
+
+
+async def test_claim_when_priorities_differ_goes_by_them_and_then_by_age(
+    database: Database, account: str
+) -> None:
+    order = [0, 5, -5, 5, 0]
+    made = [await factories.queue(database, account, priority=level) for level in order]
+    expected = [made[index].id for index in (1, 3, 0, 4, 2)]
+    assert [(await claimed(database, 1)).jobs[0].id for _ in order] == expected
+
+
+async def test_claim_when_another_account_s_priority_is_higher_still_takes_turns(
+    database: Database, account: str
+) -> None:
+    pushy = await factories.new_account(database)
+    await factories.queue_many(database, [job_row(pushy, priority=100) for _ in range(9)])
+    await factories.queue(database, account)
+    owners = Counter(job.account_id for job in (await claimed(database, 4)).jobs)
+    assert owners == {pushy: 3, account: 1}
+
+
+async def test_claim_when_a_job_is_delayed_waits_until_it_is_due(
+    database: Database, account: str
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    job = await factories.queue(database, account, run_at=later)
+    assert await factories.claim(database) == []
+    await make_due(database, job)
+    assert [found.id for found in await factories.claim(database)] == [job.id]
+
+
+async def test_claim_when_only_delayed_jobs_exist_does_not_count_their_account_as_ready(
+    database: Database, account: str
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await factories.queue_many(database, [job_row(account, run_at=later) for _ in range(5)])
+    other = await factories.new_account(database)
+    await factories.queue_many(database, [job_row(other) for _ in range(3)])
+    assert [job.account_id for job in (await claimed(database, 2)).jobs] == [other] * 2
+
+
+async def test_claim_when_checks_are_due_takes_them_before_starts(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await database.write(
+        lambda tx: store.park(tx, claim_of(job), check_at=later, wakes=0, stage="", progress=0)
+    )
+    queued = await factories.queue(database, account)
+    assert [found.id for found in await factories.claim(database, slots=1)] == [queued.id]
+    await factories.queue(database, account)
+    await make_due(database, job)
+    found = await factories.claim(database, slots=1)
+    assert [(check.id, check.claim_no) for check in found] == [(job.id, 2)]
+
+
+async def test_claim_when_start_by_has_passed_leaves_the_job_to_the_janitor(
+    database: Database, account: str
+) -> None:
+    late = await factories.queue(database, account, priority=9)
+    past = sa.update(tables.jobs).where(tables.jobs.c.id == late.id)
+    await database.write(lambda tx: tx.execute(past.values(start_by=now(factories.LONG_AGO))))
+    good = await factories.queue(database, account)
+    assert [job.id for job in await factories.claim(database, slots=1)] == [good.id]
+    assert await factories.claim(database) == []
+    # One that did start in time and waits for another try is not late.
+    await database.write(lambda tx: tx.execute(past.values(started_at=now())))
+    assert [job.id for job in await factories.claim(database)] == [late.id]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 50, 100])
+async def test_cursor_when_there_are_many_accounts_lets_none_starve(
+    database: Database, slots: int
+) -> None:
+    owners = [await factories.new_account(database) for _ in range(150)]
+    await factories.queue_many(database, [job_row(owner) for owner in owners for _ in range(2)])
+    served: Counter[str] = Counter()
+    cursor = ""
+    for _ in range(-(-len(owners) // slots)):
+        taken = await claimed(database, slots, cursor=cursor)
+        cursor = taken.cursor
+        served.update(job.account_id for job in taken.jobs)
+    assert set(served) == set(owners), "one round serves everybody"
+    assert sum(served.values()) >= len(owners)
+    assert max(served.values()) <= 2
+
+
+async def test_cursor_when_accounts_are_few_shares_evenly_over_many_claims(
+    database: Database,
+) -> None:
+    owners = [await factories.new_account(database) for _ in range(3)]
+    await factories.queue_many(database, [job_row(owner) for owner in owners for _ in range(40)])
+    served: Counter[str] = Counter()
+    cursor = ""
+    for _ in range(15):
+        taken = await claimed(database, 2, cursor=cursor)
+        cursor = taken.cursor
+        served.update(job.account_id for job in taken.jobs)
+    assert set(served.values()) == {10}
+
+
+# --- when to look again ----------------------------------------------------------------------
+
+
+async def due_in(database: Database) -> timedelta | None:
+    return await database.read(lambda tx: claims.next_due(tx, Lane.REMOTE))
+
+
+async def test_next_due_when_asked_names_the_soonest_of_all(
+    database: Database, account: str
+) -> None:
+    assert await due_in(database) is None
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    await factories.queue(database, account, run_at=soon + timedelta(hours=1))
+    await factories.queue(database, account, run_at=soon)
+    await factories.queue(database, account, lane=Lane.LOCAL)
+    assert await due_in(database) == pytest.approx(timedelta(minutes=5), abs=timedelta(seconds=5))
+    ready = await factories.queue(database, account)
+    assert await due_in(database) == timedelta()
+    job = (await factories.claim(database))[0]
+    assert job.id == ready.id
+    check_at = datetime.now(UTC) + timedelta(minutes=1)
+    await database.write(
+        lambda tx: store.park(tx, claim_of(job), check_at=check_at, wakes=0, stage="", progress=0)
+    )
+    assert await due_in(database) == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=5))
+
+
+# --- the indexes serve -----------------------------------------------------------------------
+
+
+async def test_statements_of_the_loops_when_explained_read_through_indexes(
+    database: Database, account: str, database_kind: str
+) -> None:
+    """Claims, leases and the janitor look every few seconds, however many jobs there ever were."""
+    await queue_in_bulk(database, account, 3_000)
+    old = sa.update(tables.jobs).where(~tables.jobs.c.id.like("%1"))
+    ended = {"status": "canceled", "ready": False, "finished_at": now()}
+    await database.write(lambda tx: tx.execute(old.values(ended)))
+    await database.write(lambda tx: tx.exec_driver_sql("ANALYZE"))
+
+    def loops(tx: Connection) -> None:
+        taken = claims.claim(tx, worker="w", lane=Lane.REMOTE, slots=5, lease=factories.LEASE)
+        running = [claim_of(job) for job in taken.jobs]
+        claims.renew(tx, worker="w", running=running, lease=factories.LEASE)
+        claims.next_due(tx, Lane.REMOTE)
+        store.expired_leases(tx, limit=9)
+        store.expire(tx, error=factories.PROBLEM, limit=9)
+        attempts.leftovers(tx, after="", limit=9)
+        store.lanes_with_work(tx)
+
+    plans = await database.write(lambda tx: plans_of(tx, loops, database_kind))
+    assert len(plans) >= 9
+    for statement, plan in plans.items():
+        assert not re.search(r"Seq Scan on jobs|SCAN (jobs|j|k)$", plan, re.MULTILINE), (
+            f"{statement}\n{plan}"
+        )
+
+
+def plans_of(tx: Connection, work: Callable[[Connection], None], kind: str) -> dict[str, str]:
+    """Return each statement that `work` runs with the database's plan for it."""
+    seen: dict[str, Any] = {}
+
+    def hear(*given: Any) -> None:
+        _, _, statement, parameters, _, _ = given
+        if "jobs" in statement and not statement.startswith("INSERT"):
+            seen[statement] = parameters
+
+    event.listen(tx, "before_cursor_execute", hear)
+    work(tx)
+    event.remove(tx, "before_cursor_execute", hear)
+    explain = "EXPLAIN QUERY PLAN " if kind == "sqlite" else "EXPLAIN "
+    if kind == "postgresql":
+        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a small table is read as a whole
+    return {
+        statement: "\n".join(
+            str(row[-1]) for row in tx.exec_driver_sql(explain + statement, parameters)
+        )
+        for statement, parameters in seen.items()
+    }
+
+
+async def test_lanes_with_work_when_asked_counts_what_is_due(
+    database: Database, account: str
+) -> None:
+    assert await database.read(store.lanes_with_work) == {}
+    await factories.queue_many(database, [job_row(account) for _ in range(3)])
+    await factories.queue(database, account, lane=Lane.LOCAL)
+    await factories.queue(database, account, run_at=datetime.now(UTC) + timedelta(hours=1))
+    found = await database.read(store.lanes_with_work)
+    assert {lane: count for lane, (count, _) in found.items()} == {"remote": 3, "local": 1}
