@@ -81,16 +81,57 @@ DROPPED = re.compile(
 )
 # Of the others, those that show something to draw.
 FACES = frozenset(
-    "smiling-face grinning-face-with-big-eyes winking-face smiling-face-with-sunglasses nerd-face "
-    "crying-face angry-face sleeping-face partying-face cowboy-hat-face skull clown-face ogre "
-    "goblin ghost alien alien-monster robot pile-of-poo red-heart broken-heart sparkling-heart "
-    "heart-on-fire collision speech-balloon thought-balloon kiss-mark love-letter hole "
-    "see-no-evil-monkey".split()
+    [
+        "smiling-face",
+        "grinning-face-with-big-eyes",
+        "winking-face",
+        "smiling-face-with-sunglasses",
+        "nerd-face",
+        "crying-face",
+        "angry-face",
+        "sleeping-face",
+        "partying-face",
+        "cowboy-hat-face",
+        "skull",
+        "clown-face",
+        "ogre",
+        "goblin",
+        "ghost",
+        "alien",
+        "alien-monster",
+        "robot",
+        "pile-of-poo",
+        "red-heart",
+        "broken-heart",
+        "sparkling-heart",
+        "heart-on-fire",
+        "collision",
+        "speech-balloon",
+        "thought-balloon",
+        "kiss-mark",
+        "love-letter",
+        "hole",
+        "see-no-evil-monkey",
+    ]
 )
 SIGNS = frozenset(
-    "radioactive yin-yang peace-symbol recycling-symbol infinity red-question-mark warning "
-    "check-mark cross-mark trident-emblem fleur-de-lis pirate-flag rainbow-flag chequered-flag "
-    "triangular-flag".split()
+    [
+        "radioactive",
+        "yin-yang",
+        "peace-symbol",
+        "recycling-symbol",
+        "infinity",
+        "red-question-mark",
+        "warning",
+        "check-mark",
+        "cross-mark",
+        "trident-emblem",
+        "fleur-de-lis",
+        "pirate-flag",
+        "rainbow-flag",
+        "chequered-flag",
+        "triangular-flag",
+    ]
 )
 PEOPLE = re.compile(
     r"^(baby|child|boy|girl|older-person|old-man|old-woman|baby-angel|santa-claus|mrs-claus|troll"
@@ -257,7 +298,8 @@ def build(modules: Path, out: Path) -> None:
     icon_of = {
         record["hexcode"]: name
         for record in english
-        if (name := icon_name(record["label"])) in bodies and is_wanted(name, record.get("group", -1))
+        if (name := icon_name(record["label"])) in bodies
+        and is_wanted(name, record.get("group", -1))
     }
     icons = {name: compact(bodies[name]["body"]) for name in sorted(set(icon_of.values()))}
     known = {name: facts(render(body)) for name, body in icons.items()}

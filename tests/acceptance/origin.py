@@ -14,6 +14,7 @@ class Origin:
     def __init__(self) -> None:
         self.port = 0
         self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -27,16 +28,19 @@ class Origin:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self._server.close_clients()
+        for writer in self._open:
+            writer.close()
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
             request = await reader.readuntil(b"\r\n\r\n")
             await self._answer(request.split()[1].decode(), writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the other side has heard enough
         finally:
+            self._open.discard(writer)
             writer.close()
 
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> None:

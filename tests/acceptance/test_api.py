@@ -49,7 +49,7 @@ async def test_generate_when_asked_to_wait_answers_with_the_picture(
     assert (job["status"], job["provider"], job["progress"]) == ("succeeded", "sketch", 100)
     picture = job["outputs"][0]
     assert picture["facts"]["note"] == "sketch, no AI model"
-    served = await httpx2.AsyncClient().get(picture["url"])
+    served = await api.get(picture["url"], headers={"Authorization": ""})
     assert served.headers["content-type"] == "image/png"
     assert served.content[:8] == b"\x89PNG\r\n\x1a\n"
     assert (picture["width"], picture["height"]) == (1024, 1024)
