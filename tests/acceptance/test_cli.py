@@ -15,6 +15,7 @@ from tests.servers import free_port, wait_until
 
 DEADLINE_S = 60
 FAKE = ("--model", "fake")
+ALONE = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -45,8 +46,7 @@ def safelight(server: RunningServer, tmp_path: Path) -> Run:
 @pytest.fixture
 def alone(tmp_path: Path) -> Run:
     """The command on a machine where nothing runs."""
-    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
-    return run_in(tmp_path, environment(tmp_path / "data", extra))
+    return run_in(tmp_path, environment(tmp_path / "data", ALONE))
 
 
 def failed(done: "subprocess.CompletedProcess[str]", exit_code: int, *words: str) -> str:
@@ -123,26 +123,36 @@ def test_generate_when_given_a_file_to_refer_to_uploads_it(safelight: Run, tmp_p
 def test_generate_when_the_job_fails_says_why_in_one_line(safelight: Run) -> None:
     script = param(errors='["provider_rejected"]')
 
-    done = safelight("generate", "a lamp", *FAKE, *script, "--json")
+    done = safelight("generate", "a broken lamp", *FAKE, *script, "--json")
 
     failed(done, 1, "The provider could not do the work", "provider_rejected")
     assert json.loads(done.stdout)["status"] == "failed"
 
 
+def interrupted(folder: Path, variables: dict[str, str]) -> str:
+    """The last line of a `generate` that meets Ctrl-C while its job runs."""
+    notes = folder / "notes"
+    with (
+        notes.open("wb") as stderr,
+        subprocess.Popen(
+            command("generate", "a slow lamp", *FAKE, *param(seconds=30)),
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            cwd=folder,
+            env=variables,
+        ) as process,
+    ):
+        wait_until(lambda: b"pretending" in notes.read_bytes(), DEADLINE_S)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    return notes.read_text().splitlines()[-1]
+
+
 def test_generate_when_interrupted_says_that_the_job_goes_on(
     server: RunningServer, safelight: Run, tmp_path: Path
 ) -> None:
-    with subprocess.Popen(
-        command("generate", "a slow lamp", *FAKE, *param(seconds=30)),
-        stdout=subprocess.PIPE,
-        stderr=(tmp_path / "notes").open("wb"),
-        cwd=tmp_path,
-        env=environment(server.data_dir),
-    ) as process:
-        wait_until(lambda: b"pretending" in (tmp_path / "notes").read_bytes(), DEADLINE_S)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130
-    last = (tmp_path / "notes").read_text().splitlines()[-1]
+    last = interrupted(tmp_path, environment(server.data_dir))
+
     assert "goes on" in last
     job_id = last.split()[-1]
     assert json.loads(safelight("job", job_id, "--json").stdout)["status"] == "running"
@@ -167,7 +177,7 @@ def test_model3d_when_given_pictures_saves_a_model_of_each(safelight: Run, tmp_p
     for name in ("one.png", "two.png"):
         (tmp_path / name).write_bytes(pictures.picture("png", 96, 96))
 
-    done = safelight("model3d", "one.png", "two.png", *param(grid=64), "-o", "models/")
+    done = safelight("model3d", "one.png", "two.png", "-o", "models/")
 
     assert done.returncode == 0, done.stderr
     for name in ("one.glb", "two.glb"):
@@ -262,14 +272,13 @@ def test_generate_when_no_server_runs_and_nothing_is_saved_says_where_the_file_i
 
 
 def test_generate_when_two_run_without_a_server_take_turns(tmp_path: Path) -> None:
-    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
     both = [
         subprocess.Popen(
             command("generate", f"lamp {number}", *FAKE, *param(seconds=0.5)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=tmp_path,
-            env=environment(tmp_path / "data", extra),
+            env=environment(tmp_path / "data", ALONE),
         )
         for number in range(2)
     ]
@@ -279,16 +288,7 @@ def test_generate_when_two_run_without_a_server_take_turns(tmp_path: Path) -> No
 def test_generate_when_interrupted_without_a_server_keeps_the_job(
     alone: Run, tmp_path: Path
 ) -> None:
-    extra = {"SAFELIGHT_FAKE_PROVIDER": "1", "SAFELIGHT_MIN_FREE_BYTES": "0"}
-    notes = tmp_path / "notes"
-    with subprocess.Popen(
-        command("generate", "a slow lamp", *FAKE, *param(seconds=30)),
-        stderr=notes.open("wb"),
-        cwd=tmp_path,
-        env=environment(tmp_path / "data", extra),
-    ) as process:
-        wait_until(lambda: b"pretending" in notes.read_bytes(), DEADLINE_S)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(DEADLINE_S) == 130
-    assert "goes on when Safelight runs next" in notes.read_text().splitlines()[-1]
+    last = interrupted(tmp_path, environment(tmp_path / "data", ALONE))
+
+    assert "goes on when Safelight runs next" in last
     assert "queued" in alone("jobs").stdout

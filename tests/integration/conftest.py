@@ -1,10 +1,20 @@
 """Fixtures of the tests that need a database with all tables."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from safelight.assets.inspect import InspectRules
+from safelight.assets.service import Assets
+from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.jobs.service import Jobs
+from safelight.providers.fake import FakeProvider
+from safelight.providers.link import LinkProvider
+from safelight.providers.registry import Registry
+from safelight.storage.storage import open_disk
 from tests import factories
 
 
@@ -20,3 +30,35 @@ async def database(migrated_database_url: str) -> AsyncIterator[Database]:
 async def account(database: Database) -> str:
     """The id of an account in that database."""
     return await factories.new_account(database)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[CpuPool]:
+    """Child processes for what is heavy."""
+    opened = CpuPool(2)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def assets(database: Database, pool: CpuPool, tmp_path: Path) -> Assets:
+    """Assets kept in that database and in an empty folder."""
+    return Assets(database, open_disk(tmp_path / "objects"), pool, InspectRules(max_pixels=10**6))
+
+
+@pytest.fixture
+def ledger_file(tmp_path: Path) -> Path:
+    """Where the fake provider writes down each call."""
+    return tmp_path / "ledger.jsonl"
+
+
+@pytest.fixture
+def registry(ledger_file: Path) -> Registry:
+    """The fake provider, and `link` for imports, which no test here lets download."""
+    return Registry([FakeProvider(ledger_file), LinkProvider(Fetcher(FetchPolicy()))])
+
+
+@pytest.fixture
+def jobs(database: Database, registry: Registry, assets: Assets) -> Jobs:
+    """The service on top of all that."""
+    return Jobs(database, registry, assets, max_attempts=3, slots={"remote": 8})

@@ -3,18 +3,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from safelight import datadir
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set
-from safelight.cli.failure import BadUse, Failure, Unreachable
+from safelight.cli.failure import BadUse, Unreachable
 from safelight.errors import DataDirectoryInUse
 from safelight.settings import Settings
 
 _LOOK_EVERY_S = 0.1
+_RACES = 20
 _CLAIM_WAIT_S = 120.0
 _PATIENCE_S = 3.0  # before saying what is waited for
 
@@ -37,13 +38,19 @@ async def connected(
     settings: Settings, *, works: bool, note: Callable[[str], None]
 ) -> AsyncIterator[Link]:
     """Yield a link to a server; one started for this command runs jobs only if it `works`."""
-    found = _named(settings) or await _running(settings, note)
-    if found:
-        async with Client(*found) as client:
-            yield Link(client)
-    else:
-        async with _own(settings, works=works) as link:
+    async with AsyncExitStack() as stack:
+        for _ in range(_RACES):
+            found = _named(settings) or await _running(settings, note)
+            if found:
+                yield Link(await stack.enter_async_context(Client(*found)))
+                return
+            try:
+                link = await stack.enter_async_context(_own(settings, works=works))
+            except DataDirectoryInUse:
+                continue  # another command was quicker: it is waited for, or is a server
             yield link
+            return
+    raise Unreachable(f"Other commands keep using {settings.data_dir}.")
 
 
 def has_server(settings: Settings) -> bool:
@@ -96,10 +103,7 @@ async def _own(settings: Settings, *, works: bool) -> AsyncIterator[Link]:
     # Work that others left behind is handed back at once when this command's own is done.
     alone = settings.model_copy(update={"grace_s": 0.0})
     listener = host.listen("127.0.0.1", 0, exactly=True)
-    try:
-        async with host.hosted(alone, listener, works=works) as whole:
-            owner = await host.local_owner(whole)
-            async with Client(host.address_of(listener), owner.key) as client:
-                yield Link(client, settings.data_dir / "objects")
-    except DataDirectoryInUse as error:
-        raise Failure(error.detail) from None
+    async with host.hosted(alone, listener, works=works) as whole:
+        owner = await host.local_owner(whole)
+        async with Client(host.address_of(listener), owner.key) as client:
+            yield Link(client, settings.data_dir / "objects")

@@ -139,12 +139,12 @@ def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
 
 
 def leftovers(tx: Connection, *, after: str, limit: int) -> list[Attempt]:
-    """Return open attempts of jobs that are final, by id from beyond `after`."""
+    """Return open attempts of jobs that are final, by job from beyond the id `after`."""
+    ended = sa.exists().where(jobs.c.id == attempts.c.job_id, jobs.c.status.in_(FINAL))
     query = (
         sa.select(attempts)
-        .join(jobs, jobs.c.id == attempts.c.job_id)
-        .where(OPEN, attempts.c.id > after, jobs.c.status.in_(FINAL))
-        .order_by(attempts.c.id)
+        .where(OPEN, attempts.c.job_id > after, ended)
+        .order_by(attempts.c.job_id)
         .limit(limit)
     )
     return [_to_attempt(row) for row in tx.execute(query).mappings()]

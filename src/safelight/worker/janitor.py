@@ -47,7 +47,7 @@ class Janitor:
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
         # janitor that knows itself alone with its worker need not wait at its start.
         self._well_since = float("-inf") if sole_worker else time.monotonic()
-        self._swept = ""  # the last attempt that was settled, so that stubborn ones hide no other
+        self._swept = ""  # the last job looked at, so that stubborn ones hide no other
         self._measured: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class Janitor:
         found = await self._db.read(
             lambda tx: attempts.leftovers(tx, after=self._swept, limit=_SWEPT_AT_ONCE)
         )
-        self._swept = found[-1].id if len(found) == _SWEPT_AT_ONCE else ""
+        self._swept = found[-1].job_id if len(found) == _SWEPT_AT_ONCE else ""
         canceled = await asyncio.gather(*(self._cancel(attempt) for attempt in found))
         # One that could not be canceled stays open; a later round asks again.
         ended = [attempt for attempt, done in zip(found, canceled, strict=True) if done]
