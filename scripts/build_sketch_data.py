@@ -17,7 +17,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyvips
@@ -147,13 +147,13 @@ PEOPLE = re.compile(
 )
 
 
-class Emoji(TypedDict, total=False):
+class Emoji(TypedDict):
     """One record of emojibase's data.json."""
 
     label: str
     hexcode: str
-    group: int
-    tags: list[str]
+    group: NotRequired[int]
+    tags: NotRequired[list[str]]
 
 
 class Facts(TypedDict):
@@ -240,10 +240,10 @@ def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, 
     by_label: dict[str, str] = {}
     by_tag: defaultdict[str, list[str]] = defaultdict(list)
     for record in emoji:
-        icon = icon_of.get(record.get("hexcode", ""))
+        icon = icon_of.get(record["hexcode"])
         if icon is None:
             continue
-        label = _key(record.get("label", ""))
+        label = _key(record["label"])
         # A whole animal is better than its face, whichever comes first.
         if label and (label not in by_label or by_label[label].endswith("-face")):
             by_label[label] = icon

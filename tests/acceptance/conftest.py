@@ -72,7 +72,7 @@ class RunningServer:
     @property
     def login_url(self) -> str:
         """The login link that the present process printed."""
-        return wait_until(lambda: _LOGIN.search(self.output), START_S).group()
+        return wait_until(lambda: _LOGIN.findall(self.output), START_S)[-1]
 
     @property
     def key(self) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.acceptance.conftest import RunningServer
 
 from tests import pictures
+from tests.acceptance.conftest import RunningServer
 
 WAIT = {"Prefer": "wait=60"}
 NOTHING = {"model": "fake", "params": {"outputs": 0}}

@@ -53,7 +53,7 @@ def params_of(model: Model) -> dict[str, Any]:
     return complete_params(model, {})
 
 
-def test_capabilities_when_asked_are_valid_and_stable(plug: Provider) -> None:
+async def test_capabilities_when_asked_are_valid_and_stable(plug: Provider) -> None:
     models = plug.capabilities()
     assert models == plug.capabilities()
     for model in models:

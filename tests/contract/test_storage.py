@@ -7,8 +7,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from safelight.errors import NotFound, StorageFailed, StorageFull
-from safelight.storage import storage as module
-from safelight.storage.storage import ObstoreStorage, Storage, open_disk
+from safelight.storage.storage import ObstoreStorage, Storage, open_disk, typed_errors
 
 KEY = "images/job_1/abc.png"
 CONTENT = bytes(range(256)) * 4096
@@ -87,7 +86,7 @@ async def test_put_when_the_source_is_missing_fails_and_leaves_nothing(
 
 
 def test_errors_when_the_disk_is_full_say_so() -> None:
-    with pytest.raises(StorageFull), module._typed(KEY):
+    with pytest.raises(StorageFull), typed_errors(KEY):
         raise OSError(28, "No space left on device")
-    with pytest.raises(StorageFailed), module._typed(KEY):
+    with pytest.raises(StorageFailed), typed_errors(KEY):
         raise OSError(5, "Input/output error")

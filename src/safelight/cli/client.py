@@ -47,14 +47,8 @@ class Client:
             is_local = httpx2.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
         except httpx2.InvalidURL:
             raise BadUse(f"{url} is not an address.") from None
-        # Proxies are for other machines, whatever the environment says.
-        self._open = lambda headers: httpx2.AsyncClient(
-            base_url=self.url,
-            headers=headers,
-            timeout=httpx2.Timeout(_SILENCE_S, connect=_CONNECT_S),
-            trust_env=not is_local,
-            transport=transport,
-        )
+        self._is_local = is_local
+        self._transport = transport
         self._http = self._open({"Authorization": f"Bearer {key}"})
 
     async def __aenter__(self) -> Self:
@@ -62,6 +56,16 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
+
+    def _open(self, headers: Mapping[str, str]) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx2.Timeout(_SILENCE_S, connect=_CONNECT_S),
+            # Proxies are for other machines, whatever the environment says.
+            trust_env=not self._is_local,
+            transport=self._transport,
+        )
 
     # --- submit ------------------------------------------------------------------------------
 

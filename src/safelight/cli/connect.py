@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class Link:
 @asynccontextmanager
 async def connected(
     settings: Settings, *, works: bool, note: Callable[[str], None]
-) -> AsyncIterator[Link]:
+) -> AsyncGenerator[Link]:
     """Yield a link to a server; one started for this command runs jobs only if it `works`."""
     async with AsyncExitStack() as stack:
         for _ in range(_RACES):
@@ -93,7 +93,7 @@ async def _running(settings: Settings, note: Callable[[str], None]) -> tuple[str
 
 
 @asynccontextmanager
-async def _own(settings: Settings, *, works: bool) -> AsyncIterator[Link]:
+async def _own(settings: Settings, *, works: bool) -> AsyncGenerator[Link]:
     # Everything of a server, which takes most of a second to import: only where one is started.
     from safelight import telemetry  # noqa: PLC0415
     from safelight.cli import host  # noqa: PLC0415
@@ -102,8 +102,8 @@ async def _own(settings: Settings, *, works: bool) -> AsyncIterator[Link]:
     telemetry.configure_logs(quiet, settings.log_format)
     # Work that others left behind is handed back at once when this command's own is done.
     alone = settings.model_copy(update={"grace_s": 0.0})
-    listener = host.listen("127.0.0.1", 0, exactly=True)
-    async with host.hosted(alone, listener, works=works) as whole:
-        owner = await host.local_owner(whole)
-        async with Client(host.address_of(listener), owner.key) as client:
-            yield Link(client, settings.data_dir / "objects")
+    with host.listen("127.0.0.1", 0, exactly=True) as listener:
+        async with host.hosted(alone, listener, works=works) as whole:
+            owner = await host.local_owner(whole)
+            async with Client(host.address_of(listener), owner.key) as client:
+                yield Link(client, settings.data_dir / "objects")

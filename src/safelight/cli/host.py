@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ def address_of(listener: socket.socket) -> str:
 @asynccontextmanager
 async def hosted(
     settings: Settings, listener: socket.socket, *, works: bool = True
-) -> AsyncIterator[Safelight]:
+) -> AsyncGenerator[Safelight]:
     """Yield a Safelight that answers at `listener`; it stops gracefully when the context ends.
 
     Where it does not work, jobs may be looked at and changed, but none is run.
@@ -124,7 +124,7 @@ class _QuietServer(Server):
         self.ready = asyncio.Event()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Screen:
         sys.stdout.flush()
 
     @contextmanager
-    def progress(self, rows: int) -> Iterator[Display]:
+    def progress(self, rows: int) -> Generator[Display]:
         """Yield a display for that many rows."""
         if not self._notes.is_terminal:
             yield LineDisplay(self)

@@ -69,7 +69,7 @@ class ObstoreStorage:
         self._root = root
 
     async def put(self, key: str, source: Path) -> None:
-        with _typed(key):
+        with typed_errors(key):
             await obstore.put_async(self._store, key, source)
         if self._root is not None:
             # A rename is not durable until file and folder are synced, which obstore leaves out.
@@ -77,14 +77,14 @@ class ObstoreStorage:
         STORED_BYTES.inc((await self.head(key)).bytes)
 
     async def head(self, key: str) -> Stored:
-        with _typed(key):
+        with typed_errors(key):
             meta = await obstore.head_async(self._store, key)
         return Stored(key, meta["size"], (meta["e_tag"] or "").strip('"'))
 
     async def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
         if end <= start:
             return
-        with _typed(key):
+        with typed_errors(key):
             found = await obstore.get_async(self._store, key, options={"range": (start, end)})
             async for chunk in found.stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
@@ -103,7 +103,7 @@ class ObstoreStorage:
                 continue
 
     async def check(self) -> None:
-        with _typed("health"):
+        with typed_errors("health"):
             await obstore.put_async(self._store, "health/probe", b"ok")
 
 
@@ -114,7 +114,8 @@ def open_disk(folder: Path) -> ObstoreStorage:
 
 
 @contextmanager
-def _typed(key: str) -> Generator[None]:
+def typed_errors(key: str) -> Generator[None]:
+    """Turn the store's and the disk's exceptions into Safelight's own."""
     try:
         yield
     except FileNotFoundError:

@@ -2,11 +2,12 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+from safelight import ids
 
 T = TypeVar("T")
 
@@ -30,8 +31,9 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def scratch_folder(parent: Path) -> AsyncGenerator[Path]:
     """Yield a new folder that is removed at the end, however that comes."""
-    path = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=parent))
+    path = parent / ids.secret(80)
     try:
+        await asyncio.to_thread(path.mkdir)
         yield path
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
+        await to_the_end(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))

@@ -24,7 +24,7 @@ def read(path: Path) -> Reference:
     import pyvips  # noqa: PLC0415  only children load it
 
     image = pyvips.Image.thumbnail(str(path), _SIDE, height=_SIDE, size="both")
-    image = image.colourspace("srgb")
+    image = image.colourspace("srgb").copy_memory()  # it is read more than once
     if image.hasalpha():
         image = image.flatten(background=[255.0])
     half = image.height // 2
