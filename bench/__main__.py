@@ -31,10 +31,10 @@ async def main() -> None:
             )
             show("No-op jobs, all due at once", [await jobs.drain(client, 2000)])
         size = server.memory_mib()
-    show(
-        "The physical limit: bare SQLite, one row and one synced commit",
-        [limit.commits(server.data_dir, 500)],
-    )
+        show(
+            "The physical limit: bare SQLite, one row and one synced commit",
+            [limit.commits(server.data_dir, 500)],
+        )
     print(f"\nServer's resident memory at the end: {size:.0f} MiB")
 
 

@@ -10,7 +10,7 @@ Row = Mapping[str, float | int | str]
 
 def show(title: str, rows: Sequence[Row]) -> None:
     """Print `rows`, whose keys are the columns."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table()
     for column in rows[0]:
         table.add_column(column, justify="right")
     for row in rows:
@@ -18,7 +18,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
             *(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values())
         )
     console = Console(width=110)
-    console.print()
+    console.print(f"\n[bold]{title}[/bold]")
     console.print(table)
 
 

@@ -235,8 +235,8 @@ def _hex(colour: Pixels) -> str:
     return "#" + "".join(f"{round(float(part) * 255):02x}" for part in colour)
 
 
-def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, str]:
-    """Return word -> icon for one language: labels first, then tags that say enough."""
+def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return word -> icon for one language: by label, and by tags that say enough."""
     by_label: dict[str, str] = {}
     by_tag: defaultdict[str, list[str]] = defaultdict(list)
     for record in emoji:
@@ -252,7 +252,7 @@ def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, 
             if key and icon not in by_tag[key]:
                 by_tag[key].append(icon)
     table = {tag: _plainest(icons) for tag, icons in by_tag.items() if len(icons) <= MAX_MEANINGS}
-    return table | by_label
+    return {"labels": by_label, "tags": {word: table[word] for word in table.keys() - by_label}}
 
 
 def _key(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def _compose(
         lease=settings.lease,
         sole_worker=sole_worker,
     )
-    space = partial(_check_space, settings.data_dir, settings.min_free_bytes)
+    space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, registry, assets, max_attempts=settings.max_attempts, slots=slots),
@@ -205,10 +206,21 @@ def _empty_folder(path: Path) -> Path:
     return path
 
 
-async def _check_space(folder: Path, least: int) -> None:
-    usage = await anyio.to_thread.run_sync(shutil.disk_usage, folder)
-    if usage.free < least:
-        raise StorageFull(f"{usage.free} bytes are free; {least} are kept back.")
+class _DiskGuard:
+    """Refuses new work when the disk is nearly full; looks at it at most once a second."""
+
+    def __init__(self, folder: Path, least: int) -> None:
+        self._folder = folder
+        self._least = least
+        self._free = 0
+        self._looked_at = float("-inf")
+
+    async def check(self) -> None:
+        if time.monotonic() - self._looked_at > 1:
+            usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._folder)
+            self._free, self._looked_at = usage.free, time.monotonic()
+        if self._free < self._least:
+            raise StorageFull(f"{self._free} bytes are free; {self._least} are kept back.")
 
 
 async def _check_schema(database: Database) -> None:

@@ -3,16 +3,20 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from safelight.errors import DataDirectoryInUse
 
 _LOCK = "lock"
 _SERVER = "server.json"
 _KEY = "key.json"
+_TRIES = 5
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +32,29 @@ def claim_data_dir(folder: Path) -> Iterator[None]:
     """Hold `folder` alone. The lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(lock):
             server = running_server(folder)
             where = f" at {server.url} (process {server.pid})" if server else ""
             raise DataDirectoryInUse(
                 f"Another Safelight already uses {folder}{where}. "
                 "Stop it, or choose another folder with SAFELIGHT_DATA_DIR."
-            ) from None
+            )
         try:
             yield
         finally:
             (folder / _SERVER).unlink(missing_ok=True)
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    """Take the lock unless another process keeps it; one that only looks has it for an instant."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)  # noqa: TID251  nothing runs in this process yet
+        else:
+            return True
+    return False
 
 
 def is_claimed(folder: Path) -> bool:

@@ -42,6 +42,7 @@ class Submitted:
     subject: str
     lanes: frozenset[str] = frozenset()
     replayed: bool = False
+    job: Job | None = None  # where one was made just now, so that it need not be read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ class Jobs:
             if made := _made_before(tx, account_id, repeat, row["id"]):
                 return made
             _check_owned(tx, account_id, wanted.references)
-            store.insert(tx, [row])
-            return Submitted(row["id"], frozenset({model.lane}))
+            made = store.insert(tx, [row])
+            return Submitted(row["id"], frozenset({model.lane}), job=made[0])
 
         return await self._db.write(write)
 
@@ -115,8 +116,8 @@ class Jobs:
         def write(tx: Connection) -> Submitted:
             if made := _made_before(tx, account_id, repeat, row["id"]):
                 return made
-            store.insert(tx, [row])
-            return Submitted(row["id"], frozenset({model.lane}))
+            made = store.insert(tx, [row])
+            return Submitted(row["id"], frozenset({model.lane}), job=made[0])
 
         return await self._db.write(write)
 

@@ -45,7 +45,10 @@ async def answer_submit(
     """Ring for what was submitted and answer 202, or 200 if it finishes while the caller waits."""
     services.bell.ring(*(doorbell.lane(lane) for lane in made.lanes))
     seconds = min(_preferred_wait(request), services.limits.wait_s)
-    document = await _await_final(services, account_id, made.subject, seconds)
+    if made.job is not None and not seconds:
+        document = job_document(made.job, (), base_url=services.public_url)
+    else:
+        document = await _await_final(services, account_id, made.subject, seconds)
     finished = document["finished_at"] is not None
     headers = {"Location": document["status_url"]}
     if made.replayed:

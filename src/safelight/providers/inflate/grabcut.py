@@ -44,13 +44,11 @@ class _Scene:
     place: Floats  # log likelihood of an object at each pixel
 
     @classmethod
-    def of(cls, rgb: Bytes, shade: Shade | None = None) -> "_Scene":
+    def of(cls, rgb: Bytes) -> "_Scene":
         lab = to_lab(rgb, _BLUR)
         rows, columns = lab.shape[:2]
-        known = shade or fit_shade(lab)
-        return cls(
-            lab, border(rows, columns), _shade_density(lab, known), _likely_place(rows, columns)
-        )
+        shade = _shade_density(lab, fit_shade(lab))
+        return cls(lab, border(rows, columns), shade, _likely_place(rows, columns))
 
 
 def part_from_background(rgb: Bytes, fine: Bytes) -> Floats:

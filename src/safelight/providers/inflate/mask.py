@@ -12,7 +12,8 @@ import numpy as np
 
 from safelight.errors import NoForeground
 from safelight.providers.inflate.arrays import Bools, Bytes, Floats
-from safelight.providers.inflate.background import distance_from_background
+from safelight.providers.inflate.background import fit_shade, to_lab
+from safelight.providers.inflate.grabcut import part_from_background
 from safelight.providers.inflate.images import blur, connected, filled, opened, parts
 from safelight.providers.inflate.picture import Picture
 from safelight.providers.inflate.threshold import NotTwoKinds, otsu
@@ -23,12 +24,14 @@ SIDE = 1024
 """The longest side of a mask, in pixels."""
 
 _BORDER_SIDE = 512  # colors are compared at this size: less noise, a quarter of the work
+_BORDER_BLUR = 1.2  # pixels
+_LEARN_SIDE, _GRABCUT_SIDE = 192, 384  # colors are learned at one size and applied at the other
 _SURE = 0.5
 _SPECK = 0.002  # of the largest part's area: smaller parts are dirt
 _HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
 _WEAK = 0.6  # of the threshold: as little is enough next to pixels that pass it
-_NOISE = 4.0  # times the background's own spread: anything nearer is background
-_LEAST = 6.0  # CIELAB units: anything nearer does not stand out to the eye either
+_SMOOTH_SPREAD = 4.0  # CIELAB units: a border of more has several colors, or a pattern
+_SMOOTH_PART = 0.8  # of the border that has to follow its shade
 _EDGE_BLUR = 0.8
 
 
@@ -46,7 +49,7 @@ def find_object(picture: Picture, name: str) -> Mask:
     A name that is not in `MASKS` is a KeyError: the params' schema lists the same names.
     """
     if name == "auto":
-        name = "alpha" if picture.has_transparency else "border"
+        name = _fitting(picture)
     coverage = MASKS[name](picture)
     if not (coverage > _SURE).any():
         raise NoForeground
@@ -77,21 +80,45 @@ def by_alpha(picture: Picture) -> Floats:
 
 def by_border(picture: Picture) -> Floats:
     """Take what differs in color from the picture's border, over a background as it shades."""
-    distance, spread = distance_from_background(_opaque(picture.pixels(_BORDER_SIDE)))
-    floor = max(_LEAST, _NOISE * spread)
+    lab = to_lab(_opaque(picture.pixels(_BORDER_SIDE)), _BORDER_BLUR)
+    shade = fit_shade(lab)
+    distance = np.linalg.norm(lab - shade.colors(lab.shape[0], lab.shape[1]), axis=-1)
     try:
-        threshold = max(otsu(distance), floor)
+        threshold = max(otsu(distance), shade.noise)
     except NotTwoKinds:
         raise NoForeground from None
-    weak = max(_WEAK * threshold, floor)
+    weak = max(_WEAK * threshold, shade.noise)
     found = connected(distance > threshold, distance > weak)
+    return _cleaned(found)
+
+
+def by_grabcut(picture: Picture) -> Floats:
+    """Take what has other colors than the border, and more of them than one shade explains."""
+    small, large = (_opaque(picture.pixels(side)) for side in (_LEARN_SIDE, _GRABCUT_SIDE))
+    found = part_from_background(small, large) > _SURE
+    if not found.any():
+        raise NoForeground
+    return _cleaned(found)
+
+
+MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border, "grabcut": by_grabcut}
+
+
+def _fitting(picture: Picture) -> str:
+    """Return the name of the mask function that suits a picture."""
+    if picture.has_transparency:
+        return "alpha"
+    shade = fit_shade(to_lab(_opaque(picture.pixels(_LEARN_SIDE)), _BORDER_BLUR))
+    smooth = shade.spread <= _SMOOTH_SPREAD and shade.follows >= _SMOOTH_PART
+    return "border" if smooth else "grabcut"
+
+
+def _cleaned(found: Bools) -> Floats:
+    """Return the coverage of what was found, without dirt and with a soft edge."""
     # Where an opening leaves nothing at all, the thin lines are the object.
     solid = opened(found) if opened(found).any() else found
     clean = without_specks(without_small_holes(solid))
     return blur(clean.astype(np.float32), _EDGE_BLUR)
-
-
-MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border}
 
 
 def without_specks(found: Bools) -> Bools:

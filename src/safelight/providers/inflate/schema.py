@@ -70,10 +70,11 @@ PARAMS: Mapping[str, Any] = {
         "mask": {
             "title": "Mask",
             "description": "How the object is told from the background: alpha by the picture's "
-            "transparency, border by its difference from the colors along the border, auto by "
-            "transparency if the picture has any and by the border if not.",
+            "transparency, border by its difference from a plain or evenly shaded background, "
+            "grabcut by learning the colors of a background that has many; auto takes the one "
+            "that fits.",
             "type": "string",
-            "enum": ["auto", "alpha", "border"],
+            "enum": ["auto", "alpha", "border", "grabcut"],
             "default": _USUAL.mask,
         },
     },

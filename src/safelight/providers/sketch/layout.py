@@ -32,6 +32,10 @@ _SWIMS = _words(
     "lobster shrimp seal turtle coral sailboat speedboat canoe ship ferry motor-boat passenger-ship"
     " surfboard duck swan"
 )
+_PEOPLE = _words(
+    "astronaut robot baby prince princess ninja guard detective santa-claus mrs-claus farmer cook "
+    "student teacher judge artist singer pilot firefighter police-officer skier snowboarder troll"
+)
 _JOINING = frozenset({"play", "hold", "eat", "wear", "ride", "on", "over", "under", "in"})
 _MOST_HELD = 3
 
@@ -90,12 +94,24 @@ def _split(scene: Scene) -> tuple[list[tuple[Item, tuple[Item, ...]]], list[Item
         is_far = item.icon in _FLIES and item.relation in (None, "hold", "beside", "over", "under")
         joins = item.relation in _JOINING and item.count <= _MOST_HELD and not is_far
         if bodies and joins and bodies[-1][0].count == 1:
-            bodies[-1] = (bodies[-1][0], (*bodies[-1][1], item))
+            bodies[-1] = _joined(bodies[-1], item)
         elif is_far and bodies:
             air.append(item)
         else:
             bodies.append((item, ()))
     return bodies, air
+
+
+def _joined(body: tuple[Item, tuple[Item, ...]], item: Item) -> tuple[Item, tuple[Item, ...]]:
+    """Add what a body holds or rides. People ride animals, whichever a language names first."""
+    rider, attached = body
+    if item.relation == "ride" and _is_person(item) and not _is_person(rider):
+        return replace(item, relation=None), (*attached, replace(rider, relation="ride"))
+    return rider, (*attached, item)
+
+
+def _is_person(item: Item) -> bool:
+    return item.icon in _PEOPLE or item.icon.startswith(("man", "woman", "person"))
 
 
 def _scale(item: Item) -> float:
@@ -130,6 +146,8 @@ def _group(body: Placed, attached: tuple[Item, ...]) -> list[Placed]:
     for item in attached:
         if item.relation in ("ride", "on", "in"):
             group = _mounted(group, item)
+        elif item.relation == "under":
+            group = [_overhead(body, item), *group]
         else:
             group += _attached(group[0], item)
     return group
@@ -156,8 +174,13 @@ def _mounted(riders: list[Placed], item: Item) -> list[Placed]:
     return [mount, *seated] if item.relation == "on" else [*seated, mount]
 
 
+def _overhead(body: Placed, item: Item) -> Placed:
+    """Return what something is under: behind it and larger, such as a tree."""
+    return Placed(item, body.x - body.size * 0.12, body.foot - body.size * 0.04, body.size * 1.2)
+
+
 def _attached(body: Placed, item: Item) -> list[Placed]:
-    """Return what a body wears, holds, or has over or under it."""
+    """Return what a body wears, holds or is over."""
     size, x, foot = body.size, body.x, body.foot
     away = 1 if body.flipped else -1
     match item.relation:
@@ -170,8 +193,6 @@ def _attached(body: Placed, item: Item) -> list[Placed]:
                     item, x + away * sideways * size, crown + size * 0.1, size * 0.34, shadow=False
                 )
             ]
-        case "under":
-            return [Placed(item, x, foot - size * 0.62, size * 0.9, shadow=False)]
         case "over":
             return [Placed(item, x, foot, size * 0.5)]
         case _:

@@ -84,7 +84,7 @@ class _Reader:
     def _take_quality(self, meaning: Meaning) -> None:
         match meaning.kind:
             case "colour":
-                self.colour = meaning.value
+                self.colour = self.colour or meaning.value
             case "tone":
                 self.tone = meaning.value
             case "count":
@@ -156,7 +156,7 @@ def read(prompt: str, negative: str = "") -> Scene:
 
 def _colours_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
     """Put a colour that follows its noun, as in Spanish or French, before it."""
-    ordered = list(meanings)
+    ordered = [meaning for meaning in meanings if meaning is None or meaning.kind != "stop"]
     for at in range(1, len(ordered)):
         noun, colour = ordered[at - 1], ordered[at]
         after = ordered[at + 1] if at + 1 < len(ordered) else None

@@ -27,6 +27,9 @@ class Meaning:
     plural: bool = False
 
 
+Table = dict[str, Meaning]
+
+
 class _Facts(TypedDict):
     box: list[float]
     top: list[float]
@@ -41,26 +44,61 @@ class DataMissing(RuntimeError):
 
 
 def read(text: str) -> list[Meaning | None]:
-    """Return the meanings in `text`, in order; None stands for a pause."""
-    table = _table()
-    tokens = [part for word in words.split(text) for part in _cut(word, table)]
+    """Return the meanings in `text`, in order; None stands for a pause.
+
+    Words are looked up in the language that most of the small ones belong to, and in English.
+    What an icon is tagged with, beside its name, counts only where no name is found.
+    """
+    tokens = words.split(text)
+    languages = _languages(tokens)
+    found = _read(tokens, _table(languages, tags=False))
+    if any(meaning and meaning.kind == "icon" for meaning in found):
+        return found
+    return _read(tokens, _table(languages, tags=True))
+
+
+def _read(tokens: list[str], table: Table) -> list[Meaning | None]:
+    parts = [part for word in tokens for part in _cut(word, table)]
     found: list[Meaning | None] = []
     at = 0
-    while at < len(tokens):
-        if words.is_pause(tokens[at]):
+    while at < len(parts):
+        if words.is_pause(parts[at]):
             found.append(None)
             at += 1
             continue
-        for length in range(min(_MAX_PHRASE, len(tokens) - at), 0, -1):
-            meaning = _look_up(" ".join(tokens[at : at + length]), table)
-            if meaning is not None:
-                found.append(meaning)
-                at += length
-                break
-        else:
-            found.append(Meaning("unknown", tokens[at]))
-            at += 1
+        meaning, length = _longest(parts, at, table)
+        found.append(meaning)
+        at += length
     return found
+
+
+def _longest(parts: list[str], at: int, table: Table) -> tuple[Meaning, int]:
+    if parts[at].isdecimal():
+        return Meaning("count", parts[at][:4]), 1
+    for length in range(min(_MAX_PHRASE, len(parts) - at), 0, -1):
+        meaning = _look_up(" ".join(parts[at : at + length]), table)
+        if meaning is not None:
+            return meaning, length
+    return Meaning("unknown", parts[at]), 1
+
+
+def _languages(tokens: list[str]) -> tuple[str, ...]:
+    """Return those whose small words and colours the text has most of; English before others.
+
+    Where it has none of any, every language may be meant.
+    """
+    spoken: dict[str, int] = {}
+    for path in _lexicons():
+        own = _lexicon(path.stem)
+        spoken[path.stem] = sum(
+            len(part) for word in tokens for part in _cut(word, own) if part in own
+        )
+    most = max(spoken.values())
+    if not most:
+        return ("en", *_spoken())
+    return (
+        ("en",) if spoken["en"] == most else tuple(name for name in spoken if spoken[name] == most)
+    )
 
 
 def icon(name: str) -> str:
@@ -85,7 +123,7 @@ def top(name: str, share: float) -> float:
     return tops[min(int(share * len(tops)), len(tops) - 1)]
 
 
-def _look_up(phrase: str, table: dict[str, Meaning]) -> Meaning | None:
+def _look_up(phrase: str, table: Table) -> Meaning | None:
     for form in _forms(phrase):
         if form in table:
             found = table[form]
@@ -103,7 +141,7 @@ def _forms(phrase: str) -> list[str]:
     return forms
 
 
-def _cut(word: str, table: dict[str, Meaning]) -> list[str]:
+def _cut(word: str, table: Table) -> list[str]:
     """Cut a run of a script without spaces into the longest words that are known."""
     if not _UNSPACED.search(word):
         return [word]
@@ -120,35 +158,58 @@ def _cut(word: str, table: dict[str, Meaning]) -> list[str]:
     return parts
 
 
-@lru_cache(1)
-def _table() -> dict[str, Meaning]:
-    """Return every known phrase. English comes first where languages share a word."""
-    table: dict[str, Meaning] = {}
-    english_first = sorted(_LEXICON.glob("??.txt"), key=lambda path: (path.stem != "en", path.stem))
-    _add_lexicon(table, english_first[0])
+@lru_cache(maxsize=32)
+def _table(languages: tuple[str, ...], *, tags: bool) -> Table:
+    """Return every phrase of some languages, and of English where they say nothing."""
+    table: Table = {}
+    for name in dict.fromkeys((*languages, "en")):
+        for phrase, meaning in _lexicon(name).items():
+            table.setdefault(phrase, meaning)
+        if name == "en":
+            _add_synonyms(table)
+        _add_icons(table, name, "labels")
+        if tags:
+            _add_icons(table, name, "tags")
+    return table
+
+
+def _add_synonyms(table: Table) -> None:
     for line in _lines(_LEXICON / "synonyms.txt"):
         name, _, phrases = line.partition(":")
         for phrase in phrases.split(","):
             table.setdefault(_key(phrase), Meaning("icon", name.strip()))
-    with _archive("words.zip") as archive:
-        names = sorted(archive.namelist(), key=lambda name: (name != "en.json", name))
-        _add_icons(table, json.loads(archive.read(names[0])))
-        for path in english_first[1:]:
-            _add_lexicon(table, path)
-        for name in names[1:]:
-            _add_icons(table, json.loads(archive.read(name)))
-    return table
 
 
-def _add_icons(table: dict[str, Meaning], icons: dict[str, str]) -> None:
-    for phrase, name in icons.items():
+def _add_icons(table: Table, language: str, part: str) -> None:
+    for phrase, name in _names(language)[part].items():
         if len(phrase) > 1 or _UNSPACED.search(phrase):
             table.setdefault(phrase, Meaning("icon", name))
 
 
-def _add_lexicon(table: dict[str, Meaning], path: Path) -> None:
+@lru_cache(maxsize=64)
+def _names(language: str) -> dict[str, dict[str, str]]:
+    with _archive("words.zip") as archive:
+        return json.loads(archive.read(f"{language}.json"))
+
+
+@lru_cache(1)
+def _spoken() -> tuple[str, ...]:
+    with _archive("words.zip") as archive:
+        return tuple(sorted(name.removesuffix(".json") for name in archive.namelist()))
+
+
+@lru_cache(1)
+def _lexicons() -> tuple[Path, ...]:
+    return tuple(sorted(_LEXICON.glob("??.txt")))
+
+
+@lru_cache(maxsize=32)
+def _lexicon(language: str) -> Table:
+    """Return what a language's own file says: colours, counts, relations, places and the like."""
+    table: Table = {}
     endings = [""]
-    for line in _lines(path):
+    path = _LEXICON / f"{language}.txt"
+    for line in _lines(path) if path.exists() else ():
         head, _, phrases = line.partition(":")
         if head == "endings":
             endings = [ending.strip().replace("-", "") for ending in phrases.split(",")]
@@ -159,6 +220,7 @@ def _add_lexicon(table: dict[str, Meaning], path: Path) -> None:
             stem = phrase.strip()
             for ending in endings if stem.endswith("~") else [""]:
                 table.setdefault(_key(stem.removesuffix("~") + ending), Meaning(kind, value))
+    return table
 
 
 def _lines(path: Path) -> list[str]:
