@@ -24,7 +24,7 @@ _LARGE = _words(
 _FLIES = _words(
     "airplane small-airplane helicopter bird dove eagle owl parrot bat butterfly bee honeybee "
     "balloon rocket flying-saucer crescent-moon full-moon sun star glowing-star cloud rainbow kite "
-    "dragon fairy person-fairy person-superhero woman-superhero parachute hot-air-balloon comet "
+    "fairy person-fairy person-superhero woman-superhero parachute hot-air-balloon comet "
     "ringed-planet flying-disc ghost"
 )
 _SWIMS = _words(
@@ -36,6 +36,7 @@ _PEOPLE = _words(
     "astronaut robot baby prince princess ninja guard detective santa-claus mrs-claus farmer cook "
     "student teacher judge artist singer pilot firefighter police-officer skier snowboarder troll"
 )
+_HEADS = _words("fox lion bear wolf panda koala frog polar-bear hamster unicorn raccoon boar")
 _JOINING = frozenset({"play", "hold", "eat", "wear", "ride", "on", "over", "under", "in"})
 _MOST_HELD = 3
 
@@ -216,6 +217,6 @@ def _head(icon: str) -> tuple[float, float]:
     """
     left, _, right, _ = vocabulary.box(icon)
     raised = vocabulary.top(icon, 0.5) - vocabulary.top(icon, 0.25)
-    if raised < 1.5:  # noqa: PLR2004  no head that stands out on the left
+    if icon in _HEADS or raised < 1.5:  # noqa: PLR2004  none stands out on the left
         return 0.5, 0.0
     return 0.25, 0.25 * (right - left) / 32
