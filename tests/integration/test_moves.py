@@ -140,9 +140,14 @@ async def test_progress_when_the_claim_is_void_is_refused(database: Database, ac
     claim = claim_of(job)
     told = await database.write(lambda tx: store.progress(tx, claim, percent=40, stage="half"))
     assert (told.progress, told.stage, told.status) == (40.0, "half", JobStatus.RUNNING)
-    await database.write(lambda tx: store.cancel(tx, job.id))
+    await database.write(lambda tx: store.release(tx, [claim]))
+    new = (await factories.claim(database))[0]
     with pytest.raises(StaleJob):
         await database.write(lambda tx: store.progress(tx, claim, percent=50, stage="more"))
+    await database.write(lambda tx: store.progress(tx, claim_of(new), percent=50, stage="more"))
+    await database.write(lambda tx: store.cancel(tx, job.id))
+    with pytest.raises(StaleJob):
+        await database.write(lambda tx: store.progress(tx, claim_of(new), percent=60, stage=""))
 
 
 # --- what a move does besides ----------------------------------------------------------------

@@ -215,10 +215,15 @@ class Runner:
         except StaleJob:
             # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
             # still known only here. The bytes have no row.
-            if cost is not None:
-                await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
-            await self._discard(rows)
+            await to_the_end(self._abandon(attempt, cost, rows))
             raise
+
+    async def _abandon(
+        self, attempt: Attempt, cost: int | None, rows: list[dict[str, Any]]
+    ) -> None:
+        if cost is not None:
+            await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
+        await self._discard(rows)
 
     async def _settle_failure(
         self, job: Job, claim: Claim, error: SafelightError, done: Done | None

@@ -29,8 +29,10 @@ _LEARN_SIDE, _GRABCUT_SIDE = 192, 384  # colors are learned at one size and appl
 _SURE = 0.5
 _SPECK = 0.002  # of the largest part's area: smaller parts are dirt
 _HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
+# A scene of many colors has more that passes for the object, and more in it that does not.
+_SCENE_SPECK, _SCENE_HOLE = 0.05, 0.01
 _WEAK = 0.6  # of the threshold: as little is enough next to pixels that pass it
-_SMOOTH_SPREAD = 4.0  # CIELAB units: a border of more has several colors, or a pattern
+_SMOOTH_SPREAD = 3.0  # CIELAB units: a border of more has several colors, or a pattern
 _SMOOTH_PART = 0.8  # of the border that has to follow its shade
 _EDGE_BLUR = 0.8
 
@@ -75,7 +77,9 @@ def by_alpha(picture: Picture) -> Floats:
         raise NoForeground("The picture is transparent all over.")
     if strongest <= _SURE:
         alpha /= np.float32(strongest)
-    return np.where(without_specks(alpha > _SURE), alpha, np.minimum(alpha, np.float32(0.49)))
+    return np.where(
+        without_specks(alpha > _SURE, _SPECK), alpha, np.minimum(alpha, np.float32(0.49))
+    )
 
 
 def by_border(picture: Picture) -> Floats:
@@ -89,16 +93,13 @@ def by_border(picture: Picture) -> Floats:
         raise NoForeground from None
     weak = max(_WEAK * threshold, shade.noise)
     found = connected(distance > threshold, distance > weak)
-    return _cleaned(found)
+    return _cleaned(found, _SPECK, _HOLE)
 
 
 def by_grabcut(picture: Picture) -> Floats:
-    """Take what has other colors than the border, and more of them than one shade explains."""
+    """Take what has other colors than the border, whose own may be many."""
     small, large = (_opaque(picture.pixels(side)) for side in (_LEARN_SIDE, _GRABCUT_SIDE))
-    found = part_from_background(small, large) > _SURE
-    if not found.any():
-        raise NoForeground
-    return _cleaned(found)
+    return _cleaned(part_from_background(small, large) > _SURE, _SCENE_SPECK, _SCENE_HOLE)
 
 
 MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border, "grabcut": by_grabcut}
@@ -113,24 +114,24 @@ def _fitting(picture: Picture) -> str:
     return "border" if smooth else "grabcut"
 
 
-def _cleaned(found: Bools) -> Floats:
-    """Return the coverage of what was found, without dirt and with a soft edge."""
+def _cleaned(found: Bools, speck: float, hole: float) -> Floats:
+    """Return the coverage of what was found, without specks and small holes, its edge soft."""
     # Where an opening leaves nothing at all, the thin lines are the object.
     solid = opened(found) if opened(found).any() else found
-    clean = without_specks(without_small_holes(solid))
+    clean = without_specks(without_small_holes(solid, hole), speck)
     return blur(clean.astype(np.float32), _EDGE_BLUR)
 
 
-def without_specks(found: Bools) -> Bools:
-    """Return `found` without parts that are tiny beside the largest one."""
+def without_specks(found: Bools, least: float) -> Bools:
+    """Return `found` without parts of less than `least` times the largest one's area."""
     labels, areas = parts(found)
-    return found & (areas >= _SPECK * areas.max())[labels]
+    return found & (areas >= least * areas.max())[labels]
 
 
-def without_small_holes(found: Bools) -> Bools:
-    """Return `found` with gaps filled that are tiny beside it, such as highlights."""
+def without_small_holes(found: Bools, least: float) -> Bools:
+    """Return `found` with gaps filled of less than `least` times its own area."""
     gaps, areas = parts(filled(found) & ~found)
-    small = (areas > 0) & (areas < _HOLE * found.sum())
+    small = (areas > 0) & (areas < least * found.sum())
     return found | small[gaps]
 
 
