@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.acceptance.conftest import RunningServer
 
 from tests import pictures
+from tests.acceptance.conftest import RunningServer
 from tests.acceptance.origin import Origin
 
 MIB = 2**20

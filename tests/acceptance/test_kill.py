@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from tests.acceptance.conftest import RunningServer
 
+from tests.acceptance.conftest import RunningServer
 from tests.servers import wait_until_async
 
 JOBS = 20

@@ -9,13 +9,17 @@ from safelight.assets.inspect import InspectRules
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
+from safelight.doorbell.memory import MemoryDoorbell
 from safelight.fetch import Fetcher, FetchPolicy
+from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
 from safelight.storage.storage import open_disk
+from safelight.worker.run import Runner
 from tests import factories
+from tests.workshop import MOMENT, SOON, FlakyDatabase, OddAssets, OddProvider, Workshop
 
 
 @pytest.fixture
@@ -62,3 +66,24 @@ def registry(ledger_file: Path) -> Registry:
 def jobs(database: Database, registry: Registry, assets: Assets) -> Jobs:
     """The service on top of all that."""
     return Jobs(database, registry, assets, max_attempts=3, slots={"remote": 8})
+
+
+@pytest.fixture
+async def shop(
+    database: Database, pool: CpuPool, account: str, ledger_file: Path, tmp_path: Path
+) -> AsyncIterator[Workshop]:
+    """A worker's parts, put together as app.py does."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    provider = OddProvider(ledger_file)
+    registry = Registry([provider])
+    flaky = FlakyDatabase(database)
+    bell = MemoryDoorbell()
+    policy = RetryPolicy(MOMENT, SOON)
+    storage = open_disk(tmp_path / "objects")
+    assets = OddAssets(flaky, storage, pool, InspectRules(max_pixels=10**6))
+    assets.failures = []
+    async with Fetcher(FetchPolicy()) as fetcher:
+        runner = Runner(flaky, bell, registry, assets, fetcher, policy, scratch, look_again=MOMENT)
+        yield Workshop(flaky, bell, provider, registry, runner, assets, account, ledger_file)
+    assert list(scratch.iterdir()) == [], "every run removed its folder"

@@ -23,12 +23,14 @@ from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest
 _ROOT = Path(__file__).parents[2]
 _PARAMS: dict[str, dict[str, Any]] = {
     "usual": {},
-    "relief": {"mode": "relief"},
-    "untextured": {"texture": False, "smoothing": 0},
-    "few triangles": {"face_limit": 500, "texture_size": 256},
-    "many triangles": {"face_limit": 200_000},
-    "small and thin": {"size_m": 0.01, "thickness": 0.1},
-    "large and thick": {"size_m": 1000, "thickness": 2},
+    "many triangles in a large relief": {"mode": "relief", "face_limit": 200_000, "size_m": 1000},
+    "untextured, small and thin": {
+        "texture": False,
+        "smoothing": 0,
+        "size_m": 0.01,
+        "thickness": 0.1,
+    },
+    "few triangles and thick": {"face_limit": 500, "texture_size": 256, "thickness": 2},
 }
 
 

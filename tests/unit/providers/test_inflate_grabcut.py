@@ -80,12 +80,13 @@ def test_auto_mask_when_the_background_is_plain_takes_the_simpler_way() -> None:
         np.full((_SIDE, _SIDE, 3), 200.0),
         np.full((_SIDE, _SIDE, 3), 120.0) + _noise(12),
         np.stack([150 + 80 * _ACROSS, 160 + 60 * _DOWN, 220 - 60 * _ACROSS], axis=-1),
-        _BACKGROUNDS["gravel"],
+        _BACKGROUNDS["a wall and a floor"],
         _BACKGROUNDS["stripes"],
+        _BACKGROUNDS["a checked cloth"],
         np.full((1, 1, 3), 90.0),
         np.full((2, 3, 3), 90.0),
     ],
-    ids=["plain", "noise", "a gradient", "gravel", "stripes", "one pixel", "six pixels"],
+    ids=["plain", "noise", "gradient", "floor", "stripes", "cloth", "one pixel", "six pixels"],
 )
 @pytest.mark.parametrize("name", ["grabcut", "auto"])
 def test_grabcut_when_there_is_only_background_finds_nothing(name: str, pixels: np.ndarray) -> None:

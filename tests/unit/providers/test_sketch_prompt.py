@@ -26,7 +26,8 @@ from safelight.providers.sketch.prompt import MAX_DRAWN, MAX_ITEMS, Item
             [Item("dog", 1, "black"), Item("cat", 1, "white", None, "beside")],
         ),
         ("a kitten", [Item("cat")]),
-        ("a girl", [Item("woman-standing")]),
+        ("a girl", [Item("girl")]),
+        ("a woman", [Item("woman-standing")]),
         ("a cat without a dog", [Item("cat")]),
         (
             "eine rote Katze spielt Gitarre",

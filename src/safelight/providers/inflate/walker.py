@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-from safelight.providers.inflate.arrays import Floats
+from safelight.providers.inflate.arrays import Floats, Ints
 
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # with their opposites, all eight neighbors
 _OWN_OPINION = 0.05  # how much a pixel's own hint weighs beside a neighbor of its color
@@ -52,7 +52,7 @@ def _ties(lab: Floats) -> sparse.csr_array:
     return sparse.csr_array(half + half.T)
 
 
-def _neighbors(index: np.ndarray, step: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _neighbors(index: Ints, step: tuple[int, int]) -> tuple[Ints, Ints]:
     """Return the flat indices of all pixels that have a neighbor a step (down, across) off."""
     down, across = step
     rows, columns = index.shape

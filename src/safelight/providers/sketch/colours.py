@@ -21,7 +21,7 @@ HUES = {
 }
 _TONES = {"dark": 0.68, "light": 1.25, "bright": 1.08}
 _HEX = re.compile(r"#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3})\b")
-_NEAR = 0.18  # how far from an icon's main hue its paint may lie to be changed
+_NEAR = 0.15  # how far from an icon's main hue its paint may lie to be changed
 _GREYISH = 0.15
 
 
@@ -81,5 +81,8 @@ def _in_colour(colour: str, hue: float, light: float, saturation: float) -> str:
         case "rainbow":
             return shade(hue + light * 1.7, max(saturation, 0.7), light)
         case _:
-            darker = 0.88 if colour == "red" else 1.0
-            return shade(HUES.get(colour, hue), max(saturation, 0.66), light * darker)
+            # Yellow is a light colour and red a dark one, whatever the paint before was.
+            power = {"red": 1.05, "yellow": 0.7, "gold": 0.8}.get(colour, 1.0)
+            least, most = {"red": (0.6, 0.74), "yellow": (0.9, 0.96)}.get(colour, (0.66, 0.84))
+            lively = min(max(saturation, least), most)
+            return shade(HUES.get(colour, hue), lively, max(light, 0.01) ** power)

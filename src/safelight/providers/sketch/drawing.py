@@ -8,12 +8,12 @@ from random import Random
 import resvg_py
 
 from safelight import cpu
-from safelight.providers.sketch import colours, layout, prompt, reference, scenery, vocabulary
-from safelight.providers.sketch.layout import Placed
+from safelight.providers.sketch import colours, figure, layout, prompt, reference, scenery, weather
+from safelight.providers.sketch.canvas import Canvas
+from safelight.providers.sketch.holding import Placed
 from safelight.providers.sketch.order import NOTE, Drawn, Order
 from safelight.providers.sketch.prompt import Scene
 from safelight.providers.sketch.reference import Reference
-from safelight.providers.sketch.scenery import Canvas
 
 _ICON_UNITS = 32
 _QUALITY = 92
@@ -51,9 +51,10 @@ def compose(scene: Scene, order: Order, seed: int, lent: list[Reference]) -> str
         parts.append(_reference_layer(order, lent[0]))
     if not scene.items and not lent:
         parts.append(scenery.abstract(scene, canvas))
-    placed = layout.arrange(scene, order.width, order.height)
-    parts += [_icon(one, number) for number, one in enumerate(placed)]
-    return "".join([*parts, scenery.before(scene, canvas), "</svg>"])
+    placed = layout.arrange(scene, order.width, order.height, canvas.random)
+    subjects = "".join(_icon(one, number) for number, one in enumerate(placed))
+    parts += [scenery.lit(scene, subjects), weather.before(scene, canvas), "</svg>"]
+    return "".join(parts)
 
 
 def _reference_layer(order: Order, lent: Reference) -> str:
@@ -67,10 +68,10 @@ def _reference_layer(order: Order, lent: Reference) -> str:
 def _icon(one: Placed, number: int) -> str:
     """Return an icon that stands with its painted feet at the place given, and its shadow."""
     name = one.item.icon
-    body = vocabulary.icon(name)
+    body = figure.hands(name) if one.hands_only else figure.body(name)
     if one.item.colour:
         body = colours.repaint(body, name, one.item.colour, one.item.tone)
-    left, _, right, bottom = vocabulary.box(name)
+    left, _, right, bottom = figure.box(name)
     scale = one.size / _ICON_UNITS
     middle = (left + right) / 2
     flip = -scale if one.flipped else scale
@@ -82,7 +83,8 @@ def _icon(one: Placed, number: int) -> str:
     )
     return (
         f'{shadow}<g transform="translate({one.x:.1f} {one.foot:.1f}) '
-        f'scale({flip:.4f} {scale:.4f}) translate({-middle:.2f} {-bottom:.2f})">'
+        f"rotate({one.turned:g}) scale({flip:.4f} {scale:.4f}) "
+        f'translate({-middle:.2f} {-bottom:.2f})">'
         f"{body.replace('§', f'i{number}_')}</g>"
     )
 

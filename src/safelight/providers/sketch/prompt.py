@@ -8,16 +8,18 @@ from safelight.providers.sketch.vocabulary import Meaning
 MAX_ITEMS = 6
 MAX_DRAWN = 24
 _SCENE_KINDS = ("place", "time", "weather")
+_ACTIONS = frozenset({"play", "hold", "eat", "wear", "ride"})
 _SEVERAL = 3  # what a plural without a number stands for
 # The icons of these are heads; whole figures show more.
 _FIGURES = {
-    "girl": "woman-standing",
     "woman": "woman-standing",
-    "boy": "man-standing",
     "man": "man-standing",
-    "child": "person-standing",
     "person": "person-standing",
 }
+_WORN = frozenset(
+    {"top-hat", "billed-cap", "womans-hat", "crown", "graduation-cap", "glasses", "sunglasses"}
+    | {"scarf", "military-helmet", "rescue-workers-helmet", "headphone", "goggles"}
+)
 _AT_SEA = frozenset(
     {"sailboat", "ship", "speedboat", "motor-boat", "passenger-ship", "ferry", "canoe"}
 )
@@ -53,7 +55,8 @@ class Scene:
         shown: list[str] = []
         for item in self.items:
             parts = (str(item.count) if item.count > 1 else "", item.tone or "", item.colour or "")
-            shown.append(" ".join([*(part for part in parts if part), item.icon.replace("-", " ")]))
+            name = item.icon.removesuffix("-standing").removeprefix("person-").replace("-", " ")
+            shown.append(" ".join([*(part for part in parts if part), name]))
         return [*shown, *self.places, *self.times, *self.weathers]
 
 
@@ -67,12 +70,14 @@ class _Reader:
     tone: str | None = None
     count: int = 1
     relation: str | None = None
+    in_scene: bool = False  # the last thing named was a place, a time or the weather
     excluding: bool = False
     excluded: set[str] = field(default_factory=set[str])
 
     def take(self, meaning: Meaning | None) -> None:
         if meaning is None:
             self.excluding = False
+            self._relate_backwards()
             self._forget()
         elif meaning.kind == "icon":
             self._take_icon(meaning)
@@ -84,13 +89,14 @@ class _Reader:
     def _take_quality(self, meaning: Meaning) -> None:
         match meaning.kind:
             case "colour":
-                self.colour = self.colour or meaning.value
+                self._take_colour(meaning.value)
             case "tone":
                 self.tone = meaning.value
             case "count":
                 self.count = int(meaning.value)
             case "relation":
-                self.relation = meaning.value
+                after_scene = self.in_scene and meaning.value == "hold"
+                self.relation = "beside" if after_scene else meaning.value
             case "not":
                 self.excluding = True
             case "background":
@@ -101,7 +107,15 @@ class _Reader:
             case _:
                 pass  # a word that changes nothing
 
+    def _relate_backwards(self) -> None:
+        """Give a relation that nothing follows to what came before, as in Japanese."""
+        if self.relation not in _ACTIONS or len(self.items) < 2:  # noqa: PLR2004
+            return
+        if self.items[-1].relation in (None, "beside"):
+            self.items[-1] = replace(self.items[-1], relation=self.relation)
+
     def _take_icon(self, meaning: Meaning) -> None:
+        self.in_scene = False
         icon = _FIGURES.get(meaning.value, meaning.value)
         if meaning.plural and self.count == 1:
             self.count = _SEVERAL
@@ -115,8 +129,16 @@ class _Reader:
             self._forget()
             return
         if len(self.items) < MAX_ITEMS:
-            self.items.append(Item(icon, self.count, self.colour, self.tone, self.relation))
+            worn = self.relation == "hold" and icon in _WORN
+            relation = "wear" if worn else self.relation
+            self.items.append(Item(icon, self.count, self.colour, self.tone, relation))
         self._forget()
+
+    def _take_colour(self, colour: str) -> None:
+        if self.colour is None:
+            self.colour = colour
+        else:
+            self.colours.append(colour)  # of two for one thing, the first is its own
 
     def _take_scene(self, meaning: Meaning) -> None:
         if self.excluding:
@@ -125,6 +147,7 @@ class _Reader:
         values = self.scene[meaning.kind]
         if meaning.value not in values:
             values.append(meaning.value)
+        self.in_scene = True
         self._forget()
 
     def _forget(self) -> None:

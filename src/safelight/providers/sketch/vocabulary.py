@@ -123,11 +123,20 @@ def top(name: str, share: float) -> float:
     return tops[min(int(share * len(tops)), len(tops) - 1)]
 
 
+def table_lines(file: str) -> list[tuple[str, str]]:
+    """Return the lines `head: rest` of a file of the lexicon."""
+    parts = (line.partition(":") for line in _lines(_LEXICON / file))
+    return [(head.strip(), rest.strip()) for head, _, rest in parts]
+
+
 def _look_up(phrase: str, table: Table) -> Meaning | None:
     for form in _forms(phrase):
         if form in table:
             found = table[form]
-            return found if form == phrase else replace(found, plural=True)
+            single = table.get(phrase.removesuffix("s"))
+            # "stars" may be listed by itself; it is the plural of "star" all the same.
+            listed = phrase.endswith("s") and single is not None and single.value == found.value
+            return replace(found, plural=found.plural or form != phrase or listed)
     return None
 
 
@@ -177,7 +186,8 @@ def _add_synonyms(table: Table) -> None:
     for line in _lines(_LEXICON / "synonyms.txt"):
         name, _, phrases = line.partition(":")
         for phrase in phrases.split(","):
-            table.setdefault(_key(phrase), Meaning("icon", name.strip()))
+            several = phrase.endswith("+")  # a plural that does not show it
+            table.setdefault(_key(phrase), Meaning("icon", name.strip(), several))
 
 
 def _add_icons(table: Table, language: str, part: str) -> None:

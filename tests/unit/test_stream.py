@@ -1,0 +1,116 @@
+"""A stream of events, fed by a double: order, resumption, heartbeats, and its end."""
+
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from safelight.delivery.stream import HEARTBEAT, LOOK_EVERY, Snapshot, follow, frame
+from safelight.events import Event
+
+_NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def event(seq: int, kind: str = "job.progress", subject: str = "job_1") -> Event:
+    return Event(f"evt_{subject}_{seq:03}", "acc_1", subject, None, seq, kind, {}, _NOON)
+
+
+class SilentBell:
+    """Never rings, and never makes a test wait."""
+
+    async def wait(self, at_most: timedelta) -> frozenset[str]:
+        assert at_most == LOOK_EVERY
+        await asyncio.sleep(0)
+        return frozenset()
+
+
+class SilentDoorbell:
+    def ring(self, *topics: str) -> None: ...
+
+    @contextmanager
+    def listen(self, *topics: str) -> Generator[SilentBell]:
+        assert topics == ("subject:job_1",)
+        yield SilentBell()
+
+
+class Tape:
+    """A feed that plays what a test put on it: one list of events a look."""
+
+    topic = "subject:job_1"
+
+    def __init__(
+        self, looks: Sequence[Sequence[Event]], *, seen: int = 0, past: Sequence[Event] = ()
+    ) -> None:
+        self._looks = list(looks)
+        self._seen = seen
+        self._past = past
+        self.asked: list[Mapping[str, int]] = []
+
+    async def snapshot(self) -> Snapshot:
+        return Snapshot({"id": "job_1"}, {"job_1": self._seen}, final=not self._looks)
+
+    async def missed(self, last_event_id: str) -> Sequence[Event]:
+        return [one for one in self._past if one.id > last_event_id]
+
+    async def news(self, heads: Mapping[str, int]) -> tuple[Sequence[Event], bool]:
+        self.asked.append(dict(heads))
+        return self._looks.pop(0), not self._looks
+
+    async def describe(self, event: Event) -> Mapping[str, Any]:
+        return {"seq": event.seq, "subject": event.subject}
+
+
+async def played(
+    tape: Tape, *, last_event_id: str | None = None, stopping: asyncio.Event | None = None
+) -> list[str]:
+    """What each frame is: its event's name and number, or `:` for a heartbeat."""
+    stop = stopping or asyncio.Event()
+    frames: list[str] = []
+    async for raw in follow(tape, SilentDoorbell(), last_event_id=last_event_id, stopping=stop):
+        text = raw.decode()
+        name = next((line[7:] for line in text.splitlines() if line.startswith("event: ")), ":")
+        number = text.partition('"seq":')[2].partition(",")[0]
+        frames.append(f"{name} {number}".strip())
+    return frames
+
+
+async def test_follow_when_news_comes_sends_a_snapshot_then_each_event_once() -> None:
+    tape = Tape([[event(2, "job.started")], [], [event(3), event(4, "job.succeeded")]], seen=1)
+    assert await played(tape) == ["snapshot", "job.started 2", "job.succeeded 4"]
+    assert tape.asked == [{"job_1": 1}, {"job_1": 2}, {"job_1": 2}]
+
+
+async def test_follow_when_progress_was_overtaken_leaves_it_out() -> None:
+    tape = Tape([[event(1), event(2), event(3), event(1, subject="job_2")]])
+    assert await played(tape) == ["snapshot", "job.progress 3", "job.progress 1"]
+
+
+async def test_follow_when_resumed_first_sends_what_was_missed() -> None:
+    past = [event(number) for number in (1, 2, 3, 9)]
+    tape = Tape([[event(4, "job.succeeded")]], seen=3, past=past)
+    frames = await played(tape, last_event_id=event(1).id)
+    # The ninth is beyond the snapshot: it comes in its turn, not here.
+    assert frames == ["job.progress 2", "job.progress 3", "snapshot", "job.succeeded 4"]
+
+
+async def test_follow_when_all_is_final_sends_the_snapshot_and_ends() -> None:
+    assert await played(Tape([])) == ["snapshot"]
+
+
+async def test_follow_when_nothing_happens_sends_heartbeats() -> None:
+    looks_a_beat = -(-HEARTBEAT // LOOK_EVERY)
+    tape = Tape([[] for _ in range(2 * looks_a_beat)])
+    assert await played(tape) == ["snapshot", ":", ":"]
+
+
+async def test_follow_when_the_server_stops_ends() -> None:
+    stopping = asyncio.Event()
+    stopping.set()
+    assert await played(Tape([[], [], []]), stopping=stopping) == ["snapshot"]
+
+
+def test_frame_when_data_holds_line_breaks_keeps_it_on_one_line() -> None:
+    raw = frame("job.progress", {"stage": "one\ntwo\r\nevent: fake"}, "evt_1").decode()
+    assert raw.count("\n") == 4
+    assert raw.startswith("id: evt_1\nevent: job.progress\ndata: {")

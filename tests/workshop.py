@@ -1,0 +1,236 @@
+"""A worker with all its parts in one process, and doubles that a test can break."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import OperationalError
+
+from safelight.assets.service import Assets, Origin
+from safelight.db.engine import Database, Work
+from safelight.doorbell.memory import MemoryDoorbell
+from safelight.jobs import attempts, claims
+from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
+from safelight.providers.fake import FakeProvider
+from safelight.providers.provider import (
+    AttemptHandle,
+    Done,
+    Lane,
+    MediaFile,
+    Pending,
+    ProviderRequest,
+)
+from safelight.providers.registry import Registry
+from safelight.worker.janitor import Janitor
+from safelight.worker.run import Runner
+from safelight.worker.worker import Worker, WorkerRules
+from tests import factories
+from tests.factories import reread
+from tests.servers import wait_until_async
+
+T = TypeVar("T")
+
+MOMENT = timedelta(milliseconds=50)
+SOON = timedelta(milliseconds=200)
+LONG = timedelta(seconds=30)
+EVER = 10**6
+_NUMBERS = count(1)
+
+
+class OddProvider(FakeProvider):
+    """The fake provider, which a test can hold up, break, or make say odd things."""
+
+    def __init__(self, ledger: Path) -> None:
+        super().__init__(ledger)
+        self.start_gate = opened()
+        self.check_gate = opened()
+        self.start_error: Exception | None = None
+        self.check_error: Exception | None = None
+        self.cancel_error: Exception | None = None
+        self.pending: Pending | None = None
+        self.progress = 10.0
+        self.let_go: list[str] = []
+
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+        try:
+            found = await super().start(request, attempt)
+            attempt.report(self.progress, "a\x00\ud800 stage")
+            await self.start_gate.wait()
+        except asyncio.CancelledError:
+            self.let_go.append(request.prompt)
+            raise
+        if self.start_error is not None:
+            raise self.start_error
+        return self.pending or found
+
+    async def check(
+        self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Pending:
+        found = await super().check(ticket, request, attempt)
+        await self.check_gate.wait()
+        if self.check_error is not None:
+            raise self.check_error
+        return found
+
+    async def cancel(self, ticket: str) -> None:
+        await super().cancel(ticket)
+        if self.cancel_error is not None:
+            raise self.cancel_error
+
+
+def opened() -> asyncio.Event:
+    gate = asyncio.Event()
+    gate.set()
+    return gate
+
+
+class OddAssets(Assets):
+    """Assets whose storage fails as often as a test says, or which a test overtakes."""
+
+    failures: list[Exception]
+    overtake: Callable[[], Awaitable[object]] | None = None
+
+    async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
+        if self.failures:
+            raise self.failures.pop(0)
+        row = await super().keep_media(media, origin, position)
+        if self.overtake is not None:
+            await self.overtake()
+        return row
+
+
+@dataclass
+class FlakyDatabase:
+    """A database that is away for as many calls of the named work as a test says."""
+
+    behind: Database
+    away: Counter[str] = field(default_factory=Counter[str])
+    url: str = ""
+
+    async def write(self, work: Work[T]) -> T:
+        self._look(work)
+        return await self.behind.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        self._look(work)
+        return await self.behind.read(work)
+
+    async def close(self) -> None:
+        await self.behind.close()
+
+    def _look(self, work: Any) -> None:
+        for name, times in self.away.items():
+            if times and name in work.__qualname__:
+                self.away[name] -= 1
+                raise OperationalError("away", {}, Exception("away"))
+
+
+@dataclass
+class Workshop:
+    """All the parts of one process, put together as app.py does."""
+
+    database: FlakyDatabase
+    bell: MemoryDoorbell
+    provider: OddProvider
+    registry: Registry
+    runner: Runner
+    assets: OddAssets
+    account: str
+    ledger_file: Path
+
+    def worker(
+        self,
+        *,
+        slots: int = 8,
+        lease: timedelta = LONG,
+        grace: timedelta = timedelta(),
+        look_every: timedelta = SOON,
+    ) -> Worker:
+        rules = WorkerRules({Lane.REMOTE: slots}, lease, look_every, grace)
+        return Worker(self.database, self.bell, self.runner, rules)
+
+    def janitor(self, *, lease: timedelta = timedelta(), interval: timedelta = MOMENT) -> Janitor:
+        return Janitor(
+            self.database,
+            self.bell,
+            self.registry,
+            interval=interval,
+            lease=lease,
+            sole_worker=True,
+        )
+
+    async def queue(self, *, params: dict[str, Any] | None = None, **changes: Any) -> Job:
+        defaults = {"seconds": 0, "pending": False, "outputs": 0, "errors": []}
+        changes.setdefault("prompt", f"job {next(_NUMBERS)}")
+        return await factories.queue(
+            self.database.behind, self.account, params=defaults | (params or {}), **changes
+        )
+
+    async def look(self, job: Job) -> Job:
+        return await self.database.behind.read(lambda tx: reread(tx, job))
+
+    async def until(self, job: Job, *statuses: JobStatus, deadline_s: float = 10) -> Job:
+        async def there() -> Job | None:
+            now = await self.look(job)
+            return now if now.status in statuses else None
+
+        found = await wait_until_async(there, deadline_s)
+        assert found is not None
+        return found
+
+    async def attempts(self, job: Job) -> list[Attempt]:
+        return await self.database.behind.read(lambda tx: attempts.of_job(tx, job.id))
+
+    async def until_sent(self, job: Job) -> None:
+        async def sent() -> bool:
+            return bool(self.calls(job)["start"])
+
+        await wait_until_async(sent)
+
+    def calls(self, job: Job) -> Counter[str]:
+        """Return how often the provider was called for the job, from its own ledger."""
+        if not self.ledger_file.exists():
+            return Counter()
+        lines = [json.loads(line) for line in self.ledger_file.read_text().splitlines()]
+        return Counter(line["what"] for line in lines if line["prompt"] in (job.prompt, ""))
+
+
+@asynccontextmanager
+async def working(worker: Worker, *janitors: Janitor) -> AsyncIterator[None]:
+    """Run a worker, and janitors beside it, until the block ends; then stop it."""
+    async with asyncio.TaskGroup() as group:
+        cleaning = [group.create_task(janitor.run()) for janitor in janitors]
+        running = group.create_task(worker.run())
+        try:
+            yield
+        finally:
+            worker.stop()
+            await running
+            for task in cleaning:
+                task.cancel()
+
+
+async def until_closed(shop: Workshop, job: Job, outcome: Outcome) -> Attempt:
+    async def closed() -> Attempt | None:
+        last = (await shop.attempts(job))[-1]
+        return last if last.state is AttemptState.CLOSED else None
+
+    found = await wait_until_async(closed)
+    assert found is not None
+    assert found.outcome is outcome
+    return found
+
+
+async def kill(shop: Workshop, running: asyncio.Task[None]) -> None:
+    """End a worker as `kill -9` would: it writes nothing more, and its leases run out."""
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await shop.database.write(claims.end_all_leases)
