@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 _DATA = _HERE / "data"
 _LEXICON = _HERE / "lexicon"
 _MAX_PHRASE = 4
+_SAMPLE = 400  # words, and characters of one, by which a language is told
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
@@ -91,7 +92,10 @@ def _languages(tokens: list[str]) -> tuple[str, ...]:
     for path in _lexicons():
         own = _lexicon(path.stem)
         spoken[path.stem] = sum(
-            len(part) for word in tokens for part in _cut(word, own) if part in own
+            len(part)
+            for word in tokens[:_SAMPLE]
+            for part in _cut(word[:_SAMPLE], own)
+            if part in own
         )
     most = max(spoken.values())
     if not most:
