@@ -1,0 +1,34 @@
+"""What `make run` installs is enough to run: the tests' own packages must not hide a gap."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_EVERYTHING = """
+import importlib, pkgutil, safelight
+for module in pkgutil.walk_packages(safelight.__path__, "safelight."):
+    if ".migrations." not in module.name and module.name != "safelight.__main__":
+        importlib.import_module(module.name)
+"""
+
+
+@pytest.mark.slow
+def test_runtime_lock_when_installed_alone_lets_every_module_be_imported(tmp_path: Path) -> None:
+    uv = str(_ROOT / ".tools" / "bin" / "uv")
+    venv = tmp_path / "venv"
+    python = str(venv / "bin" / "python")
+    lock = str(_ROOT / "requirements.lock")
+    for command in (
+        [uv, "venv", "--quiet", "--python", sys.executable, str(venv)],
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock],
+    ):
+        subprocess.run(command, check=True, timeout=100)
+    subprocess.run(
+        [python, "-W", "error", "-c", _EVERYTHING],
+        check=True,
+        timeout=60,
+        env={"PYTHONPATH": str(_ROOT / "src"), "PATH": ""},
+    )
