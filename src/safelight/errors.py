@@ -389,13 +389,6 @@ class StorageFailed(ServiceError):
     title = "The file store failed"
 
 
-class AddressInUse(ServiceError):
-    """Another program listens on the port that the server was to answer on."""
-
-    code = "address_in_use"
-    title = "The port is taken"
-
-
 class DataDirectoryInUse(ServiceError):
     """Another Safelight process already serves this data directory."""
 
