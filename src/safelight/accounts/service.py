@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from safelight.accounts import store
 from safelight.accounts.account import (
     MAX_KEY_LENGTH,
@@ -27,10 +29,16 @@ class Accounts:
         self._db = database
 
     async def ensure_first(self, name: str) -> Account:
-        """Return the first account, made now if there is none."""
-        return await self._db.write(
-            lambda tx: store.first_account(tx) or store.insert_account(tx, name)
-        )
+        """Return the first account, made now if there is none, by whoever asks first."""
+
+        def write(tx: Connection) -> Account:
+            found = store.first_account(tx)
+            if found is None:
+                store.lock_accounts(tx)
+                found = store.first_account(tx) or store.insert_account(tx, name)
+            return found
+
+        return await self._db.write(write)
 
     async def get(self, account_id: str) -> Account:
         """Raise `NotFound` where there is no such account."""

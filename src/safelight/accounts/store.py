@@ -17,6 +17,12 @@ def first_account(tx: Connection) -> Account | None:
     return None if row is None else Account(**row)
 
 
+def lock_accounts(tx: Connection) -> None:
+    """Let one transaction at a time add accounts, as SQLite does by itself."""
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.text("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE"))
+
+
 def get_account(tx: Connection, account_id: str) -> Account | None:
     """Return the account of that id."""
     row = (
