@@ -12,7 +12,8 @@ compile() { # LOCK ARGUMENT…: versions and hashes for every system, no address
 }
 
 compile requirements.lock pyproject.toml
-compile requirements-dev.lock pyproject.toml --group test --group lint --constraints requirements.lock
+compile requirements-dev.lock pyproject.toml --all-extras --group test --group lint --group peers \
+  --constraints requirements.lock
 compile requirements-build.lock --group build --constraints requirements-dev.lock
 if [[ -n ${UPGRADE:-} ]]; then
   rm package-lock.json
