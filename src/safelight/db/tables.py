@@ -33,6 +33,9 @@ DELAYED = text("status = 'queued' AND NOT ready")
 WAITING = text("status = 'waiting'")
 LEASED = text("status = 'running'")
 TO_START_BY = text("status = 'queued' AND start_by IS NOT NULL")
+IN_FLIGHT = text("status IN ('running', 'waiting')")
+DEAD = text("status = 'failed'")
+ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
 
 
@@ -46,6 +49,7 @@ accounts = Table(
     Column("id", sa.Text, primary_key=True),
     Column("name", sa.Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("max_in_flight", sa.Integer),  # NULL: what the settings say
 )
 
 keys = Table(
@@ -139,10 +143,11 @@ jobs = Table(
     CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
     CheckConstraint("(batch_id IS NULL) = (batch_index IS NULL)", name="batch_has_index"),
     UniqueConstraint("batch_id", "batch_index"),
-    # starts: lane, then account by account, best first
+    # starts: lane and provider, then account by account, best first
     Index(
         "ix_jobs_ready",
         "lane",
+        "provider",
         "account_id",
         sa.desc("priority"),
         "run_at",
@@ -170,8 +175,30 @@ jobs = Table(
         "start_by",
         **_where(TO_START_BY),
     ),
+    # what the limits count
+    Index("ix_jobs_provider_in_flight", "provider", **_where(IN_FLIGHT)),
+    Index("ix_jobs_account_in_flight", "account_id", **_where(IN_FLIGHT)),
+    Index("ix_jobs_dead", "finished_at", **_where(DEAD)),
+    Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
+)
+
+# A row is a lane that starts nothing; what runs and waits there goes on.
+paused_lanes = Table(
+    "paused_lanes",
+    metadata,
+    Column("name", sa.Text, primary_key=True),
+    Column("paused_at", Instant, nullable=False),
+)
+
+# How many jobs may be started now at a provider that has a limit on starts a minute.
+start_rates = Table(
+    "start_rates",
+    metadata,
+    Column("provider", sa.Text, primary_key=True),
+    Column("tokens", sa.Float, nullable=False),
+    Column("filled_at", Instant, nullable=False),
 )
 
 attempts = Table(
@@ -256,6 +283,7 @@ events = Table(
         "id",
         **_where(text("batch_id IS NOT NULL")),
     ),
+    Index("ix_events_created_at", "created_at"),
 )
 
 idempotency = Table(
