@@ -138,7 +138,7 @@ async def claim(
     lane: str = Lane.REMOTE,
     slots: int = 100,
     lease: timedelta = LEASE,
-    cursor: str = "",
+    cursor: claims.Cursor = claims.START,
 ) -> list[Job]:
     """Return what `worker` could claim."""
     return (

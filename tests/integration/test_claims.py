@@ -38,7 +38,7 @@ async def queue_in_bulk(database: Database, account: str, count: int) -> None:
 
 
 async def claimed(
-    database: Database, slots: int, *, cursor: str = "", worker: str = "wrk_1"
+    database: Database, slots: int, *, cursor: claims.Cursor = claims.START, worker: str = "wrk_1"
 ) -> claims.Claimed:
     return await database.write(
         lambda tx: claims.claim(
@@ -87,7 +87,7 @@ async def test_claims_when_many_workers_race_give_each_job_to_one(
 
     async def work(worker: str) -> list[str]:
         mine: list[str] = []
-        cursor = ""
+        cursor = claims.START
         while (taken := await claimed(database, 7, cursor=cursor, worker=worker)).jobs:
             cursor = taken.cursor
             mine += [job.id for job in taken.jobs]
@@ -188,7 +188,7 @@ async def test_cursor_when_there_are_many_accounts_lets_none_starve(
     owners = [await factories.new_account(database) for _ in range(150)]
     await factories.queue_many(database, [job_row(owner) for owner in owners for _ in range(2)])
     served: Counter[str] = Counter()
-    cursor = ""
+    cursor = claims.START
     for _ in range(-(-len(owners) // slots)):
         taken = await claimed(database, slots, cursor=cursor)
         cursor = taken.cursor
@@ -204,7 +204,7 @@ async def test_cursor_when_accounts_are_few_shares_evenly_over_many_claims(
     owners = [await factories.new_account(database) for _ in range(3)]
     await factories.queue_many(database, [job_row(owner) for owner in owners for _ in range(40)])
     served: Counter[str] = Counter()
-    cursor = ""
+    cursor = claims.START
     for _ in range(15):
         taken = await claimed(database, 2, cursor=cursor)
         cursor = taken.cursor
@@ -215,28 +215,25 @@ async def test_cursor_when_accounts_are_few_shares_evenly_over_many_claims(
 # --- when to look again ----------------------------------------------------------------------
 
 
-async def due_in(database: Database) -> timedelta | None:
-    return await database.read(lambda tx: claims.next_due(tx, Lane.REMOTE))
+async def rest_of(database: Database) -> timedelta | None:
+    return (await claimed(database, 0)).rest
 
 
-async def test_next_due_when_asked_names_the_soonest_of_all(
+async def test_rest_when_nothing_is_claimed_names_the_soonest_of_all(
     database: Database, account: str
 ) -> None:
-    assert await due_in(database) is None
+    assert await rest_of(database) is None
     soon = datetime.now(UTC) + timedelta(minutes=5)
     await factories.queue(database, account, run_at=soon + timedelta(hours=1))
     await factories.queue(database, account, run_at=soon)
     await factories.queue(database, account, lane=Lane.LOCAL)
-    assert await due_in(database) == pytest.approx(timedelta(minutes=5), abs=timedelta(seconds=5))
-    ready = await factories.queue(database, account)
-    assert await due_in(database) == timedelta()
-    job = (await factories.claim(database))[0]
-    assert job.id == ready.id
+    assert await rest_of(database) == pytest.approx(timedelta(minutes=5), abs=timedelta(seconds=5))
+    job = await factories.run_one(database, account)
     check_at = datetime.now(UTC) + timedelta(minutes=1)
     await database.write(
         lambda tx: store.park(tx, claim_of(job), check_at=check_at, wakes=0, stage="", progress=0)
     )
-    assert await due_in(database) == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=5))
+    assert await rest_of(database) == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=5))
 
 
 # --- the indexes serve -----------------------------------------------------------------------
@@ -256,14 +253,13 @@ async def test_statements_of_the_loops_when_explained_read_through_indexes(
         taken = claims.claim(tx, worker="w", lane=Lane.REMOTE, slots=5, lease=factories.LEASE)
         running = [claim_of(job) for job in taken.jobs]
         claims.renew(tx, worker="w", running=running, lease=factories.LEASE)
-        claims.next_due(tx, Lane.REMOTE)
         store.expired_leases(tx, limit=9)
         store.expire(tx, error=factories.PROBLEM, limit=9)
         attempts.leftovers(tx, after="", limit=9)
         store.lanes_with_work(tx)
 
     plans = await database.write(lambda tx: plans_of(tx, loops, database_kind))
-    assert len(plans) >= 9
+    assert len(plans) >= 8
     for statement, plan in plans.items():
         assert not re.search(r"Seq Scan on jobs|SCAN (jobs|j|k)$", plan, re.MULTILINE), (
             f"{statement}\n{plan}"

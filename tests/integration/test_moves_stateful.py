@@ -159,7 +159,7 @@ class Moves(RuleBasedStateMachine):
         self.known: dict[str, Known] = {}
         self.claims: list[Job] = []  # all that were ever had, void ones too
         self.batches: dict[str, int] = {}  # how often each was finished
-        self.cursor = ""
+        self.cursor = claims.START
         self.account = ""
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

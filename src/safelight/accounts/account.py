@@ -32,6 +32,7 @@ class Account:
     id: str
     name: str
     created_at: datetime
+    max_in_flight: int | None = None  # jobs at once; None is what the settings say
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ metadata = sa.MetaData(
 
 # The conditions of partial indexes, for queries to repeat word by word: SQLite uses such an index
 # only where the query states its condition, and a bound value states nothing.
+LIMITED = text("max_in_flight IS NOT NULL")
 READY = text("ready")  # queued and due
 DELAYED = text("status = 'queued' AND NOT ready")
 WAITING = text("status = 'waiting'")
@@ -50,6 +51,7 @@ accounts = Table(
     Column("name", sa.Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("max_in_flight", sa.Integer),  # NULL: what the settings say
+    Index("ix_accounts_limited", "id", **_where(LIMITED)),
 )
 
 keys = Table(
@@ -153,6 +155,7 @@ jobs = Table(
         "run_at",
         **_where(READY),
     ),
+    Index("ix_jobs_oldest", "lane", "run_at", **_where(READY)),
     Index(
         "ix_jobs_delayed",
         "lane",

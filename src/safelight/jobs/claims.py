@@ -1,98 +1,77 @@
-"""Who gets to run what: claims that are fair between accounts, and the leases that keep them."""
+"""Who gets to run what: claims within all limits, and the leases that keep them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from safelight.db.tables import DELAYED, LEASED, READY, WAITING, jobs
+from safelight.db.given import given
+from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
-from safelight.jobs import store
+from safelight.jobs import limits as limiting
+from safelight.jobs import store, turns
 from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.limits import NO_LIMITS, Limits
 
 _PROMOTE_AT_ONCE = 500
-_ACCOUNTS_AT_ONCE = 128  # more than a worker claims at once, so that none is passed over
+_PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
+_HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
 
-# Walks the accounts that have ready work by skipping through the partial index, first those after
-# :cursor, then those up to it; takes the best jobs of each, and of those one of each account in
-# turn, so that one account's thousands never stand before another's one. Its cost depends on the
-# slots and the page of accounts, never on how much is queued. A job whose `start_by` has passed is
-# left to the janitor, unless it did start and waits for another try.
-_WALK = """
-WITH RECURSIVE ahead(account_id) AS (
-  SELECT (SELECT account_id FROM jobs
-          WHERE ready AND lane = :lane AND account_id > :cursor ORDER BY account_id LIMIT 1)
-  UNION ALL
-  SELECT (SELECT j.account_id FROM jobs j
-          WHERE j.ready AND j.lane = :lane AND j.account_id > ahead.account_id
-          ORDER BY j.account_id LIMIT 1)
-  FROM ahead WHERE ahead.account_id IS NOT NULL
-), behind(account_id) AS (
-  SELECT (SELECT account_id FROM jobs
-          WHERE ready AND lane = :lane AND account_id <= :cursor ORDER BY account_id LIMIT 1)
-  UNION ALL
-  SELECT (SELECT j.account_id FROM jobs j
-          WHERE j.ready AND j.lane = :lane AND j.account_id > behind.account_id
-            AND j.account_id <= :cursor
-          ORDER BY j.account_id LIMIT 1)
-  FROM behind WHERE behind.account_id IS NOT NULL
-), page(account_id, lap) AS (
-  SELECT account_id, 0 FROM ahead WHERE account_id IS NOT NULL
-  UNION ALL
-  SELECT account_id, 1 FROM behind WHERE account_id IS NOT NULL
-  LIMIT :accounts
-)"""
-_BEST = """
-  SELECT id FROM jobs
-  WHERE ready AND lane = :lane AND account_id = page.account_id
-    AND (start_by IS NULL OR start_by >= {now} OR started_at IS NOT NULL)
-  ORDER BY priority DESC, run_at
-  LIMIT (SELECT {max}(1, :slots + 1 - count(*)) FROM page)
-"""  # one account's most, when each of the others gets at least one
-_IN_TURN = "SELECT id, account_id FROM picked ORDER BY turn, lap, account_id LIMIT :slots"
-_CLAIM = {
-    "postgresql": """{walk}, picked AS (
-  SELECT taken.id, page.account_id, page.lap, taken.turn FROM page CROSS JOIN LATERAL (
-    SELECT locked.id, row_number() OVER () AS turn
-    FROM ({best} FOR UPDATE SKIP LOCKED) locked
-  ) taken
-) {in_turn}""",
-    "sqlite": """{walk}, picked AS (
-  SELECT j.id, j.account_id, page.lap,
-         row_number() OVER (PARTITION BY j.account_id ORDER BY j.priority DESC, j.run_at) AS turn
-  FROM page JOIN jobs j ON j.id IN ({best})
-) {in_turn}""",
-}
-_SPELLING = {
-    "postgresql": {"now": "statement_timestamp()", "max": "greatest"},
-    "sqlite": {"now": "now_us()", "max": "max"},
-}
-_FAIR = {
-    dialect: sa.text(query.format(walk=_WALK, best=_BEST.format(**spelling), in_turn=_IN_TURN))
-    for (dialect, query), spelling in zip(_CLAIM.items(), _SPELLING.values(), strict=True)
-}
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the last claim ended: the next one goes on behind it, so that nobody is passed over."""
+
+    provider: str = ""
+    accounts: Mapping[str, str] = field(default_factory=dict[str, str])  # by provider
+
+
+START = Cursor()
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim brought, and the account from which the next one should walk on."""
+    """What one claim brought, where the next goes on, and how long it can wait for."""
 
     jobs: list[Job]
-    cursor: str
+    cursor: Cursor
+    rest: timedelta | None  # until something is due; None where nothing is in sight
+    held_back: bool  # a limit left ready work unclaimed: any end makes room for it
 
 
 def claim(
-    tx: Connection, *, worker: str, lane: str, slots: int, lease: timedelta, cursor: str = ""
+    tx: Connection,
+    *,
+    worker: str,
+    lane: str,
+    slots: int,
+    lease: timedelta,
+    limits: Limits = NO_LIMITS,
+    cursor: Cursor = START,
 ) -> Claimed:
-    """Lease up to `slots` due jobs of `lane` to `worker`: first provider checks, then starts."""
-    _promote(tx, lane)
-    checks = _lease(tx, _due_checks(tx, lane, slots), JobStatus.WAITING, worker, lease)
-    chosen, cursor = _fair_starts(tx, lane, slots - len(checks), cursor)
-    starts = _lease(tx, chosen, JobStatus.QUEUED, worker, lease)
-    store.tell_started(tx, starts)
-    return Claimed(checks + starts, cursor)
+    """Lease up to `slots` due jobs of `lane` to `worker`: first provider checks, then starts.
+
+    Checks are never limited: what a provider has in hand is finished whatever else is full.
+    """
+    look = _look(tx, lane)
+    if look.is_due(look.delayed):
+        _promote(tx, lane)
+    lease_to = _Lease(worker, lease)
+    found = (
+        _lease(tx, _due_checks(tx, lane, slots), JobStatus.WAITING, lease_to)
+        if look.is_due(look.waiting)
+        else []
+    )
+    room = slots - len(found)
+    if look.paused or room <= 0:
+        return Claimed(found, cursor, look.rest(), held_back=False)
+    starts = _start(tx, lane, room, lease_to, limits, cursor)
+    rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
+    return Claimed(
+        found + starts.jobs, starts.cursor, min(rests, default=None), held_back=starts.held_back
+    )
 
 
 def renew(
@@ -103,10 +82,11 @@ def renew(
     A job it does not run, such as one whose claim was lost on the way back or that could not be
     settled, is left to run out, so that the janitor finds it.
     """
+    mine = given(tx, ({"id": claim.job_id} for claim in running), id=sa.Text)
     statement = (
         sa.update(jobs)
         .where(
-            jobs.c.id.in_([claim.job_id for claim in running]),
+            jobs.c.id == mine.c.id,
             jobs.c.status == JobStatus.RUNNING,
             jobs.c.leased_by == worker,
         )
@@ -122,23 +102,31 @@ def end_all_leases(tx: Connection) -> int:
     return tx.execute(statement).rowcount
 
 
-def next_due(tx: Connection, lane: str) -> timedelta | None:
-    """Return how long it is until the lane has something due, by the database's clock."""
-    ready = sa.exists().where(READY, jobs.c.lane == lane)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A lane at a glance, by the database's clock."""
+
+    now: datetime
+    paused: bool
+    delayed: datetime | None  # when the first job that waits for its time is due
+    waiting: datetime | None  # when the first check on a provider is
+
+    def is_due(self, time: datetime | None) -> bool:
+        return time is not None and time <= self.now
+
+    def rest(self) -> timedelta | None:
+        times = [time for time in (self.delayed, self.waiting) if time is not None]
+        return max(min(times) - self.now, timedelta()) if times else None
+
+
+def _look(tx: Connection, lane: str) -> _Look:
+    paused = sa.exists().where(paused_lanes.c.name == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
     waiting = sa.select(sa.func.min(jobs.c.run_at)).where(WAITING, jobs.c.lane == lane)
-    row = tx.execute(
-        sa.select(
-            now().label("now"),
-            ready.label("ready"),
-            delayed.scalar_subquery().label("delayed"),
-            waiting.scalar_subquery().label("waiting"),
-        )
-    ).one()
-    if row.ready:
-        return timedelta()
-    times: list[datetime] = [time for time in (row.delayed, row.waiting) if time is not None]
-    return max(min(times) - row.now, timedelta()) if times else None
+    query = sa.select(
+        now().label("now"), paused, delayed.scalar_subquery(), waiting.scalar_subquery()
+    )
+    return _Look(*tx.execute(query).one())
 
 
 def _promote(tx: Connection, lane: str) -> None:
@@ -150,13 +138,11 @@ def _promote(tx: Connection, lane: str) -> None:
         .limit(_PROMOTE_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
-    found = tx.scalars(due).all()
-    if found:
-        tx.execute(
-            sa.update(jobs)
-            .where(jobs.c.id.in_(found), jobs.c.status == JobStatus.QUEUED)
-            .values(ready=True)
-        )
+    tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id.in_(due), jobs.c.status == JobStatus.QUEUED)
+        .values(ready=True)
+    )
 
 
 def _due_checks(tx: Connection, lane: str, slots: int) -> list[str]:
@@ -170,18 +156,81 @@ def _due_checks(tx: Connection, lane: str, slots: int) -> list[str]:
     return list(tx.scalars(query))
 
 
-def _fair_starts(tx: Connection, lane: str, slots: int, cursor: str) -> tuple[list[str], str]:
-    if slots <= 0:
-        return [], cursor
-    given = {"lane": lane, "slots": slots, "accounts": _ACCOUNTS_AT_ONCE, "cursor": cursor}
-    found = tx.execute(_FAIR[tx.dialect.name], given).all()
-    # The next claim walks on from the account that was served last.
-    return [job_id for job_id, _ in found], found[-1].account_id if found else cursor
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """To whom a job is leased, and for how long."""
+
+    worker: str
+    length: timedelta
 
 
-def _lease(
-    tx: Connection, chosen: list[str], source: JobStatus, worker: str, lease: timedelta
-) -> list[Job]:
+def _start(
+    tx: Connection, lane: str, slots: int, lease: _Lease, limits: Limits, cursor: Cursor
+) -> Claimed:
+    """Claim ready jobs, in turn by provider and account."""
+    ready = turns.providers(tx, lane)
+    if not ready:
+        return Claimed([], cursor, None, held_back=False)
+    limiting.hold(tx, limits)
+    served = dict(cursor.accounts)
+    last = cursor.provider
+    started: list[Job] = []
+    again: list[timedelta] = []
+    order = [*(name for name in ready if name > last), *(name for name in ready if name <= last)]
+    for position, provider in enumerate(order):
+        share = -(-(slots - len(started)) // (len(order) - position))
+        if not share:
+            break
+        limit = limits.providers.get(provider)
+        room = limiting.room(tx, provider, limit, share)
+        if room.again_in is not None:
+            again.append(room.again_in)
+        walk = _Walk(lane, provider, served.get(provider, ""), limits.account)
+        found = _walk(tx, walk, room.starts, lease)
+        served[provider] = walk.after
+        limiting.spend(tx, provider, limit, len(found))
+        last = provider if found else last
+        started += found
+    store.tell_started(tx, started)
+    held_back = len(started) < slots
+    rest = min(again, default=_HELD_BACK) if held_back else timedelta()
+    return Claimed(started, Cursor(last, served), rest, held_back=held_back)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk through one provider's accounts, and how far it came."""
+
+    lane: str
+    provider: str
+    after: str
+    account_limit: int | None
+
+
+def _walk(tx: Connection, walk: _Walk, slots: int, lease: _Lease) -> list[Job]:
+    started: list[Job] = []
+    for _ in range(_PAGES_AT_ONCE):
+        wanted = slots - len(started)
+        if wanted <= 0:
+            break
+        turn = turns.next_jobs(
+            tx,
+            walk.lane,
+            walk.provider,
+            slots=wanted,
+            after=walk.after,
+            account_limit=walk.account_limit,
+        )
+        # Leased page by page: the room of an account that comes twice counts what it was given.
+        started += _lease(tx, turn.job_ids, JobStatus.QUEUED, lease)
+        full = len(turn.job_ids) == wanted
+        walk.after = (turn.served if full else turn.page_end or turn.served) or walk.after
+        if full or turn.page_end is None:
+            break
+    return started
+
+
+def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) -> list[Job]:
     """Move `chosen` to running. A check on a provider is silent: its user sees no change."""
     if not chosen:
         return []
@@ -189,8 +238,8 @@ def _lease(
     values = {
         "status": JobStatus.RUNNING,
         "claim_no": jobs.c.claim_no + 1,
-        "leased_by": worker,
-        "leased_until": now(lease),
+        "leased_by": lease.worker,
+        "leased_until": now(lease.length),
         "ready": False,
     }
     if is_start:
@@ -199,9 +248,10 @@ def _lease(
             "stage": "starting",
             "started_at": sa.func.coalesce(jobs.c.started_at, now()),
         }
+    wanted = given(tx, ({"id": job_id} for job_id in chosen), id=sa.Text)
     statement = (
         sa.update(jobs)
-        .where(jobs.c.id.in_(chosen), jobs.c.status == source)
+        .where(jobs.c.id == wanted.c.id, jobs.c.status == source)
         .values(values)
         .returning(jobs)
     )

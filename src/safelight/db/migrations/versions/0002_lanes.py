@@ -12,6 +12,7 @@ down_revision = "0001_first_tables"
 branch_labels = None
 depends_on = None
 
+_LIMITED = "max_in_flight IS NOT NULL"
 _IN_FLIGHT = "status IN ('running', 'waiting')"
 
 
@@ -35,6 +36,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("provider", name="pk_start_rates"),
     )
     op.add_column("accounts", sa.Column("max_in_flight", sa.Integer(), nullable=True))
+    op.create_index("ix_accounts_limited", "accounts", ["id"], **_where(_LIMITED))
     op.drop_index("ix_jobs_ready", "jobs")
     op.create_index(
         "ix_jobs_ready",
@@ -42,6 +44,7 @@ def upgrade() -> None:
         ["lane", "provider", "account_id", sa.text("priority DESC"), "run_at"],
         **_where("ready"),
     )
+    op.create_index("ix_jobs_oldest", "jobs", ["lane", "run_at"], **_where("ready"))
     op.create_index("ix_jobs_provider_in_flight", "jobs", ["provider"], **_where(_IN_FLIGHT))
     op.create_index("ix_jobs_account_in_flight", "jobs", ["account_id"], **_where(_IN_FLIGHT))
     op.create_index("ix_jobs_dead", "jobs", ["finished_at"], **_where("status = 'failed'"))
@@ -53,7 +56,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_events_created_at", "events")
-    for name in ("finished_at", "dead", "account_in_flight", "provider_in_flight", "ready"):
+    for name in ("finished_at", "dead", "account_in_flight", "provider_in_flight", "oldest", "ready"):
         op.drop_index(f"ix_jobs_{name}", "jobs")
     op.create_index(
         "ix_jobs_ready",
@@ -61,6 +64,7 @@ def downgrade() -> None:
         ["lane", "account_id", sa.text("priority DESC"), "run_at"],
         **_where("ready"),
     )
+    op.drop_index("ix_accounts_limited", "accounts")
     op.drop_column("accounts", "max_in_flight")
     op.drop_table("start_rates")
     op.drop_table("paused_lanes")

@@ -1,0 +1,137 @@
+"""Whose turn it is: the jobs to start next at one provider, fair between accounts.
+
+Walks the accounts that have ready work by skipping through the partial index, first those after
+:after, then those up to it; takes the best jobs of each that has room, and of those one of each
+account in turn, so that one account's thousands never stand before another's one. The cost depends
+on the slots and the page of accounts, never on how much is queued. A job whose `start_by` has
+passed is left to the janitor, unless it did start and waits for another try.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+_ACCOUNTS_AT_ONCE = 128
+
+_READY = "ready AND lane = :lane AND provider = :provider"
+_WALK = f"""
+WITH RECURSIVE ahead(account_id) AS (
+  SELECT (SELECT account_id FROM jobs
+          WHERE {_READY} AND account_id > :after ORDER BY account_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.account_id FROM jobs j
+          WHERE j.{_READY} AND j.account_id > ahead.account_id ORDER BY j.account_id LIMIT 1)
+  FROM ahead WHERE ahead.account_id IS NOT NULL
+), behind(account_id) AS (
+  SELECT (SELECT account_id FROM jobs
+          WHERE {_READY} AND account_id <= :after ORDER BY account_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.account_id FROM jobs j
+          WHERE j.{_READY} AND j.account_id > behind.account_id AND j.account_id <= :after
+          ORDER BY j.account_id LIMIT 1)
+  FROM behind WHERE behind.account_id IS NOT NULL
+), walked(account_id, lap) AS MATERIALIZED (
+  SELECT account_id, 0 FROM ahead WHERE account_id IS NOT NULL
+  UNION ALL
+  SELECT account_id, 1 FROM behind WHERE account_id IS NOT NULL
+  LIMIT :accounts
+), capped(account_id, lap, cap) AS (
+  SELECT account_id, lap, coalesce(
+    (SELECT max_in_flight FROM accounts WHERE accounts.id = walked.account_id),
+    CAST(:account_limit AS integer))
+  FROM walked
+), page(account_id, lap, room) AS MATERIALIZED (
+  SELECT account_id, lap, room FROM (
+    SELECT account_id, lap, CASE WHEN cap IS NULL THEN :slots ELSE cap - (
+      SELECT count(*) FROM jobs
+      WHERE status IN ('running', 'waiting') AND jobs.account_id = capped.account_id) END AS room
+    FROM capped) rooms
+  WHERE room > 0
+)"""
+_BEST = f"""
+  SELECT id FROM jobs
+  WHERE {_READY} AND account_id = page.account_id
+    AND (start_by IS NULL OR start_by >= {{now}} OR started_at IS NOT NULL)
+  ORDER BY priority DESC, run_at
+  LIMIT (SELECT {{max}}(1, :slots + 1 - count(*)) FROM page)
+"""  # one account's most, when each of the others gets at least one
+_PICKED = {
+    "postgresql": """picked(id, account_id, lap, turn) AS (
+  SELECT taken.id, page.account_id, page.lap, taken.turn FROM page CROSS JOIN LATERAL (
+    SELECT locked.id, row_number() OVER () AS turn
+    FROM ({best} FOR UPDATE SKIP LOCKED) locked
+  ) taken WHERE taken.turn <= page.room
+)""",
+    "sqlite": """ranked(id, account_id, lap, room, turn) AS (
+  SELECT j.id, j.account_id, page.lap, page.room,
+         row_number() OVER (PARTITION BY j.account_id ORDER BY j.priority DESC, j.run_at)
+  FROM page JOIN jobs j ON j.id IN ({best})
+), picked(id, account_id, lap, turn) AS (
+  SELECT id, account_id, lap, turn FROM ranked WHERE turn <= room
+)""",
+}
+# The last row tells where a full page of accounts ended, so that those beyond it can be asked.
+_RESULT = """
+SELECT id, account_id FROM (
+  SELECT id, account_id FROM picked ORDER BY turn, lap, account_id LIMIT :slots) chosen
+UNION ALL
+SELECT NULL, account_id FROM (
+  SELECT account_id FROM walked WHERE (SELECT count(*) FROM walked) = :accounts
+  ORDER BY lap DESC, account_id DESC LIMIT 1) page_end
+"""
+_SPELLING = {
+    "postgresql": {"now": "statement_timestamp()", "max": "greatest"},
+    "sqlite": {"now": "now_us()", "max": "max"},
+}
+_NEXT = {
+    dialect: sa.text(f"{_WALK}, {picked.format(best=_BEST.format(**spelling))} {_RESULT}")
+    for (dialect, picked), spelling in zip(_PICKED.items(), _SPELLING.values(), strict=True)
+}
+_PROVIDERS = sa.text("""
+WITH RECURSIVE found(provider) AS (
+  SELECT (SELECT provider FROM jobs WHERE ready AND lane = :lane ORDER BY provider LIMIT 1)
+  UNION ALL
+  SELECT (SELECT j.provider FROM jobs j
+          WHERE j.ready AND j.lane = :lane AND j.provider > found.provider
+          ORDER BY j.provider LIMIT 1)
+  FROM found WHERE found.provider IS NOT NULL
+)
+SELECT provider FROM found WHERE provider IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The jobs whose turn it is, and the account from which to walk on where there may be more."""
+
+    job_ids: list[str]
+    served: str | None  # the account that came last
+    page_end: str | None  # set where accounts were left that this look did not reach
+
+
+def providers(tx: Connection, lane: str) -> list[str]:
+    """Return the providers that have ready work in `lane`, by name."""
+    return list(tx.scalars(_PROVIDERS, {"lane": lane}))
+
+
+def next_jobs(
+    tx: Connection, lane: str, provider: str, *, slots: int, after: str, account_limit: int | None
+) -> Turn:
+    """Return up to `slots` ready jobs, locked, of accounts in turn from beyond the one `after`."""
+    given = {
+        "lane": lane,
+        "provider": provider,
+        "slots": slots,
+        "after": after,
+        "accounts": _ACCOUNTS_AT_ONCE,
+        "account_limit": account_limit,
+    }
+    rows = tx.execute(_NEXT[tx.dialect.name], given).all()
+    chosen = [row for row in rows if row.id is not None]
+    end = [row.account_id for row in rows if row.id is None]
+    return Turn(
+        [row.id for row in chosen],
+        chosen[-1].account_id if chosen else None,
+        end[0] if end else None,
+    )
