@@ -1,18 +1,20 @@
 """Makes valid rows and values for tests; each call overrides what its test is about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from safelight import ids
 from safelight.accounts import store as accounts
 from safelight.db.engine import Database
-from safelight.jobs import claims, store
-from safelight.jobs.job import Batch, Job, JobStatus
+from safelight.jobs import attempts, claims, store
+from safelight.jobs.job import Attempt, Batch, Job, JobStatus
 from safelight.jobs.store import Claim
 from safelight.providers.provider import Kind, Lane, Model
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
 LONG_AGO = timedelta(seconds=-1)
@@ -155,6 +157,41 @@ async def run_one(database: Database, account_id: str, **changes: Any) -> Job:
     queued = await queue(database, account_id, **changes)
     found = {job.id: job for job in await claim(database)}
     return found[queued.id]
+
+
+def only(results: Sequence[T | Exception]) -> T:
+    """Return the one result of a write that takes many, or raise it."""
+    (result,) = results
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def send(tx: Connection, claim: Claim, provider: str = "fake") -> Attempt:
+    """Open an attempt."""
+    return only(attempts.send_all(tx, [(claim, provider)]))
+
+
+def keep_ticket(tx: Connection, attempt_id: str, ticket: str) -> bool:
+    """Store a provider's handle."""
+    return only(attempts.keep_tickets(tx, [(attempt_id, ticket)]))
+
+
+def park(
+    tx: Connection, claim: Claim, *, check_at: datetime, wakes: int, stage: str, progress: float
+) -> Job:
+    """Leave a job with its provider."""
+    return store.park(tx, store.Parking(claim, check_at, wakes, stage, progress))
+
+
+def succeed(tx: Connection, claim: Claim, *, cost_micros: int | None) -> Job:
+    """Finish a job."""
+    return only(store.succeed_all(tx, [(claim, cost_micros)]))
+
+
+def report(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
+    """Say how far a job is."""
+    return only(store.progress_all(tx, [store.Progress(claim, percent, stage)]))
 
 
 def claim_of(job: Job) -> Claim:

@@ -5,9 +5,10 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,16 @@ from safelight.accounts.service import Accounts
 from safelight.assets.inspect import InspectRules
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool
-from safelight.datadir import claim_data_dir
+from safelight.datadir import claim_data_dir, scratch_folder
 from safelight.db.engine import Database, open_database
 from safelight.db.migrate import is_current, migrate
-from safelight.doorbell.memory import MemoryDoorbell
+from safelight.doorbell.doorbell import Doorbell
+from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError, StorageFull
 from safelight.fetch import Fetcher, FetchPolicy, check_url
 from safelight.jobs import claims
+from safelight.jobs.limits import Limits as JobLimits
+from safelight.jobs.limits import ProviderLimit
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
@@ -41,15 +45,29 @@ from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
 from safelight.worker.run import Runner
 from safelight.worker.worker import Worker, WorkerRules
+from safelight.worker.writes import Writes
 
 _USED_IN_CHILDREN = ("numpy", "pyvips", "resvg_py", "scipy.ndimage", "scipy.sparse.linalg")
 
 
+class Role(StrEnum):
+    """One kind of process of a large installation; a small one has all in one process."""
+
+    API = "api"
+    WORKER = "worker"
+    JANITOR = "janitor"
+    NOTIFIER = "notifier"
+
+
+ALL_ROLES = frozenset(Role)
+
+
 @dataclass(frozen=True, slots=True)
 class Safelight:
-    """One process that does everything: answers requests, runs jobs, cleans up."""
+    """One process: answers requests, runs jobs, cleans up, tells others, by its `roles`."""
 
     settings: Settings
+    roles: frozenset[Role]
     services: Services
     asgi: ASGIApp
     worker: Worker
@@ -66,11 +84,19 @@ class Safelight:
         await self.pool.warm(_USED_IN_CHILDREN)
 
     async def work(self) -> None:
-        """Run jobs and the janitor until `stop`, then settle what is running."""
+        """Do what the roles say until `stop`, then settle what is running."""
         async with asyncio.TaskGroup() as group:
-            cleaning = group.create_task(self.janitor.run())
-            await self.worker.run()
-            cleaning.cancel()
+            helping = [
+                group.create_task(part.run())
+                for role, part in ((Role.JANITOR, self.janitor),)
+                if role in self.roles
+            ]
+            if Role.WORKER in self.roles:
+                await self.worker.run()
+            else:
+                await self.services.stopping.wait()
+            for task in helping:
+                task.cancel()
 
     def stop(self) -> None:
         """End streams, claim nothing more, and let `work` return."""
@@ -79,37 +105,50 @@ class Safelight:
 
 
 @asynccontextmanager
-async def open_safelight(settings: Settings) -> AsyncIterator[Safelight]:
+async def open_safelight(
+    settings: Settings, roles: frozenset[Role] = ALL_ROLES
+) -> AsyncIterator[Safelight]:
     """Yield a Safelight with its database migrated and everything connected; close it afterwards.
 
-    Raises `DataDirectoryInUse` where another process serves the same data directory.
+    Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
     """
     data = settings.data_dir
-    with claim_data_dir(data):
-        database = open_database(settings.database_url or f"sqlite:///{data / 'safelight.db'}")
+    url = settings.database_url or f"sqlite:///{data / 'safelight.db'}"
+    sole = url.startswith("sqlite:")
+    async with AsyncExitStack() as stack:
+        stack.enter_context(claim_data_dir(data, alone=sole))
+        scratch = stack.enter_context(scratch_folder(data / "scratch"))
+        database = open_database(url)
+        stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1)
-        try:
-            async with Fetcher(_fetch_policy(settings)) as fetcher:
-                await migrate(database)
-                # The lock on the data directory says that whoever held these leases is dead.
-                sole_worker = database.url.startswith("sqlite:")
-                if sole_worker:
-                    await database.write(claims.end_all_leases)
-                yield _compose(settings, database, pool, fetcher, sole_worker=sole_worker)
-        finally:
-            pool.close()
-            await database.close()
+        stack.callback(pool.close)
+        fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(settings)))
+        await migrate(database)
+        # The lock on the data directory says that whoever held these leases is dead.
+        if sole:
+            await database.write(claims.end_all_leases)
+        bell = await stack.enter_async_context(open_doorbell(_doorbell_url(settings)))
+        yield _compose(settings, roles, _Ground(database, bell, pool, fetcher, scratch, sole))
 
 
-def _compose(
-    settings: Settings, database: Database, pool: CpuPool, fetcher: Fetcher, *, sole_worker: bool
-) -> Safelight:
-    bell = MemoryDoorbell()
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on."""
+
+    database: Database
+    bell: Doorbell
+    pool: CpuPool
+    fetcher: Fetcher
+    scratch: Path
+    is_sole: bool  # no other process uses the database
+
+
+def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Safelight:
+    database, bell = ground.database, ground.bell
     storage = open_disk(settings.data_dir / "objects")
-    scratch = _empty_folder(settings.data_dir / "scratch")
-    registry = Registry(_providers(settings, pool, fetcher))
-    assets = Assets(database, storage, pool, InspectRules(max_pixels=settings.max_pixels))
-    slots = _slots(settings, pool)
+    registry = Registry(_providers(settings, ground.pool, ground.fetcher))
+    assets = Assets(database, storage, ground.pool, InspectRules(max_pixels=settings.max_pixels))
+    slots = _slots(settings, ground.pool)
     look_every = timedelta(seconds=settings.janitor_interval_s)
     policy = RetryPolicy(
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
@@ -117,8 +156,23 @@ def _compose(
     worker = Worker(
         database,
         bell,
-        Runner(database, bell, registry, assets, fetcher, policy, scratch),
-        WorkerRules(slots, settings.lease, look_every, timedelta(seconds=settings.grace_s)),
+        Runner(
+            database,
+            bell,
+            registry,
+            assets,
+            ground.fetcher,
+            policy,
+            ground.scratch,
+            Writes(database),
+        ),
+        WorkerRules(
+            slots,
+            settings.lease,
+            look_every,
+            timedelta(seconds=settings.grace_s),
+            _job_limits(settings),
+        ),
     )
     janitor = Janitor(
         database,
@@ -126,7 +180,7 @@ def _compose(
         registry,
         interval=look_every,
         lease=settings.lease,
-        sole_worker=sole_worker,
+        sole_worker=ground.is_sole,
     )
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     services = Services(
@@ -144,22 +198,28 @@ def _compose(
             "storage": storage.check,
             "disk": space,
         },
-        scratch=scratch,
+        soft_checks={"doorbell": bell.check},
+        scratch=ground.scratch,
         public_url=_public_url(settings),
     )
-    return Safelight(settings, services, _web(services), worker, janitor, pool)
+    asgi = _web(services, roles)
+    return Safelight(settings, roles, services, asgi, worker, janitor, ground.pool)
 
 
 def _slots(settings: Settings, pool: CpuPool) -> dict[str, int]:
-    return {
+    every = {
         Lane.LOCAL.value: pool.size,
+        Lane.GPU.value: settings.gpu_slots,
         Lane.INGEST.value: settings.ingest_slots,
         Lane.REMOTE.value: settings.remote_slots,
     }
+    served = settings.lanes.split(",") if settings.lanes else every
+    return {name: every[name] for name in served}
 
 
-def _web(services: Services) -> ASGIApp:
-    app = server.build(services, version=version("safelight"))
+def _web(services: Services, roles: frozenset[Role]) -> ASGIApp:
+    build = server.build if Role.API in roles else server.build_probes
+    app = build(services, version=version("safelight"))
     return server.wrap(app, services)
 
 
@@ -184,6 +244,22 @@ def _fetch_policy(settings: Settings) -> FetchPolicy:
     )
 
 
+def _doorbell_url(settings: Settings) -> str:
+    is_shared = settings.database_url and not settings.database_url.startswith("sqlite:")
+    return settings.doorbell_url or (settings.database_url if is_shared else "")
+
+
+def _job_limits(settings: Settings) -> JobLimits:
+    providers: dict[str, ProviderLimit] = {}
+    for entry in filter(None, settings.provider_limits.split(",")):
+        name, _, numbers = entry.partition("=")
+        in_flight, _, per_minute = numbers.partition("/")
+        providers[name] = ProviderLimit(
+            int(in_flight) if in_flight else None, int(per_minute) if per_minute else None
+        )
+    return JobLimits(settings.account_limit or None, providers)
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         body_bytes=settings.max_body_bytes,
@@ -197,13 +273,6 @@ def _limits(settings: Settings) -> Limits:
 
 def _public_url(settings: Settings) -> str:
     return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
-
-
-def _empty_folder(path: Path) -> Path:
-    """Return `path` with nothing in it: what a killed process left in scratch is of no use."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
 
 
 class _DiskGuard:

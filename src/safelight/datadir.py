@@ -1,8 +1,9 @@
-"""The data directory: held by one process, found by others through the small files in it."""
+"""The data directory: held by its processes, found by others through the small files in it."""
 
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from safelight import ids
 from safelight.errors import DataDirectoryInUse
 
 _LOCK = "lock"
@@ -28,11 +30,11 @@ class RunningServer:
 
 
 @contextmanager
-def claim_data_dir(folder: Path) -> Iterator[None]:
-    """Hold `folder` alone. The lock goes with the process, however it ends."""
+def claim_data_dir(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Hold `folder`, alone or beside others that share it. The lock goes with the process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("a") as lock:
-        if not _try_lock(lock):
+        if not _try_lock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             server = running_server(folder)
             where = f" at {server.url} (process {server.pid})" if server else ""
             raise DataDirectoryInUse(
@@ -42,14 +44,34 @@ def claim_data_dir(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            (folder / _SERVER).unlink(missing_ok=True)
+            if _read(folder / _SERVER).get("pid") == os.getpid():
+                (folder / _SERVER).unlink(missing_ok=True)
 
 
-def _try_lock(lock: IO[str]) -> bool:
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Yield an empty folder of this process alone; what killed ones left beside it is removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.iterdir():
+        if not (left / _LOCK).exists() or not _is_held(left / _LOCK):
+            shutil.rmtree(left, ignore_errors=True)
+    # Locked under a name that nobody looks at, so that it is never seen without its lock.
+    draft = parent.with_name(f"{parent.name}-{ids.secret(60)}")
+    draft.mkdir()
+    with (draft / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = draft.rename(parent / draft.name)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _try_lock(lock: IO[str], how: int) -> bool:
     """Take the lock unless another process keeps it; one that only looks has it for an instant."""
     for _ in range(_TRIES):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_PAUSE_S)  # noqa: TID251  nothing runs in this process yet
         else:
@@ -57,16 +79,14 @@ def _try_lock(lock: IO[str]) -> bool:
     return False
 
 
+def _is_held(path: Path) -> bool:
+    with path.open("a") as lock:
+        return not _try_lock(lock, fcntl.LOCK_EX)
+
+
 def is_claimed(folder: Path) -> bool:
     """Say whether a process holds `folder`."""
-    if not (folder / _LOCK).exists():
-        return False
-    with (folder / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return (folder / _LOCK).exists() and _is_held(folder / _LOCK)
 
 
 def announce(folder: Path, server: RunningServer) -> None:

@@ -28,6 +28,12 @@ class Settings(BaseSettings):
         description="`postgresql://…` or `sqlite:///…`; empty is SQLite in the data folder.",
     )
 
+    doorbell_url: str = Field(
+        default="",
+        description="What carries rings between processes: `postgresql://…`, `redis://…`, "
+        "`nats://…` or `sqs://REGION/PREFIX`; empty is the database where that is PostgreSQL.",
+    )
+
     # the web edge
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any.")
@@ -53,12 +59,29 @@ class Settings(BaseSettings):
     )
 
     # the work
+    lanes: str = Field(
+        default="",
+        pattern=r"^$|^(local|gpu|ingest|remote)(,(local|gpu|ingest|remote))*$",
+        description="Lanes that a worker serves, with commas between; empty is all.",
+    )
     local_slots: int = Field(
         default=0, ge=0, description="Jobs computed here at once; 0 is one a processor core."
     )
+    gpu_slots: int = Field(default=1, ge=1, description="Jobs at once that need the GPU.")
     ingest_slots: int = Field(default=32, ge=1, description="Downloads at once.")
     remote_slots: int = Field(
         default=2000, ge=1, description="Jobs at once that wait for other machines."
+    )
+    account_limit: int = Field(
+        default=0,
+        ge=0,
+        description="Most jobs of one account in flight, over all workers; 0 is no limit.",
+    )
+    provider_limits: str = Field(
+        default="",
+        pattern=r"^$|^\w[\w.-]*=\d*(/\d+)?(,\w[\w.-]*=\d*(/\d+)?)*$",
+        description="Most jobs in flight and starts a minute at a provider, over all workers, as in "
+        "`openai=50/200,replicate=100,fal=/60`.",
     )
     lease_s: float = Field(
         default=30, gt=0.1, description="Seconds after which a silent worker's jobs are taken back."
@@ -79,6 +102,16 @@ class Settings(BaseSettings):
     )
     retry_cap_s: float = Field(
         default=60, gt=0, description="Longest wait before another attempt, in seconds."
+    )
+    events_kept_days: float = Field(
+        default=30,
+        ge=0,
+        description="Days after which events are forgotten; 0 keeps them for good.",
+    )
+    jobs_kept_days: float = Field(
+        default=0,
+        ge=0,
+        description="Days after which finished jobs are forgotten; their files stay. 0 keeps them.",
     )
     child_memory_bytes: int = Field(
         default=4096 * MIB,
@@ -114,6 +147,16 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line to write."
+    )
+    probe_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of `/health` and `/metrics` of a process without the API; 0 is none.",
+    )
+    metrics_emf: bool = Field(
+        default=False,
+        description="Write queue metrics to standard output in CloudWatch's embedded format.",
     )
     log_format: Literal["console", "json"] = Field(
         default="console", description="How log lines look."

@@ -11,21 +11,21 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.errors import WrongState
 from safelight.jobs import attempts, store
-from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
+from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.service import Jobs
 from tests import factories
 from tests.factories import PROBLEM, claim_of, reread
 
 
 async def sent(database: Database, job: Job) -> Attempt:
-    made = await database.write(lambda tx: attempts.send(tx, claim_of(job), "fake"))
+    made = await database.write(lambda tx: factories.send(tx, claim_of(job), "fake"))
     assert made is not None
     return made
 
 
 async def ticketed(database: Database, job: Job, ticket: str = "t1") -> Attempt:
     made = await sent(database, job)
-    assert await database.write(lambda tx: attempts.keep_ticket(tx, made.id, ticket))
+    assert await database.write(lambda tx: factories.keep_ticket(tx, made.id, ticket))
     return made
 
 
@@ -55,7 +55,8 @@ async def test_send_when_the_claim_holds_opens_an_attempt_and_counts_it(
 async def test_send_when_the_claim_is_void_writes_nothing(database: Database, account: str) -> None:
     job = await factories.run_one(database, account)
     await database.write(lambda tx: store.release(tx, [claim_of(job)]))
-    assert await database.write(lambda tx: attempts.send(tx, claim_of(job), "fake")) is None
+    with pytest.raises(StaleJob):
+        await database.write(lambda tx: factories.send(tx, claim_of(job)))
     assert await ledger(database, job) == []
     assert (await database.read(lambda tx: reread(tx, job))).attempts == 0
 
@@ -98,7 +99,7 @@ async def test_ticket_when_the_job_was_taken_away_is_kept_all_the_same(
     job = await factories.run_one(database, account, repeatable=False)
     made = await sent(database, job)
     await database.write(lambda tx: let_go(tx, job))
-    assert await database.write(lambda tx: attempts.keep_ticket(tx, made.id, "t1"))
+    assert await database.write(lambda tx: factories.keep_ticket(tx, made.id, "t1"))
     kept = await database.read(lambda tx: attempts.current(tx, job.id))
     assert kept is not None
     assert (kept.state, kept.ticket) == (AttemptState.TICKETED, "t1")
@@ -110,7 +111,7 @@ async def test_ticket_when_it_changes_keeps_its_first_time(
     job = await factories.run_one(database, account)
     made = await ticketed(database, job)
     first = (await ledger(database, job))[0]
-    assert await database.write(lambda tx: attempts.keep_ticket(tx, made.id, "t2"))
+    assert await database.write(lambda tx: factories.keep_ticket(tx, made.id, "t2"))
     later = (await ledger(database, job))[0]
     assert (later.ticket, later.ticketed_at) == ("t2", first.ticketed_at)
 
@@ -121,8 +122,8 @@ async def test_ticket_when_the_attempt_is_closed_is_told_so(
     job = await factories.run_one(database, account)
     made = await sent(database, job)
     await database.write(lambda tx: attempts.close(tx, made.id, Outcome.CANCELED))
-    assert not await database.write(lambda tx: attempts.keep_ticket(tx, made.id, "t1"))
-    assert not await database.write(lambda tx: attempts.keep_ticket(tx, "att_none", "t1"))
+    assert not await database.write(lambda tx: factories.keep_ticket(tx, made.id, "t1"))
+    assert not await database.write(lambda tx: factories.keep_ticket(tx, "att_none", "t1"))
 
 
 async def test_close_when_it_was_closed_before_keeps_the_outcome_and_takes_a_missing_cost(

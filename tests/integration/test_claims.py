@@ -157,7 +157,7 @@ async def test_claim_when_checks_are_due_takes_them_before_starts(
     job = await factories.run_one(database, account)
     later = datetime.now(UTC) + timedelta(hours=1)
     await database.write(
-        lambda tx: store.park(tx, claim_of(job), check_at=later, wakes=0, stage="", progress=0)
+        lambda tx: factories.park(tx, claim_of(job), check_at=later, wakes=0, stage="", progress=0)
     )
     queued = await factories.queue(database, account)
     assert [found.id for found in await factories.claim(database, slots=1)] == [queued.id]
@@ -231,7 +231,9 @@ async def test_rest_when_nothing_is_claimed_names_the_soonest_of_all(
     job = await factories.run_one(database, account)
     check_at = datetime.now(UTC) + timedelta(minutes=1)
     await database.write(
-        lambda tx: store.park(tx, claim_of(job), check_at=check_at, wakes=0, stage="", progress=0)
+        lambda tx: factories.park(
+            tx, claim_of(job), check_at=check_at, wakes=0, stage="", progress=0
+        )
     )
     assert await rest_of(database) == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=5))
 

@@ -135,7 +135,8 @@ def _schema(engine: sa.Engine) -> dict[str, list[str]]:
         rows = connection.exec_driver_sql(query).all()
     return {
         name: sorted(
-            part.strip(" \n\t,()") for part in re.split(r",\s*\n|, (?=CONSTRAINT|[a-z])", definition)
+            part.strip(" \n\t,()")
+            for part in re.split(r",\s*\n|, (?=CONSTRAINT|[a-z])", definition)
         )
         for name, definition in rows
         if name != "alembic_version"

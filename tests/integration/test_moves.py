@@ -27,7 +27,7 @@ def soon() -> datetime:
 
 
 def park(tx: Connection, claim: Claim) -> Job:
-    return store.park(tx, claim, check_at=soon(), wakes=0, stage="far away", progress=20)
+    return factories.park(tx, claim, check_at=soon(), wakes=0, stage="far away", progress=20)
 
 
 def only(found: list[Job], job_id: str) -> Job:
@@ -53,7 +53,7 @@ def expire(tx: Connection, job: Job) -> Job:
 MOVERS: dict[Move, Callable[[Connection, Job], Job]] = {
     Move.CLAIM: claim,
     Move.PARK: lambda tx, job: park(tx, claim_of(job)),
-    Move.SUCCEED: lambda tx, job: store.succeed(tx, claim_of(job), cost_micros=5),
+    Move.SUCCEED: lambda tx, job: factories.succeed(tx, claim_of(job), cost_micros=5),
     Move.RETRY: lambda tx, job: store.retry(tx, claim_of(job), at=soon(), error=PROBLEM),
     Move.SNOOZE: lambda tx, job: store.snooze(tx, claim_of(job), until=soon(), reason="busy"),
     Move.RELEASE: lambda tx, job: only(store.release(tx, [claim_of(job)]), job.id),
@@ -138,16 +138,16 @@ async def test_worker_s_move_when_another_claim_came_since_is_refused(
 async def test_progress_when_the_claim_is_void_is_refused(database: Database, account: str) -> None:
     job = await factories.run_one(database, account)
     claim = claim_of(job)
-    told = await database.write(lambda tx: store.progress(tx, claim, percent=40, stage="half"))
+    told = await database.write(lambda tx: factories.report(tx, claim, percent=40, stage="half"))
     assert (told.progress, told.stage, told.status) == (40.0, "half", JobStatus.RUNNING)
     await database.write(lambda tx: store.release(tx, [claim]))
     new = (await factories.claim(database))[0]
     with pytest.raises(StaleJob):
-        await database.write(lambda tx: store.progress(tx, claim, percent=50, stage="more"))
-    await database.write(lambda tx: store.progress(tx, claim_of(new), percent=50, stage="more"))
+        await database.write(lambda tx: factories.report(tx, claim, percent=50, stage="more"))
+    await database.write(lambda tx: factories.report(tx, claim_of(new), percent=50, stage="more"))
     await database.write(lambda tx: store.cancel(tx, job.id))
     with pytest.raises(StaleJob):
-        await database.write(lambda tx: store.progress(tx, claim_of(new), percent=60, stage=""))
+        await database.write(lambda tx: factories.report(tx, claim_of(new), percent=60, stage=""))
 
 
 # --- what a move does besides ----------------------------------------------------------------
@@ -230,7 +230,7 @@ async def test_expire_when_a_job_has_started_before_leaves_it_to_its_retry(
 async def test_delete_when_a_job_is_not_final_leaves_it(database: Database, account: str) -> None:
     job = await factories.run_one(database, account)
     await database.write(lambda tx: store.delete(tx, job.id))
-    await database.write(lambda tx: store.succeed(tx, claim_of(job), cost_micros=0))
+    await database.write(lambda tx: factories.succeed(tx, claim_of(job), cost_micros=0))
     await database.write(lambda tx: store.delete(tx, job.id))
     assert await database.read(lambda tx: store.get(tx, account, job.id)) is None
 
@@ -308,7 +308,7 @@ async def test_events_when_their_move_is_undone_are_undone_too(
     before = await events_of(database, job.id)
 
     def undone(tx: Connection) -> None:
-        store.succeed(tx, claim_of(job), cost_micros=0)
+        factories.succeed(tx, claim_of(job), cost_micros=0)
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -340,7 +340,7 @@ async def test_batch_when_its_last_jobs_end_at_once_is_finished_once(
         await asyncio.gather(
             *(
                 database.write(
-                    lambda tx, job=job: store.succeed(tx, claim_of(job), cost_micros=None)
+                    lambda tx, job=job: factories.succeed(tx, claim_of(job), cost_micros=None)
                 )
                 for job in jobs
             )

@@ -265,13 +265,15 @@ class Moves(RuleBasedStateMachine):
         job, known, held = self.pick_claim(pick)
         if held and known.open is not None:
             with pytest.raises(IntegrityError):
-                self.write(lambda tx: attempts.send(tx, claim_of(job), "fake"))
+                self.write(lambda tx: factories.send(tx, claim_of(job), "fake"))
             return
-        made = self.write(lambda tx: attempts.send(tx, claim_of(job), "fake"))
-        assert (made is not None) == held
-        if made is not None:
-            known.ledger[made.id] = "sent"
-            known.tries += 1
+        if not held:
+            with pytest.raises(StaleJob):
+                self.write(lambda tx: factories.send(tx, claim_of(job)))
+            return
+        made = self.write(lambda tx: factories.send(tx, claim_of(job)))
+        known.ledger[made.id] = "sent"
+        known.tries += 1
 
     def ticket(self, pick: int, _: bool = False) -> None:
         """It may come from a worker whose claim is void: it is kept all the same."""
@@ -279,7 +281,7 @@ class Moves(RuleBasedStateMachine):
         if not ledgers:
             return
         attempt, known = ledgers[pick % len(ledgers)]
-        kept = self.write(lambda tx: attempts.keep_ticket(tx, attempt, ids.secret(40)))
+        kept = self.write(lambda tx: factories.keep_ticket(tx, attempt, ids.secret(40)))
         assert kept == (known.ledger[attempt] != "closed")
         if kept:
             known.ledger[attempt] = "ticketed"
@@ -289,7 +291,7 @@ class Moves(RuleBasedStateMachine):
         later = datetime.now(UTC) + timedelta(hours=1)
 
         def write(tx: Connection) -> None:
-            store.park(tx, claim_of(job), check_at=later, wakes=0, stage="away", progress=50)
+            factories.park(tx, claim_of(job), check_at=later, wakes=0, stage="away", progress=50)
 
         if self.try_to(held, write):
             known.status, known.due = JobStatus.WAITING, False
@@ -298,7 +300,7 @@ class Moves(RuleBasedStateMachine):
         job, known, held = self.pick_claim(pick)
 
         def write(tx: Connection) -> None:
-            store.succeed(tx, claim_of(job), cost_micros=7)
+            factories.succeed(tx, claim_of(job), cost_micros=7)
             self.close_attempt(tx, job, Outcome.SUCCEEDED)
 
         if self.try_to(held, write):
@@ -348,7 +350,7 @@ class Moves(RuleBasedStateMachine):
 
     def progress(self, pick: int, _: bool) -> None:
         job, _known, held = self.pick_claim(pick)
-        self.try_to(held, lambda tx: store.progress(tx, claim_of(job), percent=7, stage="busy"))
+        self.try_to(held, lambda tx: factories.report(tx, claim_of(job), percent=7, stage="busy"))
 
     def renew(self, pick: int, _: bool) -> None:
         worker = WORKERS[pick % 3]

@@ -88,11 +88,11 @@ async def test_claim_when_it_was_lost_on_the_way_back_is_found_by_the_janitor(
 
 async def test_job_when_it_cannot_be_settled_comes_back_after_its_lease(shop: Workshop) -> None:
     job = await shop.queue()
-    shop.database.away["_settle_success"] = 1
+    shop.database.away["succeed_all"] = 1
     async with working(shop.worker(lease=timedelta(seconds=0.5)), shop.janitor()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
     assert done.crashes == 1
-    assert shop.database.away["_settle_success"] == 0
+    assert shop.database.away["succeed_all"] == 0
 
 
 # --- outages ---------------------------------------------------------------------------------

@@ -140,11 +140,11 @@ async def test_progress_when_it_is_nonsense_is_put_right(shop: Workshop, progres
 async def test_progress_when_it_cannot_be_written_does_not_disturb_the_job(
     shop: Workshop,
 ) -> None:
-    shop.database.away["ProgressWriter"] = EVER
+    shop.database.away["progress_all"] = EVER
     job = await shop.queue(params={"seconds": 0.2})
     async with working(shop.worker()):
         await shop.until(job, JobStatus.SUCCEEDED)
-    assert shop.database.away["ProgressWriter"] < EVER
+    assert shop.database.away["progress_all"] < EVER
 
 
 async def test_progress_when_reported_reaches_the_row(shop: Workshop) -> None:
@@ -163,7 +163,7 @@ async def test_progress_when_reported_reaches_the_row(shop: Workshop) -> None:
 
 
 async def test_ticket_when_the_database_is_away_is_stored_once_it_is_back(shop: Workshop) -> None:
-    shop.database.away["_store"] = 1
+    shop.database.away["keep_tickets"] = 1
     job = await shop.queue(params={"pending": True}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
@@ -174,9 +174,9 @@ async def test_ticket_when_the_worker_stops_the_moment_it_comes_is_stored(
     shop: Workshop,
 ) -> None:
     """The stop cancels the run while the ticket is being written."""
-    shop.database.away["_store"] = 1  # so that writing it takes a second
+    shop.database.away["keep_tickets"] = 1  # so that writing it takes a second
     job = await shop.queue(params={"pending": True, "seconds": 60}, repeatable=False)
     async with working(shop.worker()):
-        await wait_until_async(lambda: asyncio.sleep(0, shop.database.away["_store"] == 0))
+        await wait_until_async(lambda: asyncio.sleep(0, shop.database.away["keep_tickets"] == 0))
     assert (await shop.attempts(job))[-1].state is AttemptState.TICKETED
     assert (await shop.look(job)).status is JobStatus.WAITING

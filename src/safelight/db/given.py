@@ -29,9 +29,7 @@ def given(
 ) -> CTE:
     """Return a table `given` of `rows`, each a value for every one of `columns`."""
     native = tx.dialect.name == "postgresql"
-    values = [
-        {name: _plain(row[name], native_times=native) for name in columns} for row in rows
-    ]
+    values = [{name: _plain(row[name], native_times=native) for name in columns} for row in rows]
     query = _postgresql(columns) if native else _sqlite(columns)
     bound = sa.text(query).bindparams(sa.bindparam("given", json.dumps(values), sa.Text))
     return bound.columns(**columns).cte("given")

@@ -4,16 +4,25 @@ Writes match the attempt's id and state, never the lease: what is known of money
 race for the job.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
+from safelight.db.given import given
 from safelight.db.tables import OPEN, attempts, jobs
 from safelight.db.types import now
-from safelight.jobs.job import FINAL, Attempt, AttemptState, Job, JobStatus, Outcome
+from safelight.jobs.job import (
+    FINAL,
+    Attempt,
+    AttemptState,
+    Job,
+    JobStatus,
+    Outcome,
+    StaleJob,
+)
 from safelight.jobs.store import Claim
 
 
@@ -26,50 +35,105 @@ def current(tx: Connection, job_id: str) -> Attempt | None:
     return None if row is None else _to_attempt(row)
 
 
-def send(tx: Connection, claim: Claim, provider: str) -> Attempt | None:
-    """Write that the provider is about to be called; None if the job is no longer ours.
+def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attempt | Exception]:
+    """Write that providers are about to be called, each for a claimed job.
 
-    From here on the attempt is open, whether or not the call is ever made: the row comes first.
+    From here on the attempts are open, whether or not the calls are ever made: the rows come
+    first. `StaleJob` stands for each job that is no longer ours.
     """
-    counted = tx.execute(
-        sa.update(jobs)
-        .where(
-            jobs.c.id == claim.job_id,
-            jobs.c.claim_no == claim.claim_no,
-            jobs.c.status == JobStatus.RUNNING,
+    rows = given(
+        tx,
+        ({"id": claim.job_id, "claim_no": claim.claim_no} for claim, _ in wanted),
+        id=sa.Text,
+        claim_no=sa.Integer,
+    )
+    counted = set(
+        tx.scalars(
+            sa.update(jobs)
+            .where(
+                jobs.c.id == rows.c.id,
+                jobs.c.claim_no == rows.c.claim_no,
+                jobs.c.status == JobStatus.RUNNING,
+            )
+            .values(attempts=jobs.c.attempts + 1)
+            .returning(jobs.c.id)
         )
-        .values(attempts=jobs.c.attempts + 1)
     )
-    if not counted.rowcount:
-        return None
-    so_far = tx.scalar(
-        sa.select(sa.func.max(attempts.c.number)).where(attempts.c.job_id == claim.job_id)
+    ours = [(claim, name) for claim, name in wanted if claim.job_id in counted]
+    opened = _insert(tx, ours) if ours else {}
+    return [opened.get(claim.job_id) or StaleJob(claim.job_id) for claim, _ in wanted]
+
+
+def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, Attempt]:
+    new = given(
+        tx,
+        (
+            {"id": ids.new("attempt"), "job_id": claim.job_id, "provider": name}
+            for claim, name in wanted
+        ),
+        id=sa.Text,
+        job_id=sa.Text,
+        provider=sa.Text,
     )
-    row = {
-        "id": ids.new("attempt"),
-        "job_id": claim.job_id,
-        "number": (so_far or 0) + 1,
-        "provider": provider,
-        "state": AttemptState.SENT,
+    so_far = (
+        sa.select(sa.func.coalesce(sa.func.max(attempts.c.number), 0))
+        .where(attempts.c.job_id == new.c.job_id)
+        .correlate(new)
+    )
+    columns = {
+        "id": new.c.id,
+        "job_id": new.c.job_id,
+        "number": so_far.scalar_subquery() + 1,
+        "provider": new.c.provider,
+        "state": sa.literal(AttemptState.SENT.value),
+        "created_at": now(),
+        "sent_at": now(),
     }
     statement = (
-        sa.insert(attempts).values(created_at=now(), sent_at=now(), **row).returning(attempts)
+        sa.insert(attempts)
+        .from_select(list(columns), sa.select(*columns.values()))
+        .returning(attempts)
     )
-    return _to_attempt(tx.execute(statement).mappings().one())
+    return {row["job_id"]: _to_attempt(row) for row in tx.execute(statement).mappings()}
 
 
-def keep_ticket(tx: Connection, attempt_id: str, ticket: str) -> bool:
-    """Store the provider's handle the moment it is known; False if the attempt is closed."""
+def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[bool]:
+    """Store providers' handles, each for an attempt's id, the moment they are known.
+
+    False stands for an attempt that is closed.
+    """
+    rows = given(
+        tx, ({"id": name, "ticket": ticket} for name, ticket in tickets), id=sa.Text, ticket=sa.Text
+    )
     statement = (
         sa.update(attempts)
-        .where(attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED)
+        .where(attempts.c.id == rows.c.id, attempts.c.state != AttemptState.CLOSED)
         .values(
             state=AttemptState.TICKETED,
-            ticket=ticket,
+            ticket=rows.c.ticket,
             ticketed_at=sa.func.coalesce(attempts.c.ticketed_at, now()),
         )
+        .returning(attempts.c.id)
     )
-    return bool(tx.execute(statement).rowcount)
+    kept = set(tx.scalars(statement))
+    return [name in kept for name, _ in tickets]
+
+
+def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None:
+    """Close attempts, named by their ids, whose results are stored; each with its cost."""
+    rows = given(
+        tx, ({"id": name, "cost": cost} for name, cost in ended), id=sa.Text, cost=sa.BigInteger
+    )
+    tx.execute(
+        sa.update(attempts)
+        .where(attempts.c.id == rows.c.id, attempts.c.state != AttemptState.CLOSED)
+        .values(
+            state=AttemptState.CLOSED,
+            outcome=Outcome.SUCCEEDED,
+            closed_at=now(),
+            cost_micros=sa.func.coalesce(attempts.c.cost_micros, rows.c.cost),
+        )
+    )
 
 
 def close(

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, RowMapping
+from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
 
 from safelight import events, telemetry
+from safelight.db.given import given
 from safelight.db.tables import (
     LEASED,
     READY,
@@ -22,7 +23,7 @@ from safelight.db.tables import (
     batches,
     jobs,
 )
-from safelight.db.types import now
+from safelight.db.types import Instant, now
 from safelight.events import NewEvent
 from safelight.jobs.job import (
     EVENT_OF,
@@ -77,36 +78,92 @@ def insert_batch(tx: Connection, row: Mapping[str, Any]) -> Batch:
 # --- moves of a worker -----------------------------------------------------------------------
 
 
-def park(
-    tx: Connection, claim: Claim, *, check_at: datetime, wakes: int, stage: str, progress: float
-) -> Job:
-    """Leave the job with its provider until `check_at`, or at once if a callback came meanwhile.
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """Leave a job with its provider until `check_at`, or at once if a callback came meanwhile."""
 
-    Silent when only the next check is set: a poll that learned nothing is no news.
+    claim: Claim
+    check_at: datetime
+    wakes: int  # as they were when the job was claimed
+    stage: str
+    progress: float
+
+
+def park_all(tx: Connection, parkings: Sequence[Parking]) -> list[Job | Exception]:
+    """Park several jobs; `StaleJob` stands for each whose claim is void.
+
+    Silent where only the next check is set: a poll that learned nothing is no news.
     """
+    wanted = {parking.claim.job_id: parking for parking in parkings}
     before = tx.execute(
-        sa.select(jobs.c.stage, jobs.c.progress).where(jobs.c.id == claim.job_id)
-    ).one_or_none()
-    news = before is None or tuple(before) != (stage, progress)
-    woken = jobs.c.wakes != wakes
-    return _move_one(
-        tx,
-        Move.PARK,
-        claim,
-        JobStatus.WAITING,
-        {
-            "run_at": sa.case((woken, now()), else_=sa.literal(check_at, jobs.c.run_at.type)),
-            "stage": stage,
-            "progress": progress,
-        },
-        silent=not news,
+        sa.select(jobs.c.id, jobs.c.stage, jobs.c.progress).where(jobs.c.id.in_(wanted))
     )
+    same = {
+        row.id
+        for row in before
+        if (row.stage, row.progress) == (wanted[row.id].stage, wanted[row.id].progress)
+    }
+    quiet = [parking for parking in parkings if parking.claim.job_id in same]
+    news = [parking for parking in parkings if parking.claim.job_id not in same]
+    moved = _park(tx, quiet, silent=True) + _park(tx, news, silent=False)
+    return _in_order(moved, [parking.claim for parking in parkings])
 
 
-def succeed(tx: Connection, claim: Claim, *, cost_micros: int | None) -> Job:
-    """Finish the job; its outputs are inserted in the same transaction."""
-    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": cost_micros}
-    return _move_one(tx, Move.SUCCEED, claim, JobStatus.SUCCEEDED, changes)
+def park(tx: Connection, parking: Parking) -> Job:
+    """Park one job; raise `StaleJob` if the claim is void."""
+    found = park_all(tx, [parking])[0]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[Job]:
+    if not parkings:
+        return []
+    rows = given(
+        tx,
+        (
+            {
+                "id": parking.claim.job_id,
+                "claim_no": parking.claim.claim_no,
+                "check_at": parking.check_at,
+                "wakes": parking.wakes,
+                "stage": parking.stage,
+                "progress": parking.progress,
+            }
+            for parking in parkings
+        ),
+        id=sa.Text,
+        claim_no=sa.Integer,
+        check_at=Instant,
+        wakes=sa.Integer,
+        stage=sa.Text,
+        progress=sa.Float,
+    )
+    woken = jobs.c.wakes != rows.c.wakes
+    changes = {
+        "run_at": sa.case((woken, now()), else_=rows.c.check_at),
+        "stage": rows.c.stage,
+        "progress": rows.c.progress,
+    }
+    return _move(tx, Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
+
+
+def succeed_all(tx: Connection, ended: Sequence[tuple[Claim, int | None]]) -> list[Job | Exception]:
+    """Finish jobs, each with its cost; their outputs are inserted in the same transaction.
+
+    `StaleJob` stands for each whose claim is void.
+    """
+    rows = given(
+        tx,
+        ({"id": claim.job_id, "claim_no": claim.claim_no, "cost": cost} for claim, cost in ended),
+        id=sa.Text,
+        claim_no=sa.Integer,
+        cost=sa.BigInteger,
+    )
+    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": rows.c.cost}
+    moved = _move(tx, Move.SUCCEED, _held_by(rows), JobStatus.SUCCEEDED, changes)
+    return _in_order(moved, [claim for claim, _ in ended])
 
 
 def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
@@ -136,27 +193,42 @@ def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
     return released
 
 
-def progress(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
-    """Record how far the job is. Not a move: the status stays `running`."""
-    row = (
-        tx.execute(
-            sa.update(jobs)
-            .where(
-                jobs.c.id == claim.job_id,
-                jobs.c.claim_no == claim.claim_no,
-                jobs.c.status == JobStatus.RUNNING,
-            )
-            .values(progress=percent, stage=stage, seq=jobs.c.seq + 1)
-            .returning(jobs)
-        )
-        .mappings()
-        .one_or_none()
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is: percent, and in a few words."""
+
+    claim: Claim
+    percent: float
+    stage: str
+
+
+def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exception]:
+    """Record how far jobs are. Not a move: the status stays `running`."""
+    rows = given(
+        tx,
+        (
+            {
+                "id": report.claim.job_id,
+                "claim_no": report.claim.claim_no,
+                "percent": report.percent,
+                "stage": report.stage,
+            }
+            for report in reports
+        ),
+        id=sa.Text,
+        claim_no=sa.Integer,
+        percent=sa.Float,
+        stage=sa.Text,
     )
-    if row is None:
-        raise StaleJob(claim.job_id)
-    job = to_job(row)
-    _tell(tx, [job], "job.progress")
-    return job
+    statement = (
+        sa.update(jobs)
+        .where(*_held_by(rows), jobs.c.status == JobStatus.RUNNING)
+        .values(progress=rows.c.percent, stage=rows.c.stage, seq=jobs.c.seq + 1)
+        .returning(jobs)
+    )
+    found = [to_job(row) for row in tx.execute(statement).mappings()]
+    _tell(tx, found, "job.progress")
+    return _in_order(found, [report.claim for report in reports])
 
 
 # --- moves of the janitor --------------------------------------------------------------------
@@ -308,6 +380,15 @@ def _hand_back(
     waiting = _move(tx, move, (*match, an_open_attempt), JobStatus.WAITING, due)
     back = {**due, "ready": True, "stage": "queued", "progress": 0.0}
     return waiting or _move(tx, move, match, JobStatus.QUEUED, back)
+
+
+def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
+    return (jobs.c.id == rows.c.id, jobs.c.claim_no == rows.c.claim_no)
+
+
+def _in_order(found: Sequence[Job], claims: Sequence[Claim]) -> list[Job | Exception]:
+    by_id = {job.id: job for job in found}
+    return [by_id.get(claim.job_id) or StaleJob(claim.job_id) for claim in claims]
 
 
 def _only(found: Sequence[Job], job_id: str) -> Job:

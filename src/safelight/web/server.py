@@ -44,6 +44,15 @@ def build(services: Services, *, version: str) -> FastAPI:
     return app
 
 
+def build_probes(services: Services, *, version: str) -> FastAPI:
+    """Return the application of a process without the API: its health and its metrics."""
+    app = FastAPI(title="Safelight", version=version, docs_url=None, redoc_url=None)
+    app.state.services = services
+    problems.install(app)
+    app.include_router(health.router)
+    return app
+
+
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Return `app` behind the outermost layer, which even unexpected errors pass through."""
     return _Edge(app, max_body_bytes=services.limits.body_bytes)

@@ -39,6 +39,7 @@ class Services:
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
     checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name
+    soft_checks: dict[str, Callable[[], Awaitable[None]]]  # without these it is only degraded
     scratch: Path
     public_url: str  # what absolute addresses begin with, without a slash at its end
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -30,10 +30,16 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def scratch_folder(parent: Path) -> AsyncGenerator[Path]:
-    """Yield a new folder that is removed at the end, however that comes."""
+    """Yield a new folder that is removed at the end, however that comes.
+
+    Made and, where it stayed empty, removed without a thread: that is far quicker than one.
+    """
     path = parent / ids.secret(80)
+    path.mkdir()
     try:
-        await asyncio.to_thread(path.mkdir)
         yield path
     finally:
-        await to_the_end(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
+        try:
+            path.rmdir()
+        except OSError:
+            await to_the_end(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))

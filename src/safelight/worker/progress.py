@@ -7,16 +7,16 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
-from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import SafelightError
-from safelight.jobs import store
 from safelight.jobs.job import Job, StaleJob
-from safelight.jobs.store import Claim
+from safelight.jobs.store import Claim, Progress
 
 _log = telemetry.logger(__name__)
 
+_AT_FIRST_S = 0.1  # work that is done by then needs no word of it
 _INTERVAL_S = 1.0
 _LONGEST_STAGE = 200
 
@@ -35,10 +35,15 @@ class ProgressWriter:
     """The `AttemptHandle` that a provider reports to; it keeps the latest word of each second."""
 
     def __init__(
-        self, database: Database, bell: Doorbell, job: Job, claim: Claim, attempt_id: str
+        self,
+        write: Grouped[Progress, Job],
+        bell: Doorbell,
+        job: Job,
+        claim: Claim,
+        attempt_id: str,
     ) -> None:
         self.id = attempt_id
-        self._db = database
+        self._write_down = write
         self._bell = bell
         self._job = job
         self._claim = claim
@@ -50,9 +55,10 @@ class ProgressWriter:
     def report(self, progress: float, stage: str) -> None:
         self._latest = (progress, stage)
         self._news.set()
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all())  # noqa: TID251  ended in __aexit__
 
     async def __aenter__(self) -> Self:
-        self._writer = asyncio.create_task(self._write_all())  # noqa: TID251  ended in __aexit__
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,6 +71,7 @@ class ProgressWriter:
             self._writer.cancel()
 
     async def _write_all(self) -> None:
+        await asyncio.sleep(_AT_FIRST_S)
         while True:
             await self._news.wait()
             self._news.clear()
@@ -75,11 +82,7 @@ class ProgressWriter:
 
     async def _write(self, progress: float, words: str) -> None:
         try:
-            await self._db.write(
-                lambda tx: store.progress(
-                    tx, self._claim, percent=percent(progress), stage=stage(words)
-                )
-            )
+            await self._write_down(Progress(self._claim, percent(progress), stage(words)))
         except StaleJob:
             return  # whoever moved the job rang; the worker lets go of it by itself
         except (SQLAlchemyError, SafelightError, OSError) as error:

@@ -5,6 +5,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from safelight.errors import NotFound, SafelightError, ServiceError, UnknownOutc
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs import attempts, retry, store
-from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome, StaleJob
+from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
 from safelight.jobs.retry import RetryPolicy
-from safelight.jobs.store import Claim
+from safelight.jobs.store import Claim, Parking
 from safelight.providers.provider import (
     Done,
     InputFile,
@@ -36,10 +37,32 @@ from safelight.worker import failure
 from safelight.worker.endings import scratch_folder, to_the_end
 from safelight.worker.progress import ProgressWriter, percent, stage
 from safelight.worker.tickets import secure
+from safelight.worker.writes import Success, Writes
 
 _log = telemetry.logger(__name__)
 
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
+
+
+class Hold(StrEnum):
+    """What it would cost to let go of a run now; a worker that stops acts by it."""
+
+    RESUMABLE = "resumable"  # nothing was sent, or a ticket stands for it
+    REPEATABLE = "repeatable"  # it may be done again, but what was done is lost
+    SINGULAR = "singular"  # it may be paid for, and the answer comes only here
+
+
+@dataclass(slots=True)
+class Run:
+    """A claimed job under way."""
+
+    job: Job
+    hold: Hold = Hold.RESUMABLE
+
+    @property
+    def claim(self) -> Claim:
+        """The right to write the job."""
+        return Claim(self.job.id, self.job.claim_no)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +76,19 @@ class Runner:
     fetcher: Fetcher
     policy: RetryPolicy
     scratch: Path
+    writes: Writes
     look_again: timedelta = timedelta(seconds=5)  # after the provider or our storage was away
 
-    async def run(self, job: Job) -> None:
-        """Carry the claimed `job` as far as it goes now, and settle it.
+    async def run(self, run: Run) -> None:
+        """Carry the claimed job as far as it goes now, and settle it.
 
         Raises `StaleJob` when somebody else has moved the job, and passes cancellation on; in both
         cases nothing is settled here.
         """
         began = time.monotonic()
-        claim = Claim(job.id, job.claim_no)
+        job = run.job
         async with scratch_folder(self.scratch) as folder:
-            settled = await self._attempt(job, claim, folder)
+            settled = await self._attempt(run, folder)
         seconds = time.monotonic() - began
         status = settled.status.value
         telemetry.ATTEMPT_SECONDS.labels(job.provider, status).observe(seconds)
@@ -72,26 +96,34 @@ class Runner:
         _log.info("job settled", status=status, code=code, seconds=round(seconds, 3))
         self._ring(settled)
 
-    async def _attempt(self, job: Job, claim: Claim, folder: Path) -> Job:
-        attempt = await self.database.read(lambda tx: attempts.current(tx, job.id))
+    async def _attempt(self, run: Run, folder: Path) -> Job:
+        job = run.job
+        attempt = await self._under_way(job)
         answer: Done | Pending | None = None
         limit = asyncio.timeout(_time_left(job, attempt))
         try:
             async with limit:
                 request = await self._prepare(job, attempt, folder)
                 if attempt is None:
-                    attempt = await self._open(claim, job)
-                answer = await self._ask_provider(job, claim, attempt, request)
+                    attempt = await self._open(run)
+                answer = await self._ask_provider(run, attempt, request)
                 if isinstance(answer, Pending):
-                    return await self._park(job, claim, answer)
+                    run.hold = Hold.RESUMABLE
+                    return await self._park(run, answer)
                 rows = await self._keep(job, attempt, answer.outputs)
         except StaleJob:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
             known = failure.name(error, job, timed_out=limit.expired())
             done = answer if isinstance(answer, Done) else None
-            return await self._settle_failure(job, claim, known, done)
-        return await self._settle_success(claim, attempt, answer, rows)
+            return await self._settle_failure(run, known, done)
+        return await self._settle_success(run, attempt, answer, rows)
+
+    async def _under_way(self, job: Job) -> Attempt | None:
+        """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
+        if job.claim_no == 1:
+            return None
+        return await self.database.read(lambda tx: attempts.current(tx, job.id))
 
     # --- the steps ---------------------------------------------------------------------------
 
@@ -105,8 +137,10 @@ class Runner:
             await self._fetch_input(job, reference, folder / f"input-{index}")
             for index, reference in enumerate(wanted)
         ]
-        workplace = folder / "work"
-        workplace.mkdir()
+        workplace = folder
+        if wanted:
+            workplace = folder / "work"
+            workplace.mkdir()
         return ProviderRequest(
             kind=Kind(job.kind),
             model=job.model,
@@ -130,43 +164,43 @@ class Runner:
         facts = await self.assets.inspect(path)
         return InputFile(path, facts.media_type, fetched.name)
 
-    async def _open(self, claim: Claim, job: Job) -> Attempt:
+    async def _open(self, run: Run) -> Attempt:
         """Write the attempt before the provider hears of it."""
-        self.registry.provider(job.provider)  # raises where it is no longer installed
-        attempt = await self.database.write(lambda tx: attempts.send(tx, claim, job.provider))
-        if attempt is None:
-            raise StaleJob(job.id)
+        self.registry.provider(run.job.provider)  # raises where it is no longer installed
+        attempt = await self.writes.send((run.claim, run.job.provider))
+        run.hold = Hold.REPEATABLE if run.job.repeatable else Hold.SINGULAR
         return attempt
 
     async def _ask_provider(
-        self, job: Job, claim: Claim, attempt: Attempt, request: ProviderRequest
+        self, run: Run, attempt: Attempt, request: ProviderRequest
     ) -> Done | Pending:
         if attempt.state is AttemptState.UNKNOWN:
             raise UnknownOutcome(
                 "The worker died after it had called the provider; the work may have been done."
             )
         provider = self.registry.provider(attempt.provider)
-        async with ProgressWriter(self.database, self.bell, job, claim, attempt.id) as progress:
+        async with ProgressWriter(
+            self.writes.report, self.bell, run.job, run.claim, attempt.id
+        ) as progress:
             if attempt.ticket is not None:
                 answer = await provider.check(attempt.ticket, request, progress)
             else:
                 answer = await provider.start(request, progress)
             if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
-                await secure(self.database, provider, attempt, answer.ticket)
+                await secure(self.writes.keep_ticket, provider, attempt, answer.ticket)
         return answer
 
-    async def _park(self, job: Job, claim: Claim, answer: Pending) -> Job:
+    async def _park(self, run: Run, answer: Pending) -> Job:
+        job = run.job
         if _is_overdue(job):
             raise failure.too_late(job)
-        progress = job.progress if answer.progress is None else percent(answer.progress)
-        return await self.database.write(
-            lambda tx: store.park(
-                tx,
-                claim,
+        return await self.writes.park(
+            Parking(
+                run.claim,
                 check_at=_next_look(job, answer.check_after),
                 wakes=job.wakes,
                 stage=stage(answer.stage),
-                progress=progress,
+                progress=job.progress if answer.progress is None else percent(answer.progress),
             )
         )
 
@@ -200,18 +234,12 @@ class Runner:
     # --- settlement --------------------------------------------------------------------------
 
     async def _settle_success(
-        self, claim: Claim, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]
+        self, run: Run, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]
     ) -> Job:
         cost = answer.cost_micros
-
-        def write(tx: Connection) -> Job:
-            job = store.succeed(tx, claim, cost_micros=cost)
-            asset_store.insert(tx, rows)
-            attempts.close(tx, attempt.id, Outcome.SUCCEEDED, cost_micros=cost)
-            return job
-
+        success = Success(run.claim, attempt.id, cost, rows)
         try:
-            return await to_the_end(self.database.write(write))
+            return await to_the_end(self.writes.succeed(success))
         except StaleJob:
             # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
             # still known only here. The bytes have no row.
@@ -225,20 +253,22 @@ class Runner:
             await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
         await self._discard(rows)
 
-    async def _settle_failure(
-        self, job: Job, claim: Claim, error: SafelightError, done: Done | None
-    ) -> Job:
+    async def _settle_failure(self, run: Run, error: SafelightError, done: Done | None) -> Job:
+        claim, job = run.claim, run.job
+
         def write(tx: Connection) -> Job:
             held = store.held(tx, claim)
             attempt = attempts.current(tx, job.id)
             if attempt is not None and failure.must_resume(attempt, error):
                 return store.park(
                     tx,
-                    claim,
-                    check_at=_next_look(job, error.retry_after or self.look_again),
-                    wakes=job.wakes,
-                    stage=held.stage or "waiting for the provider",
-                    progress=held.progress,
+                    Parking(
+                        claim,
+                        check_at=_next_look(job, error.retry_after or self.look_again),
+                        wakes=job.wakes,
+                        stage=held.stage or "waiting for the provider",
+                        progress=held.progress,
+                    ),
                 )
             decision = retry.decide(
                 held,

@@ -13,17 +13,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from safelight import ids, telemetry
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
-from safelight.doorbell.doorbell import Bell, Doorbell
+from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
 from safelight.jobs import attempts, claims, store
 from safelight.jobs.job import Job, StaleJob
+from safelight.jobs.limits import NO_LIMITS, Limits
 from safelight.jobs.store import Claim
-from safelight.worker.run import Runner
+from safelight.worker.run import Hold, Run, Runner
 
 _log = telemetry.logger(__name__)
 
 _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
-_MOST_AT_ONCE = 100
+_MOST_AT_ONCE = 500
+_STILL_HERE_S = 1.0
 _LEAST_REST = timedelta(milliseconds=20)  # between two claims that brought nothing
 
 
@@ -35,6 +37,7 @@ class WorkerRules:
     lease: timedelta
     look_every: timedelta  # without a ring
     grace: timedelta
+    limits: Limits = NO_LIMITS
 
 
 class _Lane:
@@ -44,10 +47,8 @@ class _Lane:
         self.name = name
         self.free = slots
         self.changed = asyncio.Event()
-
-    def give_back(self) -> None:
-        self.free += 1
-        self.changed.set()
+        self.cursor = claims.START
+        self.held_back = False  # a limit kept ready work from the last claim
 
 
 class Worker:
@@ -61,7 +62,7 @@ class Worker:
         self._bell = bell
         self._runner = runner
         self._rules = rules
-        self._running: dict[Claim, asyncio.Task[None]] = {}
+        self._running: dict[Claim, tuple[Run, asyncio.Task[None]]] = {}
         self._lanes = [_Lane(name, slots) for name, slots in rules.slots.items()]
         self._stopping = False
 
@@ -83,62 +84,60 @@ class Worker:
             keeper.cancel()
 
     async def _serve(self, lane: _Lane, group: asyncio.TaskGroup) -> None:
-        cursor = ""
         with self._bell.listen(doorbell.lane(lane.name)) as bell:
             while not self._stopping:
                 if not lane.free:
                     lane.changed.clear()
                     await lane.changed.wait()
                     continue
-                room = min(lane.free, _MOST_AT_ONCE)
-                claimed = await self._claim(lane.name, room, cursor)
+                claimed = await self._claim(lane)
                 if claimed is None:
                     await bell.wait(self._rules.look_every)
                     continue
-                cursor = claimed.cursor
+                if self._stopping:
+                    await self._hand_back([_claim_of(job) for job in claimed.jobs])
+                    return
+                lane.cursor, lane.held_back = claimed.cursor, claimed.held_back
                 for job in claimed.jobs:
                     self._start(job, lane, group)
                 if not claimed.jobs:
-                    await self._idle(bell, lane.name)
+                    await bell.wait(self._rest(claimed))
 
-    async def _claim(self, lane: str, room: int, cursor: str) -> claims.Claimed | None:
+    async def _claim(self, lane: _Lane) -> claims.Claimed | None:
+        room = min(lane.free, _MOST_AT_ONCE)
         try:
             return await self._db.write(
                 lambda tx: claims.claim(
                     tx,
                     worker=self.id,
-                    lane=lane,
+                    lane=lane.name,
                     slots=room,
                     lease=self._rules.lease,
-                    cursor=cursor,
+                    limits=self._rules.limits,
+                    cursor=lane.cursor,
                 )
             )
         except _OUTAGE as error:
-            _log.warning("claim failed; trying again", lane=lane, error=str(error))
+            _log.warning("claim failed; trying again", lane=lane.name, error=str(error))
             return None
 
-    async def _idle(self, bell: Bell, lane: str) -> None:
-        """Sleep until a ring, the next due time, or the interval, whichever comes first."""
-        wait = self._rules.look_every
-        try:
-            due = await self._db.read(lambda tx: claims.next_due(tx, lane))
-        except _OUTAGE:
-            due = None
-        if due is not None:
-            wait = min(wait, max(due, _LEAST_REST))
-        await bell.wait(wait)
+    def _rest(self, claimed: claims.Claimed) -> timedelta:
+        """Return how long to sleep for want of a ring: until something is due, or the interval."""
+        if claimed.rest is None:
+            return self._rules.look_every
+        return min(self._rules.look_every, max(claimed.rest, _LEAST_REST))
 
     def _start(self, job: Job, lane: _Lane, group: asyncio.TaskGroup) -> None:
-        claim = Claim(job.id, job.claim_no)
+        claim, run = _claim_of(job), Run(job)
         lane.free -= 1
         telemetry.RUNNING.labels(lane.name).inc()
-        task = group.create_task(self._run(job, claim, lane))
-        self._running[claim] = task
+        self._running[claim] = run, group.create_task(self._run(run, claim, lane))
 
-    async def _run(self, job: Job, claim: Claim, lane: _Lane) -> None:
+    async def _run(self, run: Run, claim: Claim, lane: _Lane) -> None:
+        job = run.job
         with structlog.contextvars.bound_contextvars(job_id=job.id, account_id=job.account_id):
             try:
-                await self._runner.run(job)
+                await self._runner.run(run)
             except StaleJob:
                 _log.info("job was moved by somebody else")
             except asyncio.CancelledError:
@@ -150,8 +149,14 @@ class Worker:
                 _log.exception("job could not be settled")
             finally:
                 del self._running[claim]
-                lane.give_back()
-                telemetry.RUNNING.labels(lane.name).dec()
+                self._give_back(lane)
+
+    def _give_back(self, lane: _Lane) -> None:
+        lane.free += 1
+        lane.changed.set()
+        telemetry.RUNNING.labels(lane.name).dec()
+        if lane.held_back:  # there is room within the limit now, here or at another worker
+            self._bell.ring(doorbell.lane(lane.name))
 
     async def _keep_leases(self) -> None:
         """Renew all leases at a third of their length, and let go of jobs no longer ours."""
@@ -162,11 +167,11 @@ class Worker:
                 held = await self._renew(mine)
                 if held is None:
                     continue
-                for claim, task in mine.items():
+                for claim, (_, task) in mine.items():
                     if claim not in held:
                         task.cancel()
 
-    async def _renew(self, mine: Mapping[Claim, asyncio.Task[None]]) -> set[Claim] | None:
+    async def _renew(self, mine: Mapping[Claim, object]) -> set[Claim] | None:
         """Return which of `mine` are still ours; None when that cannot be known now."""
         try:
             return await self._db.write(
@@ -179,20 +184,35 @@ class Worker:
             return None
 
     async def _finish(self) -> None:
-        """Give what runs its grace period, then cancel it and hand it back."""
-        tasks = set(self._running.values())
-        if not tasks:
+        """End what runs as each run allows: at once, after its grace, or when its call is over."""
+        if not self._running:
             return
-        _log.info("stopping", running=len(tasks), grace_s=self._rules.grace.total_seconds())
-        _, late = await asyncio.wait(tasks, timeout=self._rules.grace.total_seconds())
-        if not late:
+        grace_s = self._rules.grace.total_seconds()
+        _log.info("stopping", running=len(self._running), grace_s=grace_s)
+        await self._let_go({Hold.RESUMABLE})
+        await self._wait_at_most(grace_s)
+        await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
+        # What is left may be paid for and cannot be asked for again: its own time limit ends it.
+        while self._running:
+            await self._wait_at_most(_STILL_HERE_S)
+            await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
+
+    async def _wait_at_most(self, seconds: float) -> None:
+        if tasks := [task for _, task in self._running.values()]:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def _let_go(self, holds: set[Hold]) -> None:
+        chosen = {claim: task for claim, (run, task) in self._running.items() if run.hold in holds}
+        if not chosen:
             return
-        unfinished = list(self._running)
-        for task in late:
+        for task in chosen.values():
             task.cancel()
-        await asyncio.wait(late)
+        await asyncio.wait(chosen.values())
+        await self._hand_back(list(chosen))
+
+    async def _hand_back(self, unfinished: list[Claim]) -> None:
         try:
-            released = await self._db.write(lambda tx: _hand_back(tx, unfinished))
+            released = await self._db.write(lambda tx: _release(tx, unfinished))
         except _OUTAGE as error:
             _log.warning("jobs not handed back; their leases will run out", error=str(error))
             return
@@ -200,10 +220,14 @@ class Worker:
             self._bell.ring(doorbell.lane(job.lane), doorbell.subject(job.id))
 
 
-def _hand_back(tx: Connection, unfinished: list[Claim]) -> list[Job]:
+def _claim_of(job: Job) -> Claim:
+    return Claim(job.id, job.claim_no)
+
+
+def _release(tx: Connection, unfinished: list[Claim]) -> list[Job]:
     held: list[Job] = []
     for claim in unfinished:
         with suppress(StaleJob):
             held.append(store.held(tx, claim))
     attempts.let_go(tx, held)
-    return store.release(tx, [Claim(job.id, job.claim_no) for job in held])
+    return store.release(tx, [_claim_of(job) for job in held])

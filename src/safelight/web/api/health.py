@@ -25,14 +25,24 @@ async def live() -> Response:
 
 @router.get("/health/ready")
 async def ready(services: Parts) -> Response:
-    """Say whether this process can serve: database, storage and disk."""
-    names = list(services.checks)
-    results = await asyncio.gather(*(_probe(services.checks[name]) for name in names))
-    good = all(result["status"] == "ok" for result in results)
-    stopping = services.stopping.is_set()
-    status = "stopping" if stopping else ("ok" if good else "unready")
-    document = {"status": status, "checks": dict(zip(names, results, strict=True))}
-    return json_response(document, 200 if status == "ok" else 503)
+    """Say whether this process can serve: database, storage and disk.
+
+    Without its doorbell it can, only later: then it is `degraded`, and ready all the same.
+    """
+    checks = services.checks | services.soft_checks
+    results = await asyncio.gather(*(_probe(check) for check in checks.values()))
+    found = dict(zip(checks, results, strict=True))
+    failed = {name for name, result in found.items() if result["status"] != "ok"}
+    document = {"status": _verdict(services, failed), "checks": found}
+    return json_response(document, 200 if document["status"] in ("ok", "degraded") else 503)
+
+
+def _verdict(services: Services, failed: set[str]) -> str:
+    if services.stopping.is_set():
+        return "stopping"
+    if failed & set(services.checks):
+        return "unready"
+    return "degraded" if failed else "ok"
 
 
 async def _probe(check: Callable[[], Awaitable[None]]) -> dict[str, Any]:

@@ -56,7 +56,14 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_events_created_at", "events")
-    for name in ("finished_at", "dead", "account_in_flight", "provider_in_flight", "oldest", "ready"):
+    for name in (
+        "finished_at",
+        "dead",
+        "account_in_flight",
+        "provider_in_flight",
+        "oldest",
+        "ready",
+    ):
         op.drop_index(f"ix_jobs_{name}", "jobs")
     op.create_index(
         "ix_jobs_ready",

@@ -1,0 +1,44 @@
+"""The writes that every run makes, gathered with those of the other runs of this worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from safelight.assets import store as asset_store
+from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
+from safelight.jobs import attempts, store
+from safelight.jobs.job import Attempt, Job
+from safelight.jobs.store import Claim, Parking, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A run that came to its end: what was made is stored, and its rows are these."""
+
+    claim: Claim
+    attempt_id: str
+    cost_micros: int | None
+    rows: list[dict[str, Any]]
+
+
+class Writes:
+    """Each raises `StaleJob` where somebody else has moved the job."""
+
+    def __init__(self, database: Database) -> None:
+        self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
+        self.keep_ticket: Grouped[tuple[str, str], bool] = Grouped(database, attempts.keep_tickets)
+        self.park: Grouped[Parking, Job] = Grouped(database, store.park_all)
+        self.report: Grouped[Progress, Job] = Grouped(database, store.progress_all)
+        self.succeed: Grouped[Success, Job] = Grouped(database, succeed_all)
+
+
+def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:
+    """Finish jobs with their outputs and attempts, all or nothing of each."""
+    moved = store.succeed_all(tx, [(success.claim, success.cost_micros) for success in ended])
+    won = [success for success, job in zip(ended, moved, strict=True) if isinstance(job, Job)]
+    asset_store.insert(tx, [row for success in won for row in success.rows])
+    attempts.succeed_all(tx, [(success.attempt_id, success.cost_micros) for success in won])
+    return moved
