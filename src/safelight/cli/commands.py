@@ -45,6 +45,33 @@ def serve(
 
 
 @app.command()
+def api() -> None:
+    """Run the API and web page alone; workers and janitors are processes of their own."""
+    _settle(_server().serve_api())
+
+
+@app.command()
+def worker(
+    lanes: Annotated[
+        str, typer.Option(metavar="LANE,…", help="Of local, gpu, ingest, remote; all if left out.")
+    ] = "",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Jobs at once in each of these lanes.")
+    ] = None,
+) -> None:
+    """Run jobs, and nothing else. Any number of workers share a PostgreSQL."""
+    server = _server()
+    _settle(server.serve_role(server.Role.WORKER, lanes=lanes, concurrency=concurrency))
+
+
+@app.command()
+def janitor() -> None:
+    """Look after jobs whose worker died, deadlines, lost rings and old rows; any number may run."""
+    server = _server()
+    _settle(server.serve_role(server.Role.JANITOR))
+
+
+@app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help='What to show: "A red cat playing guitar".')],
     *,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uvicorn import Config, Server
 
 from safelight import datadir
-from safelight.app import Safelight, open_safelight
+from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
 from safelight.cli.failure import Failure
 from safelight.errors import Unauthenticated
 from safelight.settings import Settings
@@ -60,20 +60,22 @@ def address_of(listener: socket.socket) -> str:
 
 @asynccontextmanager
 async def hosted(
-    settings: Settings, listener: socket.socket, *, works: bool = True
+    settings: Settings, listener: socket.socket | None, *, roles: frozenset[Role] = ALL_ROLES
 ) -> AsyncGenerator[Safelight]:
-    """Yield a Safelight that answers at `listener`; it stops gracefully when the context ends.
+    """Yield a Safelight that does what its roles say until the context ends, then stops gracefully.
 
-    Where it does not work, jobs may be looked at and changed, but none is run.
+    It answers at `listener`: the whole API, or without that role its health and metrics.
     """
     try:
-        async with open_safelight(settings) as whole:
+        async with open_safelight(settings, roles) as whole:
             server = _QuietServer(whole)
             failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
-                parts = [group.create_task(server.serve(sockets=[listener]))]
-                if works:
-                    parts.append(group.create_task(whole.work()))
+                parts = [group.create_task(whole.work())]
+                if listener:
+                    parts.append(group.create_task(server.serve(sockets=[listener])))
+                else:
+                    server.ready.set()
                 try:
                     await server.ready.wait()
                     yield whole

@@ -5,31 +5,87 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from typing import Self
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from safelight import datadir, telemetry
-from safelight.app import Safelight
+from safelight.app import ALL_ROLES, Role, Safelight
 from safelight.cli import host, samples
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set, read_settings
+from safelight.cli.failure import BadUse
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
+from safelight.providers.provider import Lane
 from safelight.settings import Settings
 
 _log = telemetry.logger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-async def serve(prompt: str, *, with_samples: bool) -> None:
+async def serve_api() -> None:
+    """Answer requests until a signal, and leave the work to other processes."""
+    _check_shared(read_settings())
+    await serve("", with_samples=False, roles=frozenset({Role.API}))
+
+
+async def serve_role(role: Role, *, lanes: str = "", concurrency: int | None = None) -> None:
+    """Do one part of the work until a signal; `concurrency` is how many jobs of each lane."""
+    settings = _narrowed(read_settings(), lanes, concurrency)
+    _check_shared(settings)
+    telemetry.configure_logs(settings.log_level, settings.log_format)
+    screen = Screen(notes=Console(highlight=False))
+    with ExitStack() as stack:
+        listener = None
+        if settings.probe_port:
+            listener = stack.enter_context(
+                host.listen(settings.host, settings.probe_port, exactly=True)
+            )
+        stop = stack.enter_context(_Stop(screen))
+        async with host.hosted(settings, listener, roles=frozenset({role})) as whole:
+            if role is Role.WORKER:
+                await _warm(whole)
+            probes = f"; health at {host.address_of(listener)}/health/ready" if listener else ""
+            screen.note(f"The {role.value} is at work (process {os.getpid()}){probes}.")
+            await stop.wait()
+    screen.note("Stopped.")
+
+
+def _check_shared(settings: Settings) -> None:
+    if settings.database_url.startswith("sqlite:") or not settings.database_url:
+        raise BadUse(
+            "Separate processes share a PostgreSQL: set SAFELIGHT_DATABASE_URL=postgresql://… "
+            "With SQLite, `safelight serve` does everything in one process."
+        )
+
+
+def _narrowed(settings: Settings, lanes: str, concurrency: int | None) -> Settings:
+    """Return the settings with what the command line says of lanes and slots."""
+    given: dict[str, object] = {}
+    if lanes:
+        given["lanes"] = lanes
+    if concurrency is not None:
+        given |= dict.fromkeys(
+            ("local_slots", "gpu_slots", "ingest_slots", "remote_slots"), concurrency
+        )
+    try:
+        return Settings.model_validate(settings.model_dump() | given)
+    except ValidationError:
+        known = ", ".join(lane.value for lane in Lane)
+        raise BadUse(f"--lanes takes names with commas between, of: {known}.") from None
+
+
+async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL_ROLES) -> None:
     """Serve until a signal; `prompt` is drawn at once, a first start shows one job of each kind."""
     settings = read_settings()
     telemetry.configure_logs(_log_level(settings), settings.log_format)
     screen = Screen(notes=Console(highlight=False))
     with _listen(settings) as listener, _Stop(screen) as stop:
         placed = _place(settings, listener)
-        async with host.hosted(placed, listener) as whole:
+        async with host.hosted(placed, listener, roles=roles) as whole:
             here = host.address_of(listener)
             owner = await host.local_owner(whole)
             datadir.announce(placed.data_dir, datadir.RunningServer(here, os.getpid()))
@@ -106,7 +162,7 @@ class _Stop:
         self._let_go()
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        self._screen.note("Stopping once running jobs have ended; a second signal ends at once.")
+        self._screen.note("Stopping, once what runs has ended; a second signal ends at once.")
         self._asked.set()
 
     def _let_go(self) -> None:

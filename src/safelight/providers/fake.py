@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import struct
+import time
 import zlib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -52,7 +53,6 @@ class FakeProvider:
     def __init__(self, ledger: Path | None = None) -> None:
         self._ledger = ledger
         self._calls: dict[str, int] = {}  # by scratch folder's job, bounded by the jobs of a test
-        self._due: dict[str, float] = {}
 
     def capabilities(self) -> tuple[Model, ...]:
         shared = {
@@ -78,8 +78,8 @@ class FakeProvider:
         if call <= len(params["errors"]):
             raise _error(params["errors"][call - 1], params.get("retry_after_s"))
         if params["pending"]:
-            ticket = ids.secret(60)
-            self._due[ticket] = asyncio.get_running_loop().time() + params["seconds"]
+            ticket = f"{time.time() + params['seconds']:.3f}-{ids.secret(60)}"
+            self._write("ticket", attempt.id, request.prompt, ticket)
             return Pending(ticket, timedelta(seconds=max(params["seconds"], 0.05)))
         await asyncio.sleep(params["seconds"])
         return self._done(request, attempt)
@@ -87,14 +87,15 @@ class FakeProvider:
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        self._write("check", attempt.id, request.prompt)
-        left = self._due.get(ticket, 0) - asyncio.get_running_loop().time()
+        self._write("check", attempt.id, request.prompt, ticket)
+        # The ticket tells when the work is done, so that any process can be asked.
+        left = float(ticket.partition("-")[0]) - time.time()
         if left > 0:
             return Pending(ticket, timedelta(seconds=left))
         return self._done(request, attempt)
 
     async def cancel(self, ticket: str) -> None:
-        self._write("cancel", ticket, "")
+        self._write("cancel", "", "", ticket)
 
     def _done(self, request: ProviderRequest, attempt: AttemptHandle) -> Done:
         made: list[MediaFile] = []
@@ -105,10 +106,11 @@ class FakeProvider:
         self._write("end", attempt.id, request.prompt)
         return Done(tuple(made), cost_micros=0)
 
-    def _write(self, what: str, attempt_id: str, prompt: str) -> None:
+    def _write(self, what: str, attempt_id: str, prompt: str, ticket: str = "") -> None:
         if self._ledger is None:
             return
-        line = json.dumps({"what": what, "attempt": attempt_id, "prompt": prompt})
+        entry = {"what": what, "attempt": attempt_id, "prompt": prompt, "at": time.time()}
+        line = json.dumps(entry | ({"ticket": ticket} if ticket else {}))
         handle = os.open(self._ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(handle, line.encode() + b"\n")

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from safelight import errors, telemetry
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts
+from safelight.web.services import Services
 
 router = APIRouter(tags=["health"])
 
