@@ -13,9 +13,9 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -69,10 +69,9 @@ class PostgresDatabase:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=30,
-            pool_pre_ping=True,
+            pool_timeout=10,
             json_serializer=_to_json,
-            connect_args={"timeout": 10, "command_timeout": 60},
+            connect_args={"timeout": 5, "command_timeout": 60},
         )
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -81,26 +80,53 @@ class PostgresDatabase:
     async def write(self, work: Work[T]) -> T:
         for attempt in range(1, _TRIES + 1):
             try:
-                with _outages():
-                    async with self._engine.begin() as connection:
-                        return await connection.run_sync(work)
+                return await self._write_once(work)
             except DBAPIError as error:
                 if not _is_conflict(error) or attempt == _TRIES:
                     raise
                 await asyncio.sleep(0.01 * 2**attempt)
-        raise AssertionError("unreachable")
+            except _StaleConnection:
+                continue
+        raise ServiceError("The database breaks every connection.")
+
+    async def _write_once(self, work: Work[T]) -> T:
+        async with _outages(), self._engine.connect() as connection:
+            transaction = await connection.begin()
+            with _before_commit():
+                result = await connection.run_sync(work)
+            await transaction.commit()
+            return result
 
     async def read(self, work: Work[T]) -> T:
-        with _outages():
-            async with self._snapshots.connect() as connection:
-                return await connection.run_sync(work)
+        for _ in range(_TRIES):
+            try:
+                async with _outages(), self._snapshots.connect() as connection:
+                    with _before_commit():
+                        return await connection.run_sync(work)
+            except _StaleConnection:
+                continue
+        raise ServiceError("The database breaks every connection.")
 
     async def close(self) -> None:
         await self._engine.dispose()
 
 
+class _StaleConnection(Exception):
+    """The pool's connection was dead before anything was committed: another one may do it."""
+
+
 @contextmanager
-def _outages() -> Iterator[None]:
+def _before_commit() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _StaleConnection from error
+        raise
+
+
+@asynccontextmanager
+async def _outages() -> AsyncIterator[None]:
     """Make one error of the many ways in which a PostgreSQL can be away."""
     try:
         yield
