@@ -7,9 +7,7 @@ savepoint and commits once: durable (synchronous=FULL) and quick under load.
 """
 
 import asyncio
-import json
 import queue
-import re
 import sqlite3
 import threading
 import time
@@ -24,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from safelight.db.types import to_json
 from safelight.errors import ServiceError, StorageFull
 
 T = TypeVar("T")
@@ -33,7 +32,6 @@ _Asked = tuple[Work[Any], Future[Any]]
 _TRIES = 5
 _MAX_GROUP = 64
 _CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
-_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class Database(Protocol):
@@ -70,7 +68,7 @@ class PostgresDatabase:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            json_serializer=_to_json,
+            json_serializer=to_json,
             connect_args={"timeout": 5, "command_timeout": 60},
         )
         self._snapshots = self._engine.execution_options(
@@ -153,7 +151,7 @@ class SqliteDatabase:
             poolclass=sa.QueuePool,
             pool_size=readers + 1,
             max_overflow=0,
-            json_serializer=_to_json,
+            json_serializer=to_json,
             connect_args={"check_same_thread": False, "timeout": 30},
         )
         event.listen(self._engine, "connect", _prepare_sqlite)
@@ -268,12 +266,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
         "cache_size=-16000",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _to_json(value: object) -> str:
-    r"""Return `value` as JSON that PostgreSQL takes: it knows neither \u0000 nor half a surrogate.
-
-    Requests with such text are refused; here it comes from other machines' error messages.
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _ESCAPED_NUL.sub("\\1\ufffd", text).encode(errors="replace").decode()

@@ -4,7 +4,6 @@ One bound parameter, of JSON, carries them all: a statement keeps its text and s
 limit on the number of parameters is met.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -13,13 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy import CTE, Connection
 from sqlalchemy.types import TypeEngine
 
-from safelight.db.types import Instant, to_microseconds
+from safelight.db.types import Instant, Json, to_json, to_microseconds
 
 _POSTGRESQL = {
     sa.Text: "text",
     sa.Integer: "integer",
     sa.BigInteger: "bigint",
     sa.Float: "double precision",
+    sa.Boolean: "boolean",
+    sa.JSON: "jsonb",
     Instant: "timestamptz",
 }
 
@@ -27,21 +28,24 @@ _POSTGRESQL = {
 def given(
     tx: Connection, rows: Iterable[Mapping[str, Any]], **columns: type[TypeEngine[Any]]
 ) -> CTE:
-    """Return a table `given` of `rows`, each a value for every one of `columns`."""
+    """Return a table `given` of `rows`; a value that a row lacks is NULL."""
     native = tx.dialect.name == "postgresql"
-    values = [{name: _plain(row[name], native_times=native) for name in columns} for row in rows]
+    values = [
+        {name: _plain(row.get(name), native_times=native) for name in columns} for row in rows
+    ]
     query = _postgresql(columns) if native else _sqlite(columns)
-    bound = sa.text(query).bindparams(sa.bindparam("given", json.dumps(values), sa.Text))
-    return bound.columns(**columns).cte("given")
+    bound = sa.text(query).bindparams(sa.bindparam("given", to_json(values), sa.Text))
+    types = {name: Json if kind is sa.JSON else kind for name, kind in columns.items()}
+    return bound.columns(**types).cte("given")
 
 
 def _postgresql(columns: Mapping[str, type[TypeEngine[Any]]]) -> str:
-    spelled = ", ".join(f"{name} {_POSTGRESQL[kind]}" for name, kind in columns.items())
+    spelled = ", ".join(f'"{name}" {_POSTGRESQL[kind]}' for name, kind in columns.items())
     return f"SELECT * FROM jsonb_to_recordset(CAST(:given AS jsonb)) AS row({spelled})"
 
 
 def _sqlite(columns: Mapping[str, type[TypeEngine[Any]]]) -> str:
-    spelled = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in columns)
+    spelled = ", ".join(f"""json_extract(value, '$.{name}') AS "{name}\"""" for name in columns)
     return f"SELECT {spelled} FROM json_each(:given)"
 
 

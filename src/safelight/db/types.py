@@ -1,5 +1,7 @@
 """What SQLite and PostgreSQL spell differently: instants, JSON, and the database's own clock."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -65,3 +68,12 @@ def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
 def to_microseconds(value: datetime) -> int:
     """Return whole microseconds since 1970."""
     return (value - _EPOCH) // _MICROSECOND
+
+
+def to_json(value: object) -> str:
+    r"""Return `value` as JSON that PostgreSQL takes: it knows neither \u0000 nor half a surrogate.
+
+    Requests with such text are refused; here it comes from other machines' error messages.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ESCAPED_NUL.sub("\\1\ufffd", text).encode(errors="replace").decode()

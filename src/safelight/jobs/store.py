@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
+from sqlalchemy.types import TypeEngine
 
 from safelight import events, telemetry
 from safelight.db.given import given
@@ -46,21 +47,59 @@ class Claim:
     claim_no: int
 
 
+# What a submit says of a job; the rest is the same for every new one.
+_NEW: Mapping[str, type[TypeEngine[Any]]] = {
+    "id": sa.Text,
+    "account_id": sa.Text,
+    "kind": sa.Text,
+    "prompt": sa.Text,
+    "model": sa.Text,
+    "provider": sa.Text,
+    "params": sa.JSON,
+    "inputs": sa.JSON,
+    "source_url": sa.Text,
+    "name": sa.Text,
+    "batch_id": sa.Text,
+    "batch_index": sa.Integer,
+    "tags": sa.JSON,
+    "metadata": sa.JSON,
+    "lane": sa.Text,
+    "priority": sa.Integer,
+    "run_at": Instant,
+    "start_by": Instant,
+    "timeout_s": sa.Float,
+    "repeatable": sa.Boolean,
+    "max_attempts": sa.Integer,
+    "estimate_micros": sa.BigInteger,
+}
+
 # --- inserts ---------------------------------------------------------------------------------
 
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
-    """Queue new jobs, each with its first event. Times left out are the database's now."""
-    made: list[Job] = []
-    for row in rows:
-        full = {"status": JobStatus.QUEUED, "seq": 1, "stage": "queued", **row}
-        # A given `run_at` makes a job wait until the claim finds it due and promotes it.
-        if row.get("run_at") is None:
-            full |= {"run_at": now(), "ready": True}
-        else:
-            full |= {"ready": False}
-        statement = sa.insert(jobs).values(created_at=now(), **full).returning(jobs)
-        made.append(to_job(tx.execute(statement).mappings().one()))
+    """Queue new jobs, each with its first event, and return them in the same order.
+
+    A `run_at` makes a job wait until a claim finds it due; those without one are due now.
+    """
+    if not rows:
+        return []
+    new = given(tx, rows, **_NEW)
+    values = {name: new.c[name] for name in _NEW} | {
+        "priority": sa.func.coalesce(new.c.priority, 0),
+        "run_at": sa.func.coalesce(new.c.run_at, now()),
+        "ready": new.c.run_at.is_(None),
+        "status": sa.literal(JobStatus.QUEUED.value),
+        "stage": sa.literal("queued"),
+        "seq": sa.literal(1),
+        "created_at": now(),
+    }
+    for name in ("prompt", "source_url", "name"):
+        values[name] = sa.func.coalesce(new.c[name], "")
+    statement = (
+        sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
+    )
+    found = {row["id"]: to_job(row) for row in tx.execute(statement).mappings()}
+    made = [found[row["id"]] for row in rows]
     _tell(tx, made, "job.queued")
     for job in made:
         telemetry.MOVES.labels("submit", job.kind).inc()
