@@ -32,6 +32,7 @@ from safelight.jobs.limits import Limits as JobLimits
 from safelight.jobs.limits import ProviderLimit
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
+from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
 from safelight.providers.inflate import InflateProvider
 from safelight.providers.link import LinkProvider
@@ -185,7 +186,8 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     services = Services(
         accounts=Accounts(database),
-        jobs=Jobs(database, registry, assets, max_attempts=settings.max_attempts, slots=slots),
+        jobs=Jobs(database, assets, slots=slots),
+        submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
         storage=storage,
         registry=registry,

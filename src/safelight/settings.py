@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     provider_limits: str = Field(
         default="",
         pattern=r"^$|^\w[\w.-]*=\d*(/\d+)?(,\w[\w.-]*=\d*(/\d+)?)*$",
-        description="Most jobs in flight and starts a minute at a provider, over all workers, as in "
+        description="Most jobs in flight and most starts a minute of a provider, over all workers: "
         "`openai=50/200,replicate=100,fal=/60`.",
     )
     lease_s: float = Field(

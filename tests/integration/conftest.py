@@ -13,6 +13,7 @@ from safelight.doorbell.memory import MemoryDoorbell
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
+from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
@@ -64,9 +65,15 @@ def registry(ledger_file: Path) -> Registry:
 
 
 @pytest.fixture
-def jobs(database: Database, registry: Registry, assets: Assets) -> Jobs:
-    """The service on top of all that."""
-    return Jobs(database, registry, assets, max_attempts=3, slots={"remote": 8})
+def jobs(database: Database, assets: Assets) -> Jobs:
+    """What can be done with jobs."""
+    return Jobs(database, assets, slots={"remote": 8})
+
+
+@pytest.fixture
+def submits(database: Database, registry: Registry) -> Submits:
+    """What takes jobs in."""
+    return Submits(database, registry, max_attempts=3)
 
 
 @pytest.fixture

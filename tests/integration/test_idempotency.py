@@ -11,7 +11,7 @@ from safelight.db.engine import Database
 from safelight.errors import IdempotencyConflict, InvalidRequest
 from safelight.jobs import idempotency
 from safelight.jobs.inputs import Generate, ImportImages
-from safelight.jobs.service import Jobs, Repeat
+from safelight.jobs.submit import Repeat, Submits
 from tests import factories
 
 MARK = idempotency.fingerprint("POST", "/v1/generate", b"{}")
@@ -25,78 +25,78 @@ async def count_jobs(database: Database) -> int:
 
 
 async def test_submit_when_sent_again_answers_with_the_first_job(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
-    first = await jobs.generate(account, CAT, REPEAT)
-    again = await jobs.generate(account, CAT, REPEAT)
+    first = await submits.generate(account, CAT, REPEAT)
+    again = await submits.generate(account, CAT, REPEAT)
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.subject, again.lanes) == (first.subject, frozenset())
-    assert await jobs.made_before(account, REPEAT) == again
+    assert await submits.made_before(account, REPEAT) == again
     assert await count_jobs(database) == 1
 
 
 async def test_submits_when_they_come_at_once_make_one_job(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
-    answers = await asyncio.gather(*(jobs.generate(account, CAT, REPEAT) for _ in range(10)))
+    answers = await asyncio.gather(*(submits.generate(account, CAT, REPEAT) for _ in range(10)))
     assert len({answer.subject for answer in answers}) == 1
     assert [answer.replayed for answer in answers].count(False) == 1
     assert await count_jobs(database) == 1
 
 
 async def test_batches_when_they_come_at_once_make_one(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
     wanted = ImportImages(urls=["http://a.test/", "http://b.test/"])
     answers = await asyncio.gather(
-        *(jobs.import_many(account, wanted, {}, REPEAT) for _ in range(5))
+        *(submits.import_many(account, wanted, {}, REPEAT) for _ in range(5))
     )
     assert len({answer.subject for answer in answers}) == 1
     assert await count_jobs(database) == 2
 
 
 async def test_submits_when_without_a_key_make_a_job_each(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
-    await jobs.generate(account, CAT)
-    await jobs.generate(account, CAT)
-    assert await jobs.made_before(account, None) is None
+    await submits.generate(account, CAT)
+    await submits.generate(account, CAT)
+    assert await submits.made_before(account, None) is None
     assert await count_jobs(database) == 2
 
 
 async def test_submit_when_the_key_was_another_request_s_is_refused(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
-    await jobs.generate(account, CAT, REPEAT)
+    await submits.generate(account, CAT, REPEAT)
     other = Repeat("key-1", idempotency.fingerprint("POST", "/v1/generate", b"[]"))
     with pytest.raises(IdempotencyConflict):
-        await jobs.generate(account, CAT, other)
+        await submits.generate(account, CAT, other)
     assert await count_jobs(database) == 1
 
 
 async def test_key_when_another_account_uses_it_is_its_own(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
     stranger = await factories.new_account(database)
-    one = await jobs.generate(account, CAT, REPEAT)
-    two = await jobs.generate(stranger, CAT, REPEAT)
+    one = await submits.generate(account, CAT, REPEAT)
+    two = await submits.generate(stranger, CAT, REPEAT)
     assert one.subject != two.subject
 
 
 async def test_key_when_its_submit_failed_is_free_again(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
     broken = Generate(prompt="a cat", model="fake", references=["ast_nobody"])
     with pytest.raises(InvalidRequest):
-        await jobs.generate(account, broken, REPEAT)
-    assert not (await jobs.generate(account, CAT, REPEAT)).replayed
+        await submits.generate(account, broken, REPEAT)
+    assert not (await submits.generate(account, CAT, REPEAT)).replayed
 
 
 async def test_forget_when_keys_are_old_removes_those_a_page_at_a_time(
-    jobs: Jobs, database: Database, account: str
+    submits: Submits, database: Database, account: str
 ) -> None:
     for number in range(5):
-        await jobs.generate(account, CAT, Repeat(f"key-{number}", MARK))
+        await submits.generate(account, CAT, Repeat(f"key-{number}", MARK))
     later = datetime.now(UTC) + timedelta(days=2)
     earlier = later - timedelta(days=4)
     forget = idempotency.forget

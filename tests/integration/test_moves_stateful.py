@@ -147,7 +147,7 @@ class Moves(RuleBasedStateMachine):
             CpuPool(1),
             InspectRules(max_pixels=1),
         )
-        self.service = Jobs(self.database, registry, assets, max_attempts=3, slots={})
+        self.service = Jobs(self.database, assets, slots={})
         self.janitor = Janitor(
             self.database,
             MemoryDoorbell(),

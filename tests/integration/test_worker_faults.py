@@ -128,7 +128,7 @@ async def test_error_when_its_words_cannot_be_stored_still_fails_the_job(shop: W
 async def test_progress_when_it_is_nonsense_is_put_right(shop: Workshop, progress: float) -> None:
     shop.provider.progress = progress
     stage = "long \x00 " * 100
-    shop.provider.pending = Pending("ticket", timedelta(seconds=0.2), stage, progress)
+    shop.provider.pending = Pending("0-ticket", timedelta(seconds=0.2), stage, progress)
     job = await shop.queue()
     async with working(shop.worker()):
         parked = await shop.until(job, JobStatus.WAITING)

@@ -1,5 +1,6 @@
 """Makes the first account, hands out keys, and says who a key belongs to."""
 
+import time
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -20,6 +21,8 @@ from safelight.errors import NotFound, Unauthenticated
 
 LOGIN_LINK_LASTS = timedelta(days=1)
 SESSION_LASTS = timedelta(days=30)
+_KNOWN_S = 1.0
+_MOST_KNOWN = 10_000
 
 
 class Accounts:
@@ -27,6 +30,7 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._known: dict[bytes, tuple[Caller, float]] = {}  # by the key's hash, and until when
 
     async def ensure_first(self, name: str) -> Account:
         """Return the first account, made now if there is none, by whoever asks first."""
@@ -77,14 +81,29 @@ class Accounts:
         )
 
     async def authenticate(self, secret: str) -> Caller:
-        """Return who `secret` belongs to; raise `Unauthenticated` if it opens nothing."""
+        """Return who `secret` belongs to; raise `Unauthenticated` if it opens nothing.
+
+        The answer is kept for a second, so that a busy client costs no query a request: a key
+        revoked by another process goes on for as long.
+        """
         if not secret or len(secret) > MAX_KEY_LENGTH:
             raise Unauthenticated
         digest = hash_secret(secret)
-        caller = await self._db.read(lambda tx: store.find_caller(tx, digest))
+        caller, until = self._known.get(digest, (None, 0.0))
+        if caller is None or time.monotonic() > until:
+            caller = await self._db.read(lambda tx: store.find_caller(tx, digest))
+            self._remember(digest, caller)
         if caller is None:
             raise Unauthenticated("The API key is unknown, expired or revoked.")
         return caller
+
+    def _remember(self, digest: bytes, caller: Caller | None) -> None:
+        self._known.pop(digest, None)
+        if caller is None:
+            return
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[digest] = caller, time.monotonic() + _KNOWN_S
 
     async def open_session(self, secret: str) -> str:
         """Exchange a login token or an API key for a browser session's own secret."""
@@ -97,3 +116,6 @@ class Accounts:
     async def close_session(self, key_id: str) -> None:
         """End a browser session."""
         await self._db.write(lambda tx: store.revoke_key(tx, key_id))
+        self._known = {
+            digest: known for digest, known in self._known.items() if known[0].key_id != key_id
+        }

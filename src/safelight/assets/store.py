@@ -5,20 +5,56 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.types import TypeEngine
 
 from safelight import events
 from safelight.assets.asset import Asset, AssetKind
+from safelight.db.given import given
 from safelight.db.tables import assets
 from safelight.db.types import now
 from safelight.events import NewEvent
 
+# What is known of a new asset; what a row lacks is empty.
+_NEW: Mapping[str, type[TypeEngine[Any]]] = {
+    "id": sa.Text,
+    "account_id": sa.Text,
+    "job_id": sa.Text,
+    "position": sa.Integer,
+    "kind": sa.Text,
+    "name": sa.Text,
+    "key": sa.Text,
+    "original_key": sa.Text,
+    "media_type": sa.Text,
+    "bytes": sa.BigInteger,
+    "width": sa.Integer,
+    "height": sa.Integer,
+    "sha256": sa.Text,
+    "placeholder": sa.Text,
+    "facts": sa.JSON,
+    "renditions": sa.JSON,
+    "source_url": sa.Text,
+    "prompt": sa.Text,
+    "model": sa.Text,
+    "provider": sa.Text,
+}
+
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
     """Write new assets, each with its event, and return them in the same order."""
-    made: list[Asset] = []
-    for row in rows:
-        statement = sa.insert(assets).values(created_at=now(), **row).returning(assets)
-        made.append(_to_asset(tx.execute(statement).mappings().one()))
+    if not rows:
+        return []
+    new = given(tx, rows, **_NEW)
+    values = {name: new.c[name] for name in _NEW} | {
+        "position": sa.func.coalesce(new.c.position, 0),
+        "created_at": now(),
+    }
+    for name in ("name", "source_url", "prompt", "model", "provider"):
+        values[name] = sa.func.coalesce(new.c[name], "")
+    statement = (
+        sa.insert(assets).from_select(list(values), sa.select(*values.values())).returning(assets)
+    )
+    found = {row["id"]: _to_asset(row) for row in tx.execute(statement).mappings()}
+    made = [found[row["id"]] for row in rows]
     events.append(tx, [_event(asset, "asset.created", 1) for asset in made])
     return made
 

@@ -48,20 +48,19 @@ class Grouped(Generic[Item, Result]):
         return await done
 
     async def _write_all(self) -> None:
+        group: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
                 await self._write_group([pair for pair in group if not pair[1].done()])
         finally:
             self._writer = None
-            for _, done in self._waiting:  # only where this task was ended from outside
+            for _, done in (*group, *self._waiting):  # only where this task was ended from outside
                 done.cancel()
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        if not group:
-            return
         try:
-            results = await self._write([item for item, _ in group])
+            results = await self._write([item for item, _ in group]) if group else []
         except SQLAlchemyError as error:
             if len(group) > 1:
                 for pair in group:
@@ -70,10 +69,6 @@ class Grouped(Generic[Item, Result]):
             results = [error]
         except Exception as error:  # noqa: BLE001  it is the callers' to handle
             results = [error] * len(group)
-        except BaseException:
-            for _, done in group:
-                done.cancel()
-            raise
         for (_, done), result in zip(group, results, strict=True):
             _settle(done, result)
 

@@ -1,4 +1,4 @@
-"""What can be done with jobs: submit, look, cancel, redrive, delete. Each is one transaction.
+"""What can be done with queued and ended jobs: look, cancel, redrive, delete; one transaction each.
 
 A service never rings the doorbell: the edge does, after the commit that it sees here.
 """
@@ -11,38 +11,17 @@ from sqlalchemy import Connection
 
 from safelight import events, ids
 from safelight.assets import store as asset_store
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.asset import Asset
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
-from safelight.errors import InvalidRequest, NotFound, WrongState
+from safelight.errors import NotFound, WrongState
 from safelight.events import Event
-from safelight.jobs import attempts, idempotency, inputs, store
-from safelight.jobs.inputs import Generate, ImportImages, Submission, UploadBatch
+from safelight.jobs import attempts, store
 from safelight.jobs.job import Attempt, AttemptState, Batch, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.view import Place
-from safelight.providers.provider import Kind, Model
-from safelight.providers.registry import Registry
 
 _COUNT_AHEAD = 1_000
 _HISTORY = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """How a caller marks a request that may be sent twice: its key, and what the request was."""
-
-    key: str
-    mark: str
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What a submit made, or made before when `replayed`; `lanes` have new work to be rung for."""
-
-    subject: str
-    lanes: frozenset[str] = frozenset()
-    replayed: bool = False
-    job: Job | None = None  # where one was made just now, so that it need not be read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,168 +48,13 @@ class Jobs:
     def __init__(
         self,
         database: Database,
-        registry: Registry,
         assets: Assets,
         *,
-        max_attempts: int,
         slots: Mapping[str, int],
     ) -> None:
         self._db = database
-        self._registry = registry
         self._assets = assets
-        self._max_attempts = max_attempts
         self._slots = slots
-
-    # --- submit ------------------------------------------------------------------------------
-
-    async def generate(
-        self, account_id: str, wanted: Generate, repeat: Repeat | None = None
-    ) -> Submitted:
-        """Queue a picture to be made from a prompt, and from references where there are any."""
-        kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
-        model = self._registry.model(kind, wanted.model)
-        if len(wanted.references) > model.max_inputs:
-            raise InvalidRequest(
-                errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
-            )
-        row = self._row(account_id, kind, model, wanted, wanted.all_params())
-        row |= {"prompt": wanted.prompt, "inputs": list(wanted.references)}
-
-        def write(tx: Connection) -> Submitted:
-            if made := _made_before(tx, account_id, repeat, row["id"]):
-                return made
-            _check_owned(tx, account_id, wanted.references)
-            made = store.insert(tx, [row])
-            return Submitted(row["id"], frozenset({model.lane}), job=made[0])
-
-        return await self._db.write(write)
-
-    async def import_one(
-        self, account_id: str, wanted: ImportImages, repeat: Repeat | None = None
-    ) -> Submitted:
-        """Queue the download of one address, already found to be well-formed."""
-        model = self._registry.model(Kind.IMPORT_IMAGE, None)
-        row = self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
-        row["source_url"] = wanted.url
-
-        def write(tx: Connection) -> Submitted:
-            if made := _made_before(tx, account_id, repeat, row["id"]):
-                return made
-            made = store.insert(tx, [row])
-            return Submitted(row["id"], frozenset({model.lane}), job=made[0])
-
-        return await self._db.write(write)
-
-    async def import_many(
-        self,
-        account_id: str,
-        wanted: ImportImages,
-        problems: Mapping[int, Mapping[str, Any]],
-        repeat: Repeat | None = None,
-    ) -> Submitted:
-        """Queue a batch of downloads; `problems` holds what is wrong with the addresses refused."""
-        model = self._registry.model(Kind.IMPORT_IMAGE, None)
-        urls = wanted.urls or []
-        batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
-            "problems": [
-                {"index": index, "name": urls[index], "problem": dict(problem)}
-                for index, problem in problems.items()
-            ]
-        }
-        rows = [
-            self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
-            | {"source_url": url, "name": url[:255], "batch_id": batch["id"], "batch_index": index}
-            for index, url in enumerate(urls)
-            if index not in problems
-        ]
-        return await self._submit_batch(account_id, batch, rows, [], repeat)
-
-    async def make_3d(
-        self,
-        account_id: str,
-        wanted: UploadBatch,
-        pictures: Sequence[Mapping[str, Any]],
-        repeat: Repeat | None = None,
-    ) -> Submitted:
-        """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
-        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
-        batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
-        rows = [
-            self._row(account_id, Kind.IMAGE_TO_3D, model, wanted, wanted.params)
-            | {
-                "inputs": [picture["id"]],
-                "name": picture["name"],
-                "batch_id": batch["id"],
-                "batch_index": index,
-            }
-            for index, picture in enumerate(pictures)
-        ]
-        return await self._submit_batch(account_id, batch, rows, pictures, repeat)
-
-    def check_3d(self, wanted: UploadBatch) -> None:
-        """Raise for an unknown model or params that it does not take, before any file is stored."""
-        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
-        inputs.complete_params(model, wanted.params)
-        inputs.check_times(wanted)
-
-    async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
-        """Return what this very request made before, so that its files need no keeping."""
-        if repeat is None:
-            return None
-        found = await self._db.read(
-            lambda tx: idempotency.find(tx, account_id, repeat.key, repeat.mark)
-        )
-        return None if found is None else Submitted(found, replayed=True)
-
-    async def _submit_batch(
-        self,
-        account_id: str,
-        batch: dict[str, Any],
-        rows: list[dict[str, Any]],
-        pictures: Sequence[Mapping[str, Any]],
-        repeat: Repeat | None,
-    ) -> Submitted:
-        def write(tx: Connection) -> Submitted:
-            if made := _made_before(tx, account_id, repeat, batch["id"]):
-                return made
-            asset_store.insert(tx, pictures)
-            store.insert_batch(tx, batch)
-            store.insert(tx, rows)
-            if not rows:
-                store.finish_if_empty(tx, batch["id"])
-            return Submitted(batch["id"], frozenset(row["lane"] for row in rows))
-
-        return await self._db.write(write)
-
-    def _row(
-        self,
-        account_id: str,
-        kind: Kind,
-        model: Model,
-        wanted: Submission,
-        params: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        inputs.check_times(wanted)
-        return {
-            "id": ids.new("job"),
-            "account_id": account_id,
-            "kind": kind,
-            "model": model.id,
-            "provider": model.provider,
-            "params": inputs.complete_params(model, params),
-            "inputs": [],
-            "name": wanted.name,
-            "tags": wanted.tags,
-            "metadata": wanted.metadata,
-            "lane": model.lane,
-            "priority": wanted.priority,
-            "run_at": wanted.start_at,
-            "start_by": wanted.start_by,
-            "timeout_s": model.timeout.total_seconds(),
-            "repeatable": model.repeatable,
-            "max_attempts": self._max_attempts,
-            "estimate_micros": model.price_micros,
-        }
 
     # --- look --------------------------------------------------------------------------------
 
@@ -391,36 +215,3 @@ def _settle_for_redrive(tx: Connection, job: Job) -> None:
     if left.state is AttemptState.TICKETED:
         raise WrongState("The provider still works on the last attempt; try again in a minute.")
     attempts.close(tx, left.id, Outcome.LOST)
-
-
-def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any]:
-    return {
-        "id": ids.new("batch"),
-        "account_id": account_id,
-        "kind": kind,
-        "name": wanted.name,
-        "problems": [],
-        "tags": wanted.tags,
-        "metadata": wanted.metadata,
-    }
-
-
-def _check_owned(tx: Connection, account_id: str, references: Sequence[str]) -> None:
-    for reference in references:
-        if not reference.startswith(ids.PREFIXES["asset"]):
-            continue
-        asset = asset_store.get(tx, account_id, reference)
-        if asset is None or asset.kind is not AssetKind.IMAGE:
-            raise InvalidRequest(
-                errors=[{"field": "references", "message": f"there is no picture {reference}"}]
-            )
-
-
-def _made_before(
-    tx: Connection, account_id: str, repeat: Repeat | None, subject: str
-) -> Submitted | None:
-    """Tie the request to `subject`, or return what it made when it came first."""
-    if repeat is None or idempotency.keep(tx, account_id, repeat.key, repeat.mark, subject):
-        return None
-    first = idempotency.find(tx, account_id, repeat.key, repeat.mark)
-    return None if first is None else Submitted(first, replayed=True)

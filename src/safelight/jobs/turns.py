@@ -14,21 +14,25 @@ from sqlalchemy import Connection
 
 _ACCOUNTS_AT_ONCE = 128
 
-_READY = "ready AND lane = :lane AND provider = :provider"
-_WALK = f"""
+_WALK = """
 WITH RECURSIVE ahead(account_id) AS (
   SELECT (SELECT account_id FROM jobs
-          WHERE {_READY} AND account_id > :after ORDER BY account_id LIMIT 1)
+          WHERE ready AND lane = :lane AND provider = :provider AND account_id > :after
+          ORDER BY account_id LIMIT 1)
   UNION ALL
   SELECT (SELECT j.account_id FROM jobs j
-          WHERE j.{_READY} AND j.account_id > ahead.account_id ORDER BY j.account_id LIMIT 1)
+          WHERE j.ready AND j.lane = :lane AND j.provider = :provider
+            AND j.account_id > ahead.account_id
+          ORDER BY j.account_id LIMIT 1)
   FROM ahead WHERE ahead.account_id IS NOT NULL
 ), behind(account_id) AS (
   SELECT (SELECT account_id FROM jobs
-          WHERE {_READY} AND account_id <= :after ORDER BY account_id LIMIT 1)
+          WHERE ready AND lane = :lane AND provider = :provider AND account_id <= :after
+          ORDER BY account_id LIMIT 1)
   UNION ALL
   SELECT (SELECT j.account_id FROM jobs j
-          WHERE j.{_READY} AND j.account_id > behind.account_id AND j.account_id <= :after
+          WHERE j.ready AND j.lane = :lane AND j.provider = :provider
+            AND j.account_id > behind.account_id AND j.account_id <= :after
           ORDER BY j.account_id LIMIT 1)
   FROM behind WHERE behind.account_id IS NOT NULL
 ), walked(account_id, lap) AS MATERIALIZED (
@@ -49,12 +53,12 @@ WITH RECURSIVE ahead(account_id) AS (
     FROM capped) rooms
   WHERE room > 0
 )"""
-_BEST = f"""
+_BEST = """
   SELECT id FROM jobs
-  WHERE {_READY} AND account_id = page.account_id
-    AND (start_by IS NULL OR start_by >= {{now}} OR started_at IS NOT NULL)
+  WHERE ready AND lane = :lane AND provider = :provider AND account_id = page.account_id
+    AND (start_by IS NULL OR start_by >= {now} OR started_at IS NOT NULL)
   ORDER BY priority DESC, run_at
-  LIMIT (SELECT {{max}}(1, :slots + 1 - count(*)) FROM page)
+  LIMIT (SELECT {max}(1, :slots + 1 - count(*)) FROM page)
 """  # one account's most, when each of the others gets at least one
 _PICKED = {
     "postgresql": """picked(id, account_id, lap, turn) AS (

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from safelight.doorbell import doorbell
 from safelight.ids import PREFIXES
-from safelight.jobs.service import Submitted
+from safelight.jobs.submit import Submitted
 from safelight.jobs.view import batch_document, job_document
 from safelight.web.services import Services
 

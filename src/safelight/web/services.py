@@ -9,6 +9,7 @@ from safelight.accounts.service import Accounts
 from safelight.assets.service import Assets
 from safelight.doorbell.doorbell import Doorbell
 from safelight.jobs.service import Jobs
+from safelight.jobs.submit import Submits
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
 
@@ -31,6 +32,7 @@ class Services:
 
     accounts: Accounts
     jobs: Jobs
+    submits: Submits
     assets: Assets
     storage: Storage
     registry: Registry

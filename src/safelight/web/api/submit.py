@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
 from safelight.jobs import idempotency, inputs
 from safelight.jobs.inputs import Generate, ImportImages, UploadBatch
-from safelight.jobs.service import Repeat
+from safelight.jobs.submit import Repeat
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
 from safelight.web.services import Services
@@ -40,7 +40,7 @@ async def generate(
     for index, reference in enumerate(body.references):
         _check_reference(services, index, reference)
     repeat = await _repeat(request, key)
-    made = await services.jobs.generate(caller.account_id, body, repeat)
+    made = await services.submits.generate(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
 
@@ -57,7 +57,7 @@ async def import_images(
     repeat = await _repeat(request, key)
     if body.url is not None:
         services.check_url(body.url)
-        made = await services.jobs.import_one(caller.account_id, body, repeat)
+        made = await services.submits.import_one(caller.account_id, body, repeat)
         return await answer_submit(request, services, caller.account_id, made)
     urls = body.urls or []
     if len(urls) > services.limits.batch_urls:
@@ -65,7 +65,7 @@ async def import_images(
     problems = {
         index: found for index, url in enumerate(urls) if (found := _refusal(services, url))
     }
-    made = await services.jobs.import_many(caller.account_id, body, problems, repeat)
+    made = await services.submits.import_many(caller.account_id, body, problems, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
 
@@ -111,12 +111,12 @@ async def upload_batch(
         max_file_bytes=limits.file_bytes,
     ) as (uploads, fields):
         wanted = inputs.parse(UploadBatch, _form_body(fields))
-        services.jobs.check_3d(wanted)
+        services.submits.check_3d(wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
-        made = await services.jobs.made_before(caller.account_id, repeat)
+        made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
             rows = await _keep(services, caller.account_id, uploads)
-            made = await services.jobs.make_3d(caller.account_id, wanted, rows, repeat)
+            made = await services.submits.make_3d(caller.account_id, wanted, rows, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
 
