@@ -396,6 +396,13 @@ class DataDirectoryInUse(ServiceError):
     title = "Another Safelight process uses this data directory"
 
 
+class DoorbellSilent(ServiceError):
+    """Rings do not reach other processes now; work waits until somebody looks by itself."""
+
+    code = "doorbell_silent"
+    title = "Rings do not reach other processes"
+
+
 def codes() -> dict[str, type[SafelightError]]:
     """Return every error class by its code."""
     found: dict[str, type[SafelightError]] = {}

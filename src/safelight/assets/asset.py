@@ -64,9 +64,9 @@ class Asset:
 
     @property
     def public_keys(self) -> list[str]:
-        """The keys of every public object of this asset."""
+        """The keys of every public object of this asset, each once: a small picture has but one."""
         own = [self.key] if self.key else []
-        return own + [rendition["key"] for rendition in self.renditions.values()]
+        return list(dict.fromkeys([*own, *(each["key"] for each in self.renditions.values())]))
 
 
 def original_key(account_id: str, sha256: str) -> str:

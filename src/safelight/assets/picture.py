@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# Longest sides in pixels, largest first: each is made from the one before.
+RENDITION_SIDES = {"preview": 1024, "thumb": 256}
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

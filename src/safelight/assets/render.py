@@ -6,7 +6,7 @@ import pyvips
 
 from safelight.assets import gif, webp
 from safelight.assets.header import Header, read_header
-from safelight.assets.picture import Picture, Renditions
+from safelight.assets.picture import RENDITION_SIDES, Picture, Renditions
 from safelight.assets.vips import (
     decoding,
     frames_of,
@@ -14,8 +14,6 @@ from safelight.assets.vips import (
     to_srgb,
 )
 
-# Longest sides in pixels, largest first: each is made from the one before.
-_SIDES = {"preview": 1024, "thumb": 256}
 _NOTHING = 0  # of the metadata is kept
 _QUALITY = 90
 _RENDITION_QUALITY = 80
@@ -41,7 +39,7 @@ def render(source: Path, folder: Path, *, served: bool) -> Renditions:
 
 def _reduced(source: Path, header: Header) -> pyvips.Image:
     """Return the picture at no less than the size of the largest rendition, upright."""
-    longest, wanted = max(header.width, header.height), max(_SIDES.values())
+    longest, wanted = max(header.width, header.height), max(RENDITION_SIDES.values())
     shrink = 1
     while shrink < _MAX_SHRINK and longest >= wanted * shrink * 2:
         shrink *= 2
@@ -56,7 +54,7 @@ def _upright(image: pyvips.Image) -> pyvips.Image:
 
 def _smaller(image: pyvips.Image, folder: Path) -> dict[str, Picture]:
     made: dict[str, Picture] = {}
-    for name, side in _SIDES.items():
+    for name, side in RENDITION_SIDES.items():
         image = image.thumbnail_image(side, height=side, size="down", no_rotate=True).copy_memory()
         path = folder / f"{name}.webp"
         image.webpsave(str(path), Q=_RENDITION_QUALITY, effort=_EFFORT, keep=_NOTHING)

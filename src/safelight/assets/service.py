@@ -12,7 +12,8 @@ from safelight import ids
 from safelight.assets import glb, store
 from safelight.assets.asset import Asset, AssetKind, Rendition, original_key, public_key
 from safelight.assets.inspect import Facts, InspectRules, inspect
-from safelight.assets.renditions import Picture, make_renditions
+from safelight.assets.picture import RENDITION_SIDES, Picture
+from safelight.assets.renditions import make_renditions
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
 from safelight.errors import NotFound
@@ -21,6 +22,7 @@ from safelight.storage.storage import Storage
 
 _INSPECT_LIMITS = Limits(cpu_s=60, memory_bytes=3 * 2**30, wall_s=60)
 _HASH_CHUNK = 1 << 20
+_SHOWN_AS_THEY_ARE = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +95,45 @@ class Assets:
         """
         found = await self.inspect(path)
         asset_id = ids.new("asset")
+        shown = await self._show(path, found, origin, asset_id, sanitize=sanitize)
+        return (
+            _picture_row(found, name, facts)
+            | origin.row()
+            | {"id": asset_id, "position": position, "source_url": source_url}
+            | shown
+        )
+
+    async def _show(
+        self, path: Path, found: Facts, origin: Origin, asset_id: str, *, sanitize: bool
+    ) -> dict[str, Any]:
+        """Store what the public sees of a picture; return its columns."""
         owner = origin.job_id or asset_id
+        if not sanitize and _is_small(found):
+            key = public_key(AssetKind.IMAGE, owner, found.media_type)
+            await self._storage.put(key, path)
+            return {"key": key, "original_key": key, "renditions": _itself(found, key)}
         folder = path.parent / f"renditions-{asset_id}"
         folder.mkdir()
         made = await self._pool.run(make_renditions, path, folder, sanitize, limits=_INSPECT_LIMITS)
-        row = _picture_row(found, name, facts)
-        if made.served is not None:
-            served = made.served
-            private = original_key(origin.account_id, found.sha256)
-            await self._put_original(private, path)
-            row |= {"media_type": served.media_type, "bytes": served.bytes}
-            row |= {"width": served.width, "height": served.height}
-        else:
-            served, private = None, ""
-        key = public_key(AssetKind.IMAGE, owner, row["media_type"])
-        await self._storage.put(key, served.path if served else path)
-        return (
-            row
-            | origin.row()
-            | {
-                "id": asset_id,
-                "position": position,
-                "key": key,
-                "original_key": private or key,
-                "source_url": source_url,
-                "renditions": await self._put_renditions(owner, made.pictures),
-            }
-        )
+        renditions = await self._put_renditions(owner, made.pictures)
+        served = made.served
+        if served is None:
+            key = public_key(AssetKind.IMAGE, owner, found.media_type)
+            await self._storage.put(key, path)
+            return {"key": key, "original_key": key, "renditions": renditions}
+        private = original_key(origin.account_id, found.sha256)
+        await self._put_original(private, path)
+        key = public_key(AssetKind.IMAGE, owner, served.media_type)
+        await self._storage.put(key, served.path)
+        return {
+            "key": key,
+            "original_key": private,
+            "renditions": renditions,
+            "media_type": served.media_type,
+            "bytes": served.bytes,
+            "width": served.width,
+            "height": served.height,
+        }
 
     async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
         """Store one output of a provider, checked by its bytes; return the row to insert."""
@@ -218,6 +232,26 @@ class Assets:
                 bytes=picture.bytes,
             )
         return kept
+
+
+def _is_small(found: Facts) -> bool:
+    """Say whether browsers show the picture as it is, and nothing smaller is worth making."""
+    return (
+        found.media_type in _SHOWN_AS_THEY_ARE
+        and found.orientation == 1
+        and max(found.width, found.height) <= min(RENDITION_SIDES.values())
+    )
+
+
+def _itself(found: Facts, key: str) -> dict[str, Rendition]:
+    picture = Rendition(
+        key=key,
+        media_type=found.media_type,
+        width=found.width,
+        height=found.height,
+        bytes=found.bytes,
+    )
+    return dict.fromkeys(RENDITION_SIDES, picture)
 
 
 def _picture_row(found: Facts, name: str, more: dict[str, Any] | None = None) -> dict[str, Any]:

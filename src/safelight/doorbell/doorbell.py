@@ -33,10 +33,19 @@ class Bell(Protocol):
 class Doorbell(Protocol):
     """Carries rings between whoever commits and whoever waits."""
 
+    @property
+    def name(self) -> str:
+        """Which plug this is, for logs and health reports."""
+        ...
+
     def ring(self, *topics: str) -> None:
         """Wake the listeners of `topics`. Never blocks and never raises."""
         ...
 
     def listen(self, *topics: str) -> AbstractContextManager[Bell]:
         """Hear rings of `topics` for as long as the context is open."""
+        ...
+
+    async def check(self) -> None:
+        """Raise DoorbellSilent while rings do not reach other processes."""
         ...

@@ -32,8 +32,15 @@ class MemoryBell:
 class MemoryDoorbell:
     """Every listener of a topic has a bell, and a ring strikes them all."""
 
+    name = "memory"
+
     def __init__(self) -> None:
         self._bells: dict[str, set[MemoryBell]] = {}
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What somebody listens to now."""
+        return frozenset(self._bells)
 
     def ring(self, *topics: str) -> None:
         for topic in topics:
@@ -43,12 +50,16 @@ class MemoryDoorbell:
     @contextmanager
     def listen(self, *topics: str) -> Iterator[MemoryBell]:
         bell = MemoryBell()
-        for topic in topics:
+        wanted = frozenset(topics)
+        for topic in wanted:
             self._bells.setdefault(topic, set()).add(bell)
         try:
             yield bell
         finally:
-            for topic in topics:
+            for topic in wanted:
                 self._bells[topic].discard(bell)
                 if not self._bells[topic]:
                     del self._bells[topic]
+
+    async def check(self) -> None:
+        """Return: there are no other processes to reach."""

@@ -1,0 +1,62 @@
+"""Opens the doorbell that a URL names."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from safelight.doorbell.doorbell import Doorbell
+from safelight.doorbell.memory import MemoryDoorbell
+from safelight.doorbell.relay import open_relay
+from safelight.doorbell.wire import Wire
+
+_KNOWN = "memory:, postgresql:, redis:, rediss:, valkey:, valkeys:, nats:, tls: or sqs:"
+
+
+@asynccontextmanager
+async def open_doorbell(url: str) -> AsyncIterator[Doorbell]:
+    """Open the doorbell at `url`, whether or not its server is there yet.
+
+    Raises:
+        ValueError: the URL is of no kind that is known, or incomplete.
+        ModuleNotFoundError: the plug's library is not installed; the text says what to install.
+    """
+    if url in ("", "memory:", "memory://"):
+        yield MemoryDoorbell()
+        return
+    async with open_relay(_wire(url)) as relay:
+        yield relay
+
+
+def _wire(url: str) -> Wire:
+    """Import the plug of this URL only: the others' libraries may be absent."""
+    scheme = url.partition(":")[0]
+    extra = ""
+    try:
+        match scheme:
+            case "postgresql" | "postgres" | "postgresql+asyncpg":
+                from safelight.doorbell.postgres import PostgresWire  # noqa: PLC0415
+
+                return PostgresWire(url)
+            case "redis" | "rediss" | "valkey" | "valkeys":
+                extra = "redis"
+                from safelight.doorbell.redis import RedisWire  # noqa: PLC0415
+
+                return RedisWire(url)
+            case "nats" | "tls":
+                extra = "nats"
+                from safelight.doorbell.nats import NatsWire  # noqa: PLC0415
+
+                return NatsWire(url)
+            case "sqs":
+                extra = "sqs"
+                from safelight.doorbell.sqs import SqsWire  # noqa: PLC0415
+
+                return SqsWire(url)
+            case _:
+                # Only the scheme: the rest may hold a password.
+                raise ValueError(f"The doorbell URL must start with {_KNOWN}, not {scheme!r}.")
+    except ModuleNotFoundError as error:
+        if not extra:
+            raise
+        raise ModuleNotFoundError(
+            f"The {scheme} doorbell needs more: pip install 'safelight[{extra}]'", name=error.name
+        ) from error

@@ -1,0 +1,87 @@
+"""Rings through PostgreSQL: LISTEN on a connection of its own, NOTIFY in batches.
+
+A pooler between must keep sessions; one that shares connections by transaction forgets LISTEN.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import NoReturn
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from safelight.doorbell import message
+from safelight.doorbell.ears import Ears
+from safelight.doorbell.wire import DEADLINE_S, Rhythm, closing
+
+_CHANNEL = "safelight"
+_MOST_BYTES = 7_900  # the server takes less than 8,000
+
+
+class PostgresLine:
+    """One session that listens and notifies."""
+
+    def __init__(self, connection: asyncpg.Connection, ears: Ears) -> None:
+        self._connection = connection
+        self._ears = ears
+        self._ended = asyncio.Event()
+
+    async def open(self) -> None:
+        """Start to listen."""
+        self._connection.add_termination_listener(lambda _: self._ended.set())
+        await self._connection.add_listener(_CHANNEL, self._notified)
+
+    def _notified(self, _connection: object, _pid: int, _channel: str, text: object) -> None:
+        self._ears.hear(str(text))
+
+    async def send(self, topics: Sequence[str]) -> None:
+        texts = list(message.write(self._ears.id, topics, _MOST_BYTES))
+        # One statement: a transaction with notifications takes a lock of the whole server.
+        await self._connection.execute(
+            "SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text", _CHANNEL, texts
+        )
+
+    async def probe(self) -> None:
+        await self._connection.execute("SELECT 1")
+
+    async def hear(self) -> NoReturn:
+        await self._ended.wait()
+        raise ConnectionError("the session ended")
+
+    async def check(self) -> None:
+        """Return: a session that holds carries every ring."""
+
+
+class PostgresWire:
+    """Sessions with the server at `url`, written as for the database."""
+
+    name = "postgres"
+    rhythm = Rhythm()
+
+    def __init__(self, url: str) -> None:
+        self._dsn = _plain(url)
+
+    @asynccontextmanager
+    async def connect(self, ears: Ears) -> AsyncIterator[PostgresLine]:
+        connection: asyncpg.Connection = await asyncpg.connect(
+            self._dsn,
+            timeout=int(DEADLINE_S),
+            command_timeout=DEADLINE_S,
+            server_settings={"application_name": "safelight doorbell"},
+        )
+        try:
+            line = PostgresLine(connection, ears)
+            await line.open()
+            yield line
+        finally:
+            async with closing():
+                await connection.close()
+            connection.terminate()
+
+
+def _plain(url: str) -> str:
+    """Return `url` as asyncpg knows it, where SQLAlchemy has names of its own."""
+    parts = urlsplit(url)
+    query = [("sslmode" if key == "ssl" else key, value) for key, value in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))
