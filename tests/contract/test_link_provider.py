@@ -40,7 +40,7 @@ def request_for(url: str, scratch: Path) -> ProviderRequest:
         prompt="",
         params={},
         inputs=(),
-        scratch=scratch,
+        folder=scratch,
         source_url=url,
     )
 

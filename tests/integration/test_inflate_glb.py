@@ -141,5 +141,5 @@ def _request(tmp_path: Path, image: pyvips.Image, params: dict[str, Any]) -> Pro
         prompt="",
         params=params,
         inputs=(InputFile(picture, "image/png", "my star.png"),),
-        scratch=scratch,
+        folder=scratch,
     )

@@ -21,7 +21,7 @@ from safelight.assets.vips import (
 from safelight.errors import MediaTruncated
 
 _SMALL = 100  # pixels of the longest side, the most a thumbhash takes
-_ALPHA_BANDS = 4
+_COLOR_BANDS = 3
 _SPACES = {
     "srgb": "rgb",
     "rgb": "rgb",
@@ -87,12 +87,12 @@ def _small(image: pyvips.Image) -> pyvips.Image:
 
 
 def _rgba(small: pyvips.Image) -> appearance.Bytes:
-    color = small.colourspace("srgb")
-    if not color.hasalpha():
-        color = color.bandjoin(255)
-    color = color.extract_band(0, n=_ALPHA_BANDS).cast("uchar")
-    data = np.frombuffer(color.write_to_memory(), dtype=np.uint8)
-    return data.reshape(color.height, color.width, _ALPHA_BANDS)
+    """Return rows of RGBA pixels; `small` is 8-bit and gray or sRGB, with alpha or without."""
+    data = np.frombuffer(small.write_to_memory(), dtype=np.uint8)
+    bands = data.reshape(small.height, small.width, small.bands)
+    alpha = bands[..., -1:] if small.hasalpha() else np.full_like(bands[..., :1], 255)
+    color = bands[..., :1].repeat(3, axis=2) if small.bands < _COLOR_BANDS else bands[..., :3]
+    return np.concatenate([color, alpha], axis=2)
 
 
 def _gray(small: pyvips.Image) -> appearance.Bytes:

@@ -1,10 +1,11 @@
 """Makes writes that many callers ask for at about the same moment in one transaction.
 
-Nobody waits for company: the first write goes at once, and those that come meanwhile go together
-after it. So the price of a commit, and of each statement, is shared the more the busier it gets.
+The first write goes at once; those that come meanwhile, or within a hundredth of a second after it,
+go together. So the price of a commit, and of each statement, is shared the more the busier it gets.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -18,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 500  # in one transaction
+_PACE_S = 0.01  # from the end of one transaction to the next
 
 
 class Grouped(Generic[Item, Result]):
@@ -37,6 +39,7 @@ class Grouped(Generic[Item, Result]):
         self._work = work
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._next_at = 0.0
 
     async def __call__(self, item: Item) -> Result:
         """Return the item's result once it is committed."""
@@ -51,8 +54,10 @@ class Grouped(Generic[Item, Result]):
         group: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
+                await asyncio.sleep(max(self._next_at - time.monotonic(), 0))
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
                 await self._write_group([pair for pair in group if not pair[1].done()])
+                self._next_at = time.monotonic() + _PACE_S
         finally:
             self._writer = None
             for _, done in (*group, *self._waiting):  # only where this task was ended from outside

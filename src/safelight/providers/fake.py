@@ -88,8 +88,7 @@ class FakeProvider:
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
         self._write("check", attempt.id, request.prompt, ticket)
-        # The ticket tells when the work is done, so that any process can be asked.
-        left = float(ticket.partition("-")[0]) - time.time()
+        left = _due(ticket) - time.time()
         if left > 0:
             return Pending(ticket, timedelta(seconds=left))
         return self._done(request, attempt)
@@ -116,6 +115,14 @@ class FakeProvider:
             os.write(handle, line.encode() + b"\n")
         finally:
             os.close(handle)
+
+
+def _due(ticket: str) -> float:
+    """Return when the ticket's work is done: it says so itself, so that any process can be asked."""
+    try:
+        return float(ticket.partition("-")[0])
+    except ValueError:
+        raise errors.ProviderRejected("There is no such ticket.") from None
 
 
 def _pixel() -> bytes:

@@ -59,15 +59,21 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
-    """All that a provider needs to know of a job. `scratch` is an empty folder of this attempt."""
+    """All that a provider needs to know of a job."""
 
     kind: Kind
     model: str
     prompt: str
     params: Mapping[str, Any]
     inputs: tuple[InputFile, ...]
-    scratch: Path
+    folder: Path
     source_url: str = ""
+
+    @property
+    def scratch(self) -> Path:
+        """The empty folder of this attempt, made when it is first asked for: many need none."""
+        self.folder.mkdir(exist_ok=True)
+        return self.folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ _bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer sk_â€
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by the login link.")
 
 
-def get_services(request: Request) -> Services:
-    """Return what `app.py` put together."""
+async def get_services(request: Request) -> Services:
+    """Return what `app.py` put together. Like all here it is async: others run in threads."""
     return request.app.state.services
 
 
@@ -62,7 +62,7 @@ class _Needs:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def __call__(self, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    async def __call__(self, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if self._scope not in caller.scopes:
             raise Forbidden(f"This needs an API key with the scope `{self._scope.value}`.")
         return caller

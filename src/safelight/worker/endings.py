@@ -30,16 +30,17 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def scratch_folder(parent: Path) -> AsyncGenerator[Path]:
-    """Yield a new folder that is removed at the end, however that comes.
+    """Yield the path of a new folder, for those who need it to make; removed however it ends.
 
-    Made and, where it stayed empty, removed without a thread: that is far quicker than one.
+    One that stayed empty goes without a thread, which would cost more than all else here.
     """
     path = parent / ids.secret(80)
-    path.mkdir()
     try:
         yield path
     finally:
         try:
             path.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError:
             await to_the_end(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))

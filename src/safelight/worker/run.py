@@ -133,21 +133,19 @@ class Runner:
         Nothing has been sent yet, so this may fail freely.
         """
         wanted = job.inputs if attempt is None else ()
+        if wanted:
+            folder.mkdir()
         inputs = [
             await self._fetch_input(job, reference, folder / f"input-{index}")
             for index, reference in enumerate(wanted)
         ]
-        workplace = folder
-        if wanted:
-            workplace = folder / "work"
-            workplace.mkdir()
         return ProviderRequest(
             kind=Kind(job.kind),
             model=job.model,
             prompt=job.prompt,
             params=job.params,
             inputs=tuple(inputs),
-            scratch=workplace,
+            folder=folder / "work" if wanted else folder,
             source_url=job.source_url,
         )
 
