@@ -72,6 +72,9 @@ class NewEvent:
     batch_id: str | None = None
 
 
+_APPENDING = sa.insert(events).values(created_at=now())
+
+
 def append(tx: Connection, new: Sequence[NewEvent]) -> None:
     """Write `new` in one statement."""
     if not new:
@@ -88,7 +91,7 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
         }
         for event in new
     ]
-    tx.execute(sa.insert(events).values(created_at=now()), rows)
+    tx.execute(_APPENDING, rows)
 
 
 def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:

@@ -1,21 +1,23 @@
 """The rows of assets."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import events
 from safelight.assets.asset import Asset, AssetKind
-from safelight.db.given import given
+from safelight.db.given import Given
 from safelight.db.tables import assets
 from safelight.db.types import now
 from safelight.events import NewEvent
 
 # What is known of a new asset; what a row lacks is empty.
-_NEW: Mapping[str, type[TypeEngine[Any]]] = {
+_NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
     "account_id": sa.Text,
     "job_id": sa.Text,
@@ -39,21 +41,29 @@ _NEW: Mapping[str, type[TypeEngine[Any]]] = {
 }
 
 
-def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
-    """Write new assets, each with its event, and return them in the same order."""
-    if not rows:
-        return []
-    new = given(tx, rows, **_NEW)
+_ROWS = Given(**_NEW)
+
+
+@cache
+def _inserting(dialect: str) -> ReturningInsert[Any]:
+    new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
         "position": sa.func.coalesce(new.c.position, 0),
         "created_at": now(),
     }
     for name in ("name", "source_url", "prompt", "model", "provider"):
         values[name] = sa.func.coalesce(new.c[name], "")
-    statement = (
+    return (
         sa.insert(assets).from_select(list(values), sa.select(*values.values())).returning(assets)
     )
-    found = {row["id"]: _to_asset(row) for row in tx.execute(statement).mappings()}
+
+
+def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
+    """Write new assets, each with its event, and return them in the same order."""
+    if not rows:
+        return []
+    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, rows)).mappings()
+    found = {row["id"]: _to_asset(row) for row in written}
     made = [found[row["id"]] for row in rows]
     events.append(tx, [_event(asset, "asset.created", 1) for asset in made])
     return made

@@ -25,18 +25,31 @@ _POSTGRESQL = {
 }
 
 
-def given(
-    tx: Connection, rows: Iterable[Mapping[str, Any]], **columns: type[TypeEngine[Any]]
-) -> CTE:
-    """Return a table `given` of `rows`; a value that a row lacks is NULL."""
-    native = tx.dialect.name == "postgresql"
-    values = [
-        {name: _plain(row.get(name), native_times=native) for name in columns} for row in rows
-    ]
-    query = _postgresql(columns) if native else _sqlite(columns)
-    bound = sa.text(query).bindparams(sa.bindparam("given", to_json(values), sa.Text))
-    types = {name: Json if kind is sa.JSON else kind for name, kind in columns.items()}
-    return bound.columns(**types).cte("given")
+class Given:
+    """Rows that a statement is given, each with a value, or NULL, for every one of `columns`.
+
+    A statement is built once, on `table`, and executed with what `bind` returns: building one takes
+    SQLAlchemy longer than many a database takes to run it.
+    """
+
+    def __init__(self, **columns: type[TypeEngine[Any]]) -> None:
+        self._columns = columns
+
+    def table(self, dialect: str) -> CTE:
+        """Return the rows as a table, for a statement in that dialect."""
+        query = _postgresql if dialect == "postgresql" else _sqlite
+        types = {name: Json if kind is sa.JSON else kind for name, kind in self._columns.items()}
+        bound = sa.text(query(self._columns)).bindparams(sa.bindparam("given", type_=sa.Text))
+        return bound.columns(**types).cte("given")
+
+    def bind(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the parameter that carries `rows`."""
+        native = tx.dialect.name == "postgresql"
+        values = [
+            {name: _plain(row.get(name), native_times=native) for name in self._columns}
+            for row in rows
+        ]
+        return {"given": to_json(values)}
 
 
 def _postgresql(columns: Mapping[str, type[TypeEngine[Any]]]) -> str:

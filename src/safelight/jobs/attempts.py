@@ -5,13 +5,15 @@ race for the job.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, Update
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
-from safelight.db.given import given
+from safelight.db.given import Given
 from safelight.db.tables import OPEN, attempts, jobs
 from safelight.db.types import now
 from safelight.jobs.job import (
@@ -41,40 +43,64 @@ def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attemp
     From here on the attempts are open, whether or not the calls are ever made: the rows come
     first. `StaleJob` stands for each job that is no longer ours.
     """
-    rows = given(
-        tx,
-        ({"id": claim.job_id, "claim_no": claim.claim_no} for claim, _ in wanted),
-        id=sa.Text,
-        claim_no=sa.Integer,
-    )
-    counted = set(
-        tx.scalars(
-            sa.update(jobs)
-            .where(
-                jobs.c.id == rows.c.id,
-                jobs.c.claim_no == rows.c.claim_no,
-                jobs.c.status == JobStatus.RUNNING,
-            )
-            .values(attempts=jobs.c.attempts + 1)
-            .returning(jobs.c.id)
-        )
-    )
+    held = ({"id": claim.job_id, "claim_no": claim.claim_no} for claim, _ in wanted)
+    counted = set(tx.scalars(_counting(tx.dialect.name), _HELD.bind(tx, held)))
     ours = [(claim, name) for claim, name in wanted if claim.job_id in counted]
     opened = _insert(tx, ours) if ours else {}
     return [opened.get(claim.job_id) or StaleJob(claim.job_id) for claim, _ in wanted]
 
 
 def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, Attempt]:
-    new = given(
-        tx,
-        (
-            {"id": ids.new("attempt"), "job_id": claim.job_id, "provider": name}
-            for claim, name in wanted
-        ),
-        id=sa.Text,
-        job_id=sa.Text,
-        provider=sa.Text,
+    new = (
+        {"id": ids.new("attempt"), "job_id": claim.job_id, "provider": name}
+        for claim, name in wanted
     )
+    opened = tx.execute(_opening(tx.dialect.name), _OPENED.bind(tx, new)).mappings()
+    return {row["job_id"]: _to_attempt(row) for row in opened}
+
+
+def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[bool]:
+    """Store providers' handles, each for an attempt's id, the moment they are known.
+
+    False stands for an attempt that is closed.
+    """
+    given = _TICKETS.bind(tx, ({"id": name, "ticket": ticket} for name, ticket in tickets))
+    kept = set(tx.scalars(_ticketing(tx.dialect.name), given))
+    return [name in kept for name, _ in tickets]
+
+
+def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None:
+    """Close attempts, named by their ids, whose results are stored; each with its cost."""
+    given = _ENDED.bind(tx, ({"id": name, "cost": cost} for name, cost in ended))
+    tx.execute(_succeeding(tx.dialect.name), given)
+
+
+# --- the statements of every run, each built once for a dialect --------------------------------
+
+_HELD = Given(id=sa.Text, claim_no=sa.Integer)
+_OPENED = Given(id=sa.Text, job_id=sa.Text, provider=sa.Text)
+_TICKETS = Given(id=sa.Text, ticket=sa.Text)
+_ENDED = Given(id=sa.Text, cost=sa.BigInteger)
+
+
+@cache
+def _counting(dialect: str) -> ReturningUpdate[Any]:
+    rows = _HELD.table(dialect)
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == rows.c.id,
+            jobs.c.claim_no == rows.c.claim_no,
+            jobs.c.status == JobStatus.RUNNING,
+        )
+        .values(attempts=jobs.c.attempts + 1)
+        .returning(jobs.c.id)
+    )
+
+
+@cache
+def _opening(dialect: str) -> ReturningInsert[Any]:
+    new = _OPENED.table(dialect)
     so_far = (
         sa.select(sa.func.coalesce(sa.func.max(attempts.c.number), 0))
         .where(attempts.c.job_id == new.c.job_id)
@@ -89,23 +115,17 @@ def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, At
         "created_at": now(),
         "sent_at": now(),
     }
-    statement = (
+    return (
         sa.insert(attempts)
         .from_select(list(columns), sa.select(*columns.values()))
         .returning(attempts)
     )
-    return {row["job_id"]: _to_attempt(row) for row in tx.execute(statement).mappings()}
 
 
-def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[bool]:
-    """Store providers' handles, each for an attempt's id, the moment they are known.
-
-    False stands for an attempt that is closed.
-    """
-    rows = given(
-        tx, ({"id": name, "ticket": ticket} for name, ticket in tickets), id=sa.Text, ticket=sa.Text
-    )
-    statement = (
+@cache
+def _ticketing(dialect: str) -> ReturningUpdate[Any]:
+    rows = _TICKETS.table(dialect)
+    return (
         sa.update(attempts)
         .where(attempts.c.id == rows.c.id, attempts.c.state != AttemptState.CLOSED)
         .values(
@@ -115,16 +135,12 @@ def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[boo
         )
         .returning(attempts.c.id)
     )
-    kept = set(tx.scalars(statement))
-    return [name in kept for name, _ in tickets]
 
 
-def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None:
-    """Close attempts, named by their ids, whose results are stored; each with its cost."""
-    rows = given(
-        tx, ({"id": name, "cost": cost} for name, cost in ended), id=sa.Text, cost=sa.BigInteger
-    )
-    tx.execute(
+@cache
+def _succeeding(dialect: str) -> Update:
+    rows = _ENDED.table(dialect)
+    return (
         sa.update(attempts)
         .where(attempts.c.id == rows.c.id, attempts.c.state != AttemptState.CLOSED)
         .values(
@@ -134,6 +150,9 @@ def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None
             cost_micros=sa.func.coalesce(attempts.c.cost_micros, rows.c.cost),
         )
     )
+
+
+# --- the others --------------------------------------------------------------------------------
 
 
 def close(

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight.db.given import given
+from safelight.db.given import Given
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
 from safelight.jobs import limits as limiting
@@ -82,18 +85,9 @@ def renew(
     A job it does not run, such as one whose claim was lost on the way back or that could not be
     settled, is left to run out, so that the janitor finds it.
     """
-    mine = given(tx, ({"id": claim.job_id} for claim in running), id=sa.Text)
-    statement = (
-        sa.update(jobs)
-        .where(
-            jobs.c.id == mine.c.id,
-            jobs.c.status == JobStatus.RUNNING,
-            jobs.c.leased_by == worker,
-        )
-        .values(leased_until=now(lease))
-        .returning(jobs.c.id, jobs.c.claim_no)
-    )
-    return {store.Claim(job_id, claim_no) for job_id, claim_no in tx.execute(statement)}
+    mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
+    held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
+    return {store.Claim(job_id, claim_no) for job_id, claim_no in held}
 
 
 def end_all_leases(tx: Connection) -> int:
@@ -120,13 +114,18 @@ class _Look:
 
 
 def _look(tx: Connection, lane: str) -> _Look:
+    return _Look(*tx.execute(_looking(), {"lane": lane}).one())
+
+
+@cache
+def _looking() -> Select[datetime, bool, Any, Any]:
+    lane = sa.bindparam("lane", type_=sa.Text)
     paused = sa.exists().where(paused_lanes.c.name == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
     waiting = sa.select(sa.func.min(jobs.c.run_at)).where(WAITING, jobs.c.lane == lane)
-    query = sa.select(
+    return sa.select(
         now().label("now"), paused, delayed.scalar_subquery(), waiting.scalar_subquery()
     )
-    return _Look(*tx.execute(query).one())
 
 
 def _promote(tx: Connection, lane: str) -> None:
@@ -234,26 +233,53 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
     """Move `chosen` to running. A check on a provider is silent: its user sees no change."""
     if not chosen:
         return []
-    is_start = source is JobStatus.QUEUED
+    wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
+    statement = _leasing(tx.dialect.name, source, lease.length)
+    rows = tx.execute(statement, wanted | {"worker": lease.worker}).mappings()
+    found = {row["id"]: store.to_job(row) for row in rows}
+    return [found[job_id] for job_id in chosen if job_id in found]
+
+
+# --- the statements of every claim, each built once for a dialect and a lease -------------------
+
+_IDS = Given(id=sa.Text)
+_WORKER = sa.bindparam("worker", type_=sa.Text)
+
+
+@cache
+def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
+    wanted = _IDS.table(dialect)
     values = {
         "status": JobStatus.RUNNING,
         "claim_no": jobs.c.claim_no + 1,
-        "leased_by": lease.worker,
-        "leased_until": now(lease.length),
+        "leased_by": _WORKER,
+        "leased_until": now(lease),
         "ready": False,
     }
-    if is_start:
+    if source is JobStatus.QUEUED:
         values |= {
             "seq": jobs.c.seq + 1,
             "stage": "starting",
             "started_at": sa.func.coalesce(jobs.c.started_at, now()),
         }
-    wanted = given(tx, ({"id": job_id} for job_id in chosen), id=sa.Text)
-    statement = (
+    return (
         sa.update(jobs)
         .where(jobs.c.id == wanted.c.id, jobs.c.status == source)
         .values(values)
         .returning(jobs)
     )
-    found = {row["id"]: store.to_job(row) for row in tx.execute(statement).mappings()}
-    return [found[job_id] for job_id in chosen if job_id in found]
+
+
+@cache
+def _renewing(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
+    mine = _IDS.table(dialect)
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == mine.c.id,
+            jobs.c.status == JobStatus.RUNNING,
+            jobs.c.leased_by == _WORKER,
+        )
+        .values(leased_until=now(lease))
+        .returning(jobs.c.id, jobs.c.claim_no)
+    )

@@ -7,14 +7,16 @@ somebody else was first. Claims are in claims.py, attempts in attempts.py.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from safelight import events, telemetry
-from safelight.db.given import given
+from safelight.db.given import Given
 from safelight.db.tables import (
     LEASED,
     READY,
@@ -48,7 +50,7 @@ class Claim:
 
 
 # What a submit says of a job; the rest is the same for every new one.
-_NEW: Mapping[str, type[TypeEngine[Any]]] = {
+_NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
     "account_id": sa.Text,
     "kind": sa.Text,
@@ -76,14 +78,12 @@ _NEW: Mapping[str, type[TypeEngine[Any]]] = {
 # --- inserts ---------------------------------------------------------------------------------
 
 
-def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
-    """Queue new jobs, each with its first event, and return them in the same order.
+_ROWS = Given(**_NEW)
 
-    A `run_at` makes a job wait until a claim finds it due; those without one are due now.
-    """
-    if not rows:
-        return []
-    new = given(tx, rows, **_NEW)
+
+@cache
+def _inserting(dialect: str) -> ReturningInsert[Any]:
+    new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
         "priority": sa.func.coalesce(new.c.priority, 0),
         "run_at": sa.func.coalesce(new.c.run_at, now()),
@@ -95,10 +95,18 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     }
     for name in ("prompt", "source_url", "name"):
         values[name] = sa.func.coalesce(new.c[name], "")
-    statement = (
-        sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
-    )
-    found = {row["id"]: to_job(row) for row in tx.execute(statement).mappings()}
+    return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
+
+
+def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
+    """Queue new jobs, each with its first event, and return them in the same order.
+
+    A `run_at` makes a job wait until a claim finds it due; those without one are due now.
+    """
+    if not rows:
+        return []
+    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, rows)).mappings()
+    found = {row["id"]: to_job(row) for row in written}
     made = [found[row["id"]] for row in rows]
     _tell(tx, made, "job.queued")
     for job in made:
@@ -159,7 +167,7 @@ def park(tx: Connection, parking: Parking) -> Job:
 def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[Job]:
     if not parkings:
         return []
-    rows = given(
+    given = _PARKED.bind(
         tx,
         (
             {
@@ -172,20 +180,30 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
             }
             for parking in parkings
         ),
-        id=sa.Text,
-        claim_no=sa.Integer,
-        check_at=Instant,
-        wakes=sa.Integer,
-        stage=sa.Text,
-        progress=sa.Float,
     )
+    return _move(tx, Move.PARK, _parking(tx.dialect.name, silent=silent), given, silent=silent)
+
+
+_PARKED = Given(
+    id=sa.Text,
+    claim_no=sa.Integer,
+    check_at=Instant,
+    wakes=sa.Integer,
+    stage=sa.Text,
+    progress=sa.Float,
+)
+
+
+@cache
+def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
+    rows = _PARKED.table(dialect)
     woken = jobs.c.wakes != rows.c.wakes
     changes = {
         "run_at": sa.case((woken, now()), else_=rows.c.check_at),
         "stage": rows.c.stage,
         "progress": rows.c.progress,
     }
-    return _move(tx, Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
+    return _moving(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
 
 
 def succeed_all(tx: Connection, ended: Sequence[tuple[Claim, int | None]]) -> list[Job | Exception]:
@@ -193,16 +211,22 @@ def succeed_all(tx: Connection, ended: Sequence[tuple[Claim, int | None]]) -> li
 
     `StaleJob` stands for each whose claim is void.
     """
-    rows = given(
+    given = _ENDED.bind(
         tx,
         ({"id": claim.job_id, "claim_no": claim.claim_no, "cost": cost} for claim, cost in ended),
-        id=sa.Text,
-        claim_no=sa.Integer,
-        cost=sa.BigInteger,
     )
-    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": rows.c.cost}
-    moved = _move(tx, Move.SUCCEED, _held_by(rows), JobStatus.SUCCEEDED, changes)
+    moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
     return _in_order(moved, [claim for claim, _ in ended])
+
+
+_ENDED = Given(id=sa.Text, claim_no=sa.Integer, cost=sa.BigInteger)
+
+
+@cache
+def _succeeding(dialect: str) -> ReturningUpdate[Any]:
+    rows = _ENDED.table(dialect)
+    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": rows.c.cost}
+    return _moving(Move.SUCCEED, _held_by(rows), JobStatus.SUCCEEDED, changes)
 
 
 def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
@@ -243,7 +267,7 @@ class Progress:
 
 def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exception]:
     """Record how far jobs are. Not a move: the status stays `running`."""
-    rows = given(
+    given = _REPORTED.bind(
         tx,
         (
             {
@@ -254,20 +278,24 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
             }
             for report in reports
         ),
-        id=sa.Text,
-        claim_no=sa.Integer,
-        percent=sa.Float,
-        stage=sa.Text,
     )
-    statement = (
+    found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
+    _tell(tx, found, "job.progress")
+    return _in_order(found, [report.claim for report in reports])
+
+
+_REPORTED = Given(id=sa.Text, claim_no=sa.Integer, percent=sa.Float, stage=sa.Text)
+
+
+@cache
+def _reporting(dialect: str) -> ReturningUpdate[Any]:
+    rows = _REPORTED.table(dialect)
+    return (
         sa.update(jobs)
         .where(*_held_by(rows), jobs.c.status == JobStatus.RUNNING)
         .values(progress=rows.c.percent, stage=rows.c.stage, seq=jobs.c.seq + 1)
         .returning(jobs)
     )
-    found = [to_job(row) for row in tx.execute(statement).mappings()]
-    _tell(tx, found, "job.progress")
-    return _in_order(found, [report.claim for report in reports])
 
 
 # --- moves of the janitor --------------------------------------------------------------------
@@ -314,7 +342,9 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
         return []
     changes = {"error": dict(error), "stage": None}
     match = (jobs.c.id.in_(found),)
-    return _move(tx, Move.EXPIRE, match, JobStatus.FAILED, changes, error=error)
+    return _move(
+        tx, Move.EXPIRE, _moving(Move.EXPIRE, match, JobStatus.FAILED, changes), error=error
+    )
 
 
 # --- moves of a person -----------------------------------------------------------------------
@@ -322,8 +352,9 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
 
 def cancel(tx: Connection, job_id: str) -> Job:
     """End the job unless it has ended. A worker that holds it notices at its next renewal."""
-    found = _move(tx, Move.CANCEL, (jobs.c.id == job_id,), JobStatus.CANCELED, {"stage": None})
-    return _only(found, job_id)
+    match = (jobs.c.id == job_id,)
+    statement = _moving(Move.CANCEL, match, JobStatus.CANCELED, {"stage": None})
+    return _only(_move(tx, Move.CANCEL, statement), job_id)
 
 
 def redrive(tx: Connection, job_id: str) -> Job:
@@ -340,7 +371,8 @@ def redrive(tx: Connection, job_id: str) -> Job:
         "start_by": None,
     }
     match = (jobs.c.id == job_id,)
-    job = _only(_move(tx, Move.REDRIVE, match, JobStatus.QUEUED, changes), job_id)
+    statement = _moving(Move.REDRIVE, match, JobStatus.QUEUED, changes)
+    job = _only(_move(tx, Move.REDRIVE, statement), job_id)
     if job.batch_id:
         tx.execute(sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None))
     return job
@@ -362,23 +394,20 @@ def _move_one(
     changes: Mapping[str, Any],
     *,
     error: Mapping[str, Any] | None = None,
-    silent: bool = False,
 ) -> Job:
     match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
-    found = _move(tx, move, match, target, changes, error=error, silent=silent)
-    return _only(found, claim.job_id)
+    return _only(_move(tx, move, _moving(move, match, target, changes), error=error), claim.job_id)
 
 
-def _move(
-    tx: Connection,
+def _moving(
     move: Move,
     match: tuple[ColumnElement[bool], ...],
     target: JobStatus,
     changes: Mapping[str, Any],
     *,
-    error: Mapping[str, Any] | None = None,
     silent: bool = False,
-) -> list[Job]:
+) -> ReturningUpdate[Any]:
+    """Return the statement of a move: guarded by where it may come from, and refused elsewhere."""
     sources, targets = MOVES[move]
     if target not in targets:
         raise ValueError(f"{move} does not lead to {target}")
@@ -391,15 +420,24 @@ def _move(
         "finished_at": now() if target in FINAL else None,
         **changes,
     }
-    statement = (
-        sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
-    )
-    moved = [to_job(row) for row in tx.execute(statement).mappings()]
+    return sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
+
+
+def _move(
+    tx: Connection,
+    move: Move,
+    statement: ReturningUpdate[Any],
+    given: Mapping[str, Any] | None = None,
+    *,
+    error: Mapping[str, Any] | None = None,
+    silent: bool = False,
+) -> list[Job]:
+    """Move what the statement matches, and tell of it in the same transaction."""
+    moved = [to_job(row) for row in tx.execute(statement, given).mappings()]
     if not silent:
         _tell(tx, moved, EVENT_OF[move], error=error)
     _count(move, moved)
-    if target in FINAL:
-        _finish_batches(tx, {job.batch_id for job in moved if job.batch_id})
+    _finish_batches(tx, {job.batch_id for job in moved if job.batch_id and job.is_final})
     return moved
 
 
@@ -416,9 +454,10 @@ def _hand_back(
         .correlate(jobs)
     )
     due = {"run_at": now(), **changes}
-    waiting = _move(tx, move, (*match, an_open_attempt), JobStatus.WAITING, due)
+    to_waiting = _moving(move, (*match, an_open_attempt), JobStatus.WAITING, due)
     back = {**due, "ready": True, "stage": "queued", "progress": 0.0}
-    return waiting or _move(tx, move, match, JobStatus.QUEUED, back)
+    to_queued = _moving(move, match, JobStatus.QUEUED, back)
+    return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 
 
 def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:

@@ -70,3 +70,4 @@ class _Needs:
 
 Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]
+Admin = Annotated[Caller, Depends(_Needs(Scope.ADMIN))]
