@@ -70,7 +70,12 @@ def claim(
     room = slots - len(found)
     if look.paused or room <= 0:
         return Claimed(found, cursor, look.rest(), held_back=False)
-    starts = _start(tx, lane, room, lease_to, limits, cursor)
+    ready = turns.providers(tx, lane)
+    if not ready:
+        return Claimed(found, cursor, look.rest(), held_back=False)
+    if look.limited or limits != NO_LIMITS:
+        limiting.hold(tx)
+    starts = _start(tx, ready, room, _Asked(lane, lease_to, limits, cursor))
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
         found + starts.jobs, starts.cursor, min(rests, default=None), held_back=starts.held_back
@@ -102,6 +107,7 @@ class _Look:
 
     now: datetime
     paused: bool
+    limited: bool  # an account has a limit of its own
     delayed: datetime | None  # when the first job that waits for its time is due
     waiting: datetime | None  # when the first check on a provider is
 
@@ -118,13 +124,17 @@ def _look(tx: Connection, lane: str) -> _Look:
 
 
 @cache
-def _looking() -> Select[datetime, bool, Any, Any]:
+def _looking() -> Select[datetime, bool, bool, Any, Any]:
     lane = sa.bindparam("lane", type_=sa.Text)
     paused = sa.exists().where(paused_lanes.c.name == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
     waiting = sa.select(sa.func.min(jobs.c.run_at)).where(WAITING, jobs.c.lane == lane)
     return sa.select(
-        now().label("now"), paused, delayed.scalar_subquery(), waiting.scalar_subquery()
+        now().label("now"),
+        paused,
+        limiting.AN_ACCOUNT_IS_LIMITED,
+        delayed.scalar_subquery(),
+        waiting.scalar_subquery(),
     )
 
 
@@ -163,16 +173,20 @@ class _Lease:
     length: timedelta
 
 
-def _start(
-    tx: Connection, lane: str, slots: int, lease: _Lease, limits: Limits, cursor: Cursor
-) -> Claimed:
-    """Claim ready jobs, in turn by provider and account."""
-    ready = turns.providers(tx, lane)
-    if not ready:
-        return Claimed([], cursor, None, held_back=False)
-    limiting.hold(tx, limits)
-    served = dict(cursor.accounts)
-    last = cursor.provider
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a claim is for, and by which rules."""
+
+    lane: str
+    lease: _Lease
+    limits: Limits
+    cursor: Cursor
+
+
+def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claimed:
+    """Claim ready jobs of the providers that have some, in turn by provider and account."""
+    served = dict(asked.cursor.accounts)
+    last = asked.cursor.provider
     started: list[Job] = []
     again: list[timedelta] = []
     order = [*(name for name in ready if name > last), *(name for name in ready if name <= last)]
@@ -180,12 +194,12 @@ def _start(
         share = -(-(slots - len(started)) // (len(order) - position))
         if not share:
             break
-        limit = limits.providers.get(provider)
+        limit = asked.limits.providers.get(provider)
         room = limiting.room(tx, provider, limit, share)
         if room.again_in is not None:
             again.append(room.again_in)
-        walk = _Walk(lane, provider, served.get(provider, ""), limits.account)
-        found = _walk(tx, walk, room.starts, lease)
+        walk = _Walk(asked.lane, provider, served.get(provider, ""), asked.limits.account)
+        found = _walk(tx, walk, room.starts, asked.lease)
         served[provider] = walk.after
         limiting.spend(tx, provider, limit, len(found))
         last = provider if found else last

@@ -47,14 +47,17 @@ class Room:
     again_in: timedelta | None = None
 
 
-def hold(tx: Connection, limits: Limits) -> None:
-    """Wait for other claims to commit, where there is any limit that two could break together."""
-    if tx.dialect.name != "postgresql":
-        return  # SQLite has one writer
-    an_account = sa.select(accounts.c.id).where(LIMITED).exists()
-    if limits == NO_LIMITS and not tx.scalar(sa.select(an_account)):
-        return
-    tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+# Whether any account has a limit of its own; for the query that looks at a lane.
+AN_ACCOUNT_IS_LIMITED = sa.select(accounts.c.id).where(LIMITED).exists()
+
+
+def hold(tx: Connection) -> None:
+    """Wait for other claims to commit: two at once could break a limit together."""
+    if tx.dialect.name == "postgresql":  # SQLite has one writer
+        tx.execute(_HOLDING)
+
+
+_HOLDING = sa.select(sa.func.pg_advisory_xact_lock(_TURN))
 
 
 def room(tx: Connection, provider: str, limit: ProviderLimit | None, wanted: int) -> Room:
