@@ -1,43 +1,129 @@
-"""Starts a server of its own, measures it, and prints one table a question."""
+"""Answers the questions that are named, or all of them, with one table each."""
 
+import argparse
 import asyncio
+import json
 import os
 import platform
 import sqlite3
-import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import jobs, limit
-from bench.server import running_server
-from bench.table import show
+import uvloop
+
+from bench.alone import alone
+from bench.claims import claim_cost
+from bench.components import Components, components
+from bench.flight import in_flight
+from bench.fullpath import full_path
+from bench.pickup import pickup
+from bench.recovery import recovery
+from bench.sizes import FULL, QUICK, SMOKE, Sizes
+from bench.submit import submit_latency
+from bench.table import Row, show
+
+Answers = dict[str, list[Row]]  # tables by title
 
 
-async def main() -> None:
-    print(
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"{os.cpu_count()} cores, client and server on the same machine"
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to measure, how much of it, and where to write it."""
+
+    names: list[str]
+    sizes: Sizes
+    json: Path | None
+    plans: Path | None
+
+
+async def _alone(_: Components, asked: Asked) -> Answers:
+    return await alone(asked.sizes)
+
+
+async def _submit(ground: Components, asked: Asked) -> Answers:
+    title = "Submit at a fixed rate, from when each was to be sent to its 202"
+    return {title: await submit_latency(ground, asked.sizes)}
+
+
+async def _pickup(ground: Components, asked: Asked) -> Answers:
+    return {"Idle: submit sent to provider called": await pickup(ground, asked.sizes)}
+
+
+async def _fullpath(ground: Components, asked: Asked) -> Answers:
+    title = "Full path, one picture a job, in turn and back"
+    return {title: await full_path(ground, asked.sizes)}
+
+
+async def _flight(ground: Components, asked: Asked) -> Answers:
+    return {"Jobs in flight on one worker": await in_flight(ground, asked.sizes)}
+
+
+async def _recovery(ground: Components, asked: Asked) -> Answers:
+    return {"kill -9 of a worker": await recovery(ground, asked.sizes)}
+
+
+async def _claims(ground: Components, asked: Asked) -> Answers:
+    title = "Claim of 100 jobs and its commit, 2,001 accounts, one with 80 %"
+    rows, plans = await claim_cost(ground, asked.sizes)
+    if asked.plans:
+        asked.plans.write_text(plans)
+    return {title: rows}
+
+
+_QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
+    "alone": _alone,
+    "submit": _submit,
+    "pickup": _pickup,
+    "fullpath": _fullpath,
+    "flight": _flight,
+    "recovery": _recovery,
+    "claims": _claims,
+}
+
+
+async def main(asked: Asked) -> None:
+    """Print each answer as soon as it is known; write all of them where a file is given."""
+    machine = _machine()
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    answers: dict[str, Answers] = {}
+    with components() as ground:
+        for name in asked.names:
+            answers[name] = await _QUESTIONS[name](ground, asked)
+            for title, rows in answers[name].items():
+                show(title, rows)
+            if asked.json:
+                document = {"machine": machine, "answers": answers}
+                asked.json.write_text(json.dumps(document, indent=2))
+
+
+def _machine() -> dict[str, str | int]:
+    return {
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+        "cores": os.cpu_count() or 1,
+        "load before": f"{os.getloadavg()[0]:.2f}",
+        "client and servers": "on the same machine",
+    }
+
+
+def _asked() -> Asked:
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(_QUESTIONS)}; all where none is"
     )
-    with running_server() as server:
-        async with server.client() as client:
-            await jobs.warm_up(client)
-            show("Submit, one at a time (POST /v1/generate to 202)", [await jobs.idle(client, 300)])
-            show(
-                "Submit at a fixed rate",
-                [await jobs.at_rate(client, rate, 5) for rate in (50, 100, 200)],
-            )
-            show(
-                "Idle: submit to start, by the database's clock",
-                [await jobs.start_delay(client, 100)],
-            )
-            show("No-op jobs, all due at once", [await jobs.drain(client, 2000)])
-        size = server.memory_mib()
-        show(
-            "The physical limit: bare SQLite, one row and one synced commit",
-            [limit.commits(server.data_dir, 500)],
-        )
-    print(f"\nServer's resident memory at the end: {size:.0f} MiB")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--smoke", action="store_true", help="tiny: does everything still run?")
+    size.add_argument("--full", action="store_true", help="what docs/benchmarks.md reports")
+    parser.add_argument("--json", type=Path, help="write the rows to this file, too")
+    parser.add_argument("--plans", type=Path, help="write the plans of `claims` to this file")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in _QUESTIONS]
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(_QUESTIONS)}")
+    sizes = SMOKE if given.smoke else FULL if given.full else QUICK
+    return Asked(given.names or list(_QUESTIONS), sizes, given.json, given.plans)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(_asked()))

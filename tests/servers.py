@@ -38,7 +38,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], T], deadline_s: float = 10.0) -> T:
+def wait_until(condition: Callable[[], T | None], deadline_s: float = 10.0) -> T:
     """Return the first true value of `condition()`; fails after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
     while not (value := condition()):
@@ -48,7 +48,9 @@ def wait_until(condition: Callable[[], T], deadline_s: float = 10.0) -> T:
     return value
 
 
-async def wait_until_async(condition: Callable[[], Awaitable[T]], deadline_s: float = 10.0) -> T:
+async def wait_until_async(
+    condition: Callable[[], Awaitable[T | None]], deadline_s: float = 10.0
+) -> T:
     """Return the first true value of `await condition()`; fails after `deadline_s` seconds."""
     end = time.monotonic() + deadline_s
     while not (value := await condition()):

@@ -29,7 +29,9 @@ from safelight.providers.provider import (
 )
 from safelight.providers.registry import Registry
 from safelight.worker.janitor import Janitor
+from safelight.worker.retention import Retention
 from safelight.worker.run import Runner
+from safelight.worker.signals import Signals
 from safelight.worker.worker import Worker, WorkerRules
 from tests import factories
 from tests.factories import reread
@@ -161,6 +163,8 @@ class Workshop:
             self.database,
             self.bell,
             self.registry,
+            Signals(self.database, None),
+            Retention(self.database, events_kept=None, jobs_kept=None),
             interval=interval,
             lease=lease,
             sole_worker=True,

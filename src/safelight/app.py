@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,13 +24,15 @@ from safelight.cpu import CpuPool
 from safelight.datadir import claim_data_dir, scratch_folder
 from safelight.db.engine import Database, open_database
 from safelight.db.migrate import is_current, migrate
+from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError, StorageFull
-from safelight.fetch import Fetcher, FetchPolicy, check_url
+from safelight.fetch import Fetcher, FetchPolicy, Poster, check_url
 from safelight.jobs import claims
 from safelight.jobs.limits import Limits as JobLimits
 from safelight.jobs.limits import ProviderLimit
+from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
@@ -44,7 +47,10 @@ from safelight.storage.storage import open_disk
 from safelight.web import server
 from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
+from safelight.worker.notifier import Notifier
+from safelight.worker.retention import Retention
 from safelight.worker.run import Runner
+from safelight.worker.signals import Signals
 from safelight.worker.worker import Worker, WorkerRules
 from safelight.worker.writes import Writes
 
@@ -73,6 +79,7 @@ class Safelight:
     asgi: ASGIApp
     worker: Worker
     janitor: Janitor
+    notifier: Notifier
     pool: CpuPool
 
     @property
@@ -89,7 +96,7 @@ class Safelight:
         async with asyncio.TaskGroup() as group:
             helping = [
                 group.create_task(part.run())
-                for role, part in ((Role.JANITOR, self.janitor),)
+                for role, part in ((Role.JANITOR, self.janitor), (Role.NOTIFIER, self.notifier))
                 if role in self.roles
             ]
             if Role.WORKER in self.roles:
@@ -124,12 +131,15 @@ async def open_safelight(
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1)
         stack.callback(pool.close)
         fetcher = await stack.enter_async_context(Fetcher(_fetch_policy(settings)))
+        poster = await stack.enter_async_context(Poster(_fetch_policy(settings)))
         await migrate(database)
         # The lock on the data directory says that whoever held these leases is dead.
         if sole:
             await database.write(claims.end_all_leases)
         bell = await stack.enter_async_context(open_doorbell(_doorbell_url(settings)))
-        yield _compose(settings, roles, _Ground(database, bell, pool, fetcher, scratch, sole))
+        yield _compose(
+            settings, roles, _Ground(database, bell, pool, fetcher, poster, scratch, sole)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,7 @@ class _Ground:
     bell: Doorbell
     pool: CpuPool
     fetcher: Fetcher
+    poster: Poster
     scratch: Path
     is_sole: bool  # no other process uses the database
 
@@ -179,14 +190,23 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         database,
         bell,
         registry,
+        Signals(database, sys.stdout if settings.metrics_emf else None),
+        Retention(
+            database,
+            events_kept=_days(settings.events_kept_days),
+            jobs_kept=_days(settings.jobs_kept_days),
+        ),
         interval=look_every,
         lease=settings.lease,
         sole_worker=ground.is_sole,
     )
+    notifier = Notifier(database, ground.poster, base_url=_public_url(settings))
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
+        operations=Operations(database),
+        webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
         storage=storage,
@@ -205,7 +225,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         public_url=_public_url(settings),
     )
     asgi = _web(services, roles)
-    return Safelight(settings, roles, services, asgi, worker, janitor, ground.pool)
+    return Safelight(settings, roles, services, asgi, worker, janitor, notifier, ground.pool)
 
 
 def _slots(settings: Settings, pool: CpuPool) -> dict[str, int]:
@@ -244,6 +264,10 @@ def _fetch_policy(settings: Settings) -> FetchPolicy:
         max_bytes=settings.fetch_max_bytes,
         total_s=settings.fetch_total_s,
     )
+
+
+def _days(days: float) -> timedelta | None:
+    return timedelta(days=days) if days else None
 
 
 def _doorbell_url(settings: Settings) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
-from safelight.db.tables import events
+from safelight.db.tables import UNTOLD, endpoints, events
 from safelight.db.types import now
 
 TYPES = frozenset(
@@ -72,7 +72,13 @@ class NewEvent:
     batch_id: str | None = None
 
 
-_APPENDING = sa.insert(events).values(created_at=now())
+_SILENT = "job.progress"  # never delivered: streams are for that
+_WANTED = sa.exists().where(
+    endpoints.c.account_id == sa.bindparam("owner"), endpoints.c.disabled_at.is_(None)
+)
+_APPENDING = sa.insert(events).values(
+    created_at=now(), told=sa.or_(sa.bindparam("silent", type_=sa.Boolean), ~_WANTED)
+)
 
 
 def append(tx: Connection, new: Sequence[NewEvent]) -> None:
@@ -88,6 +94,8 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
             "seq": event.seq,
             "type": _known(event.type),
             "data": dict(event.data),
+            "owner": event.account_id,
+            "silent": event.type == _SILENT,
         }
         for event in new
     ]
@@ -137,8 +145,27 @@ def after(
     return [_to_event(row) for row in tx.execute(query).mappings()]
 
 
+def untold(tx: Connection, *, limit: int) -> list[Event]:
+    """Return the oldest events whose deliveries have not been made, for this transaction alone."""
+    query = (
+        sa.select(events)
+        .where(UNTOLD)
+        .order_by(events.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_to_event(row) for row in tx.execute(query).mappings()]
+
+
+def mark_told(tx: Connection, told: Sequence[Event]) -> None:
+    """Write that the deliveries of these events have been made."""
+    ids_told = [event.id for event in told]
+    tx.execute(sa.update(events).where(events.c.id.in_(ids_told)).values(told=True))
+
+
 def _to_event(row: RowMapping) -> Event:
     fields: dict[str, Any] = {**row}
+    del fields["told"]
     return Event(**fields)
 
 

@@ -14,6 +14,8 @@ PREFIXES = {
     "asset": "ast_",
     "batch": "bat_",
     "event": "evt_",
+    "endpoint": "whe_",
+    "delivery": "dlv_",
     "account": "acc_",
     "key": "key_",
     "worker": "wrk_",

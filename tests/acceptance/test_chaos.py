@@ -1,76 +1,115 @@
-"""A server that is killed again and again, at random moments, still does every job once."""
+"""Many processes, real faults at random moments, and one history held against the invariants.
+
+`CHAOS_SEED` draws the same jobs and faults again; `CHAOS_JOBS`, `CHAOS_KILLS` and `CHAOS_SECONDS`
+say how many, and for how long the faults go on.
+"""
 
 import asyncio
+import os
 import random
 import secrets
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
+import sqlalchemy as sa
 
-from tests.acceptance.conftest import RunningServer
-from tests.servers import wait_until_async
-
-JOBS = 150
-KILLS = 12
-CRASHES_ALLOWED = 3
-
-
-async def _all_jobs(api: httpx2.AsyncClient) -> list[dict[str, Any]]:
-    return (await api.get("/v1/jobs", params={"limit": 200})).json()["data"]
-
-
-async def _submit(server: RunningServer, chance: random.Random) -> None:
-    async with server.client() as api:
-        for number in range(JOBS):
-            params = {
-                "seconds": chance.uniform(0, 1.5),
-                "outputs": chance.randint(0, 2),
-                "pending": chance.random() < 0.5,
-            }
-            body = {"prompt": f"job {number}", "model": "fake", "params": params}
-            assert (await api.post("/v1/generate", json=body)).status_code == 202
+from safelight.db import tables
+from safelight.db.engine import Database
+from tests.chaos import faults, script
+from tests.chaos.callers import Callers
+from tests.chaos.cluster import Cluster, Shape, cluster
+from tests.chaos.collect import collect
+from tests.chaos.faults import Chaos
+from tests.chaos.history import History
+from tests.chaos.invariants import check
+from tests.servers import PostgresServer, wait_until_async
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(600)
-async def test_server_when_killed_at_random_does_every_job_once(tmp_path: Path) -> None:
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")  # noqa: T201  shown where the test fails
-    chance = random.Random(seed)  # noqa: S311  repeatable, not secret
-    server = RunningServer(tmp_path / "data", {"SAFELIGHT_REMOTE_SLOTS": "10"})
-    server.start()
+def _asked(name: str, otherwise: float) -> float:
+    return float(os.environ.get(f"CHAOS_{name}", otherwise))  # noqa: TID251  of the test's own
+
+
+SEED = int(_asked("SEED", secrets.randbits(32)))
+JOBS = int(_asked("JOBS", 200))
+KILLS = int(_asked("KILLS", 10))
+SECONDS = _asked("SECONDS", 1.5 * KILLS)
+SETTLED_S = 45 + JOBS / 20  # from the last fault until the last job is final
+LIMIT_S = 60 + SECONDS + SETTLED_S
+ACCOUNTS = 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
+async def test_installation_when_anything_fails_at_any_time_keeps_every_promise(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    print(f"CHAOS_SEED={SEED} CHAOS_JOBS={JOBS} CHAOS_KILLS={KILLS}")  # noqa: T201  to repeat it
+    with cluster(postgres_server, tmp_path, Shape(workers=3, janitors=2)) as running:
+        history = await _live_through(running)
+    print(_told(history))  # noqa: T201  shows what the run was worth
+    assert check(history) == []
+
+
+async def _live_through(running: Cluster) -> History:
+    chance = random.Random(SEED)  # noqa: S311  repeatable, not secret
+    plans = script.draw(chance, JOBS, ACCOUNTS, SECONDS)
+    planned = faults.draw(chance, KILLS)
+    chaos = Chaos(running, chance)
+    database = running.open_database()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        clients = [
+            await stack.enter_async_context(running.client(key))
+            for key in await running.new_keys(ACCOUNTS)
+        ]
+        callers = Callers(clients, plans)
+        async with asyncio.TaskGroup() as meanwhile:
+            others = [
+                meanwhile.create_task(work)
+                for work in (callers.watch(), chaos.keep_running(), chaos.ring_in_vain())
+            ]
+            async with asyncio.TaskGroup() as group:
+                group.create_task(callers.ask_for_everything())
+                group.create_task(chaos.inflict_all(planned, SECONDS))
+            await _settled(callers, database)
+            for task in others:
+                task.cancel()
+        assert chaos.done.total() == KILLS
+        print(f"{dict(chaos.done)}, {callers.refusals} refusals")  # noqa: T201
+        await callers.look()
+        _stop(running)
+        return await collect(database, running.data_dir, callers.wishes, callers.sightings)
+
+
+async def _settled(callers: Callers, database: Database) -> None:
+    """Wait until every job is final, and nothing is left open at the provider."""
+
+    async def over() -> bool:
+        return not callers.unfinished and not await _open_attempts(database)
+
     try:
-        await _submit(server, chance)
-        for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(0.1, 1.5))  # the moment of the kill is the test
-            server.kill()
-            server.start()
-        async with server.client() as api:
-
-            async def all_done() -> bool:
-                return all(job["finished_at"] for job in await _all_jobs(api))
-
-            await wait_until_async(all_done, deadline_s=240)
-            jobs = await _all_jobs(api)
-            assert {job["prompt"] for job in jobs} == {f"job {number}" for number in range(JOBS)}
-            for job in jobs:
-                await _check(api, job)
-    finally:
-        server.close()
+        await wait_until_async(over, SETTLED_S)
+    except AssertionError:
+        left = sorted(callers.unfinished), await _open_attempts(database)
+        raise AssertionError(f"not final, and open at the provider: {left}") from None
 
 
-async def _check(api: httpx2.AsyncClient, job: dict[str, Any]) -> None:
-    """One job's history against what must hold: one success, or three dead workers."""
-    ledger = (await api.get(f"/v1/jobs/{job['id']}/attempts")).json()["data"]
-    outcomes = Counter(attempt["outcome"] for attempt in ledger)
-    assert outcomes[None] == 0, "an attempt was left open"
-    if job["status"] == "succeeded":
-        assert outcomes["succeeded"] == 1
-        assert len(job["outputs"]) == job["params"]["outputs"]
-    else:
-        assert (job["status"], job["error"]["code"]) == ("failed", "worker_crashed")
-        assert outcomes["succeeded"] == 0
-        assert outcomes["lost"] <= CRASHES_ALLOWED
+async def _open_attempts(database: Database) -> list[str]:
+    query = sa.select(tables.attempts.c.job_id).where(tables.OPEN)
+    return await database.read(lambda tx: list(tx.scalars(query)))
+
+
+def _told(history: History) -> str:
+    endings = Counter(job.ending for job in history.jobs)
+    outcomes = Counter(attempt.outcome for attempt in history.attempts)
+    crashes = sum(job.crashes for job in history.jobs)
+    return f"endings {dict(endings)}, attempts {dict(outcomes)}, {crashes} crashes"
+
+
+def _stop(running: Cluster) -> None:
+    for process in running.processes:
+        process.await_start()
+        process.ask_to_stop()
+    assert [process.end() for process in running.processes] == [0] * len(running.processes)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, claims, store
+from safelight.jobs import attempts, census, claims, store
 from safelight.jobs.job import Job, JobStatus
 from safelight.providers.provider import Lane
 from tests import factories
@@ -258,7 +258,7 @@ async def test_statements_of_the_loops_when_explained_read_through_indexes(
         store.expired_leases(tx, limit=9)
         store.expire(tx, error=factories.PROBLEM, limit=9)
         attempts.leftovers(tx, after="", limit=9)
-        store.lanes_with_work(tx)
+        census.lanes_due(tx)
 
     plans = await database.write(lambda tx: plans_of(tx, loops, database_kind))
     assert len(plans) >= 8
@@ -289,14 +289,3 @@ def plans_of(tx: Connection, work: Callable[[Connection], None], kind: str) -> d
         )
         for statement, parameters in seen.items()
     }
-
-
-async def test_lanes_with_work_when_asked_counts_what_is_due(
-    database: Database, account: str
-) -> None:
-    assert await database.read(store.lanes_with_work) == {}
-    await factories.queue_many(database, [job_row(account) for _ in range(3)])
-    await factories.queue(database, account, lane=Lane.LOCAL)
-    await factories.queue(database, account, run_at=datetime.now(UTC) + timedelta(hours=1))
-    found = await database.read(store.lanes_with_work)
-    assert {lane: count for lane, (count, _) in found.items()} == {"remote": 3, "local": 1}

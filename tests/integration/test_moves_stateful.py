@@ -37,6 +37,8 @@ from safelight.providers.fake import FakeProvider
 from safelight.providers.registry import Registry
 from safelight.storage.storage import open_disk
 from safelight.worker.janitor import Janitor
+from safelight.worker.retention import Retention
+from safelight.worker.signals import Signals
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row
 
@@ -152,6 +154,8 @@ class Moves(RuleBasedStateMachine):
             self.database,
             MemoryDoorbell(),
             registry,
+            Signals(self.database, None),
+            Retention(self.database, events_kept=None, jobs_kept=None),
             interval=timedelta(seconds=1),
             lease=timedelta(),
             sole_worker=True,

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,7 +79,7 @@ async def test_overview_when_nothing_was_ever_queued_shows_every_lane_at_rest(
 async def test_overview_when_there_is_work_counts_it_by_lane_and_by_provider(
     operations: Operations, database: Database, account: str
 ) -> None:
-    parked, running = await factories.queue_many(database, [job_row(account), job_row(account)])
+    parked, _ = await factories.queue_many(database, [job_row(account), job_row(account)])
     claims = {job.id: claim_of(job) for job in await factories.claim(database)}
     due = datetime.now(UTC) - HOUR
     await database.write(
@@ -105,7 +106,6 @@ async def test_overview_when_there_is_work_counts_it_by_lane_and_by_provider(
         ("fake", 1, 2),
         ("other", 1, 0),
     ]
-    assert running.id in claims
 
 
 async def test_lanes_due_when_asked_names_those_with_something_to_do_now(
@@ -342,7 +342,7 @@ async def test_statements_of_operations_when_explained_read_through_indexes(
         assert not re.search(_READS_ALL, plan, re.MULTILINE), f"{statement}\n{plan}"
 
 
-def plans_of(tx: Connection, work: Any, kind: str) -> dict[str, str]:
+def plans_of(tx: Connection, work: Callable[[Connection], None], kind: str) -> dict[str, str]:
     """Return each statement that `work` runs with the database's plan for it."""
     seen: dict[str, Any] = {}
 

@@ -128,6 +128,20 @@ async def test_events_when_many_must_stay_are_passed_over_page_by_page(
     assert (looks, removed) == (4, 6), "13 events in pages of 4"
 
 
+async def test_events_when_nobody_was_told_of_them_stay_until_somebody_was(
+    database: Database, account: str
+) -> None:
+    (job,) = await ended(database, account)
+    await age(database, tables.events, "created_at", None)
+    rounds = retention(database, events_kept=2 * DAY)
+    for told, left in ((False, {job.id}), (True, set[str]())):
+        await database.write(
+            lambda tx, told=told: tx.execute(sa.update(tables.events).values(told=told))
+        )
+        await rounds.round()
+        assert await subjects_left(database) == left
+
+
 async def test_events_when_kept_for_ever_stay(database: Database, account: str) -> None:
     (job,) = await ended_long_ago(database, account)
     await age(database, tables.events, "created_at", None)

@@ -6,6 +6,8 @@ from datetime import timedelta
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.jobs.job import AttemptState, JobStatus, Outcome
 from safelight.worker.janitor import Janitor
+from safelight.worker.retention import Retention
+from safelight.worker.signals import Signals
 from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import LONG, MOMENT, Workshop, kill, working
@@ -138,6 +140,8 @@ async def test_janitor_when_a_part_of_its_round_breaks_goes_on_with_the_next(
         shop.database,
         Broken(),
         shop.registry,
+        Signals(shop.database, None),
+        Retention(shop.database, events_kept=None, jobs_kept=None),
         interval=MOMENT,
         lease=timedelta(),
         sole_worker=True,

@@ -26,6 +26,10 @@ class SilentBell:
 
 
 class SilentDoorbell:
+    name = "silent"
+
+    async def check(self) -> None: ...
+
     def ring(self, *topics: str) -> None: ...
 
     @contextmanager

@@ -51,12 +51,21 @@ class Accounts:
             raise NotFound("There is no such account.")
         return account
 
+    async def limit(self, account_id: str, max_in_flight: int | None) -> Account:
+        """Set how many jobs an account may have in flight; raise `NotFound`."""
+        account = await self._db.write(
+            lambda tx: store.limit_account(tx, account_id, max_in_flight)
+        )
+        if account is None:
+            raise NotFound("There is no such account.")
+        return account
+
     async def new_key(
         self,
         account_id: str,
         name: str,
         *,
-        scopes: tuple[Scope, ...] = OWNER_SCOPES,
+        scopes: tuple[Scope, ...] = (Scope.READ, Scope.WRITE),
         valid_for: timedelta | None = None,
     ) -> str:
         """Return the secret of a new key; it cannot be read again."""

@@ -41,6 +41,18 @@ def insert_account(tx: Connection, name: str) -> Account:
     return Account(**tx.execute(statement).mappings().one())
 
 
+def limit_account(tx: Connection, account_id: str, max_in_flight: int | None) -> Account | None:
+    """Set how many jobs the account may have in flight; None is what the settings say."""
+    statement = (
+        sa.update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(max_in_flight=max_in_flight)
+        .returning(accounts)
+    )
+    row = tx.execute(statement).mappings().one_or_none()
+    return None if row is None else Account(**row)
+
+
 def insert_key(
     tx: Connection,
     *,

@@ -7,12 +7,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypedDict, Unpack, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx2
 
-from safelight.cli.documents import Asset, Batch, Document, Job, Model, Problem
+from safelight.cli.documents import (
+    Asset,
+    Batch,
+    DeadLetter,
+    Document,
+    Job,
+    Lanes,
+    LaneState,
+    Model,
+    Problem,
+    Redriven,
+)
 from safelight.cli.failure import BadUse, Failure, Refused, Unreachable, refusal
 from safelight.cli.progress import Update, read_event
 
@@ -112,6 +123,30 @@ class Client:
     async def redrive(self, job_id: str) -> Job:
         """Queue a failed or canceled job anew."""
         return cast("Job", (await self._call("POST", f"{_path(job_id)}/redrive")).json())
+
+    # --- operate -----------------------------------------------------------------------------
+
+    async def lanes(self) -> Lanes:
+        """Return what stands in each lane."""
+        return cast("Lanes", (await self._call("GET", "/v1/admin/lanes")).json())
+
+    async def pause(self, lane: str) -> LaneState:
+        """Let a lane start nothing more."""
+        return cast("LaneState", (await self._call("POST", f"{_lane_path(lane)}/pause")).json())
+
+    async def resume(self, lane: str) -> LaneState:
+        """Let a lane start jobs again."""
+        return cast("LaneState", (await self._call("POST", f"{_lane_path(lane)}/resume")).json())
+
+    async def dead_letters(self, **chosen: str | int) -> list[DeadLetter]:
+        """Return the jobs that failed last, of all accounts."""
+        return (await self._call("GET", "/v1/admin/dead-letters", params=chosen)).json()["data"]
+
+    async def redrive_all(self, wanted: Mapping[str, Any], *, as_admin: bool) -> Redriven:
+        """Queue failed jobs anew: the account's own, or any as an admin."""
+        path = "/v1/admin/dead-letters/redrive" if as_admin else "/v1/jobs/redrive"
+        answer = await self._call("POST", path, limit_s=_TRANSFER_S, json=wanted)
+        return cast("Redriven", answer.json())
 
     # --- follow and fetch --------------------------------------------------------------------
 
@@ -232,6 +267,10 @@ def _path(subject: str) -> str:
     if not subject.isascii() or not subject.replace("_", "").isalnum():
         raise BadUse(f"{subject!r} is not an id.")
     return f"/v1/batches/{subject}" if subject.startswith("bat_") else f"/v1/jobs/{subject}"
+
+
+def _lane_path(lane: str) -> str:
+    return f"/v1/admin/lanes/{quote(lane, safe='')}"
 
 
 def _settle(file: BinaryIO) -> None:

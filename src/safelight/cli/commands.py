@@ -1,12 +1,14 @@
-"""The commands and their options, as typed; what each does is in `actions` and `serve`.
+"""The commands and their options, as typed; what each does is in other modules.
 
-Those two are imported by the commands that need them, so that `--help` answers at once.
+Those are imported by the commands that need them, so that `--help` answers at once.
 """
 
 from collections.abc import Coroutine
 from typing import Annotated
 
 import typer
+
+from safelight.cli import choices as of
 
 app = typer.Typer(
     help="Asynchronous media jobs: text to image, import by URL, image to 3D.",
@@ -56,7 +58,8 @@ def worker(
         str, typer.Option(metavar="LANE,…", help="Of local, gpu, ingest, remote; all if left out.")
     ] = "",
     concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Jobs at once in each of these lanes.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Jobs at once in each lane; in local only if named."),
     ] = None,
 ) -> None:
     """Run jobs, and nothing else. Any number of workers share a PostgreSQL."""
@@ -69,6 +72,13 @@ def janitor() -> None:
     """Look after jobs whose worker died, deadlines, lost rings and old rows; any number may run."""
     server = _server()
     _settle(server.serve_role(server.Role.JANITOR))
+
+
+@app.command()
+def notifier() -> None:
+    """Tell webhook endpoints what happened; any number may run."""
+    server = _server()
+    _settle(server.serve_role(server.Role.NOTIFIER))
 
 
 @app.command()
@@ -166,11 +176,96 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
 
 @app.command()
 def redrive(
-    job_id: JobId, output: Output = None, as_json: Json = False, no_wait: NoWait = False
+    job_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="A job's id; or use --all-failed.")
+    ] = None,
+    *,
+    all_failed: Annotated[
+        bool, typer.Option("--all-failed", help="All of yours that failed, and match the options.")
+    ] = False,
+    all_accounts: Annotated[
+        bool, typer.Option("--all-accounts", help="Those of everybody; for admins.")
+    ] = False,
+    account: of.Account = None,
+    model: of.Model = None,
+    provider: of.Provider = None,
+    lane: of.Lane = None,
+    kind: of.Kind = None,
+    error: of.Error = None,
+    after: of.After = None,
+    before: of.Before = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="At most so many, newest first: 1000.")
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+    no_wait: NoWait = False,
 ) -> None:
-    """Do a failed or canceled job anew."""
+    """Do a failed or canceled job anew, or all failed ones."""
+    chosen = {
+        "account_id": account,
+        "model": model,
+        "provider": provider,
+        "lane": lane,
+        "kind": kind,
+        "error": error,
+        "finished_after": after,
+        "finished_before": before,
+        "limit": limit,
+    }
     manner = _actions().Manner(as_json, not no_wait, output)
-    _settle(_actions().redrive(job_id, manner))
+    _settle(
+        _operations().redrive(
+            job_id, chosen, manner, all_failed=all_failed, all_accounts=all_accounts
+        )
+    )
+
+
+@app.command()
+def lanes(as_json: Json = False) -> None:
+    """Show what stands in each lane and at each provider."""
+    _settle(_operations().show_lanes(_actions().Manner(as_json)))
+
+
+@app.command()
+def pause(lane: of.LaneName, as_json: Json = False) -> None:
+    """Let a lane start nothing more; what runs there goes on."""
+    _settle(_operations().pause(lane, _actions().Manner(as_json)))
+
+
+@app.command()
+def resume(lane: of.LaneName, as_json: Json = False) -> None:
+    """Let a paused lane start jobs again."""
+    _settle(_operations().resume(lane, _actions().Manner(as_json)))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    account: of.Account = None,
+    model: of.Model = None,
+    provider: of.Provider = None,
+    lane: of.Lane = None,
+    kind: of.Kind = None,
+    error: of.Error = None,
+    after: of.After = None,
+    before: of.Before = None,
+    as_json: Json = False,
+) -> None:
+    """List the failed jobs of all accounts, newest first."""
+    chosen = {
+        "limit": limit,
+        "account_id": account,
+        "model": model,
+        "provider": provider,
+        "lane": lane,
+        "kind": kind,
+        "error": error,
+        "finished_after": after,
+        "finished_before": before,
+    }
+    _settle(_operations().show_dead_letters(chosen, _actions().Manner(as_json)))
 
 
 @app.command()
@@ -200,6 +295,12 @@ def _actions():
     from safelight.cli import actions  # noqa: PLC0415
 
     return actions
+
+
+def _operations():
+    from safelight.cli import operations  # noqa: PLC0415
+
+    return operations
 
 
 def _server():

@@ -81,6 +81,70 @@ class Model(TypedDict):
     price_micros: NotRequired[int | None]
 
 
+class Lane(TypedDict):
+    """What stands in one lane; a count that is "at least" is only the bound of counting."""
+
+    name: str
+    paused: bool
+    paused_at: str | None
+    ready: int
+    ready_at_least: bool
+    due_checks: int
+    delayed: int
+    delayed_at_least: bool
+    oldest_wait_s: float | None
+    running: int
+    waiting: int
+
+
+class ProviderLoad(TypedDict):
+    """What one provider has to do."""
+
+    name: str
+    ready: int
+    ready_at_least: bool
+    running: int
+    waiting: int
+    in_flight: int
+
+
+class Lanes(TypedDict):
+    """All lanes, and the providers that have work."""
+
+    lanes: list[Lane]
+    providers: list[ProviderLoad]
+
+
+class LaneState(TypedDict):
+    """Whether a lane starts jobs."""
+
+    name: str
+    paused: bool
+    paused_at: str | None
+
+
+class DeadLetter(TypedDict):
+    """A failed job of any account."""
+
+    id: str
+    account_id: str
+    kind: str
+    model: str
+    provider: str
+    lane: str
+    error: Problem
+    attempts: int
+    created_at: str
+    finished_at: str
+
+
+class Redriven(TypedDict):
+    """How many dead letters were queued anew, and how many could not be yet."""
+
+    redriven: int
+    skipped: int
+
+
 Document = Job | Batch
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uvicorn import Config, Server
 
 from safelight import datadir
+from safelight.accounts.account import OWNER_SCOPES
 from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
 from safelight.cli.failure import Failure
 from safelight.errors import Unauthenticated
@@ -100,7 +101,8 @@ async def local_owner(whole: Safelight) -> Owner:
     try:
         await accounts.authenticate(key)
     except Unauthenticated:
-        key = await accounts.new_key(account.id, "this machine's command line")
+        name = "this machine's command line"
+        key = await accounts.new_key(account.id, name, scopes=OWNER_SCOPES)
         datadir.keep_local_key(folder, key)
     return Owner(account.id, key)
 

@@ -18,12 +18,11 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 def show_jobs(screen: Screen, jobs: Sequence[Job]) -> None:
     """List jobs, newest first."""
     rows = [
-        (job["id"], job["kind"], _state(job), _age(job["created_at"]), title_of(job))
-        for job in jobs
+        (job["id"], job["kind"], _state(job), age(job["created_at"]), title_of(job)) for job in jobs
     ]
     if not rows:
         screen.note('There are no jobs yet. Try: safelight generate "A red cat playing guitar"')
-    _print(screen, ("id", "kind", "status", "age", "what"), rows)
+    print_table(screen, ("id", "kind", "status", "age", "what"), rows)
 
 
 def show_models(screen: Screen, models: Sequence[Model]) -> None:
@@ -32,7 +31,7 @@ def show_models(screen: Screen, models: Sequence[Model]) -> None:
         (model["id"], ", ".join(model["kinds"]), _price(model), model["description"])
         for model in models
     ]
-    _print(screen, ("model", "kinds", "price", "what it does"), rows)
+    print_table(screen, ("model", "kinds", "price", "what it does"), rows)
 
 
 def show_document(screen: Screen, document: Document) -> None:
@@ -59,7 +58,7 @@ def show_document(screen: Screen, document: Document) -> None:
                 screen.result(f"{name:<10}{' '.join(value.split())}")
 
 
-def _print(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table where a person looks, else one line a row that is never cut."""
     if not rows:
         return
@@ -67,12 +66,14 @@ def _print(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) 
         for row in rows:
             screen.result("\t".join(" ".join(cell.split()) for cell in row))
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), expand=True)
     for place, head in enumerate(heads):
         # Only the last column gives way: an id that is cut is of no use.
         is_last = place == len(heads) - 1
         least = None if is_last else max(len(row[place]) for row in rows)
-        table.add_column(head, no_wrap=True, overflow="ellipsis", min_width=least)
+        table.add_column(
+            head, no_wrap=True, overflow="ellipsis", min_width=least, ratio=int(is_last) or None
+        )
     for row in rows:
         table.add_row(*(Text(" ".join(clean(cell).split())) for cell in row))
     screen.out.print(table)
@@ -89,9 +90,14 @@ def _price(model: Model) -> str:
     return f"{micros / 1_000_000:.4f}" if micros else "free"
 
 
-def _age(created_at: str) -> str:
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(created_at)).total_seconds())
+def age(since: str) -> str:
+    """Return how long ago a time was, in its largest unit."""
+    return duration((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its largest unit."""
     for unit_s, unit in ((_DAY_S, "d"), (_HOUR_S, "h"), (_MINUTE_S, "min")):
         if seconds >= unit_s:
-            return f"{seconds // unit_s} {unit}"
-    return f"{max(seconds, 0)} s"
+            return f"{int(seconds // unit_s)} {unit}"
+    return f"{max(int(seconds), 0)} s"

@@ -68,9 +68,9 @@ def _narrowed(settings: Settings, lanes: str, concurrency: int | None) -> Settin
     if lanes:
         given["lanes"] = lanes
     if concurrency is not None:
-        given |= dict.fromkeys(
-            ("local_slots", "gpu_slots", "ingest_slots", "remote_slots"), concurrency
-        )
+        # A slot of the local lane is a process: only who names that lane wants so many.
+        chosen = lanes.split(",") if lanes else ["gpu", "ingest", "remote"]
+        given |= {f"{lane}_slots": concurrency for lane in chosen}
     try:
         return Settings.model_validate(settings.model_dump() | given)
     except ValidationError:

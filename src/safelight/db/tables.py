@@ -38,6 +38,8 @@ IN_FLIGHT = text("status IN ('running', 'waiting')")
 DEAD = text("status = 'failed'")
 ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
+PENDING = text("state = 'pending'")
+UNTOLD = text("NOT told")
 
 
 def _where(condition: TextClause) -> dict[str, Any]:
@@ -279,6 +281,8 @@ events = Table(
     Column("type", sa.Text, nullable=False),
     Column("data", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    # False until the notifier has made its deliveries; true at once where nobody asked for any.
+    Column("told", sa.Boolean, nullable=False, server_default=sa.true()),
     UniqueConstraint("subject", "seq"),
     Index(
         "ix_events_batch",
@@ -287,6 +291,7 @@ events = Table(
         **_where(text("batch_id IS NOT NULL")),
     ),
     Index("ix_events_created_at", "created_at"),
+    Index("ix_events_untold", "created_at", **_where(UNTOLD)),
 )
 
 idempotency = Table(
@@ -299,4 +304,38 @@ idempotency = Table(
     Column("created_at", Instant, nullable=False),
     sa.PrimaryKeyConstraint("account_id", "key"),
     Index("ix_idempotency_created_at", "created_at"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("url", sa.Text, nullable=False),
+    Column("events", Json, nullable=False),  # types, with `*` at the end for all that begin so
+    Column("secret", sa.Text, nullable=False),  # signs what is sent, so it cannot be a hash
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("endpoint_id", sa.Text, ForeignKey("endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", sa.Text, nullable=False),
+    Column("event", Json, nullable=False),
+    Column("state", sa.Text, nullable=False),
+    Column("tries", sa.Integer, nullable=False, server_default="0"),
+    Column("due_at", Instant, nullable=False),  # a notifier that takes it moves this on
+    Column("status", sa.Integer),  # of the last answer
+    Column("error", sa.Text, nullable=False, server_default=""),
+    Column("answer", sa.Text, nullable=False, server_default=""),  # its first characters
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    CheckConstraint("state IN ('pending','delivered','failed')", name="state"),
+    CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
+    UniqueConstraint("endpoint_id", "event_id"),
+    Index("ix_deliveries_due", "due_at", **_where(PENDING)),
+    Index("ix_deliveries_finished_at", "finished_at"),
 )

@@ -3,6 +3,7 @@
 from safelight.fetch.download import Fetched, Fetcher
 from safelight.fetch.guard import Resolver
 from safelight.fetch.policy import FetchPolicy
+from safelight.fetch.post import Posted, Poster
 from safelight.fetch.url import check_url
 
-__all__ = ["FetchPolicy", "Fetched", "Fetcher", "Resolver", "check_url"]
+__all__ = ["FetchPolicy", "Fetched", "Fetcher", "Posted", "Poster", "Resolver", "check_url"]

@@ -21,7 +21,6 @@ from safelight.db.tables import (
     LEASED,
     READY,
     TO_START_BY,
-    WAITING,
     attempts,
     batches,
     jobs,
@@ -599,6 +598,17 @@ def held(tx: Connection, claim: Claim) -> Job:
     return _only([to_job(row) for row in tx.execute(query).mappings()], claim.job_id)
 
 
+def succeeded(tx: Connection, claim: Claim) -> Job | None:
+    """Return the job if it was this very claim that finished it."""
+    query = sa.select(jobs).where(
+        jobs.c.id == claim.job_id,
+        jobs.c.claim_no == claim.claim_no,
+        jobs.c.status == JobStatus.SUCCEEDED,
+    )
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else to_job(row)
+
+
 def of_batch(tx: Connection, batch_id: str) -> list[Job]:
     """Return a batch's jobs in the order they were given."""
     query = sa.select(jobs).where(jobs.c.batch_id == batch_id).order_by(jobs.c.batch_index)
@@ -653,18 +663,6 @@ def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
         .limit(limit)
     )
     return [(end - start).total_seconds() for start, end in tx.execute(query) if start and end]
-
-
-def lanes_with_work(tx: Connection) -> dict[str, tuple[int, datetime]]:
-    """Return, for each lane, how many jobs are due and since when the oldest has been."""
-    due = (
-        sa.select(jobs.c.lane, jobs.c.run_at)
-        .where(READY)
-        .union_all(sa.select(jobs.c.lane, jobs.c.run_at).where(WAITING, jobs.c.run_at <= now()))
-        .subquery()
-    )
-    query = sa.select(due.c.lane, sa.func.count(), sa.func.min(due.c.run_at)).group_by(due.c.lane)
-    return {lane: (count, oldest) for lane, count, oldest in tx.execute(query)}
 
 
 def to_job(row: RowMapping) -> Job:

@@ -118,7 +118,7 @@ class FakeProvider:
 
 
 def _due(ticket: str) -> float:
-    """Return when the ticket's work is done: it says so itself, so that any process can be asked."""
+    """Return when the ticket's work is done, which it tells, so that any process can be asked."""
     try:
         return float(ticket.partition("-")[0])
     except ValueError:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from safelight.accounts.service import Accounts
 from safelight.assets.service import Assets
+from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
+from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
 from safelight.providers.registry import Registry
@@ -33,6 +35,8 @@ class Services:
     accounts: Accounts
     jobs: Jobs
     submits: Submits
+    operations: Operations
+    webhooks: Webhooks
     assets: Assets
     storage: Storage
     registry: Registry

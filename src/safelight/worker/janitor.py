@@ -1,6 +1,7 @@
 """Looks for work that was missed: dead workers' jobs, passed deadlines, open ends, lost rings."""
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +11,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from safelight import telemetry
 from safelight.accounts import store as account_store
 from safelight.db.engine import Database
+from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
-from safelight.jobs import attempts, idempotency, store
+from safelight.jobs import attempts, census, idempotency, store
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
 from safelight.providers.registry import Registry
+from safelight.worker.retention import Retention
+from safelight.worker.signals import Signals
 from safelight.worker.tickets import cancel_at_provider
 
 _log = telemetry.logger(__name__)
@@ -24,6 +28,7 @@ _PAGE = 100
 _SWEPT_AT_ONCE = 20
 _IDEMPOTENCY_KEPT = timedelta(days=1)
 _KEYS_KEPT = timedelta(days=30)
+_DELIVERIES_KEPT = timedelta(days=30)
 
 
 class Janitor:
@@ -34,6 +39,8 @@ class Janitor:
         database: Database,
         bell: Doorbell,
         registry: Registry,
+        signals: Signals,
+        retention: Retention,
         *,
         interval: timedelta,
         lease: timedelta,
@@ -42,13 +49,14 @@ class Janitor:
         self._db = database
         self._bell = bell
         self._registry = registry
+        self._signals = signals
+        self._retention = retention
         self._interval = interval
         self._lease = lease.total_seconds()
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
         # janitor that knows itself alone with its worker need not wait at its start.
         self._well_since = float("-inf") if sole_worker else time.monotonic()
         self._swept = ""  # the last job looked at, so that stubborn ones hide no other
-        self._measured: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Make a round every interval, for ever."""
@@ -56,9 +64,10 @@ class Janitor:
             began = time.monotonic()
             try:
                 await self.round()
+                self._well_since = min(self._well_since, began)
             except (SQLAlchemyError, ServiceError, OSError) as error:
                 _log.warning("round failed; trying again", error=str(error))
-                self._well_since = time.monotonic()
+                self._well_since = math.inf
             except Exception:  # noqa: BLE001  nobody else rescues jobs, so this goes on whatever happened
                 _log.exception("round failed; trying again")
             rest = self._interval.total_seconds() - (time.monotonic() - began)
@@ -71,7 +80,9 @@ class Janitor:
         await self._expire()
         await self._sweep_attempts()
         await self._forget()
-        await self._ring_and_measure()
+        await self._ring_again()
+        await self._signals.publish()
+        await self._retention.round()
 
     async def _rescue(self) -> None:
         while moved := await self._db.write(_take_back):
@@ -116,21 +127,14 @@ class Janitor:
             lambda tx: (
                 idempotency.forget(tx, before=today - _IDEMPOTENCY_KEPT, limit=_PAGE),
                 account_store.delete_expired_keys(tx, before=today - _KEYS_KEPT, limit=_PAGE),
+                delivery_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
             )
         )
 
-    async def _ring_and_measure(self) -> None:
-        """Ring again for whatever is due: a ring may have been lost."""
-        lanes = await self._db.read(store.lanes_with_work)
-        for lane, (depth, oldest) in lanes.items():
+    async def _ring_again(self) -> None:
+        """Ring for whatever is due: a ring may have been lost."""
+        for lane in await self._db.read(census.lanes_due):
             self._bell.ring(doorbell.lane(lane))
-            telemetry.QUEUE_DEPTH.labels(lane).set(depth)
-            age = (datetime.now(UTC) - oldest).total_seconds()
-            telemetry.OLDEST_WAIT.labels(lane).set(max(age, 0))
-        for lane in self._measured - set(lanes):
-            telemetry.QUEUE_DEPTH.labels(lane).set(0)
-            telemetry.OLDEST_WAIT.labels(lane).set(0)
-        self._measured = self._measured | set(lanes)
 
     def _ring_about(self, moved: list[Job]) -> None:
         for job in moved:

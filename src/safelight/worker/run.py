@@ -3,11 +3,12 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -41,6 +42,9 @@ from safelight.worker.writes import Success, Writes
 
 _log = telemetry.logger(__name__)
 
+T = TypeVar("T")
+
+_WRITE_AGAIN_S = 0.5
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
 
 
@@ -116,14 +120,16 @@ class Runner:
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
             known = failure.name(error, job, timed_out=limit.expired())
             done = answer if isinstance(answer, Done) else None
-            return await self._settle_failure(run, known, done)
+            return await self._settle_failure(run, known, done, asked=attempt is not None)
         return await self._settle_success(run, attempt, answer, rows)
 
     async def _under_way(self, job: Job) -> Attempt | None:
         """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
         if job.claim_no == 1:
             return None
-        return await self.database.read(lambda tx: attempts.current(tx, job.id))
+        return await self._insist(
+            lambda: self.database.read(lambda tx: attempts.current(tx, job.id))
+        )
 
     # --- the steps ---------------------------------------------------------------------------
 
@@ -134,7 +140,7 @@ class Runner:
         """
         wanted = job.inputs if attempt is None else ()
         if wanted:
-            folder.mkdir()
+            await asyncio.to_thread(folder.mkdir)
         inputs = [
             await self._fetch_input(job, reference, folder / f"input-{index}")
             for index, reference in enumerate(wanted)
@@ -237,12 +243,37 @@ class Runner:
         cost = answer.cost_micros
         success = Success(run.claim, attempt.id, cost, rows)
         try:
-            return await to_the_end(self.writes.succeed(success))
+            return await to_the_end(self._accept(success))
         except StaleJob:
             # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
             # still known only here. The bytes have no row.
             await to_the_end(self._abandon(attempt, cost, rows))
             raise
+
+    async def _accept(self, success: Success) -> Job:
+        """Write the success; a commit whose answer was lost is found, not taken for a lost race."""
+        claim = success.claim
+        try:
+            return await self._insist(lambda: self.writes.succeed(success))
+        except StaleJob:
+            job = await self._insist(
+                lambda: self.database.read(lambda tx: store.succeeded(tx, claim))
+            )
+            if job is None:
+                raise
+            return job
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Try again while the database is away: what became of the work is known only here.
+
+        The worker ends this when the claim is no longer its own.
+        """
+        while True:
+            try:
+                return await call()
+            except ServiceError as error:
+                _log.warning("a run waits for the database", error=error.detail)
+            await asyncio.sleep(_WRITE_AGAIN_S)
 
     async def _abandon(
         self, attempt: Attempt, cost: int | None, rows: list[dict[str, Any]]
@@ -251,7 +282,10 @@ class Runner:
             await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
         await self._discard(rows)
 
-    async def _settle_failure(self, run: Run, error: SafelightError, done: Done | None) -> Job:
+    async def _settle_failure(
+        self, run: Run, error: SafelightError, done: Done | None, *, asked: bool
+    ) -> Job:
+        """Settle what went wrong; not `asked`, the provider has not heard of it in this run."""
         claim, job = run.claim, run.job
 
         def write(tx: Connection) -> Job:
@@ -275,11 +309,13 @@ class Runner:
                 policy=self.policy,
                 jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
             )
-            if attempt is not None and not failure.may_start_again(held, error, done):
+            # Unasked, an attempt is here only where its commit came through without its answer.
+            may_have_cost = asked and attempt is not None
+            if may_have_cost and not failure.may_start_again(held, error, done):
                 decision = retry.Fail(error)
             return failure.settle(tx, claim, attempt, decision, error, done)
 
-        return await to_the_end(self.database.write(write))
+        return await to_the_end(self._insist(lambda: self.database.write(write)))
 
     async def _discard(self, rows: list[dict[str, Any]]) -> None:
         """Remove public objects that no row will name; private originals may be shared."""

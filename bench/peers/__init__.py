@@ -1,0 +1,1 @@
+"""The same service as most teams would build it: FastAPI, Celery, Redis and PostgreSQL."""

@@ -1,0 +1,73 @@
+"""How much is measured: enough for a figure, or just enough to see that a bench still works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """One number a question; durations in seconds."""
+
+    jobs: int  # of the server alone
+    flight_jobs: int
+    flight_s: float  # that each of them takes at the provider
+    flight_rounds: int  # of full slots that a Celery worker is watched for
+    flight_threads: int  # of its larger pool
+    path_jobs: int
+    idle_submits: int
+    rate: int  # submits a second
+    rate_s: int
+    killed_jobs: int
+    leases_s: tuple[float, ...]
+    celery_wait_s: int  # for jobs of its killed worker
+    queued: tuple[int, ...]
+    claims: int
+
+
+FULL = Sizes(
+    jobs=2000,
+    flight_jobs=10_000,
+    flight_s=20,
+    flight_rounds=2,
+    flight_threads=1000,
+    path_jobs=2000,
+    idle_submits=200,
+    rate=300,
+    rate_s=10,
+    killed_jobs=50,
+    leases_s=(30, 5),
+    celery_wait_s=70,
+    queued=(1_000, 100_000, 1_000_000, 5_000_000),
+    claims=50,
+)
+QUICK = Sizes(
+    jobs=1000,
+    flight_jobs=5_000,
+    flight_s=20,
+    flight_rounds=1,
+    flight_threads=1000,
+    path_jobs=500,
+    idle_submits=200,
+    rate=300,
+    rate_s=5,
+    killed_jobs=50,
+    leases_s=(30, 5),
+    celery_wait_s=70,
+    queued=(1_000, 100_000),
+    claims=50,
+)
+SMOKE = Sizes(
+    jobs=40,
+    flight_jobs=60,
+    flight_s=1,
+    flight_rounds=1,
+    flight_threads=20,
+    path_jobs=40,
+    idle_submits=10,
+    rate=50,
+    rate_s=1,
+    killed_jobs=5,
+    leases_s=(2,),
+    celery_wait_s=0,
+    queued=(1_000,),
+    claims=3,
+)

@@ -1,0 +1,84 @@
+"""Posts a message to an address that a stranger gave, guarded as downloads are."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from safelight.errors import FetchTimeout
+from safelight.fetch import headers
+from safelight.fetch.guard import GuardedTransport, Resolver, SystemResolver
+from safelight.fetch.policy import FetchPolicy
+from safelight.fetch.url import parse
+
+_READ_BYTES = 2_000  # of an answer, of which only the beginning is wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came back: the status, the first bytes as text, and when to come again if it said."""
+
+    status: int
+    text: str
+    retry_after: timedelta | None
+
+
+class Poster:
+    """Posts within a policy. It follows no redirect, tries nothing twice, and knows no cookies."""
+
+    def __init__(
+        self, policy: FetchPolicy, resolver: Resolver | None = None, *, total_s: float = 15.0
+    ) -> None:
+        # A download may reach this server's own public files; a message may not.
+        self._policy = replace(policy, own_files="")
+        self._total_s = total_s
+        self._transport = GuardedTransport(self._policy, resolver or SystemResolver())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._transport.aclose()
+
+    async def post(self, url: str, body: bytes, fields: dict[str, str]) -> Posted:
+        """Send JSON with these header fields; raise `UrlNotAllowed` or another `FetchError`."""
+        request = httpx2.Request(
+            "POST",
+            parse(url, self._policy),
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": "Safelight/1 (+webhooks)",
+                "Accept-Encoding": "identity",
+                **fields,
+            },
+            content=body,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 10.0)},
+        )
+        try:
+            async with asyncio.timeout(self._total_s):
+                response = await self._transport.handle_async_request(request)
+                try:
+                    text = await _beginning(response)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise FetchTimeout(f"No answer within {self._total_s:g} s.") from None
+        wait = headers.retry_after(response.headers, datetime.now(UTC))
+        return Posted(response.status_code, text, wait)
+
+
+async def _beginning(response: httpx2.Response) -> str:
+    gathered = bytearray()
+    async for part in response.aiter_raw():
+        gathered += part
+        if len(gathered) >= _READ_BYTES:
+            break
+    return bytes(gathered[:_READ_BYTES]).decode(errors="replace").replace("\x00", "\ufffd")

@@ -1,0 +1,238 @@
+"""Operations: lanes, dead letters and accounts' limits for admins; own dead letters for anyone."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from safelight.accounts.account import Account
+from safelight.db.types import to_microseconds
+from safelight.doorbell import doorbell
+from safelight.jobs.census import COUNTED, LaneCount, ProviderCount
+from safelight.jobs.dead_letters import Mark, Which
+from safelight.jobs.inputs import Name, Time
+from safelight.jobs.job import Job
+from safelight.jobs.operations import MOST_REDRIVEN
+from safelight.providers.provider import Kind
+from safelight.web.answers import json_response
+from safelight.web.auth import Admin, Parts, Writer
+from safelight.web.services import Services
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_IN_FLIGHT = 1_000_000
+
+
+class Filter(BaseModel):
+    """Which dead letters are meant; what is left out is not looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Name | None = None
+    provider: Name | None = None
+    lane: Name | None = None
+    kind: Kind | None = None
+    error: Name | None = Field(None, description="The `code` of the job's error.")
+    finished_after: Time | None = None
+    finished_before: Time | None = None
+
+    def which(self, account_id: str | None) -> Which:
+        """Return it for the store; None is every account."""
+        return Which(
+            account_id=account_id,
+            model=self.model,
+            provider=self.provider,
+            lane=self.lane,
+            kind=self.kind,
+            code=self.error,
+            finished_after=self.finished_after,
+            finished_before=self.finished_before,
+        )
+
+
+class Listing(Filter):
+    """Query of `GET /v1/admin/dead-letters`."""
+
+    account_id: Name | None = None
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(
+        None, pattern="^[0-9]{1,16}-[0-9a-z_]{1,64}$", description="`next_cursor` of the last page."
+    )
+
+
+class RedriveOwn(Filter):
+    """Body of `POST /v1/jobs/redrive`."""
+
+    limit: int = Field(1_000, ge=1, le=MOST_REDRIVEN, description="At most so many, newest first.")
+
+
+class RedriveAny(RedriveOwn):
+    """Body of `POST /v1/admin/dead-letters/redrive`."""
+
+    account_id: Name | None = None
+
+
+class AccountChange(BaseModel):
+    """Body of `PATCH /v1/admin/accounts/{id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_in_flight: int | None = Field(
+        ge=0, le=_MOST_IN_FLIGHT, description="Jobs at once; null is what the settings say."
+    )
+
+
+# --- lanes -----------------------------------------------------------------------------------
+
+
+@router.get("/admin/lanes")
+async def list_lanes(caller: Admin, services: Parts) -> Response:
+    """Return what stands in each lane and at each provider that has work."""
+    found = await services.operations.overview()
+    return json_response(
+        {
+            "lanes": [_lane_document(lane) for lane in found.lanes],
+            "providers": [_provider_document(provider) for provider in found.providers],
+        }
+    )
+
+
+@router.post("/admin/lanes/{name}/pause")
+async def pause(name: Name, caller: Admin, services: Parts) -> Response:
+    """Let a lane start nothing more; what runs or waits there goes on."""
+    since = await services.operations.pause(name)
+    return json_response({"name": name, "paused": True, "paused_at": since})
+
+
+@router.post("/admin/lanes/{name}/resume")
+async def resume(name: Name, caller: Admin, services: Parts) -> Response:
+    """Let a lane start jobs again."""
+    await services.operations.resume(name)
+    services.bell.ring(doorbell.lane(name))
+    return json_response({"name": name, "paused": False, "paused_at": None})
+
+
+# --- dead letters ----------------------------------------------------------------------------
+
+
+@router.get("/admin/dead-letters")
+async def list_dead_letters(
+    caller: Admin, services: Parts, wanted: Annotated[Listing, Query()]
+) -> Response:
+    """Return failed jobs of all accounts, the one that failed last first."""
+    found = await services.operations.dead_letters(
+        wanted.which(wanted.account_id), after=_mark(wanted.cursor), limit=wanted.limit + 1
+    )
+    shown = found[: wanted.limit]
+    return json_response(
+        {
+            "data": [_dead_letter_document(job) for job in shown],
+            "next_cursor": _cursor(shown[-1]) if len(found) > wanted.limit else None,
+        }
+    )
+
+
+@router.post("/admin/dead-letters/redrive")
+async def redrive_any(body: RedriveAny, caller: Admin, services: Parts) -> Response:
+    """Queue failed jobs of all accounts anew, the one that failed last first."""
+    return await _redrive(services, body.which(body.account_id), body.limit)
+
+
+@router.post("/jobs/redrive", tags=["jobs"])
+async def redrive_own(body: RedriveOwn, caller: Writer, services: Parts) -> Response:
+    """Queue your failed jobs anew, the one that failed last first."""
+    return await _redrive(services, body.which(caller.account_id), body.limit)
+
+
+async def _redrive(services: Services, which: Which, limit: int) -> Response:
+    done = await services.operations.redrive(which, limit=limit)
+    services.bell.ring(
+        *map(doorbell.lane, sorted(done.lanes)), *map(doorbell.subject, sorted(done.batch_ids))
+    )
+    return json_response({"redriven": done.redriven, "skipped": done.skipped})
+
+
+# --- accounts --------------------------------------------------------------------------------
+
+
+@router.patch("/admin/accounts/{account_id}")
+async def change_account(
+    account_id: Name, body: AccountChange, caller: Admin, services: Parts
+) -> Response:
+    """Say how many jobs of an account may be in flight at once."""
+    changed = await services.accounts.limit(account_id, body.max_in_flight)
+    return json_response(_account_document(changed))
+
+
+# --- documents -------------------------------------------------------------------------------
+
+
+def _lane_document(lane: LaneCount) -> dict[str, Any]:
+    wait = lane.oldest_wait
+    return {
+        "name": lane.name,
+        "paused": lane.paused_at is not None,
+        "paused_at": lane.paused_at,
+        "ready": lane.ready,
+        "ready_at_least": lane.ready >= COUNTED,
+        "due_checks": lane.due_checks,
+        "delayed": lane.delayed,
+        "delayed_at_least": lane.delayed >= COUNTED,
+        "oldest_wait_s": None if wait is None else round(wait.total_seconds(), 3),
+        "running": lane.in_flight.running,
+        "waiting": lane.in_flight.waiting,
+    }
+
+
+def _provider_document(provider: ProviderCount) -> dict[str, Any]:
+    return {
+        "name": provider.name,
+        "ready": provider.ready,
+        "ready_at_least": provider.ready >= COUNTED,
+        "running": provider.in_flight.running,
+        "waiting": provider.in_flight.waiting,
+        "in_flight": provider.in_flight.total,
+    }
+
+
+def _dead_letter_document(job: Job) -> dict[str, Any]:
+    """Return what an admin needs to know: whose it is and why it failed, not what was asked."""
+    return {
+        "id": job.id,
+        "account_id": job.account_id,
+        "batch_id": job.batch_id,
+        "kind": job.kind,
+        "model": job.model,
+        "provider": job.provider,
+        "lane": job.lane,
+        "error": job.error,
+        "attempts": job.attempts,
+        "crashes": job.crashes,
+        "cost_micros": job.cost_micros,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+    }
+
+
+def _account_document(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "max_in_flight": account.max_in_flight,
+        "created_at": account.created_at,
+    }
+
+
+def _cursor(job: Job) -> str:
+    # Its time stands in the cursor, as a job that was redriven meanwhile has none any more.
+    return f"{to_microseconds(job.finished_at or job.created_at)}-{job.id}"
+
+
+def _mark(cursor: str | None) -> Mark | None:
+    if cursor is None:
+        return None
+    microseconds, _, job_id = cursor.partition("-")
+    return Mark(_EPOCH + timedelta(microseconds=int(microseconds)), job_id)

@@ -1,0 +1,146 @@
+"""What happened in one run, as every witness tells it: callers, database, disk and the provider."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+FINAL = frozenset({"succeeded", "failed", "canceled"})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a caller asked for under a prompt of its own, and how that may end.
+
+    `endings` names statuses, or for failures their codes. `job_ids` are all that were answered.
+    """
+
+    prompt: str
+    outputs: int
+    endings: frozenset[str]
+    job_ids: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of `jobs`, as it was at the end."""
+
+    id: str
+    prompt: str
+    status: str
+    code: str | None
+    repeatable: bool
+    crashes: int
+    seq: int
+
+    @property
+    def ending(self) -> str:
+        """The code of a failure, else the status."""
+        return self.code or "failed" if self.status == "failed" else self.status
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A row of `attempts`."""
+
+    id: str
+    job_id: str
+    number: int
+    state: str
+    outcome: str | None
+    ticket: str | None
+    code: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row of `events` about a job."""
+
+    job_id: str
+    seq: int
+    type: str
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A row of `assets`, and the keys of all objects that it names."""
+
+    id: str
+    job_id: str
+    position: int
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A line of the provider's own ledger."""
+
+    what: str  # start, ticket, check, end or cancel
+    attempt_id: str
+    ticket: str | None
+    prompt: str = ""
+    at: float = 0.0  # seconds since 1970
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What the API said of a job at some moment of the run."""
+
+    job_id: str
+    status: str
+    outputs: tuple[str, ...]
+
+
+class _OfJob(Protocol):
+    @property
+    def job_id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_OfJob)
+
+
+@dataclass(frozen=True)
+class History:
+    """All of it; sightings stand in the order in which they were made."""
+
+    wishes: tuple[Wish, ...]
+    jobs: tuple[Job, ...]
+    attempts: tuple[Attempt, ...]
+    events: tuple[Event, ...]
+    assets: tuple[Asset, ...]
+    calls: tuple[Call, ...]
+    sightings: tuple[Sighting, ...]
+    stored_keys: frozenset[str]
+
+    @cached_property
+    def attempts_of(self) -> Mapping[str, list[Attempt]]:
+        """Each job's attempts, first to last."""
+        return by_job(sorted(self.attempts, key=lambda attempt: attempt.number))
+
+    @cached_property
+    def events_of(self) -> Mapping[str, list[Event]]:
+        """Each job's events, first to last."""
+        return by_job(sorted(self.events, key=lambda event: event.seq))
+
+    @cached_property
+    def assets_of(self) -> Mapping[str, list[Asset]]:
+        """Each job's outputs, in order."""
+        return by_job(sorted(self.assets, key=lambda asset: asset.position))
+
+    @cached_property
+    def sightings_of(self) -> Mapping[str, list[Sighting]]:
+        """What was seen of each job, in the order of time."""
+        return by_job(self.sightings)
+
+    def attempts_called(self, what: str) -> list[str]:
+        """Return the attempt of every call of one kind, as often as it was made."""
+        return [call.attempt_id for call in self.calls if call.what == what]
+
+
+def by_job(things: Iterable[T]) -> Mapping[str, list[T]]:
+    """Return `things` by their job, each list in the order given."""
+    found: defaultdict[str, list[T]] = defaultdict(list)
+    for thing in things:
+        found[thing.job_id].append(thing)
+    return found

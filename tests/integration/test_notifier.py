@@ -1,0 +1,291 @@
+"""Webhooks on real sockets: each event once to each endpoint, whatever becomes of who sends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from safelight import events
+from safelight.db import tables
+from safelight.db.engine import Database
+from safelight.db.types import now
+from safelight.delivery import store
+from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint, sign
+from safelight.delivery.service import Webhooks
+from safelight.errors import NotFound
+from safelight.fetch import FetchPolicy, Poster
+from safelight.jobs.job import Job
+from safelight.worker.notifier import Notifier
+from tests import factories
+from tests.factories import claim_of
+
+BASE = "http://safelight.test"
+
+
+@dataclass
+class Message:
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, object]:
+        return json.loads(self.body)
+
+
+@dataclass
+class Receiver:
+    """A web server that answers what the test says, and keeps what it was sent."""
+
+    port: int = 0
+    answers: list[str] = field(default_factory=list[str])
+    got: list[Message] = field(default_factory=list[Message])
+    hangs: bool = False
+    now: int = 0
+    most: int = 0  # at once
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lines = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
+        fields = {name.lower(): value for name, value in lines}
+        body = await reader.readexactly(int(fields["content-length"]))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.got.append(Message(fields, body))
+        self.arrived.set()
+        if self.hangs:
+            await reader.read()
+        self.now -= 1
+        answer = self.answers.pop(0) if self.answers else "200 OK"
+        writer.write(
+            f"HTTP/1.1 {answer}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as running:
+        yield running
+
+
+@pytest.fixture
+async def notifier(database: Database, receiver: Receiver) -> AsyncIterator[Notifier]:
+    policy = FetchPolicy(allow_private=True, ports=frozenset(range(1, 65536)))
+    async with Poster(policy, total_s=2) as poster:
+        yield Notifier(database, poster, base_url=BASE)
+
+
+async def endpoint(database: Database, account: str, url: str, *wanted: str) -> Endpoint:
+    return await Webhooks(database).create(account, url=url, wanted=wanted or ["job.succeeded"])
+
+
+@asynccontextmanager
+async def at_work(notifier: Notifier) -> AsyncIterator[None]:
+    """Run a notifier until the block ends, which is its death: it settles nothing more."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(notifier.run())
+        yield
+        running.cancel()
+
+
+async def arrivals(receiver: Receiver, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(receiver.got) < count:
+            receiver.arrived.clear()
+            await receiver.arrived.wait()
+
+
+async def finish(database: Database, account: str) -> Job:
+    job = await factories.run_one(database, account)
+    return await database.write(lambda tx: factories.succeed(tx, claim_of(job), cost_micros=0))
+
+
+async def log(database: Database, of: Endpoint) -> list[Delivery]:
+    return await database.read(lambda tx: store.of_endpoint(tx, of.id, before=None, limit=200))
+
+
+async def make_due(database: Database) -> None:
+    await database.write(lambda tx: tx.execute(sa.update(tables.deliveries).values(due_at=now())))
+
+
+async def test_round_when_a_job_succeeded_posts_it_signed_with_its_document(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    made = await endpoint(database, account, receiver.url)
+    job = await finish(database, account)
+    await notifier.round()
+    (message,) = receiver.got
+    assert message.event["type"] == "job.succeeded"
+    assert message.event["subject"] == job.id
+    data = message.event["data"]
+    assert isinstance(data, dict)
+    assert data["job"]["status_url"] == f"{BASE}/v1/jobs/{job.id}"
+    sent = message.headers
+    assert sent["webhook-signature"] == sign(
+        made.secret, sent["webhook-id"], int(sent["webhook-timestamp"]), message.body
+    )
+    (delivery,) = await log(database, made)
+    assert (delivery.id, delivery.state, delivery.tries) == (
+        sent["webhook-id"],
+        DeliveryState.DELIVERED,
+        1,
+    )
+
+
+async def test_fan_out_when_notifiers_race_makes_each_delivery_once(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    both = [await endpoint(database, account, receiver.url, "*") for _ in range(2)]
+    for _ in range(5):
+        await finish(database, account)
+    await asyncio.gather(notifier.round(), notifier.round(), notifier.round())
+    await notifier.round()
+    for one in both:
+        kinds = [delivery.event["type"] for delivery in await log(database, one)]
+        assert sorted(kinds) == sorted(["job.queued", "job.started", "job.succeeded"] * 5)
+    ids = [message.headers["webhook-id"] for message in receiver.got]
+    assert len(ids) == len(set(ids)) == 30
+
+
+async def test_events_when_nobody_asked_are_told_from_the_start(
+    database: Database, account: str, notifier: Notifier
+) -> None:
+    await finish(database, account)
+    assert await database.write(lambda tx: events.untold(tx, limit=9)) == []
+
+
+async def test_delivery_when_its_notifier_died_is_sent_again_under_the_same_id(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    receiver.hangs = True
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    async with at_work(notifier):
+        await arrivals(receiver, 1)
+    receiver.hangs = False
+    await notifier.round()
+    assert len(receiver.got) == 1, "the lease has not run out"
+    await make_due(database)
+    await notifier.round()
+    first, second = receiver.got
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    (delivery,) = await log(database, made)
+    assert (delivery.state, delivery.tries) == (DeliveryState.DELIVERED, 2)
+
+
+@pytest.mark.parametrize("answer", ["500 Oops", "302 Found", "404 Not Found"])
+async def test_delivery_when_refused_is_tried_again_later(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier, answer: str
+) -> None:
+    receiver.answers = [answer]
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    await notifier.round()
+    (delivery,) = await log(database, made)
+    assert (delivery.state, delivery.status) == (DeliveryState.PENDING, int(answer[:3]))
+    assert delivery.answer == "ok"
+    await make_due(database)
+    await notifier.round()
+    assert [each.state for each in await log(database, made)] == [DeliveryState.DELIVERED]
+
+
+async def test_delivery_when_told_to_wait_waits_as_long(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    receiver.answers = ["429 Slow\r\nRetry-After: 120"]
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    await notifier.round()
+    (delivery,) = await log(database, made)
+    assert delivery.due_at - delivery.created_at > timedelta(seconds=110)
+
+
+async def test_delivery_when_the_endpoint_is_gone_disables_it(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    receiver.answers = ["410 Gone"]
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    await notifier.round()
+    await finish(database, account)
+    await notifier.round()
+    assert [each.state for each in await log(database, made)] == [DeliveryState.FAILED]
+    found = await Webhooks(database).get(account, made.id)
+    assert found.disabled_at is not None
+
+
+async def test_delivery_when_an_endpoint_hangs_delays_no_other(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    async with receiving() as hanging:
+        hanging.hangs = True
+        await endpoint(database, account, hanging.url)
+        await endpoint(database, account, receiver.url)
+        for _ in range(20):
+            await finish(database, account)
+        async with at_work(notifier):
+            await arrivals(receiver, 20)
+            assert hanging.most <= 4, "no more than its share at once"
+
+
+async def test_delivery_when_the_address_is_private_is_never_made(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    async with Poster(FetchPolicy(ports=frozenset(range(1, 65536)))) as guarded:
+        await Notifier(database, guarded, base_url=BASE).round()
+    assert receiver.got == []
+    (delivery,) = await log(database, made)
+    assert "not on the public internet" in delivery.error
+
+
+async def test_endpoints_when_another_account_asks_are_not_there(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    webhooks = Webhooks(database)
+    made = await webhooks.create(account, url=receiver.url, wanted=["job.*"])
+    stranger = await factories.new_account(database)
+    assert await webhooks.all_of(stranger) == []
+    for ask in (
+        webhooks.get(stranger, made.id),
+        webhooks.delete(stranger, made.id),
+        webhooks.deliveries(stranger, made.id, before=None, limit=1),
+        webhooks.redeliver(stranger, made.id, "dlv_1"),
+    ):
+        with pytest.raises(NotFound):
+            await ask
+
+
+async def test_redeliver_when_asked_sends_the_same_message_again(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    await notifier.round()
+    (delivery,) = await log(database, made)
+    await Webhooks(database).redeliver(account, made.id, delivery.id)
+    await notifier.round()
+    assert [message.headers["webhook-id"] for message in receiver.got] == [delivery.id] * 2

@@ -1,0 +1,86 @@
+"""The database goes away while a run is settled: what was made is neither lost nor made again."""
+
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import pytest
+
+from safelight.db.engine import Work
+from safelight.errors import ServiceError
+from safelight.jobs.job import JobStatus, Outcome
+from safelight.worker.writes import Writes
+from tests.workshop import FlakyDatabase, Workshop, working
+
+T = TypeVar("T")
+
+
+@dataclass
+class BreakingDatabase(FlakyDatabase):
+    """A database whose connection breaks at the named write, before or after its commit."""
+
+    before: list[str] = field(default_factory=list[str])
+    after: list[str] = field(default_factory=list[str])
+
+    async def write(self, work: Work[T]) -> T:
+        self._break(work, self.before)
+        result = await self.behind.write(work)
+        self._break(work, self.after)
+        return result
+
+    @staticmethod
+    def _break(work: Work[T], names: list[str]) -> None:
+        for name in names:
+            if name in work.__qualname__:
+                names.remove(name)
+                raise ServiceError("The database broke the connection.")
+
+
+@pytest.fixture
+def breaking(shop: Workshop) -> BreakingDatabase:
+    """What the shop's runs write to."""
+    database = BreakingDatabase(shop.database.behind)
+    shop.runner = replace(shop.runner, database=database, writes=Writes(database))
+    return database
+
+
+async def test_result_when_the_database_is_away_is_written_once_it_is_back(
+    shop: Workshop, breaking: BreakingDatabase
+) -> None:
+    breaking.before += ["succeed_all"] * 2
+    job = await shop.queue(params={"outputs": 1}, repeatable=False, model="fake-paid")
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert (done.attempts, done.claim_no, shop.calls(job)["start"]) == (1, 1, 1)
+
+
+async def test_result_when_its_commit_was_not_heard_of_stands_with_its_files(
+    shop: Workshop, breaking: BreakingDatabase
+) -> None:
+    breaking.after += ["succeed_all"]
+    job = await shop.queue(params={"outputs": 1})
+    async with working(shop.worker()):
+        await shop.until(job, JobStatus.SUCCEEDED)
+    assert [attempt.outcome for attempt in await shop.attempts(job)] == [Outcome.SUCCEEDED]
+    assert list(shop.ledger_file.parent.glob("objects/images/*/*")), "its picture was removed"
+
+
+async def test_failure_when_the_database_is_away_is_written_once_it_is_back(
+    shop: Workshop, breaking: BreakingDatabase
+) -> None:
+    breaking.before += ["_settle_failure"] * 2
+    job = await shop.queue(params={"errors": ["provider_failed"]}, repeatable=False)
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert (done.crashes, shop.calls(job)["start"]) == (0, 2)
+
+
+async def test_paid_work_when_the_commit_of_its_attempt_was_not_heard_of_is_started_after_all(
+    shop: Workshop, breaking: BreakingDatabase
+) -> None:
+    breaking.after += ["send_all"]
+    job = await shop.queue(repeatable=False, model="fake-paid")
+    async with working(shop.worker()):
+        await shop.until(job, JobStatus.SUCCEEDED)
+    assert shop.calls(job)["start"] == 1
+    outcomes = [attempt.outcome for attempt in await shop.attempts(job)]
+    assert outcomes == [Outcome.FAILED, Outcome.SUCCEEDED]
