@@ -50,7 +50,7 @@ async def _pickup(ground: Components, asked: Asked) -> Answers:
 
 
 async def _fullpath(ground: Components, asked: Asked) -> Answers:
-    title = "Full path, one picture a job, in turn and back"
+    title = "Full path by HTTP, no-op provider, in turn and back"
     return {title: await full_path(ground, asked.sizes)}
 
 

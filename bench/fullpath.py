@@ -15,7 +15,7 @@ from bench.table import Row
 _CONNECTIONS = 32
 _WARM_UP = 40
 _DEADLINE_S = 600
-_PICTURE = {"seconds": 0, "outputs": 1}
+_OUTPUTS = (1, 0)  # a picture to check and keep, or nothing but the way through
 
 
 async def full_path(ground: Components, sizes: Sizes) -> list[Row]:
@@ -30,7 +30,7 @@ async def full_path(ground: Components, sizes: Sizes) -> list[Row]:
     for turn, order in enumerate((makers, makers[::-1]), start=1):
         for make in order:
             with make() as service:
-                rows.append(await _measure(service, sizes.path_jobs, turn))
+                rows += [await _measure(service, sizes.path_jobs, turn, n) for n in _OUTPUTS]
     return rows
 
 
@@ -48,15 +48,18 @@ def peer(ground: Components, pool: Pool) -> Generator[Service]:
         yield service
 
 
-async def _measure(service: Service, count: int, turn: int) -> Row:
+async def _measure(service: Service, count: int, turn: int, outputs: int) -> Row:
+    params = {"seconds": 0, "outputs": outputs}
+    name = f"path {outputs}"
     async with connected(service, _CONNECTIONS) as client:
-        await client.submit_many([f"warm {number}" for number in range(_WARM_UP)], _PICTURE)
-        await all_finished(service, "warm", _WARM_UP, _DEADLINE_S)
-        took = await client.submit_many([f"path {number}" for number in range(count)], _PICTURE)
-    end = await all_finished(service, "path", count, _DEADLINE_S)
+        await client.submit_many([f"warm {name} {number}" for number in range(_WARM_UP)], params)
+        await all_finished(service, f"warm {name}", _WARM_UP, _DEADLINE_S)
+        took = await client.submit_many([f"{name} {number}" for number in range(count)], params)
+    end = await all_finished(service, name, count, _DEADLINE_S)
     return {
         "turn": turn,
         "service": service.name,
+        "pictures": outputs,
         "jobs": count,
         f"submits/s, {_CONNECTIONS} at once": count / took,
         "first submit to last end s": end.from_submit_s(),

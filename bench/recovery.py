@@ -86,9 +86,11 @@ def _called(service: Service, times: int) -> int:
 async def _until(condition: Callable[[], bool], deadline_s: float) -> bool:
     """Wait until it is so; say whether it came to be."""
     until = time.monotonic() + deadline_s
-    while not (so := condition()) and time.monotonic() < until:
+    while True:
+        so = condition()
+        if so or time.monotonic() > until:
+            return so
         await asyncio.sleep(_EVERY_S)
-    return so
 
 
 async def _must(condition: Callable[[], bool], deadline_s: float) -> None:

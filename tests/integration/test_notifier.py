@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -19,10 +20,13 @@ from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint, sign
 from safelight.delivery.service import Webhooks
 from safelight.errors import NotFound
 from safelight.fetch import FetchPolicy, Poster
+from safelight.fetch.post import Posted
+from safelight.jobs import store as jobs
 from safelight.jobs.job import Job
 from safelight.worker.notifier import Notifier
 from tests import factories
 from tests.factories import claim_of
+from tests.workshop import FlakyDatabase
 
 BASE = "http://safelight.test"
 
@@ -71,6 +75,13 @@ class Receiver:
         )
         await writer.drain()
         writer.close()
+
+
+class BrokenPoster(Poster):
+    """Breaks as no `FetchError` says."""
+
+    async def post(self, url: str, body: bytes, fields: dict[str, str]) -> Posted:
+        raise OverflowError
 
 
 @asynccontextmanager
@@ -248,6 +259,111 @@ async def test_delivery_when_an_endpoint_hangs_delays_no_other(
         async with at_work(notifier):
             await arrivals(receiver, 20)
             assert hanging.most <= 4, "no more than its share at once"
+
+
+async def test_claim_when_an_endpoint_is_busy_takes_only_what_it_has_room_for(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    one, other = [await endpoint(database, account, receiver.url) for _ in range(2)]
+    for _ in range(6):
+        await finish(database, account)
+    await database.write(lambda tx: store.fan_out(tx, limit=100))
+    busy = {one.id: 3, "whe_full": 4}
+    taken = await database.write(
+        lambda tx: store.claim_due(tx, slots=100, each=4, busy=busy, lease=factories.LEASE)
+    )
+    assert Counter(each.endpoint_id for each in taken) == {one.id: 1, other.id: 4}
+
+
+async def test_claim_when_notifiers_race_gives_each_delivery_to_one(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    for _ in range(5):
+        await endpoint(database, account, receiver.url)
+    for _ in range(4):
+        await finish(database, account)
+    await database.write(lambda tx: store.fan_out(tx, limit=100))
+
+    async def take() -> list[Delivery]:
+        return await database.write(
+            lambda tx: store.claim_due(tx, slots=5, each=4, busy={}, lease=factories.LEASE)
+        )
+
+    # Who finds all rows locked takes none, as it would on its next look.
+    taken = [
+        each.id
+        for _ in range(4)
+        for got in await asyncio.gather(take(), take(), take())
+        for each in got
+    ]
+    assert len(taken) == len(set(taken)) == 20
+
+
+async def test_delivery_when_sending_breaks_unforeseen_has_a_last_try(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    made = await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    async with BrokenPoster(FetchPolicy()) as poster:
+        notifier = Notifier(database, poster, base_url=BASE)
+        for _ in range(11):
+            await notifier.round()
+            await make_due(database)
+    (delivery,) = await log(database, made)
+    assert (delivery.state, delivery.tries) == (DeliveryState.FAILED, 10)
+    assert delivery.error == "Sending failed for an unknown reason."
+
+
+async def test_round_when_a_batch_is_long_leaves_its_items_out(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    await endpoint(database, account, receiver.url, "batch.finished")
+    batch = factories.batch_row(account)
+    await database.write(lambda tx: jobs.insert_batch(tx, batch))
+    await factories.queue_many(
+        database,
+        [
+            factories.job_row(account, batch_id=batch["id"], batch_index=index)
+            for index in range(25)
+        ],
+    )
+    for job in await factories.claim(database):
+        await database.write(
+            lambda tx, job=job: factories.succeed(tx, claim_of(job), cost_micros=0)
+        )
+    await notifier.round()
+    (message,) = receiver.got
+    assert len(message.body) < 20_000
+    data = message.event["data"]
+    assert isinstance(data, dict)
+    assert "items" not in data["batch"]
+    assert (data["batch"]["status"], data["batch"]["counts"]["succeeded"]) == ("succeeded", 25)
+    assert data["batch"]["status_url"] == f"{BASE}/v1/batches/{batch['id']}"
+
+
+async def test_run_when_the_database_was_away_goes_on(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    await endpoint(database, account, receiver.url)
+    await finish(database, account)
+    flaky = FlakyDatabase(database, Counter({"_take": 1, "_try": 1}))
+    policy = FetchPolicy(allow_private=True, ports=frozenset(range(1, 65536)))
+    async with (
+        Poster(policy, total_s=2) as poster,
+        at_work(Notifier(flaky, poster, base_url=BASE)),
+    ):
+        await made_due_until_arrival(database, receiver)
+    assert not flaky.away.total()
+
+
+async def made_due_until_arrival(database: Database, receiver: Receiver) -> None:
+    """Let the lease of what could not be sent run out."""
+    async with asyncio.timeout(10):
+        while not receiver.got:
+            await make_due(database)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await receiver.arrived.wait()
 
 
 async def test_delivery_when_the_address_is_private_is_never_made(

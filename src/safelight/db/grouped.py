@@ -1,7 +1,8 @@
 """Makes writes that many callers ask for at about the same moment in one transaction.
 
-The first write goes at once; those that come meanwhile, or within a hundredth of a second after it,
-go together. So the price of a commit, and of each statement, is shared the more the busier it gets.
+The first write goes at once; those that come meanwhile, or within the pace of some milliseconds
+after it, go together. So the price of a commit, and of each statement, is shared the more the
+busier it gets.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 500  # in one transaction
-_PACE_S = 0.01  # from the end of one transaction to the next
 
 
 class Grouped(Generic[Item, Result]):
@@ -34,7 +34,11 @@ class Grouped(Generic[Item, Result]):
         self,
         database: Database,
         work: Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]],
+        *,
+        pace_s: float = 0.01,
     ) -> None:
+        """Leave at least `pace_s` seconds between the end of one transaction and the next."""
+        self._pace_s = pace_s
         self._db = database
         self._work = work
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -57,7 +61,7 @@ class Grouped(Generic[Item, Result]):
                 await asyncio.sleep(max(self._next_at - time.monotonic(), 0))
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
                 await self._write_group([pair for pair in group if not pair[1].done()])
-                self._next_at = time.monotonic() + _PACE_S
+                self._next_at = time.monotonic() + self._pace_s
         finally:
             self._writer = None
             for _, done in (*group, *self._waiting):  # only where this task was ended from outside

@@ -1,6 +1,6 @@
 """The rows of webhook endpoints and of deliveries to them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -117,30 +117,32 @@ def _new_delivery(endpoint: Endpoint, event: Event) -> dict[str, Any]:
 
 
 def claim_due(
-    tx: Connection, *, slots: int, each: int, busy: Collection[str], lease: timedelta
+    tx: Connection, *, slots: int, each: int, busy: Mapping[str, int], lease: timedelta
 ) -> list[Delivery]:
-    """Take up to `slots` due deliveries, at most `each` of one endpoint and none of the `busy`.
+    """Take up to `slots` due deliveries; with those `busy`, no endpoint has more than `each`.
 
     Whoever takes one moves its time on by the lease: if that notifier dies, it is due again then.
     """
+    full = sorted(name for name, count in busy.items() if count >= each)
     due = (
         sa.select(deliveries.c.id, deliveries.c.endpoint_id, deliveries.c.due_at)
         .where(
             PENDING,
             deliveries.c.due_at <= now(),
-            deliveries.c.endpoint_id.not_in(sorted(busy)),
+            deliveries.c.endpoint_id.not_in(full),
         )
         .order_by(deliveries.c.due_at)
         .limit(_LOOKED_AT)
-        .subquery()
+        .with_for_update(skip_locked=True)
+        .cte("due")
     )
     turn = sa.func.row_number().over(partition_by=due.c.endpoint_id, order_by=due.c.due_at)
-    ranked = sa.select(due.c.id, turn.label("turn")).subquery()
-    chosen = sa.select(ranked.c.id).where(ranked.c.turn <= each).limit(slots)
+    ranked = sa.select(due.c.id, due.c.endpoint_id, turn.label("turn")).subquery()
+    under_way = sa.case(dict(busy), value=ranked.c.endpoint_id, else_=0) if busy else sa.literal(0)
+    chosen = sa.select(ranked.c.id).where(ranked.c.turn + under_way <= each).limit(slots)
     statement = (
         sa.update(deliveries)
-        # Said again for the case that another notifier took it in between.
-        .where(deliveries.c.id.in_(chosen), PENDING, deliveries.c.due_at <= now())
+        .where(deliveries.c.id.in_(chosen))
         .values(due_at=now(lease), tries=deliveries.c.tries + 1)
         .returning(deliveries)
     )

@@ -1,7 +1,7 @@
 """Sends one message to one endpoint, signed by Standard Webhooks, and says how it went."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
@@ -32,11 +32,18 @@ class Outcome:
     gone: bool = False  # the endpoint wants nothing more
 
 
-def body_of(delivery: Delivery, subject: Mapping[str, Any]) -> bytes:
-    """Return the event with the document of its subject, or without it where that is too long."""
+def body_of(delivery: Delivery, forms: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the event with the first of the `forms` of its subject that fits, or with none."""
     event = delivery.event
-    full = orjson.dumps(event | {"data": {**event["data"], **subject}}, option=orjson.OPT_UTC_Z)
-    return full if len(full) <= _MOST_BYTES else orjson.dumps(event, option=orjson.OPT_UTC_Z)
+    for subject in forms:
+        body = _to_json(event | {"data": {**event["data"], **subject}})
+        if len(body) <= _MOST_BYTES:
+            return body
+    return _to_json(event)
+
+
+def _to_json(event: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(event, option=orjson.OPT_UTC_Z)
 
 
 async def send(
@@ -52,7 +59,7 @@ async def send(
     try:
         posted = await poster.post(endpoint.url, body, fields)
     except FetchError as error:
-        return _again(delivery, jitter, error=error.detail)
+        return failed(delivery, jitter, error=error.detail)
     excerpt = posted.text[:_EXCERPT]
     if HTTPStatus.OK <= posted.status < HTTPStatus.MULTIPLE_CHOICES:
         DELIVERIES.labels("delivered").inc()
@@ -61,10 +68,10 @@ async def send(
     if posted.status == HTTPStatus.GONE:
         DELIVERIES.labels("gone").inc()
         return Outcome(DeliveryState.FAILED, posted.status, error, excerpt, gone=True)
-    return _again(delivery, jitter, posted.status, error, excerpt, posted.retry_after)
+    return failed(delivery, jitter, posted.status, error, excerpt, posted.retry_after)
 
 
-def _again(
+def failed(
     delivery: Delivery,
     jitter: float,
     status: int | None = None,
@@ -72,6 +79,7 @@ def _again(
     answer: str = "",
     at_least: timedelta | None = None,
 ) -> Outcome:
+    """Return what follows from a failed try: another, or the end after the last."""
     wait = wait_after(delivery.tries, jitter)
     if wait is None:
         DELIVERIES.labels("given_up").inc()

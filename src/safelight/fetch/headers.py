@@ -46,7 +46,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         return min(timedelta(seconds=int(text)), _MAX_RETRY)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # such as an offset of years
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

@@ -56,7 +56,8 @@ class Submits:
         self._db = database
         self._registry = registry
         self._max_attempts = max_attempts
-        self._submit: Grouped[_New, Submitted] = Grouped(database, _submit_all)
+        # Somebody waits for this answer, so it is not held back for company.
+        self._submit: Grouped[_New, Submitted] = Grouped(database, _submit_all, pace_s=0)
 
     async def generate(
         self, account_id: str, wanted: Generate, repeat: Repeat | None = None

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -29,6 +29,9 @@ _AT_ONCE = 100  # deliveries under way
 _EACH = 4  # of them to one endpoint, so that one that hangs delays no other
 _LEASE = timedelta(seconds=60)  # well above what a post may take
 _INTERVAL_S = 1.0
+# What has no limit of a few characters; a receiver finds it at the document's `status_url`.
+_LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "metadata"})
+_LONG_IN_BATCH = frozenset({"items", "tags", "metadata"})
 _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 
 
@@ -79,9 +82,9 @@ class Notifier:
         room = _AT_ONCE - self._busy.total()
         if room <= 0:
             return made
-        full = [name for name, count in self._busy.items() if count >= _EACH]
+        busy = dict(self._busy)
         taken = await self._db.write(
-            lambda tx: store.claim_due(tx, slots=room, each=_EACH, busy=full, lease=_LEASE)
+            lambda tx: store.claim_due(tx, slots=room, each=_EACH, busy=busy, lease=_LEASE)
         )
         for delivery in taken:
             self._busy[delivery.endpoint_id] += 1
@@ -90,45 +93,59 @@ class Notifier:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            found = await self._db.read(lambda tx: self._look(tx, delivery))
-            if found is None:
-                outcome = Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
-            else:
-                endpoint, subject = found
-                body = webhook.body_of(delivery, subject)
-                jitter = random.random()  # noqa: S311  spreads retries, guards nothing
-                outcome = await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
+            outcome = await self._try(delivery)
             await self._db.write(lambda tx: _settle(tx, delivery, outcome))
         except _OUTAGE as error:
             # Its lease runs out, and then it is sent again under the same id.
             _log.warning("delivery not settled", delivery=delivery.id, error=str(error))
         except Exception:  # noqa: BLE001  one message must not end all
-            _log.exception("delivery failed unforeseen", delivery=delivery.id)
+            _log.exception("delivery not settled", delivery=delivery.id)
         finally:
             self._busy -= Counter({delivery.endpoint_id: 1})
             self._ended.set()
 
+    async def _try(self, delivery: Delivery) -> Outcome:
+        jitter = random.random()  # noqa: S311  spreads retries, guards nothing
+        try:
+            found = await self._db.read(lambda tx: self._look(tx, delivery))
+            if found is None:
+                return Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
+            endpoint, forms = found
+            body = webhook.body_of(delivery, forms)
+            return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
+        except _OUTAGE:
+            raise
+        except Exception:  # noqa: BLE001  a message that breaks its sender has a last try as well
+            _log.exception("delivery failed unforeseen", delivery=delivery.id)
+            return webhook.failed(delivery, jitter, error="Sending failed for an unknown reason.")
+
     def _look(
         self, tx: Connection, delivery: Delivery
-    ) -> tuple[Endpoint, Mapping[str, Any]] | None:
+    ) -> tuple[Endpoint, Sequence[Mapping[str, Any]]] | None:
         account_id: str = delivery.event["account_id"]
         endpoint = store.get_endpoint(tx, account_id, delivery.endpoint_id)
         if endpoint is None or endpoint.disabled_at is not None:
             return None
-        return endpoint, self._document(tx, account_id, delivery.event["subject"])
+        return endpoint, self._forms(tx, account_id, delivery.event["subject"])
 
-    def _document(self, tx: Connection, account_id: str, subject: str) -> Mapping[str, Any]:
-        """Return the present document of what the event is about, if that is still there."""
+    def _forms(self, tx: Connection, account_id: str, subject: str) -> list[Mapping[str, Any]]:
+        """Return the present document of what the event is about, whole and shortened."""
         job = job_store.get(tx, account_id, subject)
         if job is not None:
             outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
-            return {"job": job_document(job, outputs, base_url=self._base_url)}
+            document = job_document(job, outputs, base_url=self._base_url)
+            return [{"job": document}, {"job": _without(document, _LONG_IN_JOB)}]
         batch = job_store.get_batch(tx, account_id, subject)
         if batch is None:
-            return {}
+            return []
         jobs = job_store.of_batch(tx, batch.id)
         outputs_of = asset_store.of_jobs(tx, [job.id for job in jobs])
-        return {"batch": batch_document(batch, jobs, outputs_of, base_url=self._base_url)}
+        document = batch_document(batch, jobs, outputs_of, base_url=self._base_url)
+        return [{"batch": document}, {"batch": _without(document, _LONG_IN_BATCH)}]
+
+
+def _without(document: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
 
 
 def _settle(tx: Connection, delivery: Delivery, outcome: Outcome) -> None:
