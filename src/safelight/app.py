@@ -50,6 +50,7 @@ from safelight.worker.janitor import Janitor
 from safelight.worker.notifier import Notifier
 from safelight.worker.retention import Retention
 from safelight.worker.run import Runner
+from safelight.worker.settlement import Settlement
 from safelight.worker.signals import Signals
 from safelight.worker.worker import Worker, WorkerRules
 from safelight.worker.writes import Writes
@@ -165,19 +166,11 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     policy = RetryPolicy(
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
     )
+    settlement = Settlement(database, assets, policy, Writes(database))
     worker = Worker(
         database,
         bell,
-        Runner(
-            database,
-            bell,
-            registry,
-            assets,
-            ground.fetcher,
-            policy,
-            ground.scratch,
-            Writes(database),
-        ),
+        Runner(database, bell, registry, assets, ground.fetcher, settlement, ground.scratch),
         WorkerRules(
             slots,
             settings.lease,

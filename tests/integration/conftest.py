@@ -19,6 +19,7 @@ from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
 from safelight.storage.storage import open_disk
 from safelight.worker.run import Runner
+from safelight.worker.settlement import Settlement
 from safelight.worker.writes import Writes
 from tests import factories
 from tests.workshop import MOMENT, SOON, FlakyDatabase, OddAssets, OddProvider, Workshop
@@ -92,16 +93,7 @@ async def shop(
     assets = OddAssets(flaky, storage, pool, InspectRules(max_pixels=10**6))
     assets.failures = []
     async with Fetcher(FetchPolicy()) as fetcher:
-        runner = Runner(
-            flaky,
-            bell,
-            registry,
-            assets,
-            fetcher,
-            policy,
-            scratch,
-            Writes(flaky),
-            look_again=MOMENT,
-        )
+        settlement = Settlement(flaky, assets, policy, Writes(flaky), look_again=MOMENT)
+        runner = Runner(flaky, bell, registry, assets, fetcher, settlement, scratch)
         yield Workshop(flaky, bell, provider, registry, runner, assets, account, ledger_file)
     assert list(scratch.iterdir()) == [], "every run removed its folder"

@@ -39,7 +39,8 @@ class BreakingDatabase(FlakyDatabase):
 def breaking(shop: Workshop) -> BreakingDatabase:
     """What the shop's runs write to."""
     database = BreakingDatabase(shop.database.behind)
-    shop.runner = replace(shop.runner, database=database, writes=Writes(database))
+    settlement = replace(shop.runner.settlement, database=database, writes=Writes(database))
+    shop.runner = replace(shop.runner, database=database, settlement=settlement)
     return database
 
 
@@ -67,7 +68,7 @@ async def test_result_when_its_commit_was_not_heard_of_stands_with_its_files(
 async def test_failure_when_the_database_is_away_is_written_once_it_is_back(
     shop: Workshop, breaking: BreakingDatabase
 ) -> None:
-    breaking.before += ["_settle_failure"] * 2
+    breaking.before += ["Settlement.fail"] * 2
     job = await shop.queue(params={"errors": ["provider_failed"]}, repeatable=False)
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)

@@ -1,16 +1,11 @@
 """One attempt at one job, from the claim to its settlement; read it top to bottom."""
 
 import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-from sqlalchemy import Connection
+from typing import Any
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
@@ -21,10 +16,9 @@ from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import NotFound, SafelightError, ServiceError, UnknownOutcome
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
-from safelight.jobs import attempts, retry, store
+from safelight.jobs import attempts
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
-from safelight.jobs.retry import RetryPolicy
-from safelight.jobs.store import Claim, Parking
+from safelight.jobs.store import Parking
 from safelight.providers.provider import (
     Done,
     InputFile,
@@ -35,38 +29,15 @@ from safelight.providers.provider import (
 )
 from safelight.providers.registry import Registry
 from safelight.worker import failure
-from safelight.worker.endings import scratch_folder, to_the_end
+from safelight.worker.endings import scratch_folder
 from safelight.worker.progress import ProgressWriter, percent, stage
+from safelight.worker.settlement import Settlement, next_look
 from safelight.worker.tickets import secure
-from safelight.worker.writes import Success, Writes
+from safelight.worker.under_way import Hold, Run
 
 _log = telemetry.logger(__name__)
 
-T = TypeVar("T")
-
-_WRITE_AGAIN_S = 0.5
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
-
-
-class Hold(StrEnum):
-    """What it would cost to let go of a run now; a worker that stops acts by it."""
-
-    RESUMABLE = "resumable"  # nothing was sent, or a ticket stands for it
-    REPEATABLE = "repeatable"  # it may be done again, but what was done is lost
-    SINGULAR = "singular"  # it may be paid for, and the answer comes only here
-
-
-@dataclass(slots=True)
-class Run:
-    """A claimed job under way."""
-
-    job: Job
-    hold: Hold = Hold.RESUMABLE
-
-    @property
-    def claim(self) -> Claim:
-        """The right to write the job."""
-        return Claim(self.job.id, self.job.claim_no)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +49,8 @@ class Runner:
     registry: Registry
     assets: Assets
     fetcher: Fetcher
-    policy: RetryPolicy
+    settlement: Settlement
     scratch: Path
-    writes: Writes
-    look_again: timedelta = timedelta(seconds=5)  # after the provider or our storage was away
 
     async def run(self, run: Run) -> None:
         """Carry the claimed job as far as it goes now, and settle it.
@@ -120,14 +89,14 @@ class Runner:
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
             known = failure.name(error, job, timed_out=limit.expired())
             done = answer if isinstance(answer, Done) else None
-            return await self._settle_failure(run, known, done, asked=attempt is not None)
-        return await self._settle_success(run, attempt, answer, rows)
+            return await self.settlement.fail(run, known, done, asked=attempt is not None)
+        return await self.settlement.succeed(run, attempt, answer, rows)
 
     async def _under_way(self, job: Job) -> Attempt | None:
         """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
         if job.claim_no == 1:
             return None
-        return await self._insist(
+        return await self.settlement.insist(
             lambda: self.database.read(lambda tx: attempts.current(tx, job.id))
         )
 
@@ -171,7 +140,7 @@ class Runner:
     async def _open(self, run: Run) -> Attempt:
         """Write the attempt before the provider hears of it."""
         self.registry.provider(run.job.provider)  # raises where it is no longer installed
-        attempt = await self.writes.send((run.claim, run.job.provider))
+        attempt = await self.settlement.writes.send((run.claim, run.job.provider))
         run.hold = Hold.REPEATABLE if run.job.repeatable else Hold.SINGULAR
         return attempt
 
@@ -184,24 +153,24 @@ class Runner:
             )
         provider = self.registry.provider(attempt.provider)
         async with ProgressWriter(
-            self.writes.report, self.bell, run.job, run.claim, attempt.id
+            self.settlement.writes.report, self.bell, run.job, run.claim, attempt.id
         ) as progress:
             if attempt.ticket is not None:
                 answer = await provider.check(attempt.ticket, request, progress)
             else:
                 answer = await provider.start(request, progress)
             if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
-                await secure(self.writes.keep_ticket, provider, attempt, answer.ticket)
+                await secure(self.settlement.writes.keep_ticket, provider, attempt, answer.ticket)
         return answer
 
     async def _park(self, run: Run, answer: Pending) -> Job:
         job = run.job
         if _is_overdue(job):
             raise failure.too_late(job)
-        return await self.writes.park(
+        return await self.settlement.writes.park(
             Parking(
                 run.claim,
-                check_at=_next_look(job, answer.check_after),
+                check_at=next_look(job, answer.check_after),
                 wakes=job.wakes,
                 stage=stage(answer.stage),
                 progress=job.progress if answer.progress is None else percent(answer.progress),
@@ -217,7 +186,7 @@ class Runner:
             for position, media in enumerate(outputs):
                 rows.append(await self._keep_one(job, attempt, media, position))
         except SafelightError:
-            await self._discard(rows)
+            await self.settlement.discard(rows)
             raise
         return rows
 
@@ -233,97 +202,7 @@ class Runner:
                 if failure.can_have_it_again(job, attempt):
                     raise
                 _log.warning("a paid result waits for storage", error=error.detail)
-            await asyncio.sleep(self.look_again.total_seconds())
-
-    # --- settlement --------------------------------------------------------------------------
-
-    async def _settle_success(
-        self, run: Run, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]
-    ) -> Job:
-        cost = answer.cost_micros
-        success = Success(run.claim, attempt.id, cost, rows)
-        try:
-            return await to_the_end(self._accept(success))
-        except StaleJob:
-            # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
-            # still known only here. The bytes have no row.
-            await to_the_end(self._abandon(attempt, cost, rows))
-            raise
-
-    async def _accept(self, success: Success) -> Job:
-        """Write the success; a commit whose answer was lost is found, not taken for a lost race."""
-        claim = success.claim
-        try:
-            return await self._insist(lambda: self.writes.succeed(success))
-        except StaleJob:
-            job = await self._insist(
-                lambda: self.database.read(lambda tx: store.succeeded(tx, claim))
-            )
-            if job is None:
-                raise
-            return job
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Try again while the database is away: what became of the work is known only here.
-
-        The worker ends this when the claim is no longer its own.
-        """
-        while True:
-            try:
-                return await call()
-            except ServiceError as error:
-                _log.warning("a run waits for the database", error=error.detail)
-            await asyncio.sleep(_WRITE_AGAIN_S)
-
-    async def _abandon(
-        self, attempt: Attempt, cost: int | None, rows: list[dict[str, Any]]
-    ) -> None:
-        if cost is not None:
-            await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
-        await self._discard(rows)
-
-    async def _settle_failure(
-        self, run: Run, error: SafelightError, done: Done | None, *, asked: bool
-    ) -> Job:
-        """Settle what went wrong; not `asked`, the provider has not heard of it in this run."""
-        claim, job = run.claim, run.job
-
-        def write(tx: Connection) -> Job:
-            held = store.held(tx, claim)
-            attempt = attempts.current(tx, job.id)
-            if attempt is not None and failure.must_resume(attempt, error):
-                return store.park(
-                    tx,
-                    Parking(
-                        claim,
-                        check_at=_next_look(job, error.retry_after or self.look_again),
-                        wakes=job.wakes,
-                        stage=held.stage or "waiting for the provider",
-                        progress=held.progress,
-                    ),
-                )
-            decision = retry.decide(
-                held,
-                error,
-                now=datetime.now(UTC),
-                policy=self.policy,
-                jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
-            )
-            # Unasked, an attempt is here only where its commit came through without its answer.
-            may_have_cost = asked and attempt is not None
-            if may_have_cost and not failure.may_start_again(held, error, done):
-                decision = retry.Fail(error)
-            return failure.settle(tx, claim, attempt, decision, error, done)
-
-        return await to_the_end(self._insist(lambda: self.database.write(write)))
-
-    async def _discard(self, rows: list[dict[str, Any]]) -> None:
-        """Remove public objects that no row will name; private originals may be shared."""
-        keys = [key for row in rows for key in _keys_of(row) if not key.startswith("originals/")]
-        try:
-            await self.assets.discard(keys)
-        except ServiceError as error:
-            _log.warning("objects without a row are left behind", keys=keys, error=error.detail)
+            await asyncio.sleep(self.settlement.look_again.total_seconds())
 
     def _ring(self, job: Job) -> None:
         topics = [doorbell.subject(job.id)]
@@ -344,14 +223,3 @@ def _time_left(job: Job, attempt: Attempt | None) -> float:
 
 def _is_overdue(job: Job) -> bool:
     return job.started_at is not None and datetime.now(UTC) >= job.started_at + job.timeout
-
-
-def _next_look(job: Job, wait: timedelta) -> datetime:
-    """Return when to look at the provider again: never past the end of the job's time."""
-    now = datetime.now(UTC)
-    end = (job.started_at or now) + job.timeout
-    return now + min(wait, max(end - now, timedelta()))
-
-
-def _keys_of(row: dict[str, Any]) -> list[str]:
-    return [row["key"], *(rendition["key"] for rendition in row["renditions"].values())]

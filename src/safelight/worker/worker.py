@@ -19,7 +19,8 @@ from safelight.jobs import attempts, claims, store
 from safelight.jobs.job import Job, StaleJob
 from safelight.jobs.limits import NO_LIMITS, Limits
 from safelight.jobs.store import Claim
-from safelight.worker.run import Hold, Run, Runner
+from safelight.worker.run import Runner
+from safelight.worker.under_way import Hold, Run
 
 _log = telemetry.logger(__name__)
 
