@@ -64,6 +64,7 @@ def job(**changes: Any) -> Job:
         "progress": 0.0,
         "source_url": "",
         "name": "",
+        "external_id": "",
         "batch_id": None,
         "batch_index": None,
         "priority": 0,

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from safelight.assets.service import Assets, Origin
+from safelight.assets.intake import Intake, Origin
+from safelight.assets.service import Assets
 from safelight.db.engine import Database, Work
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.jobs import attempts, claims
@@ -93,7 +94,7 @@ def opened() -> asyncio.Event:
     return gate
 
 
-class OddAssets(Assets):
+class OddIntake(Intake):
     """Assets whose storage fails as often as a test says, or which a test overtakes."""
 
     failures: list[Exception]
@@ -143,7 +144,8 @@ class Workshop:
     provider: OddProvider
     registry: Registry
     runner: Runner
-    assets: OddAssets
+    assets: Assets
+    intake: OddIntake
     account: str
     ledger_file: Path
 
@@ -165,6 +167,7 @@ class Workshop:
             self.registry,
             Signals(self.database, None),
             Retention(self.database, events_kept=None, jobs_kept=None),
+            self.assets,
             interval=interval,
             lease=lease,
             sole_worker=True,

@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
+from ipaddress import ip_network
 from pathlib import Path
 
 import anyio.to_thread
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 
 from safelight.accounts.service import Accounts
 from safelight.assets.inspect import InspectRules
+from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool
 from safelight.datadir import claim_data_dir, scratch_folder
@@ -28,7 +30,7 @@ from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError, StorageFull
-from safelight.fetch import Fetcher, FetchPolicy, Poster, check_url
+from safelight.fetch import Fetcher, FetchPolicy, Poster, Proxy, check_url
 from safelight.jobs import claims
 from safelight.jobs.limits import Limits as JobLimits
 from safelight.jobs.limits import ProviderLimit
@@ -160,7 +162,14 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     database, bell = ground.database, ground.bell
     storage = open_disk(settings.data_dir / "objects")
     registry = Registry(_providers(settings, ground.pool, ground.fetcher))
-    assets = Assets(database, storage, ground.pool, InspectRules(max_pixels=settings.max_pixels))
+    assets = Assets(database, storage)
+    intake = Intake(
+        database,
+        storage,
+        ground.pool,
+        InspectRules(max_pixels=settings.max_pixels),
+        keep_originals=settings.keep_originals,
+    )
     slots = _slots(settings, ground.pool)
     look_every = timedelta(seconds=settings.janitor_interval_s)
     policy = RetryPolicy(
@@ -170,7 +179,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     worker = Worker(
         database,
         bell,
-        Runner(database, bell, registry, assets, ground.fetcher, settlement, ground.scratch),
+        Runner(database, bell, registry, assets, intake, ground.fetcher, settlement, ground.scratch),
         WorkerRules(
             slots,
             settings.lease,
@@ -189,6 +198,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             events_kept=_days(settings.events_kept_days),
             jobs_kept=_days(settings.jobs_kept_days),
         ),
+        assets,
         interval=look_every,
         lease=settings.lease,
         sole_worker=ground.is_sole,
@@ -202,6 +212,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
+        intake=intake,
         storage=storage,
         registry=registry,
         bell=bell,
@@ -250,13 +261,22 @@ def _providers(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Prov
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
+    proxy = settings.fetch_proxy.get_secret_value()
     return FetchPolicy(
         own_files=f"{_public_url(settings)}/files/",
         allow_private=settings.fetch_allow_private,
+        allow_networks=tuple(map(ip_network, _listed(settings.fetch_allow_networks))),
+        allow_hosts=frozenset(_listed(settings.fetch_allow_hosts)),
+        deny_hosts=frozenset(_listed(settings.fetch_deny_hosts)),
+        proxy=Proxy.parse(proxy) if proxy else None,
         ports=frozenset(int(port) for port in settings.fetch_ports.split(",")),
         max_bytes=settings.fetch_max_bytes,
         total_s=settings.fetch_total_s,
     )
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(",") if text else []
 
 
 def _days(days: float) -> timedelta | None:

@@ -106,6 +106,14 @@ class Forbidden(RequestError):
     title = "This API key may not do that"
 
 
+class SignatureInvalid(RequestError):
+    """The address of a picture on the fly is not signed, or by another key or for other parameters."""
+
+    code = "signature_invalid"
+    status = 403
+    title = "The address is not signed as it must be"
+
+
 class NotFound(RequestError):
     """There is nothing of that id, or it belongs to another account."""
 
@@ -128,6 +136,14 @@ class WrongState(RequestError):
     code = "wrong_state"
     status = 409
     title = "The job's status does not allow that"
+
+
+class NoPublicPicture(RequestError):
+    """The asset is no picture, or only its owner may see it: nothing can be made of it."""
+
+    code = "no_public_picture"
+    status = 409
+    title = "This asset has no public picture"
 
 
 class IdempotencyConflict(RequestError):
@@ -255,6 +271,15 @@ class FetchTimeout(FetchError):
     title = "The download took too long"
 
 
+class FetchPaused(FetchError):
+    """The other server asked to be left alone; `retry_after` says how much longer."""
+
+    code = "fetch_paused"
+    status = 503
+    title = "The other server asked for a pause"
+    remedy = Remedy.WAIT
+
+
 # --- the provider ----------------------------------------------------------------------------
 
 
@@ -374,6 +399,13 @@ class ServiceError(SafelightError):
     remedy = Remedy.RETRY
 
 
+class Busy(ServiceError):
+    """More pictures are asked for at once than can be made; `retry_after` says when to ask again."""
+
+    code = "busy"
+    title = "Too many pictures are being made at once"
+
+
 class StorageFull(ServiceError):
     """The disk is full, or has less free space than is kept back."""
 
@@ -387,6 +419,15 @@ class StorageFailed(ServiceError):
 
     code = "storage_failed"
     title = "The file store failed"
+
+
+class ObjectsSwept(SafelightError):
+    """Keeping a file took over an hour, and its bytes had been cleaned up before it was done."""
+
+    code = "objects_swept"
+    status = 503
+    title = "The file took so long to be kept that it was cleaned up"
+    remedy = Remedy.RETRY
 
 
 class DataDirectoryInUse(ServiceError):

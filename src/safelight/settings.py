@@ -1,21 +1,87 @@
 """All settings in one place: environment variables `SAFELIGHT_…`; see docs/settings.md."""
 
+import re
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 2**20
+
+_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
+_PROXY = re.compile(r"http://(?:[^\s/?#@:]+:[^\s/?#@:]*@)?[^\s/?#@]+:\d{1,5}/?", re.ASCII)
+
+
+def _entries(text: str) -> list[str]:
+    """Split at commas; an empty entry is a slip, and must not open what a list was to close."""
+    entries = [entry.strip() for entry in text.split(",")] if text.strip() else []
+    if not all(entries):
+        raise ValueError("there is nothing between two commas")
+    return entries
+
+
+def _hosts(text: str) -> str:
+    """Return the list in one spelling: lower case, without `*.` and last dots."""
+    return ",".join(map(_host, _entries(text)))
+
+
+def _host(entry: str) -> str:
+    host = entry.lower().removeprefix("*.").removesuffix(".")
+    try:
+        return str(ip_address(host.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        pass  # a name, then
+    if not _HOST.fullmatch(host) or host.rpartition(".")[2].isdigit():
+        raise ValueError(
+            f"`{entry}` is no host: give names such as `example.com`, without scheme, port or "
+            "path, and with other letters in their `xn--` form"
+        )
+    return host
+
+
+def _networks(text: str) -> str:
+    for entry in _entries(text):
+        try:
+            ip_network(entry)
+        except ValueError as error:
+            raise ValueError(f"{error}; give networks such as `10.1.0.0/16`") from None
+    return ",".join(_entries(text))
+
+
+def _proxy(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    # The message must not repeat what may hold a password.
+    if url and not (_PROXY.fullmatch(url) and _has_real_port(url)):
+        raise ValueError("it must look like `http://host:port` or `http://user:password@host:port`")
+    return secret
+
+
+def _has_real_port(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).port)
+    except ValueError:
+        return False
+
+
+Hosts = Annotated[str, AfterValidator(_hosts)]
+Networks = Annotated[str, AfterValidator(_networks)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 
 
 class Settings(BaseSettings):
     """What an operator may change. Only `app` and `cli` read it; the rest is handed values."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SAFELIGHT_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="SAFELIGHT_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # some of it is secret
     )
 
     # where things are
@@ -120,12 +186,37 @@ class Settings(BaseSettings):
     )
 
     # pictures and downloads
+    keep_originals: bool = Field(
+        default=True,
+        description="Keep imported and uploaded files as they came, in private; without, only the "
+        "public copy stays.",
+    )
     max_pixels: int = Field(
         default=60_000_000, ge=1, description="Most pixels of one picture, width times height."
     )
     fetch_allow_private: bool = Field(
         default=False,
         description="Whether downloads may go to private addresses. For closed networks and tests.",
+    )
+    fetch_allow_networks: Networks = Field(
+        default="",
+        description="Private networks that downloads and webhooks may go to all the same, with "
+        "commas between: `10.1.0.0/16,fd12::/48`. Metadata services stay closed.",
+    )
+    fetch_allow_hosts: Hosts = Field(
+        default="",
+        description="The only hosts that downloads and webhooks may go to, with commas between; "
+        "`example.com` stands for everything below it too. Empty is every host.",
+    )
+    fetch_deny_hosts: Hosts = Field(
+        default="",
+        description="Hosts that downloads and webhooks never go to, written likewise; they win "
+        "over allowed ones.",
+    )
+    fetch_proxy: ProxyUrl = Field(
+        default=SecretStr(""),
+        description="Proxy that downloads and webhooks go through: "
+        "`http://[user:password@]host:port`, with special characters escaped; empty is none.",
     )
     fetch_ports: str = Field(
         default="80,443,8080,8443",

@@ -17,7 +17,7 @@ from tests.servers import PostgresServer, wait_until_async
 
 pytestmark = pytest.mark.slow
 
-OUTAGE_S = 8.0
+OUTAGE_S = 30.0
 READY_AGAIN_S = 10.0
 RESCUE_S = LEASE_S + 10.0
 ANSWER_S = 5.0
@@ -33,9 +33,9 @@ def whole(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Cluster]:
 # What ends in the middle of the outage has nowhere to be written down then.
 WORK = {
     "paid, ends meanwhile": ("fake-paid", {"seconds": 4}),
-    "paid, ends afterwards": ("fake-paid", {"seconds": 12}),
+    "paid, ends afterwards": ("fake-paid", {"seconds": 34}),
     "free, ends meanwhile": ("fake", {"seconds": 4}),
-    "free, ends afterwards": ("fake", {"seconds": 12}),
+    "free, ends afterwards": ("fake", {"seconds": 34}),
     "with a ticket": ("fake", {"seconds": 4, "pending": True}),
     "paid, with a ticket": ("fake-paid", {"seconds": 4, "pending": True}),
 }

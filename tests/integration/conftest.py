@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from safelight.assets.inspect import InspectRules
+from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
@@ -17,12 +18,12 @@ from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
-from safelight.storage.storage import open_disk
+from safelight.storage.storage import ObstoreStorage, open_disk
 from safelight.worker.run import Runner
 from safelight.worker.settlement import Settlement
 from safelight.worker.writes import Writes
 from tests import factories
-from tests.workshop import MOMENT, SOON, FlakyDatabase, OddAssets, OddProvider, Workshop
+from tests.workshop import MOMENT, SOON, FlakyDatabase, OddIntake, OddProvider, Workshop
 
 
 @pytest.fixture
@@ -48,9 +49,21 @@ async def pool() -> AsyncIterator[CpuPool]:
 
 
 @pytest.fixture
-def assets(database: Database, pool: CpuPool, tmp_path: Path) -> Assets:
-    """Assets kept in that database and in an empty folder."""
-    return Assets(database, open_disk(tmp_path / "objects"), pool, InspectRules(max_pixels=10**6))
+def storage(tmp_path: Path) -> ObstoreStorage:
+    """Objects in an empty folder."""
+    return open_disk(tmp_path / "objects")
+
+
+@pytest.fixture
+def assets(database: Database, storage: ObstoreStorage) -> Assets:
+    """Assets kept in that database and that folder."""
+    return Assets(database, storage)
+
+
+@pytest.fixture
+def intake(database: Database, storage: ObstoreStorage, pool: CpuPool) -> Intake:
+    """What takes files into them."""
+    return Intake(database, storage, pool, InspectRules(max_pixels=10**6))
 
 
 @pytest.fixture
@@ -90,10 +103,13 @@ async def shop(
     bell = MemoryDoorbell()
     policy = RetryPolicy(MOMENT, SOON)
     storage = open_disk(tmp_path / "objects")
-    assets = OddAssets(flaky, storage, pool, InspectRules(max_pixels=10**6))
-    assets.failures = []
+    assets = Assets(flaky, storage)
+    intake = OddIntake(flaky, storage, pool, InspectRules(max_pixels=10**6))
+    intake.failures = []
     async with Fetcher(FetchPolicy()) as fetcher:
         settlement = Settlement(flaky, assets, policy, Writes(flaky), look_again=MOMENT)
-        runner = Runner(flaky, bell, registry, assets, fetcher, settlement, scratch)
-        yield Workshop(flaky, bell, provider, registry, runner, assets, account, ledger_file)
+        runner = Runner(flaky, bell, registry, assets, intake, fetcher, settlement, scratch)
+        yield Workshop(
+            flaky, bell, provider, registry, runner, assets, intake, account, ledger_file
+        )
     assert list(scratch.iterdir()) == [], "every run removed its folder"

@@ -49,7 +49,7 @@ async def test_batches_when_they_come_at_once_make_one(
 ) -> None:
     wanted = ImportImages(urls=["http://a.test/", "http://b.test/"])
     answers = await asyncio.gather(
-        *(submits.import_many(account, wanted, {}, REPEAT) for _ in range(5))
+        *(submits.import_many(account, wanted, wanted.items(), REPEAT) for _ in range(5))
     )
     assert len({answer.subject for answer in answers}) == 1
     assert await count_jobs(database) == 2

@@ -22,9 +22,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from safelight import ids
-from safelight.assets.inspect import InspectRules
 from safelight.assets.service import Assets
-from safelight.cpu import CpuPool
 from safelight.db import tables
 from safelight.db.engine import Work, open_database
 from safelight.db.types import now
@@ -143,12 +141,7 @@ class Moves(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.database = open_database(self.url)
         registry = Registry([FakeProvider()])
-        assets = Assets(
-            self.database,
-            open_disk(self.folder / "objects"),
-            CpuPool(1),
-            InspectRules(max_pixels=1),
-        )
+        assets = Assets(self.database, open_disk(self.folder / "objects"))
         self.service = Jobs(self.database, assets, slots={})
         self.janitor = Janitor(
             self.database,
@@ -156,6 +149,7 @@ class Moves(RuleBasedStateMachine):
             registry,
             Signals(self.database, None),
             Retention(self.database, events_kept=None, jobs_kept=None),
+            assets,
             interval=timedelta(seconds=1),
             lease=timedelta(),
             sole_worker=True,

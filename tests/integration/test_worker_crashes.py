@@ -142,6 +142,7 @@ async def test_janitor_when_a_part_of_its_round_breaks_goes_on_with_the_next(
         shop.registry,
         Signals(shop.database, None),
         Retention(shop.database, events_kept=None, jobs_kept=None),
+        shop.assets,
         interval=MOMENT,
         lease=timedelta(),
         sole_worker=True,

@@ -17,7 +17,7 @@ from tests.workshop import EVER, MOMENT, Workshop, until_closed, working
 
 
 async def test_paid_result_when_storage_is_away_is_held_until_it_is_back(shop: Workshop) -> None:
-    shop.assets.failures += [errors.StorageFailed(), errors.StorageFull()]
+    shop.intake.failures += [errors.StorageFailed(), errors.StorageFull()]
     job = await shop.queue(params={"outputs": 1}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
@@ -30,7 +30,7 @@ async def test_paid_result_when_storage_is_away_is_held_until_it_is_back(shop: W
 async def test_paid_result_when_it_cannot_be_kept_fails_and_is_not_bought_again(
     shop: Workshop, error: Exception
 ) -> None:
-    shop.assets.failures += [error] * 3
+    shop.intake.failures += [error] * 3
     job = await shop.queue(params={"outputs": 1}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         await shop.until(job, JobStatus.FAILED)
@@ -39,7 +39,7 @@ async def test_paid_result_when_it_cannot_be_kept_fails_and_is_not_bought_again(
 
 
 async def test_repeatable_result_when_storage_is_away_is_made_again(shop: Workshop) -> None:
-    shop.assets.failures += [errors.StorageFailed()]
+    shop.intake.failures += [errors.StorageFailed()]
     job = await shop.queue(params={"outputs": 1})
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)

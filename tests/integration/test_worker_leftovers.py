@@ -85,7 +85,7 @@ async def test_result_when_its_job_was_canceled_meanwhile_is_dropped_but_its_cos
     shop: Workshop, tmp_path: Path
 ) -> None:
     job = await shop.queue(params={"outputs": 1}, repeatable=False)
-    shop.assets.overtake = lambda: shop.database.write(lambda tx: store.cancel(tx, job.id))
+    shop.intake.overtake = lambda: shop.database.write(lambda tx: store.cancel(tx, job.id))
     async with working(shop.worker()):
         await shop.until(job, JobStatus.CANCELED)
 

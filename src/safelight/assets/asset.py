@@ -18,6 +18,8 @@ EXTENSIONS = {
 }
 MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
 
+_ORIGINALS = "originals/"
+
 
 class AssetKind(StrEnum):
     """What a person sees it as."""
@@ -38,14 +40,23 @@ class Rendition(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One row of `assets`. `key` is the public copy, None while there is none."""
+    """One row of `assets`. `key` is the public copy, None while there is none.
+
+    `number` counts the assets of an installation in the order of their making. `external_id`,
+    `tags` and `metadata` are the caller's own, and so is `caption` once it has been changed.
+    """
 
     id: str
+    number: int
     account_id: str
     job_id: str | None
     position: int
     kind: AssetKind
     name: str
+    caption: str
+    external_id: str
+    tags: list[str]
+    metadata: dict[str, Any]
     key: str | None
     original_key: str
     media_type: str
@@ -54,9 +65,11 @@ class Asset:
     height: int | None
     sha256: str
     placeholder: str | None
+    perceptual_hash: str | None
     facts: dict[str, Any]
     renditions: dict[str, Rendition]
     source_url: str
+    source_host: str
     prompt: str
     model: str
     provider: str
@@ -70,8 +83,13 @@ class Asset:
 
 
 def original_key(account_id: str, sha256: str) -> str:
-    """Return where an account's bytes are kept in private, once however often they come."""
-    return f"originals/{account_id}/{sha256}"
+    """Return a new key for an account's bytes, kept in private once however often they come."""
+    return f"{_ORIGINALS}{account_id}/{sha256}-{ids.secret(40)}"
+
+
+def is_original(key: str) -> bool:
+    """Say whether `key` is a private original, which several assets may share."""
+    return key.startswith(_ORIGINALS)
 
 
 def public_key(kind: AssetKind, owner: str, media_type: str) -> str:

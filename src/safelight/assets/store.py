@@ -1,4 +1,4 @@
-"""The rows of assets."""
+"""The rows of assets, each with its entry in the search index."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -10,10 +10,12 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import events
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets import index, keeping, terms
+from safelight.assets.asset import Asset, AssetKind, is_original
 from safelight.db.given import Given
-from safelight.db.tables import assets
+from safelight.db.tables import asset_numbers, assets, variants
 from safelight.db.types import now
+from safelight.errors import ObjectsSwept
 from safelight.events import NewEvent
 
 # What is known of a new asset; what a row lacks is empty.
@@ -24,6 +26,10 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "position": sa.Integer,
     "kind": sa.Text,
     "name": sa.Text,
+    "caption": sa.Text,
+    "external_id": sa.Text,
+    "tags": sa.JSON,
+    "metadata": sa.JSON,
     "key": sa.Text,
     "original_key": sa.Text,
     "media_type": sa.Text,
@@ -32,15 +38,28 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "height": sa.Integer,
     "sha256": sa.Text,
     "placeholder": sa.Text,
+    "perceptual_hash": sa.Text,
     "facts": sa.JSON,
     "renditions": sa.JSON,
     "source_url": sa.Text,
+    "source_host": sa.Text,
     "prompt": sa.Text,
     "model": sa.Text,
     "provider": sa.Text,
 }
+_EMPTY = (
+    "name",
+    "caption",
+    "external_id",
+    "source_url",
+    "source_host",
+    "prompt",
+    "model",
+    "provider",
+)
 
 
+_UNSAID: Mapping[str, Any] = {"tags": [], "metadata": {}}
 _ROWS = Given(**_NEW)
 
 
@@ -48,32 +67,56 @@ _ROWS = Given(**_NEW)
 def _inserting(dialect: str) -> ReturningInsert[Any]:
     new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
+        "number": _next_number(dialect),
         "position": sa.func.coalesce(new.c.position, 0),
         "created_at": now(),
     }
-    for name in ("name", "source_url", "prompt", "model", "provider"):
+    for name in _EMPTY:
         values[name] = sa.func.coalesce(new.c[name], "")
     return (
         sa.insert(assets).from_select(list(values), sa.select(*values.values())).returning(assets)
     )
 
 
+def _next_number(dialect: str) -> sa.ColumnElement[int]:
+    if dialect == "postgresql":
+        return asset_numbers.next_value()
+    # One writer: nobody takes a number meanwhile.
+    newest = sa.select(sa.func.coalesce(sa.func.max(assets.c.number), 0)).scalar_subquery()
+    return newest + sa.func.row_number().over()
+
+
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
-    """Write new assets, each with its event, and return them in the same order."""
+    """Write new assets, each with its event, and return them in the same order.
+
+    Their objects are stored and noted. Raises `ObjectsSwept` where a row comes so late that its
+    bytes have been removed.
+    """
     if not rows:
         return []
-    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, rows)).mappings()
-    found = {row["id"]: _to_asset(row) for row in written}
+    if swept(tx, rows):
+        raise ObjectsSwept
+    complete = [{**_UNSAID, **row} for row in rows]
+    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
+    found = {row["id"]: to_asset(row) for row in written}
     made = [found[row["id"]] for row in rows]
+    index.add(tx, [(asset.number, terms.words_of(asset)) for asset in made])
     events.append(tx, [_event(asset, "asset.created", 1) for asset in made])
     return made
+
+
+def swept(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether objects of new rows are gone; those that are not are kept from now on."""
+    shared = [row["original_key"] for row in rows if is_original(row["original_key"])]
+    public = [row["id"] for row in rows if row["key"]]
+    return bool(keeping.swept(tx, public, shared))
 
 
 def get(tx: Connection, account_id: str, asset_id: str) -> Asset | None:
     """Return the account's asset."""
     query = sa.select(assets).where(assets.c.id == asset_id, assets.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_asset(row)
+    return None if row is None else to_asset(row)
 
 
 def of_jobs(tx: Connection, job_ids: Iterable[str]) -> dict[str, list[Asset]]:
@@ -85,34 +128,45 @@ def of_jobs(tx: Connection, job_ids: Iterable[str]) -> dict[str, list[Asset]]:
         .order_by(assets.c.job_id, assets.c.position)
     )
     for row in tx.execute(query).mappings():
-        found.setdefault(row["job_id"], []).append(_to_asset(row))
+        found.setdefault(row["job_id"], []).append(to_asset(row))
     return found
 
 
-def page(
-    tx: Connection, account_id: str, *, kind: AssetKind | None, before: str | None, limit: int
-) -> list[Asset]:
-    """Return up to `limit` of the account's assets older than id `before`, newest first."""
-    query = sa.select(assets).where(assets.c.account_id == account_id)
-    if kind is not None:
-        query = query.where(assets.c.kind == kind)
-    if before:
-        query = query.where(assets.c.id < before)
-    query = query.order_by(assets.c.id.desc()).limit(limit)
-    return [_to_asset(row) for row in tx.execute(query).mappings()]
-
-
-def delete(tx: Connection, found: Sequence[Asset]) -> list[str]:
-    """Remove rows; return the storage keys that nothing refers to any more."""
-    tx.execute(sa.delete(assets).where(assets.c.id.in_([asset.id for asset in found])))
-    events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
-    originals = {asset.original_key for asset in found}
-    still = set(
-        tx.scalars(
-            sa.select(assets.c.original_key).where(assets.c.original_key.in_(originals)).distinct()
-        )
+def change(
+    tx: Connection, account_id: str, asset_id: str, values: Mapping[str, Any]
+) -> Asset | None:
+    """Write what the caller says of its asset, and find it by that from now on."""
+    statement = (
+        sa.update(assets)
+        .where(assets.c.id == asset_id, assets.c.account_id == account_id)
+        .values(**values)
+        .returning(assets)
     )
-    return [key for asset in found for key in asset.public_keys] + sorted(originals - still)
+    row = tx.execute(statement).mappings().one_or_none()
+    if row is None:
+        return None
+    asset = to_asset(row)
+    index.remove(tx, [asset.number])
+    index.add(tx, [(asset.number, terms.words_of(asset))])
+    return asset
+
+
+def delete(tx: Connection, found: Sequence[Asset]) -> None:
+    """Remove rows; the objects that they named alone are left to the next sweep."""
+    if not found:
+        return
+    asset_ids = [asset.id for asset in found]
+    derived: dict[str, list[str]] = {}
+    query = sa.select(variants.c.asset_id, variants.c.key).where(variants.c.asset_id.in_(asset_ids))
+    for asset_id, key in tx.execute(query):
+        derived.setdefault(asset_id, []).append(key)
+    index.remove(tx, [asset.number for asset in found])
+    tx.execute(sa.delete(assets).where(assets.c.id.in_(asset_ids)))
+    for asset in found:
+        keys = [*asset.public_keys, *derived.get(asset.id, ())]
+        shared = asset.original_key if is_original(asset.original_key) else None
+        keeping.let_go(tx, asset.id, keys, shared)
+    events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
 
 
 def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
@@ -126,7 +180,8 @@ def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
     )
 
 
-def _to_asset(row: RowMapping) -> Asset:
+def to_asset(row: RowMapping) -> Asset:
+    """Return a row of `assets` as what it stands for."""
     fields: dict[str, Any] = {**row}
     fields["kind"] = AssetKind(row["kind"])
     return Asset(**fields)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from safelight.db.engine import Database
+from safelight.errors import ServiceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,14 +70,14 @@ class Grouped(Generic[Item, Result]):
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._write([item for item, _ in group]) if group else []
-        except SQLAlchemyError as error:
+        except ServiceError as error:  # an outage, which one after the other would meet as well
+            results = [error] * len(group)
+        except Exception as error:  # noqa: BLE001  it is the callers' to handle
             if len(group) > 1:
                 for pair in group:
                     await self._write_group([pair])
                 return
             results = [error]
-        except Exception as error:  # noqa: BLE001  it is the callers' to handle
-            results = [error] * len(group)
         for (_, done), result in zip(group, results, strict=True):
             _settle(done, result)
 

@@ -40,6 +40,7 @@ ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
 PENDING = text("state = 'pending'")
 UNTOLD = text("NOT told")
+HELD = text("held_until IS NOT NULL")
 
 
 def _where(condition: TextClause) -> dict[str, Any]:
@@ -102,6 +103,7 @@ jobs = Table(
     Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("name", sa.Text, nullable=False, server_default=""),
+    Column("external_id", sa.Text, nullable=False, server_default=""),  # the caller's own
     Column("batch_id", sa.Text, ForeignKey("batches.id")),
     Column("batch_index", sa.Integer),
     Column("tags", Json, nullable=False),
@@ -240,15 +242,24 @@ attempts = Table(
     ),
 )
 
+# Counts assets in the order of their making, for cursors and the search index. SQLite, which has
+# no sequences, takes the next number as it inserts.
+asset_numbers = sa.Sequence("asset_numbers", metadata=metadata)
+
 assets = Table(
     "assets",
     metadata,
     Column("id", sa.Text, primary_key=True),
+    Column("number", sa.BigInteger),
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
     Column("job_id", sa.Text, ForeignKey("jobs.id")),
     Column("position", sa.Integer, nullable=False, server_default="0"),
     Column("kind", sa.Text, nullable=False),
     Column("name", sa.Text, nullable=False, server_default=""),
+    Column("caption", sa.Text, nullable=False, server_default=""),
+    Column("external_id", sa.Text, nullable=False, server_default=""),  # the caller's own
+    Column("tags", Json, nullable=False, server_default="[]"),
+    Column("metadata", Json, nullable=False, server_default="{}"),
     Column("key", sa.Text, unique=True),  # the public copy
     Column("original_key", sa.Text, nullable=False),  # private, shared by equal bytes
     Column("media_type", sa.Text, nullable=False),
@@ -257,17 +268,68 @@ assets = Table(
     Column("height", sa.Integer),
     Column("sha256", sa.Text, nullable=False),
     Column("placeholder", sa.Text),
+    Column("perceptual_hash", sa.Text),
     Column("facts", Json, nullable=False),
     Column("renditions", Json, nullable=False),  # {name: {key, media_type, width, height, bytes}}
     Column("source_url", sa.Text, nullable=False, server_default=""),
+    Column("source_host", sa.Text, nullable=False, server_default=""),
     Column("prompt", sa.Text, nullable=False, server_default=""),
     Column("model", sa.Text, nullable=False, server_default=""),
     Column("provider", sa.Text, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     CheckConstraint("kind IN ('image','model_3d')", name="kind"),
     UniqueConstraint("job_id", "position"),
-    Index("ix_assets_account", "account_id", sa.desc("id")),
-    Index("ix_assets_original", "account_id", "sha256"),
+    Index("uq_assets_number", "number", unique=True),
+    Index("ix_assets_account", "account_id", sa.desc("number")),
+    Index("ix_assets_original", "original_key"),
+)
+
+# Private originals, each kept once for an account however many assets show it. While `held_until`
+# has not passed, somebody is about to insert an asset that does.
+originals = Table(
+    "originals",
+    metadata,
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("sha256", sa.Text, nullable=False),
+    Column("key", sa.Text, nullable=False, unique=True),
+    Column("held_until", Instant),
+    sa.PrimaryKeyConstraint("account_id", "sha256"),
+    Index("ix_originals_held", "held_until", **_where(HELD)),
+)
+
+# Objects in storage that no asset names, yet or any more: written down before they are stored, and
+# before they are removed, so that a crash leaves none behind.
+loose_objects = Table(
+    "loose_objects",
+    metadata,
+    Column("id", sa.Text, primary_key=True),  # the asset that they are to belong to, or did
+    Column("object_keys", Json, nullable=False),
+    Column("until", Instant, nullable=False),  # then the janitor removes them
+    Index("ix_loose_objects_until", "until"),
+)
+
+# Pictures of other sizes and formats, made when they were first asked for.
+variants = Table(
+    "variants",
+    metadata,
+    Column("asset_id", sa.Text, ForeignKey("assets.id", ondelete="CASCADE"), nullable=False),
+    Column("spec", sa.Text, nullable=False),  # the parameters, in one spelling
+    Column("key", sa.Text, nullable=False, unique=True),
+    Column("media_type", sa.Text, nullable=False),
+    Column("width", sa.Integer, nullable=False),
+    Column("height", sa.Integer, nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    sa.PrimaryKeyConstraint("asset_id", "spec"),
+)
+
+# What only this installation knows, made by whoever needs it first.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", sa.Text, primary_key=True),
+    Column("value", sa.LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
 
 events = Table(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import jsonschema_rs
 import orjson
@@ -69,11 +69,16 @@ Tag = Annotated[
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
 Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
 Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
+Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_storable)]
+Tags = Annotated[list[Tag], Field(max_length=32)]
 Url = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL),
     AfterValidator(_storable),
 ]
+
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class Submission(BaseModel):
@@ -82,7 +87,8 @@ class Submission(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name = ""
-    tags: Annotated[list[Tag], Field(max_length=32)] = []
+    external_id: Name = Field(default="", description="Your own id for it, to find it by.")
+    tags: Tags = []
     metadata: Tree = {}
     priority: int = Field(
         default=0, ge=-100, le=100, description="Higher goes first among your own jobs."
@@ -124,11 +130,34 @@ class Generate(Submission):
         return {**self.params, **given}
 
 
+class ImportItem(BaseModel):
+    """One picture of an import of several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url
+    name: Name = ""
+    external_id: Name = ""
+    tags: Tags = []
+    metadata: Tree = {}
+
+
 class ImportImages(Submission):
-    """Body of `POST /v1/images`."""
+    """Body of `POST /v1/images`.
+
+    What is said of a batch holds for each of its pictures, which may say more.
+    """
 
     url: Url | None = Field(default=None, examples=["https://example.com/photo.jpg"])
-    urls: list[Url] | None = Field(default=None, description="Several at once make a batch.")
+    urls: list[Any] | None = Field(
+        default=None,
+        description="Several at once make a batch: addresses, or objects with more about each. "
+        "One that cannot be taken becomes a problem of its own; the others go on.",
+        json_schema_extra={
+            "items": {"anyOf": [{"type": "string"}, ImportItem.model_json_schema()]},
+        },
+        examples=[["https://example.com/a.jpg", {"url": "https://example.com/b.jpg"}]],
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -136,7 +165,37 @@ class ImportImages(Submission):
             raise ValueError("give either url or urls")
         if self.urls == []:
             raise ValueError("urls must not be empty")
+        if self.urls is not None and self.external_id:
+            raise ValueError("external_id names one picture: give each of urls its own")
         return self
+
+    def items(self) -> list[ImportItem | InvalidRequest]:
+        """Return each of `urls` with what is said of all, or what is wrong with it."""
+        return [self._item(entry) for entry in self.urls or []]
+
+    def _item(self, entry: object) -> ImportItem | InvalidRequest:
+        try:
+            item = ImportItem.model_validate({"url": entry} if isinstance(entry, str) else entry)
+        except ValidationError as error:
+            return InvalidRequest(errors=field_errors(error))
+        tags = list(dict.fromkeys([*self.tags, *item.tags]))
+        return item.model_copy(update={"tags": tags, "metadata": self.metadata | item.metadata})
+
+
+class AssetChange(BaseModel):
+    """Body of `PATCH /v1/assets/{id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = ""
+    caption: Caption = ""
+    external_id: Name = ""
+    tags: Tags = []
+    metadata: Tree = {}
+
+
+class UploadFields(AssetChange):
+    """The form fields of `POST /v1/uploads`, beside its file."""
 
 
 class UploadBatch(Submission):
@@ -146,7 +205,7 @@ class UploadBatch(Submission):
     params: Tree = {}
 
 
-def parse(kind: type[Submission], body: object) -> Any:
+def parse(kind: type[Body], body: object) -> Body:
     """Return `body` as `kind`, or raise `InvalidRequest` naming each field at fault."""
     try:
         return kind.model_validate(body)

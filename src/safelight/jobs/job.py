@@ -115,6 +115,7 @@ class Job:
     inputs: list[str]
     source_url: str
     name: str
+    external_id: str
     batch_id: str | None
     batch_index: int | None
     tags: list[str]

@@ -184,19 +184,18 @@ class Jobs:
     async def delete(self, account_id: str, job_id: str) -> None:
         """Remove a final job with its outputs, rows and bytes."""
 
-        def write(tx: Connection) -> list[str]:
+        def write(tx: Connection) -> None:
             job = _existing(store.get(tx, account_id, job_id))
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
             if attempts.current(tx, job_id) is not None:
                 # Without its row nobody would cancel at the provider, or know what it cost.
                 raise WrongState("The last attempt is still being settled; try again in a minute.")
-            outputs = asset_store.of_jobs(tx, [job_id]).get(job_id, [])
-            keys = asset_store.delete(tx, outputs)
+            asset_store.delete(tx, asset_store.of_jobs(tx, [job_id]).get(job_id, []))
             store.delete(tx, job_id)
-            return keys
 
-        await self._assets.discard(await self._db.write(write))
+        await self._db.write(write)
+        await self._assets.sweep()
 
 
 def _existing(job: Job | None) -> Job:

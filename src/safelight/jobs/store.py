@@ -60,6 +60,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "inputs": sa.JSON,
     "source_url": sa.Text,
     "name": sa.Text,
+    "external_id": sa.Text,
     "batch_id": sa.Text,
     "batch_index": sa.Integer,
     "tags": sa.JSON,
@@ -92,7 +93,7 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
         "seq": sa.literal(1),
         "created_at": now(),
     }
-    for name in ("prompt", "source_url", "name"):
+    for name in ("prompt", "source_url", "name", "external_id"):
         values[name] = sa.func.coalesce(new.c[name], "")
     return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
 

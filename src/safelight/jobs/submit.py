@@ -16,7 +16,13 @@ from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs import idempotency, inputs, store
-from safelight.jobs.inputs import Generate, ImportImages, Submission, UploadBatch
+from safelight.jobs.inputs import (
+    Generate,
+    ImportImages,
+    ImportItem,
+    Submission,
+    UploadBatch,
+)
 from safelight.jobs.job import Job
 from safelight.providers.provider import Kind, Model
 from safelight.providers.registry import Registry
@@ -38,6 +44,14 @@ class Submitted:
     lanes: frozenset[str] = frozenset()
     replayed: bool = False
     job: Job | None = None  # where one was made just now, so that it need not be read again
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One item of a batch that cannot be taken: how people know it, and the problem document."""
+
+    name: str
+    problem: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +100,33 @@ class Submits:
         self,
         account_id: str,
         wanted: ImportImages,
-        problems: Mapping[int, Mapping[str, Any]],
+        items: Sequence[ImportItem | Refused],
         repeat: Repeat | None = None,
     ) -> Submitted:
-        """Queue a batch of downloads; `problems` holds what is wrong with the addresses refused."""
+        """Queue a batch of downloads; those refused are problems of the batch from the start."""
         model = self._registry.model(Kind.IMPORT_IMAGE, None)
-        urls = wanted.urls or []
         batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
             "problems": [
-                {"index": index, "name": urls[index], "problem": dict(problem)}
-                for index, problem in problems.items()
+                {"index": index, "name": item.name, "problem": dict(item.problem)}
+                for index, item in enumerate(items)
+                if isinstance(item, Refused)
             ]
         }
+        common = self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
         rows = [
-            self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
-            | {"source_url": url, "name": url[:255], "batch_id": batch["id"], "batch_index": index}
-            for index, url in enumerate(urls)
-            if index not in problems
+            common
+            | {
+                "id": ids.new("job"),
+                "source_url": item.url,
+                "name": item.name,
+                "external_id": item.external_id,
+                "tags": item.tags,
+                "metadata": item.metadata,
+                "batch_id": batch["id"],
+                "batch_index": index,
+            }
+            for index, item in enumerate(items)
+            if isinstance(item, ImportItem)
         ]
         return await self._submit_batch(account_id, batch, rows, [], repeat)
 
@@ -178,6 +202,7 @@ class Submits:
             "params": inputs.complete_params(model, params),
             "inputs": [],
             "name": wanted.name,
+            "external_id": wanted.external_id,
             "tags": wanted.tags,
             "metadata": wanted.metadata,
             "lane": model.lane,

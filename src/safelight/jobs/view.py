@@ -50,6 +50,7 @@ def job_document(
         "batch_id": job.batch_id,
         "batch_index": job.batch_index,
         "name": job.name or None,
+        "external_id": job.external_id or None,
         "source_url": job.source_url or None,
         "priority": job.priority,
         "start_by": job.start_by,
@@ -74,7 +75,7 @@ def batch_document(
     items: list[dict[str, Any]] = [
         {
             "index": job.batch_index,
-            "name": job.name or None,
+            "name": job.name or job.source_url or None,
             "job": job_document(job, outputs.get(job.id, ()), base_url=base_url),
             "problem": None,
         }

@@ -1,6 +1,7 @@
 """Serialises documents, and holds a request open for a while if its caller prefers to wait."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,6 +26,25 @@ def json_response(
     """Return `document` as JSON. Lists of hundreds of items make a quick serialiser worth it."""
     body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
     return Response(body, status, dict(headers or {}), "application/json")
+
+
+def conditional_response(request: Request, document: Mapping[str, Any]) -> Response:
+    """Return `document`, or 304 where the caller has it already and says so by `If-None-Match`."""
+    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+    if has_it(request, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, 200, headers, "application/json")
+
+
+def has_it(request: Request, etag: str) -> bool:
+    """Say whether `If-None-Match` names `etag` (RFC 9110, 13.1.2)."""
+    header = request.headers.get("if-none-match")
+    if header is None:
+        return False
+    candidates = {candidate.strip().removeprefix("W/") for candidate in header.split(",")}
+    return "*" in candidates or etag.removeprefix("W/") in candidates
 
 
 async def job_answer(services: Services, account_id: str, job_id: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.accounts.service import Accounts
+from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
@@ -38,6 +39,7 @@ class Services:
     operations: Operations
     webhooks: Webhooks
     assets: Assets
+    intake: Intake
     storage: Storage
     registry: Registry
     bell: Doorbell

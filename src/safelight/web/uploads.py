@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+import orjson
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -19,6 +21,7 @@ _CHUNK = 1 << 20
 _MAX_FIELDS = 32
 _MAX_FIELD_BYTES = 64 * 1024
 _MAX_NAME = 255
+_JSON_FIELDS = frozenset({"params", "tags", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,17 @@ async def received(
             yield uploads, fields
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, True))
+
+
+def read_fields(fields: dict[str, str]) -> dict[str, Any]:
+    """Return a form's text fields as a body: those that hold more than text are JSON."""
+    body: dict[str, Any] = {}
+    for name, text in fields.items():
+        try:
+            body[name] = orjson.loads(text) if name in _JSON_FIELDS else text
+        except orjson.JSONDecodeError:
+            raise InvalidRequest(errors=[{"field": name, "message": "is not valid JSON"}]) from None
+    return body
 
 
 @asynccontextmanager

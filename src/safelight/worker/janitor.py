@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
 from safelight.accounts import store as account_store
+from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
@@ -26,6 +27,7 @@ _log = telemetry.logger(__name__)
 
 _PAGE = 100
 _SWEPT_AT_ONCE = 20
+_SWEEPS = 10
 _IDEMPOTENCY_KEPT = timedelta(days=1)
 _KEYS_KEPT = timedelta(days=30)
 _DELIVERIES_KEPT = timedelta(days=30)
@@ -41,6 +43,7 @@ class Janitor:
         registry: Registry,
         signals: Signals,
         retention: Retention,
+        assets: Assets,
         *,
         interval: timedelta,
         lease: timedelta,
@@ -51,6 +54,7 @@ class Janitor:
         self._registry = registry
         self._signals = signals
         self._retention = retention
+        self._assets = assets
         self._interval = interval
         self._lease = lease.total_seconds()
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
@@ -83,6 +87,7 @@ class Janitor:
         await self._ring_again()
         await self._signals.publish()
         await self._retention.round()
+        await self._sweep_objects()
 
     async def _rescue(self) -> None:
         while moved := await self._db.write(_take_back):
@@ -130,6 +135,15 @@ class Janitor:
                 delivery_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
             )
         )
+
+    async def _sweep_objects(self) -> None:
+        """Remove bytes that no asset names; storage that is away delays nothing but this."""
+        try:
+            for _ in range(_SWEEPS):
+                if not await self._assets.sweep():
+                    return
+        except ServiceError as error:
+            _log.warning("objects without a row are left for later", error=error.detail)
 
     async def _ring_again(self) -> None:
         """Ring for whatever is due: a ring may have been lost."""

@@ -9,11 +9,12 @@ from typing import Any
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
-from safelight.assets.service import Assets, Origin
+from safelight.assets.intake import Intake, Origin
+from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import NotFound, SafelightError, ServiceError, UnknownOutcome
+from safelight.errors import NotFound, ObjectsSwept, SafelightError, ServiceError, UnknownOutcome
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs import attempts
@@ -48,6 +49,7 @@ class Runner:
     bell: Doorbell
     registry: Registry
     assets: Assets
+    intake: Intake
     fetcher: Fetcher
     settlement: Settlement
     scratch: Path
@@ -90,7 +92,10 @@ class Runner:
             known = failure.name(error, job, timed_out=limit.expired())
             done = answer if isinstance(answer, Done) else None
             return await self.settlement.fail(run, known, done, asked=attempt is not None)
-        return await self.settlement.succeed(run, attempt, answer, rows)
+        try:
+            return await self.settlement.succeed(run, attempt, answer, rows)
+        except ObjectsSwept as error:
+            return await self.settlement.fail(run, error, answer, asked=True)
 
     async def _under_way(self, job: Job) -> Attempt | None:
         """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
@@ -134,7 +139,7 @@ class Runner:
             await self.assets.copy_original(asset, path)
             return InputFile(path, asset.media_type, asset.name)
         fetched = await self.fetcher.download(reference, to=path)
-        facts = await self.assets.inspect(path)
+        facts = await self.intake.inspect(path)
         return InputFile(path, facts.media_type, fetched.name)
 
     async def _open(self, run: Run) -> Attempt:
@@ -194,10 +199,20 @@ class Runner:
         self, job: Job, attempt: Attempt, media: MediaFile, position: int
     ) -> dict[str, Any]:
         """Wait for our storage as long as the job's time lasts where nobody else has the result."""
-        origin = Origin(job.account_id, job.id, job.prompt, job.model, attempt.provider)
+        origin = Origin(
+            job.account_id,
+            job.id,
+            job.prompt,
+            job.model,
+            attempt.provider,
+            name=job.name if job.kind == Kind.IMPORT_IMAGE else "",
+            external_id=job.external_id,
+            tags=job.tags,
+            metadata=job.metadata,
+        )
         while True:
             try:
-                return await self.assets.keep_media(media, origin, position)
+                return await self.intake.keep_media(media, origin, position)
             except ServiceError as error:
                 if failure.can_have_it_again(job, attempt):
                     raise

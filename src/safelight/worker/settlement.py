@@ -120,12 +120,12 @@ class Settlement:
         return await to_the_end(self.insist(lambda: self.database.write(write)))
 
     async def discard(self, rows: list[dict[str, Any]]) -> None:
-        """Remove public objects that no row will name; private originals may be shared."""
-        keys = [key for row in rows for key in _keys_of(row) if not key.startswith("originals/")]
+        """Remove objects that no row will name; what cannot be now, the janitor finds later."""
+        asset_ids = [row["id"] for row in rows]
         try:
-            await self.assets.discard(keys)
+            await self.assets.give_up(asset_ids)
         except ServiceError as error:
-            _log.warning("objects without a row are left behind", keys=keys, error=error.detail)
+            _log.warning("objects without a row are left behind", of=asset_ids, error=error.detail)
 
 
 def next_look(job: Job, wait: timedelta) -> datetime:
@@ -133,7 +133,3 @@ def next_look(job: Job, wait: timedelta) -> datetime:
     now = datetime.now(UTC)
     end = (job.started_at or now) + job.timeout
     return now + min(wait, max(end - now, timedelta()))
-
-
-def _keys_of(row: dict[str, Any]) -> list[str]:
-    return [row["key"], *(rendition["key"] for rendition in row["renditions"].values())]

@@ -8,7 +8,7 @@ import pytest
 
 from safelight.errors import InvalidRequest
 from safelight.jobs import inputs
-from safelight.jobs.inputs import Generate, ImportImages, Submission, UploadBatch
+from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
 from tests import factories
 
 DEEP: dict[str, Any] = {}
@@ -127,7 +127,7 @@ def test_metadata_when_it_holds_no_number_becomes_null() -> None:
         {"url": "http://a/\x00"},
         {"url": "http://a/", "prompt": "a"},
         {"urls": "http://a/"},
-        {"urls": ["http://a/", 7]},
+        {"urls": ["http://a/"], "external_id": "mine"},
     ],
 )
 def test_import_when_not_exactly_one_of_url_and_urls_is_well_formed_is_refused(
@@ -135,6 +135,32 @@ def test_import_when_not_exactly_one_of_url_and_urls_is_well_formed_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest):
         inputs.parse(ImportImages, body)
+
+
+def test_import_items_when_some_are_bad_are_refused_alone_and_the_rest_have_what_holds_for_all() -> (
+    None
+):
+    wanted = inputs.parse(
+        ImportImages,
+        {
+            "urls": [
+                "http://a/",
+                7,
+                {"url": "http://b/", "tags": ["own", "all"], "metadata": {"n": 2}},
+                {"url": "http://c/", "color": "red"},
+                "",
+                {"external_id": "x"},
+            ],
+            "tags": ["all"],
+            "metadata": {"n": 1, "m": 1},
+        },
+    )
+    first, seven, second, extra, empty, lacking = wanted.items()
+    assert first == ImportItem(url="http://a/", tags=["all"], metadata={"n": 1, "m": 1})
+    assert second == ImportItem(url="http://b/", tags=["all", "own"], metadata={"n": 2, "m": 1})
+    for refused, field in ((seven, "body"), (extra, "color"), (empty, "url"), (lacking, "url")):
+        assert isinstance(refused, InvalidRequest)
+        assert [error["field"] for error in refused.errors] == [field]
 
 
 def test_upload_batch_when_a_field_is_unknown_is_refused() -> None:

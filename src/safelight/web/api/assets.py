@@ -1,13 +1,22 @@
-"""Assets: upload one to refer to, list, look, delete."""
+"""Assets: upload one to refer to, find, look, say more about, delete."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
 
 from safelight.assets.asset import AssetKind
+from safelight.assets.intake import Origin
+from safelight.assets.search import FACETS, Facets
+from safelight.assets.terms import Filter
 from safelight.assets.view import asset_document
-from safelight.web.answers import json_response
-from safelight.web.api.jobs import Cursor, Limit, paged
+from safelight.assets.words import MAX_QUERY, TextQuery, parse
+from safelight.errors import InvalidRequest
+from safelight.jobs import inputs
+from safelight.jobs.inputs import AssetChange, Time, UploadFields
+from safelight.web.answers import conditional_response, json_response
+from safelight.web.api.jobs import Limit
 from safelight.web.auth import Parts, Reader, Writer
-from safelight.web.uploads import received
+from safelight.web.uploads import read_fields, received
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
@@ -19,12 +28,22 @@ _FILE_SCHEMA = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "name": {"type": "string"},
+                        "caption": {"type": "string"},
+                        "external_id": {"type": "string"},
+                        "tags": {"type": "string", "description": "A JSON list."},
+                        "metadata": {"type": "string", "description": "A JSON object."},
+                    },
                 }
             }
         },
     }
 }
+_Text = Annotated[str | None, Query(max_length=255)]
+_Pixels = Annotated[int | None, Query(ge=1, le=1_000_000)]
+_MAX_DISTANCE = 16  # of 64 bits; beyond, pictures have nothing in common
 
 
 @router.post("/uploads", status_code=201, openapi_extra=_FILE_SCHEMA)
@@ -37,32 +56,118 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
         field="file",
         max_files=1,
         max_file_bytes=services.limits.upload_bytes,
-    ) as (uploads, _):
+    ) as (uploads, fields):
+        said = inputs.parse(UploadFields, read_fields(fields))
         sent = uploads[0]
-        asset = await services.assets.upload(sent.path, sent.name, caller.account_id)
+        origin = Origin(caller.account_id, **said.model_dump())
+        row = await services.intake.keep_picture(
+            sent.path, origin, sanitize=True, name=sent.name
+        )
+        asset = await services.assets.add(row)
     document = asset_document(asset, base_url=services.public_url)
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})
 
 
 @router.get("/assets")
 async def list_assets(
+    request: Request,
     caller: Reader,
     services: Parts,
+    *,
+    q: Annotated[
+        str | None,
+        Query(max_length=MAX_QUERY, description='Words, `"a phrase"`, `-without`, `begin*`.'),
+    ] = None,
     kind: AssetKind | None = None,
+    form: Annotated[str | None, Query(alias="format", max_length=16)] = None,
+    tag: Annotated[list[str], Query(max_length=16, description="All of them.")] = [],  # noqa: B006
+    host: Annotated[
+        str | None, Query(max_length=255, description="Imported from it, or from below it.")
+    ] = None,
+    job_id: _Text = None,
+    external_id: _Text = None,
+    min_width: _Pixels = None,
+    max_width: _Pixels = None,
+    min_height: _Pixels = None,
+    max_height: _Pixels = None,
+    created_after: Time | None = None,
+    created_before: Time | None = None,
+    facets: Annotated[
+        str | None, Query(max_length=64, description=f"Counts of: {', '.join(FACETS)}.")
+    ] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^\d{1,18}$", description="`next_cursor` of the last page.")
+    ] = None,
 ) -> Response:
-    """Return your pictures and 3D models, newest first."""
-    found = await services.assets.page(caller.account_id, kind=kind, before=cursor, limit=limit + 1)
-    base_url = services.public_url
-    shown = [asset_document(asset, base_url=base_url) for asset in found[:limit]]
-    return json_response(paged(shown, more=len(found) > limit))
+    """Return your pictures and 3D models that match, newest first."""
+    wanted = Filter(
+        text=_text(q),
+        kind=kind,
+        format=form,
+        tags=tuple(tag),
+        host=host,
+        job_id=job_id,
+        external_id=external_id,
+        min_width=min_width,
+        max_width=max_width,
+        min_height=min_height,
+        max_height=max_height,
+        created_after=created_after,
+        created_before=created_before,
+    )
+    names = _facet_names(facets)
+    before = int(cursor) if cursor else None
+    found = await services.assets.page(caller.account_id, wanted, before=before, limit=limit + 1)
+    shown = found[:limit]
+    document: dict[str, Any] = {
+        "data": [asset_document(asset, base_url=services.public_url) for asset in shown],
+        "next_cursor": str(shown[-1].number) if len(found) > limit else None,
+    }
+    if names:
+        counted = await services.assets.facets(caller.account_id, wanted, names)
+        document["facets"] = _facets_document(counted)
+    return conditional_response(request, document)
 
 
 @router.get("/assets/{asset_id}")
-async def get_asset(asset_id: str, caller: Reader, services: Parts) -> Response:
+async def get_asset(request: Request, asset_id: str, caller: Reader, services: Parts) -> Response:
     """Return one asset with all its facts."""
     asset = await services.assets.get(caller.account_id, asset_id)
+    return conditional_response(request, asset_document(asset, base_url=services.public_url))
+
+
+@router.get("/assets/{asset_id}/similar")
+async def similar_assets(
+    request: Request,
+    asset_id: str,
+    caller: Reader,
+    services: Parts,
+    distance: Annotated[
+        int, Query(ge=0, le=_MAX_DISTANCE, description="Bits of 64 that may differ.")
+    ] = 7,
+    limit: Limit = 20,
+) -> Response:
+    """Return pictures that look like this one, nearest first."""
+    found = await services.assets.similar(
+        caller.account_id, asset_id, distance=distance, limit=limit
+    )
+    data = [
+        asset_document(asset, base_url=services.public_url) | {"distance": bits}
+        for asset, bits in found
+    ]
+    return conditional_response(request, {"data": data, "next_cursor": None})
+
+
+@router.patch("/assets/{asset_id}")
+async def change_asset(
+    asset_id: str, body: AssetChange, caller: Writer, services: Parts
+) -> Response:
+    """Change what you say of an asset; what is left out stays as it is."""
+    values = body.model_dump(exclude_unset=True)
+    if not values:
+        raise InvalidRequest("There is nothing to change.")
+    asset = await services.assets.change(caller.account_id, asset_id, values)
     return json_response(asset_document(asset, base_url=services.public_url))
 
 
@@ -71,3 +176,29 @@ async def delete_asset(asset_id: str, caller: Writer, services: Parts) -> Respon
     """Remove an asset's row, its bytes and its renditions."""
     await services.assets.delete(caller.account_id, asset_id)
     return Response(status_code=204)
+
+
+def _text(q: str | None) -> TextQuery:
+    text = parse(q or "")
+    if q and not (text.wanted or text.unwanted):
+        raise InvalidRequest(errors=[{"field": "q", "message": "holds no word"}])
+    return text
+
+
+def _facet_names(text: str | None) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    if unknown := set(names) - set(FACETS):
+        message = f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(FACETS)}"
+        raise InvalidRequest(errors=[{"field": "facets", "message": message}])
+    return names
+
+
+def _facets_document(counted: Facets) -> dict[str, Any]:
+    return {
+        "counted": counted.counted,
+        "complete": counted.is_complete,
+        **{
+            name: [{"value": value, "count": count} for value, count in counts]
+            for name, counts in counted.counts.items()
+        },
+    }

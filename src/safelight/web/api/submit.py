@@ -1,25 +1,24 @@
 """The submits: a prompt, addresses, or a batch of pictures; each answered at once with an id."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
-import orjson
 from fastapi import APIRouter, Header, Request, Response
 
 from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
 from safelight.jobs import idempotency, inputs
-from safelight.jobs.inputs import Generate, ImportImages, UploadBatch
-from safelight.jobs.submit import Repeat
+from safelight.jobs.inputs import Generate, ImportImages, ImportItem, UploadBatch
+from safelight.jobs.submit import Refused, Repeat
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
 from safelight.web.services import Services
-from safelight.web.uploads import Upload, received
+from safelight.web.uploads import Upload, read_fields, received
 
 router = APIRouter(prefix="/v1", tags=["submit"])
 
 BATCH_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
-_FORM_FIELDS = {"name", "model", "params", "tags", "metadata", "priority", "start_at", "start_by"}
-_JSON_FIELDS = {"params", "tags", "metadata"}
+_MAX_NAME = 255
 
 IdempotencyKey = Annotated[
     str | None,
@@ -59,13 +58,13 @@ async def import_images(
         services.check_url(body.url)
         made = await services.submits.import_one(caller.account_id, body, repeat)
         return await answer_submit(request, services, caller.account_id, made)
-    urls = body.urls or []
-    if len(urls) > services.limits.batch_urls:
+    if len(body.urls or []) > services.limits.batch_urls:
         raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
-    problems = {
-        index: found for index, url in enumerate(urls) if (found := _refusal(services, url))
-    }
-    made = await services.submits.import_many(caller.account_id, body, problems, repeat)
+    items = [
+        _checked(services, item, entry)
+        for item, entry in zip(body.items(), body.urls or [], strict=True)
+    ]
+    made = await services.submits.import_many(caller.account_id, body, items, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
 
@@ -110,7 +109,7 @@ async def upload_batch(
         max_files=limits.batch_files,
         max_file_bytes=limits.file_bytes,
     ) as (uploads, fields):
-        wanted = inputs.parse(UploadBatch, _form_body(fields))
+        wanted = inputs.parse(UploadBatch, read_fields(fields))
         services.submits.check_3d(wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
         made = await services.submits.made_before(caller.account_id, repeat)
@@ -123,7 +122,7 @@ async def upload_batch(
 async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[dict[str, Any]]:
     """Check every picture, then store them all: one that is bad refuses the call."""
     facts = await asyncio.gather(
-        *(services.assets.inspect(upload.path) for upload in uploads), return_exceptions=True
+        *(services.intake.inspect(upload.path) for upload in uploads), return_exceptions=True
     )
     problems: list[dict[str, Any]] = []
     for index, (upload, found) in enumerate(zip(uploads, facts, strict=True)):
@@ -137,7 +136,7 @@ async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> l
     if problems:
         raise InvalidRequest("Some files cannot be taken; nothing was queued.", errors=problems)
     return [
-        await services.assets.keep_private(upload.path, found, upload.name, account_id)
+        await services.intake.keep_private(upload.path, found, upload.name, account_id)
         for upload, found in zip(uploads, facts, strict=True)
         if not isinstance(found, BaseException)
     ]
@@ -145,18 +144,6 @@ async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> l
 
 def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[str, Any]:
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
-
-
-def _form_body(fields: dict[str, str]) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for name, text in fields.items():
-        if name not in _FORM_FIELDS:
-            raise InvalidRequest(errors=[{"field": name, "message": "unknown field"}])
-        try:
-            body[name] = orjson.loads(text) if name in _JSON_FIELDS else text
-        except orjson.JSONDecodeError:
-            raise InvalidRequest(errors=[{"field": name, "message": "is not valid JSON"}]) from None
-    return body
 
 
 def _check_reference(services: Services, index: int, reference: str) -> None:
@@ -170,12 +157,19 @@ def _check_reference(services: Services, index: int, reference: str) -> None:
         ) from None
 
 
-def _refusal(services: Services, url: str) -> dict[str, Any] | None:
+def _checked(
+    services: Services, item: ImportItem | InvalidRequest, entry: object
+) -> ImportItem | Refused:
+    """Return an item that may be downloaded, or what is wrong with the entry that it was."""
+    is_object = isinstance(entry, Mapping)
+    name = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)[:_MAX_NAME]
     try:
-        services.check_url(url)
+        if isinstance(item, InvalidRequest):
+            raise item
+        services.check_url(item.url)
     except SafelightError as error:
-        return error.problem()
-    return None
+        return Refused(name, error.problem())
+    return item
 
 
 async def _repeat(request: Request, key: str | None) -> Repeat | None:

@@ -1,0 +1,104 @@
+"""The search index, which each database keeps in its own way: FTS5 on SQLite, GIN on PostgreSQL.
+
+Words come ready to be kept (words.py), so neither engine's own idea of a word plays a part.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, TextClause
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+from safelight.assets.words import Clause, TextQuery
+from safelight.db.given import Given
+
+Terms = Sequence[Sequence[str]]
+
+TABLE = sa.table("asset_search")
+_ROWS = Given(number=sa.BigInteger, words=sa.Text)
+_MOST_POSITIONS = 256  # of one word that a tsvector keeps
+
+
+def add(tx: Connection, entries: Iterable[tuple[int, str]]) -> None:
+    """Put assets into the index: each by its number, with its words in order, spaces between."""
+    native = _is_postgresql(tx)
+    rows = [
+        {"number": number, "words": _vector(words) if native else words}
+        for number, words in entries
+    ]
+    if rows:
+        tx.execute(_adding(tx.dialect.name), _ROWS.bind(tx, rows))
+
+
+def remove(tx: Connection, numbers: Sequence[int]) -> None:
+    """Take assets out of the index."""
+    tx.execute(sa.delete(TABLE).where(number(tx).in_(list(numbers))))
+
+
+def number(tx: Connection) -> ColumnElement[int]:
+    """Return the index's column with the numbers of the assets."""
+    name = "number" if _is_postgresql(tx) else "rowid"
+    return sa.literal_column(f"asset_search.{name}", sa.BigInteger)
+
+
+def matches(tx: Connection, terms: Terms, text: TextQuery) -> TextClause:
+    """Return the condition on the index: one term of each list, and what the text asks for."""
+    if _is_postgresql(tx):
+        condition = "asset_search.words @@ CAST(CAST(:wanted AS text) AS tsquery)"
+        wanted = _spell(terms, text, _as_tsquery, " & ", " | ", " & !")
+    else:
+        condition = "asset_search MATCH :wanted"
+        wanted = _spell(terms, text, _as_fts5, " AND ", " OR ", " NOT ")
+    return sa.text(condition).bindparams(wanted=wanted)
+
+
+@cache
+def _adding(dialect: str) -> sa.Insert:
+    new = _ROWS.table(dialect)
+    if dialect == "postgresql":
+        words: ColumnElement[str] = sa.cast(new.c.words, TSVECTOR)
+        target = sa.table("asset_search", sa.column("number"), sa.column("words"))
+    else:
+        words = new.c.words
+        target = sa.table("asset_search", sa.column("rowid"), sa.column("words"))
+    return sa.insert(target).from_select(list(target.c), sa.select(new.c.number, words))
+
+
+def _is_postgresql(tx: Connection) -> bool:
+    return tx.dialect.name == "postgresql"
+
+
+def _vector(words: str) -> str:
+    """Spell words as a tsvector: each once, with the places where it stands."""
+    places: dict[str, list[int]] = {}
+    for place, word in enumerate(words.split(), start=1):
+        places.setdefault(word, []).append(place)
+    return " ".join(
+        f"'{word}':{','.join(map(str, found[:_MOST_POSITIONS]))}" for word, found in places.items()
+    )
+
+
+def _spell(
+    terms: Terms,
+    text: TextQuery,
+    clause: Callable[[Clause], str],
+    both: str,
+    either: str,
+    without: str,
+) -> str:
+    lists = [f"({either.join(clause(Clause((term,))) for term in each)})" for each in terms]
+    query = both.join([*lists, *map(clause, text.wanted)])
+    unwanted = either.join(map(clause, text.unwanted))
+    return f"({query}){without}({unwanted})" if unwanted else query
+
+
+def _as_tsquery(clause: Clause) -> str:
+    quoted = [f"'{word}'" for word in clause.words]
+    if clause.is_prefix:
+        quoted[-1] += ":*"
+    return f"({' <-> '.join(quoted)})"
+
+
+def _as_fts5(clause: Clause) -> str:
+    return f'"{" ".join(clause.words)}"' + ("*" if clause.is_prefix else "")

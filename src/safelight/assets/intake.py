@@ -1,0 +1,290 @@
+"""Takes files in: finds out what they are, keeps their bytes, makes what the public sees."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+
+from safelight import ids
+from safelight.assets import glb, keeping
+from safelight.assets.asset import AssetKind, Rendition, public_key
+from safelight.assets.ingest import TakenIn, take_in
+from safelight.assets.inspect import Facts, InspectRules, inspect
+from safelight.assets.keeping import Note, Original
+from safelight.assets.picture import RENDITION_SIDES, Picture
+from safelight.cpu import CpuPool, Limits
+from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
+from safelight.providers.provider import MediaFile
+from safelight.storage.storage import Storage
+
+_INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
+_INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
+_HASH_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an asset comes from, and what its owner says of it, as its row tells it."""
+
+    account_id: str
+    job_id: str | None = None
+    prompt: str = ""
+    model: str = ""
+    provider: str = ""
+    name: str = ""  # empty leaves it to the file
+    caption: str = ""
+    external_id: str = ""
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def row(self) -> dict[str, Any]:
+        """Return these facts as columns."""
+        return {
+            "account_id": self.account_id,
+            "job_id": self.job_id,
+            "prompt": self.prompt,
+            "model": self.model,
+            "provider": self.provider,
+            "caption": self.caption,
+            "external_id": self.external_id,
+            "tags": list(self.tags),
+            "metadata": dict(self.metadata),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """What is to be stored for one asset: files by key, and the original if it is kept apart."""
+
+    asset_id: str
+    account_id: str
+    files: dict[str, Path] = field(default_factory=dict[str, Path])
+    original: tuple[str, Path] | None = None  # its sha256, and where it is
+
+
+class Intake:
+    """What comes in. Bytes are stored before the row that names them is written."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        pool: CpuPool,
+        rules: InspectRules,
+        *,
+        keep_originals: bool = True,
+    ) -> None:
+        """Without `keep_originals` of pictures from outside only the public copy stays."""
+        self._storage = storage
+        self._pool = pool
+        self._rules = rules
+        self._keep_originals = keep_originals
+        self._note: Grouped[Note, Original | None] = Grouped(database, keeping.note_all, pace_s=0)
+
+    async def inspect(self, path: Path) -> Facts:
+        """Return what the picture is, fully decoded once; raise `MediaError` if it is none."""
+        return await self._pool.run(inspect, path, self._rules, limits=_INSPECT_LIMITS)
+
+    async def keep_private(
+        self, path: Path, facts: Facts, name: str, account_id: str
+    ) -> dict[str, Any]:
+        """Store an input picture for its owner alone; return the row to insert."""
+        asset_id = ids.new("asset")
+        original = await self._store(_Objects(asset_id, account_id, original=(facts.sha256, path)))
+        return _picture_row(facts, name) | {
+            "id": asset_id,
+            "account_id": account_id,
+            "position": 0,
+            "key": None,
+            "original_key": original,
+            "renditions": {},
+        }
+
+    async def keep_picture(
+        self,
+        path: Path,
+        origin: Origin,
+        *,
+        sanitize: bool,
+        facts: Mapping[str, Any] | None = None,
+        name: str = "",
+        source_url: str = "",
+        position: int = 0,
+    ) -> dict[str, Any]:
+        """Store a picture with a public copy and renditions; return the row to insert.
+
+        `sanitize` is for pictures from outside: the public copy is made anew, upright, in sRGB
+        and without metadata, and the original stays private. Pictures that a provider made are
+        public as they are.
+        """
+        asset_id = ids.new("asset")
+        folder = path.parent / f"renditions-{asset_id}"
+        folder.mkdir()
+        made = await self._pool.run(
+            partial(take_in, serve=sanitize), path, folder, self._rules, limits=_INGEST_LIMITS
+        )
+        shown = await self._show(path, made, origin, asset_id, sanitize=sanitize)
+        return (
+            _picture_row(made.facts, origin.name or name, facts)
+            | origin.row()
+            | {
+                "id": asset_id,
+                "position": position,
+                "source_url": source_url,
+                "source_host": urlsplit(source_url).hostname or "",
+            }
+            | shown
+        )
+
+    async def _show(
+        self, path: Path, made: TakenIn, origin: Origin, asset_id: str, *, sanitize: bool
+    ) -> dict[str, Any]:
+        """Store what the public sees of a picture; return its columns."""
+        owner = origin.job_id or asset_id
+        served = made.served or _as_it_is(path, made.facts)
+        key = public_key(AssetKind.IMAGE, owner, served.media_type)
+        renditions, files = _renditions_of(owner, made.pictures)
+        apart = sanitize and self._keep_originals
+        original = await self._store(
+            _Objects(
+                asset_id,
+                origin.account_id,
+                {key: served.path} | files,
+                (made.facts.sha256, path) if apart else None,
+            )
+        )
+        return {
+            "key": key,
+            "original_key": original or key,
+            "renditions": renditions or _itself(served, key),
+            "media_type": served.media_type,
+            "bytes": served.bytes,
+            "width": served.width,
+            "height": served.height,
+        }
+
+    async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
+        """Store one output of a provider, checked by its bytes; return the row to insert."""
+        if media.media_type == glb.MEDIA_TYPE:
+            return await self._keep_model(media, origin, position)
+        return await self.keep_picture(
+            media.path,
+            origin,
+            sanitize=bool(media.source_url),
+            facts=media.facts,
+            name=media.name,
+            source_url=media.source_url,
+            position=position,
+        )
+
+    async def _keep_model(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
+        await anyio.to_thread.run_sync(glb.check, media.path)
+        asset_id = ids.new("asset")
+        owner = origin.job_id or asset_id
+        size, digest = await anyio.to_thread.run_sync(_measure, media.path)
+        pictures: dict[str, Picture] = {}
+        if media.preview is not None:
+            folder = media.path.parent / f"renditions-{asset_id}"
+            folder.mkdir()
+            made = await self._pool.run(
+                partial(take_in, serve=False),
+                media.preview,
+                folder,
+                self._rules,
+                limits=_INGEST_LIMITS,
+            )
+            pictures = made.pictures or {"preview": _as_it_is(media.preview, made.facts)}
+        renditions, files = _renditions_of(owner, pictures)
+        key = public_key(AssetKind.MODEL_3D, owner, media.media_type)
+        await self._store(_Objects(asset_id, origin.account_id, {key: media.path} | files))
+        return origin.row() | {
+            "id": asset_id,
+            "position": position,
+            "kind": AssetKind.MODEL_3D,
+            "name": media.name,
+            "key": key,
+            "original_key": key,
+            "media_type": media.media_type,
+            "bytes": size,
+            "sha256": digest,
+            "facts": dict(media.facts),
+            "renditions": renditions,
+        }
+
+    async def _store(self, objects: _Objects) -> str | None:
+        """Note the keys, then store the bytes; return the key of the original, if one is kept.
+
+        One that is there already is not stored again.
+        """
+        digest = objects.original[0] if objects.original else None
+        note = Note(objects.asset_id, objects.account_id, list(objects.files), digest)
+        original = await self._note(note)
+        files = dict(objects.files)
+        if original and objects.original and not original.is_stored:
+            files[original.key] = objects.original[1]
+        await asyncio.gather(*(self._storage.put(key, path) for key, path in files.items()))
+        return original.key if original else None
+
+
+def _renditions_of(
+    owner: str, pictures: Mapping[str, Picture]
+) -> tuple[dict[str, Rendition], dict[str, Path]]:
+    """Return what a row says of smaller pictures, and the file of each key."""
+    renditions: dict[str, Rendition] = {}
+    files: dict[str, Path] = {}
+    for name, picture in pictures.items():
+        key = public_key(AssetKind.IMAGE, owner, picture.media_type)
+        renditions[name] = _rendition(picture, key)
+        files[key] = picture.path
+    return renditions, files
+
+
+def _itself(served: Picture, key: str) -> dict[str, Rendition]:
+    """Return the renditions of a picture that is small enough to be its own."""
+    return dict.fromkeys(RENDITION_SIDES, _rendition(served, key))
+
+
+def _rendition(picture: Picture, key: str) -> Rendition:
+    return Rendition(
+        key=key,
+        media_type=picture.media_type,
+        width=picture.width,
+        height=picture.height,
+        bytes=picture.bytes,
+    )
+
+
+def _as_it_is(path: Path, found: Facts) -> Picture:
+    return Picture(path, found.media_type, found.width, found.height, found.bytes)
+
+
+def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "kind": AssetKind.IMAGE,
+        "name": name,
+        "media_type": found.media_type,
+        "bytes": found.bytes,
+        "width": found.width,
+        "height": found.height,
+        "sha256": found.sha256,
+        "placeholder": found.placeholder,
+        "perceptual_hash": found.perceptual_hash,
+        "facts": found.document() | dict(more or {}),
+    }
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    read: Callable[[], bytes]
+    with path.open("rb") as file:
+        read = lambda: file.read(_HASH_CHUNK)  # noqa: E731  iter() wants a callable
+        for chunk in iter(read, b""):
+            digest.update(chunk)
+    return path.stat().st_size, digest.hexdigest()

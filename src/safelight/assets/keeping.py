@@ -1,0 +1,190 @@
+"""The rows that keep storage and database in step: objects nobody names yet, originals in use.
+
+Bytes and rows cannot be written at once. So the keys of an asset are noted as loose before its
+bytes are stored, the insert of its row takes them off that list, and what stays on it is removed by
+a sweep. An original is shared by equal bytes: who is about to refer to one holds it for a while,
+and a hold that has run out is looked at: an original that no asset shows becomes loose as well.
+Each has a key of its own making, so that bytes that come back while their old copy is being removed
+do not meet it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight import ids
+from safelight.assets.asset import original_key
+from safelight.db.tables import HELD, assets, loose_objects, originals
+from safelight.db.types import now
+
+KEPT = timedelta(hours=1)
+"""How long an asset may take from the note of its keys to its row."""
+
+_GOING = "going:"  # marks what a sweep has begun to remove
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is about to be stored for an asset: public keys, and the hash of a private original."""
+
+    asset_id: str
+    account_id: str
+    keys: Sequence[str] = ()
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """Where an original belongs, and whether its bytes are there already."""
+
+    key: str
+    is_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Objects in storage that will never have a row, or have lost it."""
+
+    id: str
+    keys: list[str]
+
+
+def note_all(tx: Connection, notes: Sequence[Note]) -> list[Original | None]:
+    """Write down what is about to be stored; return where each original belongs, if one is."""
+    loose = [{"id": note.asset_id, "object_keys": list(note.keys)} for note in notes if note.keys]
+    if loose:
+        tx.execute(sa.insert(loose_objects).values(until=now(KEPT)), loose)
+    # In one order, because each locks its row: two writers with the same pictures must not meet.
+    wanted = sorted({(note.account_id, note.sha256) for note in notes if note.sha256})
+    held = {pair: _hold(tx, *pair) for pair in wanted}
+    return [held[note.account_id, note.sha256] if note.sha256 else None for note in notes]
+
+
+def _hold(tx: Connection, account_id: str, sha256: str) -> Original:
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        insert(originals)
+        .values(
+            account_id=account_id,
+            sha256=sha256,
+            key=original_key(account_id, sha256),
+            held_until=now(KEPT),
+        )
+        .on_conflict_do_update(
+            index_elements=[originals.c.account_id, originals.c.sha256],
+            set_={"held_until": now(KEPT)},
+        )
+        .returning(originals.c.key)
+    )
+    key = tx.scalars(statement).one()
+    # Bytes are stored before any row names them, so a row that does says that they are there.
+    return Original(key, bool(_shown(tx, [key])))
+
+
+def swept(tx: Connection, asset_ids: Sequence[str], original_keys: Iterable[str]) -> set[str]:
+    """Begin to name objects: return ids and original keys whose bytes have been removed meanwhile.
+
+    The others are off the list, and their originals held, from this transaction on.
+    """
+    gone = (
+        sa.delete(loose_objects)
+        .where(loose_objects.c.id.in_(asset_ids))
+        .returning(loose_objects.c.id)
+    )
+    missing = set(asset_ids) - set(tx.scalars(gone))
+    wanted = sorted(set(original_keys))
+    if not wanted:
+        return missing
+    held = (
+        sa.update(originals)
+        .where(originals.c.key.in_(wanted))
+        .values(held_until=now(KEPT))
+        .returning(originals.c.key)
+    )
+    return missing | (set(wanted) - set(tx.scalars(held)))
+
+
+def let_go(tx: Connection, asset_id: str, keys: Sequence[str], original: str | None) -> None:
+    """Note what an asset named as loose, in the transaction that deletes its row.
+
+    Its original is looked at by the next sweep: only after the commit is it known who else shows
+    it.
+    """
+    if keys:
+        tx.execute(
+            sa.insert(loose_objects).values(
+                id=_GOING + asset_id, object_keys=list(keys), until=now()
+            )
+        )
+    if original:
+        tx.execute(
+            sa.update(originals)
+            .where(
+                originals.c.key == original,
+                sa.or_(originals.c.held_until.is_(None), originals.c.held_until < now()),
+            )
+            .values(held_until=now())
+        )
+
+
+def give_up(tx: Connection, asset_ids: Sequence[str]) -> None:
+    """Say that what was noted will get no row."""
+    tx.execute(
+        sa.update(loose_objects).where(loose_objects.c.id.in_(asset_ids)).values(until=now())
+    )
+
+
+# --- the sweep -------------------------------------------------------------------------------
+
+
+def release(tx: Connection, *, limit: int) -> int:
+    """End up to `limit` holds that have run out, and say how many; idle originals become loose."""
+    ran_out = (
+        sa.select(originals.c.key)
+        .where(HELD, originals.c.held_until < now())
+        .order_by(originals.c.held_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    keys = list(tx.scalars(ran_out))
+    shown = _shown(tx, keys)
+    idle = [key for key in keys if key not in shown]
+    tx.execute(
+        sa.update(originals).where(originals.c.key.in_(sorted(shown))).values(held_until=None)
+    )
+    tx.execute(sa.delete(originals).where(originals.c.key.in_(idle)))
+    if idle:
+        row = {"id": _GOING + ids.secret(), "object_keys": idle}
+        tx.execute(sa.insert(loose_objects).values(until=now(), **row))
+    return len(keys)
+
+
+def begin_removal(tx: Connection, *, limit: int) -> list[Loose]:
+    """Return objects whose time is up; from this transaction on no asset can claim them."""
+    overdue = (
+        sa.select(loose_objects.c.id, loose_objects.c.object_keys)
+        .where(loose_objects.c.until <= now())
+        .order_by(loose_objects.c.until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = [Loose(row.id, list(row.object_keys)) for row in tx.execute(overdue)]
+    fresh = [each.id for each in found if not each.id.startswith(_GOING)]
+    if fresh:
+        marked = sa.literal(_GOING).concat(loose_objects.c.id)
+        tx.execute(sa.update(loose_objects).where(loose_objects.c.id.in_(fresh)).values(id=marked))
+    return [Loose(_GOING + each.id.removeprefix(_GOING), each.keys) for each in found]
+
+
+def end_removal(tx: Connection, found: Sequence[Loose]) -> None:
+    """Forget objects that are no longer in storage."""
+    tx.execute(sa.delete(loose_objects).where(loose_objects.c.id.in_([each.id for each in found])))
+
+
+def _shown(tx: Connection, keys: Sequence[str]) -> set[str]:
+    named = assets.c.original_key
+    return set(tx.scalars(sa.select(named).distinct().where(named.in_(keys))))

@@ -1,0 +1,94 @@
+"""Takes text apart into words to search by, in one way for all databases and languages.
+
+Both databases could do so themselves, but each differently: here a word is folded (case, width,
+accents) and, if English, stemmed, so that `Cafés` is found by `cafe`. Scripts that leave no space
+between words are taken apart by character.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, cast
+
+import snowballstemmer  # pyright: ignore[reportMissingTypeStubs]
+
+MAX_QUERY = 200
+MAX_CLAUSES = 16
+MAX_WORDS = 2_000  # of one asset
+_MAX_LETTERS = 40
+_MIN_PREFIX = 2
+
+_RUN = re.compile(r"[^\W_]+")
+# Han, kana and Hangul, Thai, Lao, Khmer and Myanmar: a character a word.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+)
+_CLAUSE = re.compile(r'(?P<not>-?)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+
+
+class _Stemmer(Protocol):
+    def stemWord(self, word: str) -> str: ...  # noqa: N802
+
+
+_stemmer = cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Words that must follow each other; the last may be the beginning of one."""
+
+    words: tuple[str, ...]
+    is_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """What the text must hold, all of it, and what it must not."""
+
+    wanted: tuple[Clause, ...] = ()
+    unwanted: tuple[Clause, ...] = ()
+
+
+def words(text: str) -> Iterator[str]:
+    """Yield the words of `text`, folded and stemmed, in order."""
+    for run in _runs(text):
+        yield _stem(run)
+
+
+def parse(query: str) -> TextQuery:
+    """Read what a person typed: words, `"a phrase"`, `-without`, `begin*`.
+
+    Nothing that can be typed is an error; what holds no word is left out.
+    """
+    wanted: list[Clause] = []
+    unwanted: list[Clause] = []
+    for found in _CLAUSE.finditer(query[:MAX_QUERY]):
+        clauses = wanted if not found["not"] else unwanted
+        clause = _clause(found["phrase"], found["word"])
+        if clause and len(wanted) + len(unwanted) < MAX_CLAUSES:
+            clauses.append(clause)
+    return TextQuery(tuple(wanted), tuple(unwanted))
+
+
+def _clause(phrase: str | None, word: str | None) -> Clause | None:
+    text = phrase if phrase is not None else word or ""
+    runs = list(_runs(text))
+    if not runs:
+        return None
+    is_prefix = phrase is None and text.endswith("*") and len(runs[-1]) >= _MIN_PREFIX
+    last = runs[-1] if is_prefix else _stem(runs[-1])
+    return Clause((*map(_stem, runs[:-1]), last), is_prefix)
+
+
+def _runs(text: str) -> Iterator[str]:
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    plain = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    for run in _RUN.findall(_UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", plain))):
+        yield run[:_MAX_LETTERS]
+
+
+@lru_cache(maxsize=20_000)
+def _stem(word: str) -> str:
+    return _stemmer.stemWord(word) if word.isascii() and word.isalpha() else word
