@@ -107,7 +107,7 @@ class Forbidden(RequestError):
 
 
 class SignatureInvalid(RequestError):
-    """The address of a picture on the fly is not signed, or by another key or for other parameters."""
+    """The parameters have no signature, or one by another key or for other parameters."""
 
     code = "signature_invalid"
     status = 403
@@ -400,7 +400,7 @@ class ServiceError(SafelightError):
 
 
 class Busy(ServiceError):
-    """More pictures are asked for at once than can be made; `retry_after` says when to ask again."""
+    """More pictures are wanted at once than can be made; `retry_after` says when to ask again."""
 
     code = "busy"
     title = "Too many pictures are being made at once"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
@@ -16,9 +16,11 @@ import httpx2
 from safelight.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
 from safelight.fetch import headers
 from safelight.fetch.body import BodyWriter
-from safelight.fetch.guard import GuardedTransport, Resolver, SystemResolver
+from safelight.fetch.guard import Resolver, SystemResolver
+from safelight.fetch.pauses import HostPauses
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.slots import HostSlots
+from safelight.fetch.transport import GuardedTransport
 from safelight.fetch.url import follow, parse
 
 Arguments = TypeVarTuple("Arguments")
@@ -34,6 +36,8 @@ _REDIRECTS = frozenset(
         HTTPStatus.PERMANENT_REDIRECT,
     }
 )
+# With a Retry-After, these speak for the whole host, not for one file.
+_ASKS_FOR_A_PAUSE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 # Client errors that pass: the same request may succeed a little later.
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -75,6 +79,7 @@ class Fetcher:
         self._policy = policy
         self._transport = GuardedTransport(policy, resolver or SystemResolver(), tls)
         self._slots = HostSlots(policy.per_host)
+        self._pauses = HostPauses(longest=timedelta(seconds=policy.max_pause_s))
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,7 +107,8 @@ class Fetcher:
         """Write what `url` leads to into `to`; on any failure no file is left there.
 
         `on_progress` hears the bytes written and, if the server told, how many there will be.
-        Raises `UrlNotAllowed`, `FetchRefused`, `FetchTooLarge`, `FetchTimeout` or `FetchError`.
+        Raises `UrlNotAllowed`, `FetchRefused`, `FetchTooLarge`, `FetchTimeout`, `FetchPaused` or
+        `FetchError`.
         """
         limit = self._policy.max_bytes if max_bytes is None else max_bytes
         order = _Order(to, min(limit, self._policy.max_bytes), on_progress)
@@ -127,11 +133,25 @@ class Fetcher:
         raise FetchRefused("The address redirects too often.")
 
     async def _hop(self, url: httpx2.URL, order: _Order) -> Fetched | httpx2.URL:
+        # Asked with the slot in hand: the pause may have begun while this one stood in line.
+        self._pauses.check(url.host)
         async with self._answer(url) as response:
             if response.status_code in _REDIRECTS and "location" in response.headers:
                 return follow(url, response.headers["location"], self._policy)
-            _refuse_status(response)
+            self._refuse_status(url.host, response)
             return await self._save(url, response, order)
+
+    def _refuse_status(self, host: str, response: httpx2.Response) -> None:
+        status = response.status_code
+        if status == HTTPStatus.OK:
+            return
+        detail = f"The other server answered with status {status}."
+        if HTTPStatus(400) <= status < HTTPStatus(500) and status not in _PASSING:
+            raise FetchRefused(detail)
+        wait = headers.retry_after(response.headers, datetime.now(UTC))
+        if wait and status in _ASKS_FOR_A_PAUSE:
+            self._pauses.note(host, wait)
+        raise FetchError(detail, retry_after=wait)
 
     @asynccontextmanager
     async def _answer(self, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
@@ -201,13 +221,3 @@ async def _gathered(response: httpx2.Response) -> AsyncIterator[bytes]:
             gathered.clear()
     if gathered:
         yield bytes(gathered)
-
-
-def _refuse_status(response: httpx2.Response) -> None:
-    status = response.status_code
-    if status == HTTPStatus.OK:
-        return
-    detail = f"The other server answered with status {status}."
-    if HTTPStatus(400) <= status < HTTPStatus(500) and status not in _PASSING:
-        raise FetchRefused(detail)
-    raise FetchError(detail, retry_after=headers.retry_after(response.headers, datetime.now(UTC)))

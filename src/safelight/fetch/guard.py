@@ -1,4 +1,4 @@
-"""Opens connections to checked addresses only, as a transport that httpx2 can use.
+"""Opens connections to checked addresses only, in the form that httpcore2 asks for.
 
 The name is resolved once, every address it has is judged, and the socket goes to one of those very
 addresses, so a name that changes its answer between check and connection gains nothing. TLS and the
@@ -7,30 +7,32 @@ Host header keep the name. Kept connections are pooled by name and were checked 
 
 import asyncio
 import socket
-import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
-from typing import Protocol, cast
+from typing import Protocol, TypedDict, cast
 
 import anyio
 import anyio.to_thread
 import httpcore2
-import httpx2
 
-from safelight.errors import FetchError, FetchTimeout
 from safelight.fetch.address import Address
 from safelight.fetch.policy import FetchPolicy
-from safelight.fetch.url import literal, parse, refusal
+from safelight.fetch.url import literal, refusal
 
 _MAX_ADDRESSES = 64  # of one name; more is an attack or a mistake
 _MAX_TRIES = 4  # addresses tried before a connection has failed
 _LOOK_UPS = 32  # at once
-_MAX_CONNECTIONS = 1024
-_KEPT_CONNECTIONS = 32
-_KEPT_S = 5.0
+_KNOWN_WITHIN_S = 3.0  # what takes longer to look up is not known here
 # What getaddrinfo says of a name that does not exist, as opposed to a resolver in trouble.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+class PoolLimits(TypedDict):
+    """How many connections a pool opens, keeps, and for how long."""
+
+    max_connections: int
+    max_keepalive_connections: int
+    keepalive_expiry: float
 
 
 class Resolver(Protocol):
@@ -55,14 +57,66 @@ class SystemResolver:
         return [str(entry[4][0]) for entry in found]
 
 
-class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects by name the way httpcore2 wants it, through the policy."""
+class NameGuard:
+    """Looks names up and judges every address that they have."""
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         self._policy = policy
         self._resolver = resolver
-        # httpcore2 types this one as its stand-in for installations without anyio.
-        self._network = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+
+    async def addresses(self, host: str, port: int) -> list[Address]:
+        """Return the addresses of `host`, of which any may be connected to."""
+        addresses = await self._look_up(host, port)
+        if not addresses:
+            raise refusal()
+        self._judge(host, port, addresses)
+        return addresses
+
+    async def refuse_if_known(self, host: str, port: int) -> None:
+        """Refuse what leads inside as seen from here; a name that is unknown here passes."""
+        try:
+            async with asyncio.timeout(min(_KNOWN_WITHIN_S, self._policy.connect_s)):
+                addresses = await self._look_up(host, port)
+        except (httpcore2.ConnectError, TimeoutError):
+            return  # the network may leave names to its proxy
+        self._judge(host, port, addresses)
+
+    def _judge(self, host: str, port: int, addresses: list[Address]) -> None:
+        if len(addresses) > _MAX_ADDRESSES:
+            raise refusal()
+        # Only its own public files pass `parse`, so nothing else of this server can be reached.
+        if self._policy.is_own_server(host, port):
+            return
+        # One bad address among good ones is refused too: which is used would be a matter of luck.
+        if not all(self._policy.allows_address(address) for address in addresses):
+            raise refusal()
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
+        """Return every address of `host`; none where there is no such name."""
+        spelled = literal(host)
+        if spelled is not None:
+            return [spelled]
+        try:
+            found = await self._resolver.resolve(host, port)
+        except socket.gaierror as error:
+            if error.errno in _NO_SUCH_NAME:
+                return []
+            raise httpcore2.ConnectError from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError from error
+        try:
+            return list(dict.fromkeys(ip_address(address) for address in found))
+        except ValueError:
+            raise refusal() from None
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Connects by name the way httpcore2 wants it, through the guard."""
+
+    def __init__(self, names: NameGuard, *, connect_s: float) -> None:
+        self._names = names
+        self._connect_s = connect_s
+        self._network = plain_network()
 
     async def connect_tcp(
         self,
@@ -73,8 +127,8 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            async with asyncio.timeout(timeout or self._policy.connect_s):
-                addresses = await self._checked_addresses(host, port)
+            async with asyncio.timeout(timeout or self._connect_s):
+                addresses = await self._names.addresses(host, port)
                 return await self._connect_any(addresses, port)
         except TimeoutError:
             raise httpcore2.ConnectTimeout from None
@@ -90,41 +144,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def _checked_addresses(self, host: str, port: int) -> list[Address]:
-        addresses = await self._look_up(host, port)
-        if not addresses or len(addresses) > _MAX_ADDRESSES:
-            raise refusal()
-        # Only its own public files pass `parse`, so nothing else of this server can be reached.
-        if self._policy.is_own_server(host, port):
-            return addresses
-        # One bad address among good ones is refused too: which is used would be a matter of luck.
-        if not all(self._policy.allows_address(address) for address in addresses):
-            raise refusal()
-        return addresses
-
-    async def _look_up(self, host: str, port: int) -> list[Address]:
-        spelled = literal(host)
-        if spelled is not None:
-            return [spelled]
-        try:
-            found = await self._resolver.resolve(host, port)
-        except socket.gaierror as error:
-            if error.errno in _NO_SUCH_NAME:
-                raise refusal() from None
-            raise httpcore2.ConnectError from error
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError from error
-        try:
-            return list(dict.fromkeys(ip_address(address) for address in found))
-        except ValueError:
-            raise refusal() from None
-
     async def _connect_any(
         self, addresses: list[Address], port: int
     ) -> httpcore2.AsyncNetworkStream:
         tried = addresses[:_MAX_TRIES]
         # A silent first address leaves time for the others.
-        each_s = self._policy.connect_s / len(tried)
+        each_s = self._connect_s / len(tried)
         last: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError()
         for address in tried:
             try:
@@ -134,73 +159,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         raise last
 
 
-class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests within a policy and raises Safelight's own errors.
-
-    It follows no redirects, keeps no cookies and reads no proxy settings from the environment.
-    """
-
-    def __init__(
-        self, policy: FetchPolicy, resolver: Resolver, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self._policy = policy
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_connections=_MAX_CONNECTIONS,
-            max_keepalive_connections=_KEPT_CONNECTIONS,
-            keepalive_expiry=_KEPT_S,
-            network_backend=GuardedBackend(policy, resolver),
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = parse(str(request.url), self._policy)
-        if not isinstance(request.stream, httpx2.AsyncByteStream):
-            raise TypeError("This transport sends asynchronous requests only.")
-        outgoing = httpcore2.Request(
-            method=request.method,
-            url=httpcore2.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        with translated():
-            incoming = await self._pool.handle_async_request(outgoing)
-        return httpx2.Response(
-            incoming.status, headers=incoming.headers, stream=_Body(incoming), request=request
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with translated():
-            async for part in self._response.aiter_stream():
-                yield part
-
-    async def aclose(self) -> None:
-        with translated():
-            await self._response.aclose()
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the HTTP library's exceptions into `FetchError`s, without its words."""
-    try:
-        yield
-    except httpcore2.TimeoutException as error:
-        raise FetchTimeout("The other server did not answer in time.") from error
-    except (
-        httpcore2.NetworkError,
-        httpcore2.ProtocolError,
-        httpcore2.ProxyError,
-        httpcore2.UnsupportedProtocol,
-        httpcore2.ConnectionNotAvailable,
-    ) as error:
-        raise FetchError("The connection to the other server failed.") from error
+def plain_network() -> httpcore2.AsyncNetworkBackend:
+    """Return what connects without asking."""
+    # httpcore2 types this one as its stand-in for installations without anyio.
+    return cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from safelight.fetch.address import Address, Network, Reach, reach
+from safelight.fetch.proxy import Proxy
 
 MIB = 2**20
 
@@ -19,7 +20,9 @@ class FetchPolicy:
     `allow_networks` opens single private networks, `allow_private` all of them; neither opens
     metadata services. Hosts stand for themselves and everything below them; an empty `allow_hosts`
     is every host, and `deny_hosts` wins. `own_files` is the address that this server's own public
-    files begin with: they may be fetched wherever the server lies, and nothing beside them.
+    files begin with: they may be fetched wherever the server lies, and nothing beside them; never
+    through `proxy`, which everything else goes through where there is one. A host that asks to be
+    left alone is, for `max_pause_s` at most.
     """
 
     allow_private: bool = False
@@ -27,6 +30,7 @@ class FetchPolicy:
     allow_hosts: frozenset[str] = frozenset()
     deny_hosts: frozenset[str] = frozenset()
     own_files: str = ""
+    proxy: Proxy | None = None
     ports: frozenset[int] = frozenset({80, 443, 8080, 8443})
     max_bytes: int = 100 * MIB
     total_s: float = 60.0
@@ -34,6 +38,7 @@ class FetchPolicy:
     connect_s: float = 10.0
     max_redirects: int = 5
     per_host: int = 8
+    max_pause_s: float = 600.0
     user_agent: str = "Safelight/1 (+image import)"
 
     @property

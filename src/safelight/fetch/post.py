@@ -10,8 +10,9 @@ import httpx2
 
 from safelight.errors import FetchTimeout
 from safelight.fetch import headers
-from safelight.fetch.guard import GuardedTransport, Resolver, SystemResolver
+from safelight.fetch.guard import Resolver, SystemResolver
 from safelight.fetch.policy import FetchPolicy
+from safelight.fetch.transport import GuardedTransport
 from safelight.fetch.url import parse
 
 _READ_BYTES = 2_000  # of an answer, of which only the beginning is wanted

@@ -104,7 +104,8 @@ def _has_hidden_characters(text: str) -> bool:
 def _host_is_allowed(host: str, policy: FetchPolicy) -> bool:
     address = literal(host)
     if address is not None:
-        return policy.allows_address(address) and policy.allows_host(host)
+        # By its one canonical spelling, so that no other one slips past a list.
+        return policy.allows_address(address) and policy.allows_host(str(address))
     if not _NAME.fullmatch(host) or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]):
         return False
     return policy.allows_host(host) and (policy.opens_private or not _is_local(host))
