@@ -8,6 +8,8 @@ from sqlalchemy import Connection
 
 from safelight import ids
 from safelight.accounts import store as accounts
+from safelight.assets import store as asset_store
+from safelight.assets.asset import Asset, AssetKind
 from safelight.db.engine import Database
 from safelight.jobs import attempts, claims, store
 from safelight.jobs.job import Attempt, Batch, Job, JobStatus
@@ -205,3 +207,30 @@ def reread(tx: Connection, job: Job) -> Job:
     found = store.get(tx, job.account_id, job.id)
     assert found is not None
     return found
+
+
+def asset_row(account_id: str, **changes: Any) -> dict[str, Any]:
+    """Return what `assets.store.insert` takes: a private picture that nobody else has."""
+    asset_id = ids.new("asset")
+    return {
+        "id": asset_id,
+        "account_id": account_id,
+        "kind": AssetKind.IMAGE,
+        "name": "photo.jpg",
+        "key": None,
+        "original_key": f"kept/{asset_id}",
+        "media_type": "image/jpeg",
+        "bytes": 1000,
+        "width": 640,
+        "height": 480,
+        "sha256": "00" * 32,
+        "facts": {},
+        "renditions": {},
+        **changes,
+    }
+
+
+async def keep(database: Database, account_id: str, **changes: Any) -> Asset:
+    """Return an asset made now."""
+    row = asset_row(account_id, **changes)
+    return (await database.write(lambda tx: asset_store.insert(tx, [row])))[0]

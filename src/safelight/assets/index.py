@@ -5,9 +5,10 @@ Words come ready to be kept (words.py), so neither engine's own idea of a word p
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, TextClause
+from sqlalchemy import ColumnElement, Connection, TableValuedAlias, TextClause
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from safelight.assets.words import Clause, TextQuery
@@ -24,8 +25,7 @@ def add(tx: Connection, entries: Iterable[tuple[int, str]]) -> None:
     """Put assets into the index: each by its number, with its words in order, spaces between."""
     native = _is_postgresql(tx)
     rows = [
-        {"number": number, "words": _vector(words) if native else words}
-        for number, words in entries
+        {"number": number, "words": vector(words) if native else words} for number, words in entries
     ]
     if rows:
         tx.execute(_adding(tx.dialect.name), _ROWS.bind(tx, rows))
@@ -45,12 +45,30 @@ def number(tx: Connection) -> ColumnElement[int]:
 def matches(tx: Connection, terms: Terms, text: TextQuery) -> TextClause:
     """Return the condition on the index: one term of each list, and what the text asks for."""
     if _is_postgresql(tx):
+        # What a query costs depends on its words, so each is planned for its own.
+        tx.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
         condition = "asset_search.words @@ CAST(CAST(:wanted AS text) AS tsquery)"
         wanted = _spell(terms, text, _as_tsquery, " & ", " | ", " & !")
     else:
         condition = "asset_search MATCH :wanted"
         wanted = _spell(terms, text, _as_fts5, " AND ", " OR ", " NOT ")
     return sa.text(condition).bindparams(wanted=wanted)
+
+
+def some(tx: Connection, terms: Terms, *, limit: int) -> list[int]:
+    """Return the numbers of up to `limit` assets that match, any of them."""
+    if _is_postgresql(tx):
+        # It takes many alternatives for many rows, and would read them all; they are few.
+        for name in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
+            tx.execute(sa.text(f"SET LOCAL {name} = off"))
+    query = sa.select(number(tx)).select_from(TABLE).where(matches(tx, terms, TextQuery()))
+    return list(tx.scalars(query.limit(limit)))
+
+
+def elements(tx: Connection, column: ColumnElement[Any]) -> TableValuedAlias:
+    """Return the elements of a JSON list as a table with one column, `value`."""
+    of = sa.func.jsonb_array_elements_text if _is_postgresql(tx) else sa.func.json_each
+    return of(column).table_valued("value", joins_implicitly=True)
 
 
 @cache
@@ -69,7 +87,7 @@ def _is_postgresql(tx: Connection) -> bool:
     return tx.dialect.name == "postgresql"
 
 
-def _vector(words: str) -> str:
+def vector(words: str) -> str:
     """Spell words as a tsvector: each once, with the places where it stands."""
     places: dict[str, list[int]] = {}
     for place, word in enumerate(words.split(), start=1):

@@ -1,13 +1,12 @@
 """Finds assets: pages of what matches a filter, counts by fact, and pictures that look alike."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, cast
+from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, Row, Select
+from sqlalchemy import CTE, Column, ColumnElement, Connection, Select
 
 from safelight.assets import index, terms
 from safelight.assets.asset import Asset
@@ -16,20 +15,22 @@ from safelight.assets.terms import Filter
 from safelight.assets.words import TextQuery
 from safelight.db.tables import assets
 
-_VALUES: dict[str, Callable[[Row[Any]], Iterable[str]]] = {
-    "kind": lambda row: [row.kind],
-    "format": lambda row: [terms.format_name(row.media_type)],
-    "tag": lambda row: cast("list[str]", row.tags),
-    "host": lambda row: [row.source_host],
-    "model": lambda row: [row.model],
+_FACETS: dict[str, Column[Any]] = {
+    "kind": assets.c.kind,
+    "format": assets.c.media_type,
+    "tag": assets.c.tags,
+    "host": assets.c.source_host,
+    "model": assets.c.model,
 }
-FACETS = tuple(_VALUES)
+FACETS = tuple(_FACETS)
 COUNTED = 10_000
 """How many of the newest matches facets are counted over."""
 
 _Query = Select[*tuple[Any, ...]]
 
 _COMPARED = 5_000  # pictures whose hashes are compared in one look
+_OVERTAKEN = timedelta(minutes=10)  # that a writer's clock and its number may lie apart
+_OVERTAKING = 10_000  # numbers that are written within that time by others
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,97 +60,107 @@ def facets(
     tx: Connection, account_id: str, wanted: Filter, names: Sequence[str], *, most: int
 ) -> Facets:
     """Count the values of `names` among the newest matches, the `most` frequent of each."""
-    columns = sa.select(
-        assets.c.kind,
-        assets.c.media_type,
-        assets.c.tags,
-        assets.c.source_host,
-        assets.c.model,
-    )
+    columns = sa.select(assets.c.id, *_FACETS.values())
     query, number = _matching(tx, account_id, wanted, columns)
-    rows = tx.execute(query.order_by(number.desc()).limit(COUNTED + 1)).all()
-    counts = {name: Counter[str]() for name in names}
-    for row in rows[:COUNTED]:
-        for name, counter in counts.items():
-            counter.update(filter(None, _VALUES[name](row)))
-    found = {name: counter.most_common(most) for name, counter in counts.items()}
-    return Facets(found, min(len(rows), COUNTED), len(rows) <= COUNTED)
+    found = query.order_by(number.desc()).limit(COUNTED + 1).cte("found")
+    counted = tx.scalar(sa.select(sa.func.count()).select_from(found)) or 0
+    counts = {name: _count(tx, found, name, most) for name in names}
+    return Facets(counts, min(counted, COUNTED), counted <= COUNTED)
+
+
+def _count(tx: Connection, found: CTE, name: str, most: int) -> list[tuple[str, int]]:
+    value: ColumnElement[str] = found.c[_FACETS[name].name]
+    source: sa.FromClause = found
+    if name == "tag":
+        each = index.elements(tx, value)
+        source, value = found.join(each, sa.true()), each.c.value
+    number = sa.func.count()
+    query = (
+        sa.select(value, number)
+        .select_from(source)
+        .where(value != "")
+        .group_by(value)
+        .order_by(number.desc(), value)
+        .limit(most)
+    )
+    shown = terms.format_name if name == "format" else str
+    return [(shown(text), count) for text, count in tx.execute(query)]
 
 
 def similar(tx: Connection, asset: Asset, *, distance: int, limit: int) -> list[tuple[Asset, int]]:
     """Return the account's pictures whose hashes differ by at most `distance` bits, nearest first.
 
-    Exact up to 7 bits; beyond, pictures are found whose hash has a part in common. Where very many
-    have, the newest are compared.
+    Those further away than 7 bits are found if a part of their hash is about the same. Where very
+    many have such a part, some thousands are compared.
     """
     if asset.perceptual_hash is None:
         return []
     mine = int(asset.perceptual_hash, 16)
-    alike = terms.look_alikes(asset.perceptual_hash)
-    query, number = _indexed(
-        tx,
-        asset.account_id,
-        [[terms.account(asset.account_id)], alike],
-        TextQuery(),
-        sa.select(assets.c.number, assets.c.perceptual_hash),
+    alike = [[terms.account(asset.account_id)], terms.look_alikes(asset.perceptual_hash)]
+    candidates = index.some(tx, alike, limit=_COMPARED)
+    own = (
+        assets.c.number.in_(candidates),
+        assets.c.account_id == asset.account_id,
+        assets.c.number != asset.number,
     )
-    near: list[tuple[int, int]] = []
-    query = query.where(assets.c.number != asset.number)
-    for row in tx.execute(query.order_by(number.desc()).limit(_COMPARED)):
-        bits = (mine ^ int(row.perceptual_hash, 16)).bit_count()
-        if bits <= distance:
-            near.append((bits, row.number))
-    nearest = sorted(near, key=lambda pair: (pair[0], -pair[1]))[:limit]
-    rows = tx.execute(
-        sa.select(assets).where(
-            assets.c.number.in_([other for _, other in nearest]),
-            assets.c.account_id == asset.account_id,
-        )
-    ).mappings()
+    hashes = tx.execute(sa.select(assets.c.number, assets.c.perceptual_hash).where(*own))
+    differing = {number: (mine ^ int(text, 16)).bit_count() for number, text in hashes if text}
+    near = sorted((bits, -number) for number, bits in differing.items() if bits <= distance)
+    chosen = [-number for _, number in near[:limit]]
+    rows = tx.execute(sa.select(assets).where(*own, assets.c.number.in_(chosen))).mappings()
     found = {row["number"]: to_asset(row) for row in rows}
-    return [(found[other], bits) for bits, other in nearest if other in found]
+    return [(found[number], differing[number]) for number in chosen]
 
 
 def _matching(
     tx: Connection, account_id: str, wanted: Filter, select: _Query
 ) -> tuple[_Query, ColumnElement[int]]:
     """Return the query for matching assets of the account, and the number to order it by."""
-    if wanted.is_empty:
-        return select.where(assets.c.account_id == account_id), assets.c.number
-    lists = terms.alternatives(wanted, today=datetime.now(UTC).date())
-    every = [[terms.account(account_id)], *lists]
-    query, number = _indexed(tx, account_id, every, wanted.text, select)
-    return query.where(*_exactly(wanted)), number
+    lists = terms.alternatives(wanted)
+    # The index is of words; whose asset it is, only the row says.
+    query = select.where(assets.c.account_id == account_id, *_exactly(wanted))
+    number: ColumnElement[int] = assets.c.number
+    if lists or wanted.text != TextQuery():
+        every = [[terms.account(account_id)], *lists]
+        number = index.number(tx)
+        query = query.select_from(index.TABLE.join(assets, assets.c.number == number))
+        query = query.where(index.matches(tx, every, wanted.text))
+    return query.where(*_numbered(tx, wanted, number)), number
 
 
-def _indexed(
-    tx: Connection, account_id: str, lists: index.Terms, text: TextQuery, select: _Query
-) -> tuple[_Query, ColumnElement[int]]:
-    if tx.dialect.name == "postgresql":
-        # What a query costs differs by its words, so each is planned for its own.
-        tx.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    number = index.number(tx)
-    query = (
-        select.select_from(index.TABLE.join(assets, assets.c.number == number))
-        .where(index.matches(tx, lists, text))
-        # The index is of words; whose asset it is, only the row says.
-        .where(assets.c.account_id == account_id)
-    )
-    return query, number
+def _numbered(
+    tx: Connection, wanted: Filter, number: ColumnElement[int]
+) -> list[ColumnElement[bool]]:
+    """Return bounds of the numbers that a span of time can have, so that all others are passed by.
+
+    Numbers are handed out in the order of time, but for writers that overtake each other.
+    """
+    made = assets.c.created_at
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.created_after is not None:
+        later = sa.select(assets.c.number).where(made >= wanted.created_after - _OVERTAKEN)
+        first = tx.scalar(later.order_by(made).limit(1))
+        conditions.append(number >= first - _OVERTAKING if first is not None else sa.false())
+    if wanted.created_before is not None:
+        earlier = sa.select(assets.c.number).where(made < wanted.created_before + _OVERTAKEN)
+        last = tx.scalar(earlier.order_by(made.desc()).limit(1))
+        conditions.append(number <= last + _OVERTAKING if last is not None else sa.false())
+    return conditions
 
 
 def _exactly(wanted: Filter) -> list[ColumnElement[bool]]:
-    """Return what the terms of the index say only roughly."""
+    """Return what the terms of the index say only roughly, or not at all."""
     bounds = (
         (assets.c.width, wanted.min_width, wanted.max_width),
         (assets.c.height, wanted.min_height, wanted.max_height),
     )
     conditions: list[ColumnElement[bool]] = []
     for column, least, most in bounds:
+        # The sum keeps PostgreSQL from counting in twice what the terms have said already.
         if least is not None:
-            conditions.append(column >= least)
+            conditions.append(column + 0 >= least)
         if most is not None:
-            conditions.append(column <= most)
+            conditions.append(column + 0 <= most)
     if wanted.created_after is not None:
         conditions.append(assets.c.created_at >= wanted.created_after)
     if wanted.created_before is not None:

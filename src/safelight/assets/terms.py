@@ -8,7 +8,7 @@ they are of; what is free text or long in them is hashed.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -17,11 +17,8 @@ from safelight.assets.words import MAX_WORDS, TextQuery, words
 
 _HASH_CHARS = 10
 _CHUNK = 4  # hex digits of a perceptual hash in one term
-_SHORT_SPAN = 62  # days that are asked for one by one
 _TEXT_FACTS = ("exif", "iptc", "xmp")
-_LONGEST_SPAN = timedelta(days=366 * 100)
-_DAY = timedelta(days=1)
-_MOST_PIXELS = 2**31  # of a side
+_LAST_CLASS = 14  # of sizes: 8192 pixels and more
 _NOTHING = "xnothing"  # no asset has it
 
 
@@ -47,11 +44,6 @@ class Filter:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether every asset matches."""
-        return self == Filter()
-
 
 def format_name(media_type: str) -> str:
     """Return the name that people filter a format by: `image/jpeg` is `jpeg`."""
@@ -71,8 +63,11 @@ def account(account_id: str) -> str:
     return _exact("a", account_id)
 
 
-def alternatives(wanted: Filter, *, today: date) -> list[list[str]]:
-    """Return the terms of a filter: an asset must have one of each list."""
+def alternatives(wanted: Filter) -> list[list[str]]:
+    """Return the terms of a filter: an asset must have one of each list.
+
+    Sizes are asked for only roughly, and times not at all: both are for the rows to say.
+    """
     exact = (
         ("f", wanted.format and wanted.format.lower()),
         ("h", wanted.host and wanted.host.lower().strip(".")),
@@ -84,16 +79,15 @@ def alternatives(wanted: Filter, *, today: date) -> list[list[str]]:
     if wanted.kind:
         found.append([_kind(wanted.kind)])
     found += _sizes("w", wanted.min_width, wanted.max_width)
-    found += _sizes("g", wanted.min_height, wanted.max_height)
-    return found + _days(wanted.created_after, wanted.created_before, today)
+    return found + _sizes("g", wanted.min_height, wanted.max_height)
 
 
 def look_alikes(perceptual_hash: str) -> list[str]:
-    """Return terms of which every hash at most 7 bits away has at least one.
+    """Return terms of which a hash at most 7 bits away has at least one.
 
     Of four chunks of 16 bits, one differs by a bit at most (Norouzi et al., Fast Search in Hamming
-    Space with Multi-Index Hashing). A chunk of one tone is left out while others say more: half of
-    all pictures have it.
+    Space with Multi-Index Hashing). A chunk of one tone is left out while others say more, though
+    then some that differ by 4 bits may be missed: very many pictures have it.
     """
     chunks = _chunks(perceptual_hash)
     telling = [(place, chunk) for place, chunk in chunks if chunk not in (0, 0xFFFF)] or chunks
@@ -134,11 +128,8 @@ def _terms_of(asset: Asset) -> Iterator[str]:
     if asset.external_id:
         yield _exact("e", asset.external_id)
     if asset.width and asset.height:
-        yield f"xw{asset.width.bit_length()}"
-        yield f"xg{asset.height.bit_length()}"
-    made = asset.created_at.astimezone(UTC)
-    yield f"xd{made:%Y%m%d}"
-    yield f"xm{made:%Y%m}"
+        yield f"xw{_class(asset.width)}"
+        yield f"xg{_class(asset.height)}"
     if asset.perceptual_hash:
         for place, chunk in _chunks(asset.perceptual_hash):
             yield _chunk_term(place, chunk)
@@ -157,28 +148,12 @@ def _domains(host: str) -> Iterator[str]:
 def _sizes(letter: str, least: int | None, most: int | None) -> list[list[str]]:
     if least is None and most is None:
         return []
-    longest = (_MOST_PIXELS if most is None else most).bit_length()
-    classes = range((least or 0).bit_length(), longest + 1)
+    classes = range(_class(least or 0), (_LAST_CLASS if most is None else _class(most)) + 1)
     return [[f"x{letter}{bits}" for bits in classes] or [_NOTHING]]
 
 
-def _days(after: datetime | None, before: datetime | None, today: date) -> list[list[str]]:
-    """Return the days of a span, or its months where the days would be too many."""
-    if after is None and before is None:
-        return []
-    # A row's time is the database's, which may be a little ahead of ours.
-    last = today + _DAY if before is None else min(_date(before), today + _DAY)
-    first = last - _LONGEST_SPAN if after is None else max(_date(after), last - _LONGEST_SPAN)
-    span = (last - first).days
-    if span <= _SHORT_SPAN:
-        days = [f"xd{first + timedelta(days=day):%Y%m%d}" for day in range(span + 1)]
-        return [days or [_NOTHING]]
-    months = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
-    return [[f"xm{month // 12:04d}{month % 12 + 1:02d}" for month in months]]
-
-
-def _date(time: datetime) -> date:
-    return time.astimezone(UTC).date()
+def _class(pixels: int) -> int:
+    return min(pixels.bit_length(), _LAST_CLASS)
 
 
 def _chunks(perceptual_hash: str) -> list[tuple[int, int]]:

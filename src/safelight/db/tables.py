@@ -282,6 +282,7 @@ assets = Table(
     Index("uq_assets_number", "number", unique=True),
     Index("ix_assets_account", "account_id", sa.desc("number")),
     Index("ix_assets_original", "original_key"),
+    Index("ix_assets_created_at", "created_at"),
 )
 
 # Private originals, each kept once for an account however many assets show it. While `held_until`

@@ -88,6 +88,7 @@ def _extend_assets() -> None:
     op.create_index("uq_assets_number", "assets", ["number"], unique=True)
     op.create_index("ix_assets_account", "assets", ["account_id", sa.text("number DESC")])
     op.create_index("ix_assets_original", "assets", ["original_key"])
+    op.create_index("ix_assets_created_at", "assets", ["created_at"])
 
 
 def _make_originals() -> None:
@@ -136,7 +137,12 @@ def downgrade() -> None:
     op.drop_table("asset_search")
     for table in ("secrets", "variants", "loose_objects", "originals"):
         op.drop_table(table)
-    for index in ("uq_assets_number", "ix_assets_account", "ix_assets_original"):
+    for index in (
+        "uq_assets_number",
+        "ix_assets_account",
+        "ix_assets_original",
+        "ix_assets_created_at",
+    ):
         op.drop_index(index, "assets")
     op.create_index("ix_assets_account", "assets", ["account_id", sa.text("id DESC")])
     op.create_index("ix_assets_original", "assets", ["account_id", "sha256"])
