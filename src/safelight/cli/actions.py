@@ -49,10 +49,10 @@ async def generate(
     await _do(submit, manner)
 
 
-async def import_images(words: Sequence[str], manner: Manner) -> None:
+async def import_images(words: Sequence[str], manner: Manner, tags: Sequence[str] = ()) -> None:
     """Import pictures by their addresses."""
     urls = arguments.read_urls(words)
-    await _do(lambda client: client.import_images(urls), manner)
+    await _do(lambda client: client.import_images(urls, tags), manner)
 
 
 async def make_3d(names: Sequence[str], pairs: Sequence[str], manner: Manner) -> None:

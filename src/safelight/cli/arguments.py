@@ -44,7 +44,10 @@ def read_urls(words: Iterable[str]) -> list[str]:
     if not urls:
         raise BadUse("There is no address to import.")
     if len(urls) > MAX_URLS:
-        raise BadUse(f"At most {MAX_URLS} addresses a call; {len(urls)} were given.")
+        raise BadUse(
+            f"At most {MAX_URLS} addresses a call; {len(urls)} were given. "
+            "A longer list is imported by itself, without --output."
+        )
     return urls
 
 

@@ -1,4 +1,4 @@
-"""How lanes and dead letters are named on the command line."""
+"""How lanes, dead letters and lists of addresses are named on the command line."""
 
 from typing import Annotated
 
@@ -21,3 +21,28 @@ After = Annotated[
     str | None, typer.Option("--after", metavar="TIME", help="Such as 2030-01-31T12:00:00Z.")
 ]
 Before = Annotated[str | None, typer.Option("--before", metavar="TIME", help="Likewise.")]
+
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Given to each; repeatable.")
+]
+ListForm = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="txt, csv or jsonl; else by the list's name."),
+]
+UrlColumn = Annotated[
+    str | None, typer.Option("--url-column", metavar="NAME", help="Where the addresses are: url.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, max=1000, metavar="N", help="Addresses a batch: 500.")
+]
+InFlight = Annotated[
+    int | None, typer.Option(min=1, max=64, metavar="N", help="Batches unfinished at once: 4.")
+]
+Journal = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Remembers how far it got: LIST.safelight-import.jsonl."),
+]
+Failures = Annotated[
+    str | None, typer.Option(metavar="FILE", help="What failed and why: LIST.failures.csv.")
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Begin a list anew, with all of it.")]

@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx2
 
 from safelight.cli.documents import (
+    Account,
     Asset,
     Batch,
     DeadLetter,
@@ -42,6 +43,7 @@ Picture = tuple[str, BinaryIO | bytes]  # file name and content
 
 class _Request(TypedDict, total=False):
     json: Mapping[str, Any]
+    content: bytes
     data: Mapping[str, str]
     files: Sequence[tuple[str, Picture]]
     params: Mapping[str, str | int]
@@ -84,10 +86,20 @@ class Client:
         """Send a prompt; `wanted` is the body of `POST /v1/generate`."""
         return cast("Job", await self._submit("/v1/generate", json=wanted))
 
-    async def import_images(self, urls: Sequence[str]) -> Document:
+    async def import_images(self, urls: Sequence[str], tags: Sequence[str] = ()) -> Document:
         """Send one address, or several as a batch."""
-        body = {"url": urls[0]} if len(urls) == 1 else {"urls": list(urls)}
+        body: dict[str, Any] = {"url": urls[0]} if len(urls) == 1 else {"urls": list(urls)}
+        if tags:
+            body["tags"] = list(tags)
         return cast("Document", await self._submit("/v1/images", json=body))
+
+    async def import_chunk(self, body: bytes, key: str) -> Batch:
+        """Send a batch of addresses as it was put together, under a key of the caller's."""
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        answer = await self._call(
+            "POST", "/v1/images", limit_s=_TRANSFER_S, headers=headers, content=body
+        )
+        return cast("Batch", answer.json())
 
     async def make_3d(self, pictures: Sequence[Picture], params: Mapping[str, Any]) -> Batch:
         """Send pictures to be made 3D models of."""
@@ -107,6 +119,14 @@ class Client:
     async def get(self, subject: str) -> Document:
         """Return a job or a batch."""
         return cast("Document", (await self._call("GET", _path(subject))).json())
+
+    async def batch(self, batch_id: str) -> Batch:
+        """Return a batch."""
+        return cast("Batch", (await self._call("GET", _path(batch_id))).json())
+
+    async def account(self) -> Account:
+        """Return the account that the key belongs to."""
+        return cast("Account", (await self._call("GET", "/v1/account")).json())
 
     async def jobs(self, **chosen: str | int) -> list[Job]:
         """Return the newest jobs, filtered as `GET /v1/jobs` does."""
@@ -254,13 +274,20 @@ async def _check(answer: httpx2.Response) -> None:
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return
     await answer.aread()
+    seen: Problem = {"status": answer.status_code, "retry_after_s": _retry_after(answer)}
     try:
         problem = cast("Problem", answer.json())
-        raise refusal({**problem, "status": answer.status_code})
+        raise refusal({**problem, **seen})
     except (ValueError, TypeError):
         where = urlsplit(str(answer.url)).netloc
         text = f"{where} answered {answer.status_code} {answer.reason_phrase}"
-        raise refusal({"title": text.rstrip(), "status": answer.status_code}) from None
+        raise refusal({"title": text.rstrip(), **seen}) from None
+
+
+def _retry_after(answer: httpx2.Response) -> float:
+    """Return the seconds that the server asks to wait; dates, which it never sends, are none."""
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _path(subject: str) -> str:

@@ -121,15 +121,39 @@ def generate(
 @app.command("import")
 def import_images(
     addresses: Annotated[
-        list[str], typer.Argument(metavar="URL|FILE...", help="Addresses, or files that list them.")
+        list[str],
+        typer.Argument(metavar="URL...|LIST", help="Addresses; or one .txt, .csv, .jsonl or -."),
     ],
+    *,
     output: Output = None,
     as_json: Json = False,
     no_wait: NoWait = False,
+    tag: of.Tags = None,
+    form: of.ListForm = None,
+    url_column: of.UrlColumn = None,
+    batch_size: of.BatchSize = None,
+    in_flight: of.InFlight = None,
+    journal: of.Journal = None,
+    failures: of.Failures = None,
+    restart: of.Restart = False,
 ) -> None:
-    """Keep pictures from elsewhere under addresses of your own."""
+    """Keep pictures from elsewhere under addresses of your own: a few, or a list of any length.
+
+    A list goes on where it stopped when the same command is run again. Its columns are url,
+    external_id, name and tags; all others become metadata.
+    """
+    options = _importing().Options(
+        tuple(tag or ()),
+        form,
+        url_column,
+        batch_size,
+        in_flight,
+        journal,
+        failures,
+        restart,
+    )
     manner = _actions().Manner(as_json, not no_wait, output)
-    _settle(_actions().import_images(addresses, manner))
+    _settle(_importing().import_words(addresses, manner, options))
 
 
 @app.command()
@@ -295,6 +319,12 @@ def _actions():
     from safelight.cli import actions  # noqa: PLC0415
 
     return actions
+
+
+def _importing():
+    from safelight.cli.imports import command  # noqa: PLC0415
+
+    return command
 
 
 def _operations():

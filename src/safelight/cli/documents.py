@@ -11,6 +11,7 @@ class Problem(TypedDict, total=False):
     code: str
     detail: str
     errors: list[dict[str, Any]]
+    retry_after_s: float
 
 
 class Asset(TypedDict):
@@ -58,16 +59,35 @@ class Item(TypedDict):
     problem: Problem | None
 
 
+class Counts(TypedDict):
+    """How many places of a batch stand where."""
+
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    canceled: int
+
+
 class Batch(TypedDict):
     """Several jobs that were sent as one."""
 
     id: str
     status: str
     progress: float
+    counts: Counts
     items: list[Item]
     created_at: str
     finished_at: str | None
     status_url: str
+
+
+class Account(TypedDict):
+    """Whose key it is."""
+
+    id: str
+    name: str
 
 
 class Model(TypedDict):

@@ -39,6 +39,8 @@ class Refused(Failure):
 
     def __init__(self, problem: Problem) -> None:
         self.status = problem.get("status", int(HTTPStatus.INTERNAL_SERVER_ERROR))
+        self.code = problem.get("code", "")
+        self.retry_after_s = problem.get("retry_after_s", 0.0)
         super().__init__(say(problem))
 
 

@@ -26,11 +26,11 @@ class Screen:
 
     def __init__(self, out: Console | None = None, notes: Console | None = None) -> None:
         self.out = out or Console(highlight=False)
-        self._notes = notes or Console(stderr=True, highlight=False)
+        self.notes = notes or Console(stderr=True, highlight=False)
 
     def note(self, text: str) -> None:
         """Tell a person something, on stderr."""
-        self._notes.print(clean(text), markup=False, soft_wrap=True)
+        self.notes.print(clean(text), markup=False, soft_wrap=True)
 
     def result(self, text: str) -> None:
         """Write one line of result, exactly, on stdout."""
@@ -45,10 +45,10 @@ class Screen:
     @contextmanager
     def progress(self, rows: int) -> Generator[Display]:
         """Yield a display for that many rows."""
-        if not self._notes.is_terminal:
+        if not self.notes.is_terminal:
             yield LineDisplay(self)
             return
-        with _bars(self._notes) as bars:
+        with _bars(self.notes) as bars:
             yield BarDisplay(bars) if rows <= _MOST_BARS else SumDisplay(bars, rows)
 
 

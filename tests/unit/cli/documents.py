@@ -57,10 +57,13 @@ def batch(*jobs: Job, problem: Problem | None = None, **changed: Any) -> Batch:
     ]
     if problem:
         items.append({"index": len(jobs), "name": "bad.png", "job": None, "problem": problem})
+    statuses = [one["status"] for one in jobs] + (["failed"] if problem else [])
+    names = ("queued", "running", "succeeded", "failed", "canceled")
     whole: dict[str, Any] = {
         "id": "bat_1",
         "status": "running",
         "progress": 0.0,
+        "counts": {"total": len(items)} | {name: statuses.count(name) for name in names},
         "items": items,
         "created_at": "2026-01-01T00:00:00Z",
         "finished_at": None,

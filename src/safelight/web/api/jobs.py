@@ -11,7 +11,7 @@ from safelight.errors import NotFound, WrongState
 from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
-from safelight.web.answers import batch_answer, job_answer, json_response
+from safelight.web.answers import batch_answer, conditional_response, job_answer, json_response
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.feeds import SubjectFeed
 from safelight.web.services import Services
@@ -32,6 +32,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 @router.get("/jobs")
 async def list_jobs(
+    request: Request,
     caller: Reader,
     services: Parts,
     kind: Kind | None = None,
@@ -54,7 +55,7 @@ async def list_jobs(
     )
     base_url = services.public_url
     shown = [job_document(view.job, view.outputs, base_url=base_url) for view in views[:limit]]
-    return json_response(paged(shown, more=len(views) > limit))
+    return conditional_response(request, paged(shown, more=len(views) > limit))
 
 
 def paged(documents: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
@@ -65,9 +66,9 @@ def paged(documents: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
 @router.get("/jobs/{job_id}")
 @router.get("/result/{job_id}", include_in_schema=False)
 @router.get("/status/{job_id}", include_in_schema=False)
-async def get_job(job_id: str, caller: Reader, services: Parts) -> Response:
+async def get_job(request: Request, job_id: str, caller: Reader, services: Parts) -> Response:
     """Return one job."""
-    return json_response(await job_answer(services, caller.account_id, job_id))
+    return conditional_response(request, await job_answer(services, caller.account_id, job_id))
 
 
 @router.get("/jobs/{job_id}/attempts")
@@ -109,9 +110,9 @@ async def follow_job(
 
 
 @router.get("/batches/{batch_id}")
-async def get_batch(batch_id: str, caller: Reader, services: Parts) -> Response:
+async def get_batch(request: Request, batch_id: str, caller: Reader, services: Parts) -> Response:
     """Return one batch with all its items."""
-    return json_response(await batch_answer(services, caller.account_id, batch_id))
+    return conditional_response(request, await batch_answer(services, caller.account_id, batch_id))
 
 
 @router.get("/batches/{batch_id}/events", response_class=StreamingResponse)

@@ -1,0 +1,1 @@
+"""Imports lists of any length: read, sent in chunks, followed, resumed, reported."""
