@@ -19,9 +19,11 @@ import anyio.to_thread
 from starlette.types import ASGIApp
 
 from safelight.accounts.service import Accounts
+from safelight.accounts.signatures import Signatures
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
+from safelight.assets.variants import Variants
 from safelight.cpu import CpuPool
 from safelight.datadir import claim_data_dir, scratch_folder
 from safelight.db.engine import Database, open_database
@@ -179,7 +181,9 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     worker = Worker(
         database,
         bell,
-        Runner(database, bell, registry, assets, intake, ground.fetcher, settlement, ground.scratch),
+        Runner(
+            database, bell, registry, assets, intake, ground.fetcher, settlement, ground.scratch
+        ),
         WorkerRules(
             slots,
             settings.lease,
@@ -205,6 +209,16 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     )
     notifier = Notifier(database, ground.poster, base_url=_public_url(settings))
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
+    signatures = Signatures(database)
+    variants = Variants(
+        database,
+        storage,
+        # A limit of its own: who waits for a picture to look at does not wait behind 3D models.
+        CpuPool(max(ground.pool.size // 2, 1)),
+        signatures,
+        ground.scratch,
+        check_space=space,
+    )
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
@@ -213,6 +227,8 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
         intake=intake,
+        variants=variants,
+        signatures=signatures,
         storage=storage,
         registry=registry,
         bell=bell,

@@ -23,6 +23,16 @@ ATTEMPT_SECONDS = Histogram(
 )
 STORED_BYTES = Counter("safelight_stored_bytes_total", "Bytes put into storage.")
 
+VARIANTS = Counter(
+    "safelight_variants_total", "Pictures asked for on the fly: hit or miss.", ("outcome",)
+)
+VARIANT_SECONDS = Histogram(
+    "safelight_variant_seconds",
+    "Time to make a picture on the fly, with its wait for a turn.",
+    ("format",),
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
 
 def configure_logs(level: str, style: str) -> None:
     """Send all logs, Safelight's and the libraries', through one structured chain to stderr."""

@@ -156,6 +156,9 @@ def delete(tx: Connection, found: Sequence[Asset]) -> None:
     if not found:
         return
     asset_ids = [asset.id for asset in found]
+    # Held first: a variant made between the look and the delete would leave its object behind.
+    held = sa.select(assets.c.id).where(assets.c.id.in_(asset_ids)).order_by(assets.c.id)
+    tx.execute(held.with_for_update())
     derived: dict[str, list[str]] = {}
     query = sa.select(variants.c.asset_id, variants.c.key).where(variants.c.asset_id.in_(asset_ids))
     for asset_id, key in tx.execute(query):

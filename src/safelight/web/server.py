@@ -15,7 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from safelight import ids, telemetry
 from safelight.errors import TooLarge
 from safelight.web import problems
-from safelight.web.api import account, admin, assets, files, health, jobs, submit, webhooks
+from safelight.web.api import (
+    account,
+    admin,
+    assets,
+    files,
+    health,
+    jobs,
+    pictures,
+    submit,
+    webhooks,
+)
 from safelight.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
@@ -38,7 +48,7 @@ def build(services: Services, *, version: str) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    for part in (submit, admin, jobs, assets, webhooks, account, files, health):
+    for part in (submit, admin, jobs, assets, pictures, webhooks, account, files, health):
         app.include_router(part.router)
     _add_pages(app)
     return app

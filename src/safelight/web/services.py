@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.accounts.service import Accounts
+from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
+from safelight.assets.variants import Variants
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.jobs.operations import Operations
@@ -40,6 +42,8 @@ class Services:
     webhooks: Webhooks
     assets: Assets
     intake: Intake
+    variants: Variants
+    signatures: Signatures
     storage: Storage
     registry: Registry
     bell: Doorbell

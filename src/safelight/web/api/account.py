@@ -9,7 +9,7 @@ from safelight.accounts.service import SESSION_LASTS
 from safelight.errors import Unauthenticated
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import json_response
-from safelight.web.auth import COOKIE, Parts, Reader
+from safelight.web.auth import COOKIE, Parts, Reader, Writer
 
 router = APIRouter(tags=["account"])
 
@@ -61,6 +61,13 @@ async def get_account(caller: Reader, services: Parts) -> Response:
             "created_at": account.created_at,
         }
     )
+
+
+@router.get("/v1/account/signing-key")
+async def get_signing_key(caller: Writer, services: Parts) -> Response:
+    """Return the key that signs addresses of pictures on the fly; keep it on your servers."""
+    key = await services.signatures.key_of(caller.account_id)
+    return json_response({"signing_key": key}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/v1/models")

@@ -60,9 +60,7 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
         said = inputs.parse(UploadFields, read_fields(fields))
         sent = uploads[0]
         origin = Origin(caller.account_id, **said.model_dump())
-        row = await services.intake.keep_picture(
-            sent.path, origin, sanitize=True, name=sent.name
-        )
+        row = await services.intake.keep_picture(sent.path, origin, sanitize=True, name=sent.name)
         asset = await services.assets.add(row)
     document = asset_document(asset, base_url=services.public_url)
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})

@@ -1,0 +1,21 @@
+"""Hands out each account's signing key, which the installation's secret makes."""
+
+from safelight.accounts import secrets, signing
+from safelight.db.engine import Database
+
+_NAME = "signing"
+
+
+class Signatures:
+    """The keys that addresses are signed with. The secret is read once a process."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._secret: bytes | None = None
+
+    async def key_of(self, account_id: str) -> str:
+        """Return the account's signing key; the same in every process, at any time."""
+        if self._secret is None:
+            found = await self._db.read(lambda tx: secrets.find(tx, _NAME))
+            self._secret = found or await self._db.write(lambda tx: secrets.ensure(tx, _NAME))
+        return signing.signing_key(self._secret, account_id)

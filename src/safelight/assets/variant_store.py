@@ -1,0 +1,113 @@
+"""The rows of pictures that were made on the fly, and of the public pictures they are made of."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight.assets import keeping
+from safelight.assets.asset import AssetKind
+from safelight.db.tables import assets, variants
+from safelight.db.types import now
+from safelight.errors import ObjectsSwept
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of `variants`: what was made of an asset by `spec`, a canonical spelling."""
+
+    asset_id: str
+    spec: str
+    key: str
+    media_type: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A public picture, with those of its variants that were asked for, by their spec."""
+
+    asset_id: str
+    account_id: str
+    key: str
+    width: int
+    height: int
+    has_alpha: bool
+    variants: dict[str, Variant]
+
+
+_COLUMNS = [field.name for field in fields(Variant)]
+
+
+def find(tx: Connection, key: str, specs: Sequence[str]) -> Source | None:
+    """Return the picture whose public copy is `key`, and which of `specs` there are already."""
+    joined = sa.and_(variants.c.asset_id == assets.c.id, variants.c.spec.in_(specs))
+    query = (
+        sa.select(
+            assets.c.id,
+            assets.c.account_id,
+            assets.c.width.label("source_width"),
+            assets.c.height.label("source_height"),
+            assets.c.facts["has_alpha"].as_boolean().label("has_alpha"),
+            *(variants.c[name] for name in _COLUMNS),
+        )
+        .select_from(assets.outerjoin(variants, joined))
+        .where(assets.c.key == key, assets.c.kind == AssetKind.IMAGE)
+    )
+    rows = tx.execute(query).mappings().all()
+    if not rows:
+        return None
+    first = rows[0]
+    made = [_to_variant(row) for row in rows if row["spec"] is not None]
+    return Source(
+        first["id"],
+        first["account_id"],
+        key,
+        first["source_width"],
+        first["source_height"],
+        bool(first["has_alpha"]),
+        {variant.spec: variant for variant in made},
+    )
+
+
+def keep(tx: Connection, variant: Variant, note: str) -> Variant | None:
+    """Write a variant whose object is stored and noted as `note`; return what stands.
+
+    That is another process's where it was quicker, and None where the asset is gone: then the
+    object is left to the next sweep.
+    """
+    held = sa.select(assets.c.id).where(assets.c.id == variant.asset_id)
+    # Held until the commit, so that whoever deletes the asset afterwards finds this row.
+    if tx.scalars(held.with_for_update(read=True, key_share=True)).one_or_none() is None:
+        keeping.give_up(tx, [note])
+        return None
+    if not _insert(tx, variant):
+        keeping.give_up(tx, [note])
+        return _get(tx, variant.asset_id, variant.spec)
+    if keeping.swept(tx, [note], ()):
+        raise ObjectsSwept
+    return variant
+
+
+def _insert(tx: Connection, variant: Variant) -> bool:
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        insert(variants)
+        .values(**asdict(variant), created_at=now())
+        .on_conflict_do_nothing(index_elements=[variants.c.asset_id, variants.c.spec])
+        .returning(variants.c.key)
+    )
+    return tx.scalars(statement).one_or_none() is not None
+
+
+def _get(tx: Connection, asset_id: str, spec: str) -> Variant:
+    query = sa.select(variants).where(variants.c.asset_id == asset_id, variants.c.spec == spec)
+    return _to_variant(tx.execute(query).mappings().one())
+
+
+def _to_variant(row: RowMapping) -> Variant:
+    return Variant(**{name: row[name] for name in _COLUMNS})

@@ -1,0 +1,163 @@
+"""Makes pictures of other sizes and formats when they are first asked for, and keeps them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safelight import ids
+from safelight.accounts import signing
+from safelight.accounts.signatures import Signatures
+from safelight.assets import keeping, variant_store
+from safelight.assets.asset import EXTENSIONS, Asset, AssetKind, media_type_of
+from safelight.assets.keeping import Note
+from safelight.assets.once import Once
+from safelight.assets.transform import transform
+from safelight.assets.variant import Spec, order, settled
+from safelight.assets.variant_store import Source, Variant
+from safelight.cpu import CpuPool, Limits
+from safelight.db.engine import Database
+from safelight.errors import Busy, NoPublicPicture, NotFound, SignatureInvalid
+from safelight.storage.storage import Storage
+from safelight.telemetry import VARIANT_SECONDS, VARIANTS
+
+# AVIF takes the most: 3.6 s and 0.6 GiB at 4096 x 4096, and a large WebP source 0.3 more.
+_LIMITS = Limits(cpu_s=10, memory_bytes=2**30, wall_s=20)
+_COPIES_A_CHILD = 2  # the next source is there when a child gets free, and no more fill the disk
+_COME_AGAIN = timedelta(seconds=2)
+_UNKNOWN = "There is no such file."
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRules:
+    """How much may wait here, and for how long."""
+
+    max_waiting: int = 64
+    deadline: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Where a picture can be had, made then if it is not there: key and signed query, its size."""
+
+    path: str
+    width: int
+    height: int
+
+
+class Variants:
+    """The variants of public pictures. Only signed addresses make one, or anybody could."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        pool: CpuPool,
+        signatures: Signatures,
+        scratch: Path,
+        *,
+        check_space: Callable[[], Awaitable[None]],
+        rules: VariantRules | None = None,
+    ) -> None:
+        """Sources are copied to `scratch`; `check_space` raises `StorageFull`."""
+        self._db = database
+        self._storage = storage
+        self._pool = pool
+        self._signatures = signatures
+        self._scratch = scratch
+        self._check_space = check_space
+        self._rules = rules or VariantRules()
+        self._turns = asyncio.Semaphore(pool.size * _COPIES_A_CHILD)
+        self._once: Once[tuple[str, str], Variant] = Once(self._rules.max_waiting)
+
+    async def promise(self, asset: Asset, asked: Spec) -> Promise:
+        """Return what `open` will give for `asked`; raise `NoPublicPicture`."""
+        if asset.kind is not AssetKind.IMAGE or not (asset.key and asset.width and asset.height):
+            raise NoPublicPicture
+        key = await self._signatures.key_of(asset.account_id)
+        signature = signing.sign(key, _signed_text(asset.key, asked))
+        query = "&".join(filter(None, (asked.canonical, f"sig={signature}")))
+        wanted = order(asked, asset.width, asset.height)
+        return Promise(f"{asset.key}?{query}", wanted.width, wanted.height)
+
+    async def open(self, key: str, asked: Spec, signature: str, accept: str) -> Variant:
+        """Return what is to be sent of the public picture `key`, made now if nobody has before.
+
+        `accept` is the request's header. Raises `SignatureInvalid` before anything is made, and
+        `NotFound`, `NoPublicPicture`, `Busy` or `OutOfResources`.
+        """
+        _check_is_picture(key)
+        specs = settled(asked, accept)
+        names = [spec.canonical for spec in specs]
+        source = await self._db.read(lambda tx: variant_store.find(tx, key, names))
+        if source is None:
+            raise NotFound(_UNKNOWN)
+        signing_key = await self._signatures.key_of(source.account_id)
+        if not signing.is_signed(signing_key, _signed_text(key, asked), signature):
+            raise SignatureInvalid
+        spec = specs[-1] if source.has_alpha else specs[0]
+        found = source.variants.get(spec.canonical)
+        VARIANTS.labels("miss" if found is None else "hit").inc()
+        if found is not None:
+            return found
+        name = source.asset_id, spec.canonical
+        return await self._once(name, partial(self._make_in_time, source, spec))
+
+    async def _make_in_time(self, source: Source, spec: Spec) -> Variant:
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._rules.deadline.total_seconds()), self._turns:
+                made = await self._make(source, spec)
+        except TimeoutError:
+            raise Busy(retry_after=_COME_AGAIN) from None
+        VARIANT_SECONDS.labels(spec.format.value).observe(time.perf_counter() - began)
+        return made
+
+    async def _make(self, source: Source, spec: Spec) -> Variant:
+        await self._check_space()
+        with TemporaryDirectory(dir=self._scratch, prefix="variant-") as folder:
+            original, target = Path(folder, "source"), Path(folder, "target")
+            await self._storage.copy_to(source.key, original)
+            wanted = order(spec, source.width, source.height)
+            made = await self._pool.run(transform, original, target, wanted, limits=_LIMITS)
+            variant = Variant(
+                source.asset_id,
+                spec.canonical,
+                _new_key(source.asset_id, made.media_type),
+                made.media_type,
+                made.width,
+                made.height,
+                made.bytes,
+            )
+            return await self._keep(source.account_id, variant, target)
+
+    async def _keep(self, account_id: str, variant: Variant, path: Path) -> Variant:
+        """Store the object, then the row. What fails between is swept when its note runs out."""
+        note = Note(ids.new("asset"), account_id, [variant.key])
+        await self._db.write(lambda tx: keeping.note_all(tx, [note]))
+        await self._storage.put(variant.key, path)
+        kept = await self._db.write(lambda tx: variant_store.keep(tx, variant, note.asset_id))
+        if kept is None:
+            raise NotFound(_UNKNOWN)
+        return kept
+
+
+def _check_is_picture(key: str) -> None:
+    media_type = media_type_of(key)
+    if media_type is None or not (key.isascii() and key.isprintable()):
+        raise NotFound(_UNKNOWN)
+    if not media_type.startswith("image/"):
+        raise NoPublicPicture
+
+
+def _signed_text(key: str, asked: Spec) -> str:
+    return f"{key}?{asked.canonical}"
+
+
+def _new_key(asset_id: str, media_type: str) -> str:
+    """Return a key that cannot be guessed, in a folder that is not served."""
+    return f"renditions/{asset_id}/{ids.secret(130)}.{EXTENSIONS[media_type]}"

@@ -1,0 +1,77 @@
+"""Addresses of pictures of another size or format: what to ask for, and the signature for it."""
+
+from collections import Counter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from safelight.assets.variant import (
+    DEFAULT_QUALITY,
+    MAX_QUALITY,
+    MAX_SIDE,
+    Fit,
+    Format,
+    Spec,
+)
+from safelight.errors import InvalidRequest
+from safelight.web.answers import json_response
+from safelight.web.auth import Parts, Reader
+
+router = APIRouter(prefix="/v1", tags=["assets"])
+
+
+class PictureQuery(BaseModel):
+    """The parameters of a picture on the fly."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    w: int | None = Field(None, ge=1, le=MAX_SIDE, description="Width of the box, in pixels.")
+    h: int | None = Field(None, ge=1, le=MAX_SIDE, description="Height of the box, in pixels.")
+    fit: Fit = Field(
+        Fit.CONTAIN,
+        description="All of it inside the box, filling it with the rest cut off, or stretched.",
+    )
+    format: Format = Field(Format.AUTO, description="`auto` goes by the request's `Accept`.")
+    quality: int = Field(DEFAULT_QUALITY, ge=1, le=MAX_QUALITY, description="Not for PNG.")
+
+    def spec(self) -> Spec:
+        """Return what is asked for; raise `InvalidRequest` for what does not go together."""
+        return Spec(self.w, self.h, self.fit, self.format, self.quality)
+
+
+def refuse_repeated(request: Request) -> None:
+    """Raise `InvalidRequest` where a parameter comes twice: readers differ in which one counts."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, times in counted.items() if times > 1]
+    if repeated:
+        raise InvalidRequest(
+            errors=[{"field": name, "message": "This may come only once."} for name in repeated]
+        )
+
+
+@router.get("/assets/{asset_id}/renditions")
+async def sign_picture(
+    request: Request,
+    asset_id: str,
+    caller: Reader,
+    services: Parts,
+    query: Annotated[PictureQuery, Query()],
+) -> Response:
+    """Return the signed address of another size or format of a picture; it is not made yet."""
+    refuse_repeated(request)
+    asked = query.spec()
+    asset = await services.assets.get(caller.account_id, asset_id)
+    promise = await services.variants.promise(asset, asked)
+    return json_response(
+        {
+            "url": f"{services.public_url}/files/{promise.path}",
+            "w": asked.w,
+            "h": asked.h,
+            "fit": asked.fit.value,
+            "format": asked.format.value,
+            "quality": None if asked.format is Format.PNG else asked.quality,
+            "width": promise.width,
+            "height": promise.height,
+        }
+    )

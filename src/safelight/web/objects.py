@@ -1,0 +1,80 @@
+"""Serves one object of the storage: immutable, in ranges, and never run by a browser."""
+
+import re
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from safelight.errors import RangeNotSatisfiable
+from safelight.storage.storage import Storage, Stored
+from safelight.web.answers import has_it
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An object as it is sent; `varies` where another request at its address may get another."""
+
+    key: str
+    media_type: str
+    name: str
+    is_download: bool = False
+    varies: bool = False
+
+
+async def serve(request: Request, storage: Storage, shown: Shown) -> Response:
+    """Answer GET or HEAD, whole, in part or "not modified"; raise `NotFound`."""
+    stored = await storage.head(shown.key)
+    etag = f'"{stored.etag}"'
+    headers = _headers(shown) | {"ETag": etag}
+    if has_it(request, etag):
+        return Response(status_code=304, headers=headers)
+    start, end = 0, stored.bytes
+    status = 200
+    asked = request.headers.get("range")
+    if asked and request.headers.get("if-range", etag) == etag:
+        span = _parse_range(asked, stored)
+        if span is not None:
+            start, end = span
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.bytes}"
+    headers["Content-Length"] = str(end - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=shown.media_type)
+    body = storage.read(shown.key, start=start, end=end)
+    return StreamingResponse(body, status, headers, shown.media_type)
+
+
+def _headers(shown: Shown) -> dict[str, str]:
+    kind = "attachment" if shown.is_download else "inline"
+    return {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": _FOREVER,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Access-Control-Allow-Origin": "*",  # as public as its address: 3D viewers fetch it
+        "Content-Disposition": f'{kind}; filename="{shown.name}"',
+        **({"Vary": "Accept"} if shown.varies else {}),
+    }
+
+
+def _parse_range(header: str, stored: Stored) -> tuple[int, int] | None:
+    """Return the bytes asked for (RFC 9110, 14.2); None for forms that may be answered in whole."""
+    found = _RANGE.fullmatch(header.strip())
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if not first:
+        start, end = max(stored.bytes - int(last), 0), stored.bytes
+    else:
+        start = int(first)
+        end = min(int(last) + 1, stored.bytes) if last else stored.bytes
+        if last and int(last) < start:
+            return None
+    if start >= stored.bytes or start >= end:
+        raise RangeNotSatisfiable(f"The file has {stored.bytes} bytes.")
+    return start, end
