@@ -22,6 +22,8 @@ class Attempt:
     """Remembers what was reported."""
 
     id = "att_1"
+    callback_url: str | None = None
+    news: bytes | None = None
 
     def __init__(self) -> None:
         self.reports: list[tuple[float, str]] = []

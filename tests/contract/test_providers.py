@@ -27,6 +27,8 @@ class Handle:
     """An attempt that remembers what was reported."""
 
     id = "att_test"
+    callback_url: str | None = None
+    news: bytes | None = None
 
     def __init__(self) -> None:
         self.heard: list[tuple[float, str]] = []

@@ -23,6 +23,7 @@ from safelight.providers.provider import (
     Lane,
     MediaFile,
     Model,
+    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -41,7 +42,7 @@ _SCHEMA: Mapping[str, Any] = {
 }
 
 
-class FakeProvider:
+class FakeProvider(NoCallbacks):
     """Does what a job's params say: sleep, park behind a ticket, fail by code, or answer.
 
     `errors` lists codes of safelight.errors: the n-th call of a job raises the n-th, and calls

@@ -12,6 +12,7 @@ from safelight.providers.provider import (
     Lane,
     MediaFile,
     Model,
+    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -19,7 +20,7 @@ from safelight.providers.provider import (
 _DOWNLOADING = "downloading"
 
 
-class LinkProvider:
+class LinkProvider(NoCallbacks):
     """Downloads `source_url` and believes only the bytes about what came."""
 
     name = "link"

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from safelight.errors import Forbidden
+
 
 class Kind(StrEnum):
     """What a job turns into what."""
@@ -46,6 +48,18 @@ class Model:
     repeatable: bool = False
     max_inputs: int = 0
     price_micros: int | None = None  # of one job; None is unknown, 0 is free
+    vendor_id: str = ""  # what its provider calls it, where that is another name
+
+
+class Role(StrEnum):
+    """What an input picture is to its provider."""
+
+    REFERENCE = "reference"
+    MASK = "mask"  # what is transparent in it may change
+    FRONT = "front"
+    LEFT = "left"
+    BACK = "back"
+    RIGHT = "right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,7 @@ class InputFile:
     path: Path
     media_type: str
     name: str = ""
+    role: Role = Role.REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +127,57 @@ class Pending:
     progress: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What came in at a provider's callback address. `headers` are in lower case.
+
+    `attempt_id` is the attempt whose address it was; None where all of a provider's share one.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    attempt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a callback says: of which attempt or ticket, and whether its sender is proven.
+
+    Proven news is kept and handed to `check`, which need not ask then. Other news only leads to a
+    look. Both ids may be None where the callback is about no job at all, such as a confirmation.
+    """
+
+    attempt_id: str | None = None
+    ticket: str | None = None
+    is_proven: bool = False
+
+
 class AttemptHandle(Protocol):
     """What a provider may know and say of the attempt that it serves."""
 
     @property
     def id(self) -> str: ...
 
+    @property
+    def callback_url(self) -> str | None:
+        """Where the provider may report this attempt; None where it cannot reach this server."""
+        ...
+
+    @property
+    def news(self) -> bytes | None:
+        """The body of the last proven callback for this attempt, on a `check`."""
+        ...
+
     def report(self, progress: float, stage: str) -> None:
         """Say how far the work is: percent, 0 to 100, and a few words. Cheap; may be dropped."""
         ...
+
+
+class NoCallbacks:
+    """What a provider that reports nowhere inherits."""
+
+    async def parse_callback(self, callback: Callback) -> News:
+        raise Forbidden("This provider takes no callbacks.")
 
 
 class Provider(Protocol):
@@ -141,3 +198,7 @@ class Provider(Protocol):
     ) -> Done | Pending: ...
 
     async def cancel(self, ticket: str) -> None: ...
+
+    async def parse_callback(self, callback: Callback) -> News:
+        """Verify what came in; raise `Forbidden` for what is forged, stale or none of its own."""
+        ...

@@ -43,6 +43,8 @@ class ProgressWriter:
         attempt_id: str,
     ) -> None:
         self.id = attempt_id
+        self.callback_url: str | None = None
+        self.news: bytes | None = None
         self._write_down = write
         self._bell = bell
         self._job = job

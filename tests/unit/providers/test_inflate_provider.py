@@ -19,6 +19,8 @@ _HEAVY = {"numpy", "scipy", "trimesh", "pyvips"}
 
 class _Attempt:
     id = "att_1"
+    callback_url: str | None = None
+    news: bytes | None = None
 
     def report(self, progress: float, stage: str) -> None:
         raise AssertionError("Nothing should have begun.")

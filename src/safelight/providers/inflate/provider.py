@@ -15,6 +15,7 @@ from safelight.providers.provider import (
     Lane,
     MediaFile,
     Model,
+    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -25,7 +26,7 @@ _TIMEOUT = timedelta(seconds=120)
 _LIMITS = Limits(cpu_s=90, memory_bytes=4 * 2**30, wall_s=_TIMEOUT.total_seconds() - 5)
 
 
-class InflateProvider:
+class InflateProvider(NoCallbacks):
     """Makes a closed, textured mesh of the object in one picture, in a child process."""
 
     name = "inflate"

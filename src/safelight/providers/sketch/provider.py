@@ -15,6 +15,7 @@ from safelight.providers.provider import (
     Lane,
     MediaFile,
     Model,
+    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -83,7 +84,7 @@ _SCHEMA: Mapping[str, Any] = {
 }
 
 
-class SketchProvider:
+class SketchProvider(NoCallbacks):
     """Composes flat illustrations of Fluent Emoji icons; the same request gives the same bytes."""
 
     name = "sketch"

@@ -1,0 +1,230 @@
+"""Calls a vendor's HTTP API: every call has a deadline, and every failure says if it may have cost.
+
+The addresses are the operator's, from settings; what a vendor's answer leads to is downloaded by
+`safelight.fetch`, like any other address from elsewhere.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx2
+import orjson
+
+from safelight.errors import (
+    ProviderBadInput,
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnauthorized,
+    SafelightError,
+    UnknownOutcome,
+)
+from safelight.fetch.headers import retry_after
+
+MIB = 2**20
+_CONNECT_S = 10.0
+_MAX_ANSWER = 16 * MIB
+_EXCERPT = 500  # characters of an answer that an error quotes
+
+# A server between us and the vendor gave up, or the vendor did in the middle: it may go on there.
+_GAVE_UP = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, 520, 522, 524}
+)
+_BY_STATUS: dict[int, type[ProviderError]] = {
+    HTTPStatus.UNAUTHORIZED: ProviderUnauthorized,
+    HTTPStatus.PAYMENT_REQUIRED: ProviderOutOfCredit,
+    HTTPStatus.FORBIDDEN: ProviderUnauthorized,
+    HTTPStatus.TOO_MANY_REQUESTS: ProviderRateLimited,
+    HTTPStatus.BAD_REQUEST: ProviderBadInput,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProviderBadInput,
+    HTTPStatus.UNPROCESSABLE_ENTITY: ProviderBadInput,
+}
+# Nothing was sent yet when these came.
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: a status, headers in lower case, and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body, for people."""
+        return self.body[: 4 * _EXCERPT].decode(errors="replace").replace("\x00", "")[:_EXCERPT]
+
+
+Explain = Callable[[Answer], SafelightError | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a call carries: JSON, or form fields with files, or plain bytes."""
+
+    json: Any = None
+    fields: Mapping[str, str] | None = None
+    files: list[tuple[str, tuple[str, Any, str]]] | None = None
+    content: bytes | None = None
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+
+
+class Api:
+    """One vendor's API. `explain` may name an error better than its status does.
+
+    A call that `pays` raises `UnknownOutcome` where it was sent and its answer is lost: whoever
+    made it must not make it again. Any other failure of a call says that nothing was begun.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        explain: Explain | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._explain = explain
+        self._http = httpx2.AsyncClient(
+            headers={"User-Agent": "Safelight/1", **headers},
+            timeout=httpx2.Timeout(60.0, connect=_CONNECT_S),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        sending: Sending | None = None,
+        *,
+        pays: bool = False,
+        answer_s: float = 60.0,
+        max_bytes: int = _MAX_ANSWER,
+    ) -> Answer:
+        """Return the answer to a call that succeeded, with its body of at most `max_bytes`."""
+        async with self.stream(method, path, sending, pays=pays, answer_s=answer_s) as (
+            response,
+            lost,
+        ):
+            body = bytearray()
+            try:
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > max_bytes:
+                        raise lost(f"The provider's answer is larger than {max_bytes} bytes.")
+            except httpx2.HTTPError as error:
+                raise lost("The provider's answer broke off.") from error
+            return Answer(response.status_code, _lower(response.headers), bytes(body))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        sending: Sending | None = None,
+        *,
+        pays: bool = False,
+        answer_s: float = 60.0,
+    ) -> AsyncIterator[tuple[httpx2.Response, Callable[[str], SafelightError]]]:
+        """Yield a successful answer as it comes, and how to name the error of one that breaks off.
+
+        `answer_s` is for everything, from the connection to the last byte.
+        """
+        sending = sending or Sending()
+        lost = UnknownOutcome if pays else ProviderError
+        request = self._http.build_request(
+            method,
+            path if path.startswith(("http://", "https://")) else self.base_url + path,
+            json=sending.json,
+            data=cast("dict[str, Any] | None", sending.fields),
+            files=sending.files,
+            content=sending.content,
+            params=sending.params,
+            headers=sending.headers,
+        )
+        try:
+            async with asyncio.timeout(answer_s):
+                response = await self._sent(request, lost)
+                try:
+                    if not response.is_success:
+                        raise await self._refusal(response, pays=pays)
+                    yield response, lost
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise lost(f"The provider did not answer within {answer_s:g} s.") from None
+
+    async def _sent(
+        self, request: httpx2.Request, lost: Callable[[str], SafelightError]
+    ) -> httpx2.Response:
+        try:
+            return await self._http.send(request, stream=True)
+        except _UNSENT as error:
+            raise ProviderError("The provider cannot be reached.") from error
+        except httpx2.HTTPError as error:
+            raise lost("The connection to the provider broke before its answer came.") from error
+
+    async def _refusal(self, response: httpx2.Response, *, pays: bool) -> SafelightError:
+        body = bytearray()
+        try:
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MIB:
+                    break
+        except httpx2.HTTPError:
+            body += b" (broken off)"
+        answer = Answer(response.status_code, _lower(response.headers), bytes(body))
+        return (self._explain(answer) if self._explain else None) or refusal(answer, pays=pays)
+
+
+def refusal(answer: Answer, *, pays: bool) -> SafelightError:
+    """Return what a status other than success means, whoever the vendor is."""
+    detail = f"The provider answered {answer.status}: {answer.excerpt}"
+    if answer.status in _GAVE_UP and pays:
+        return UnknownOutcome(detail)
+    kind = _BY_STATUS.get(answer.status)
+    if kind is None:
+        passing = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _GAVE_UP
+        kind = ProviderError if passing else ProviderRejected
+    return kind(detail, retry_after=wait_of(answer))
+
+
+def wait_of(answer: Answer) -> timedelta | None:
+    """Return how long the vendor asks to be left alone, if it does."""
+    return retry_after(answer.headers, datetime.now(UTC))
+
+
+def _lower(headers: httpx2.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

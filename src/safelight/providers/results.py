@@ -1,0 +1,62 @@
+"""Brings home what a vendor made, which its answer names by an address or spells out in base64."""
+
+import asyncio
+import base64
+import binascii
+from pathlib import Path
+
+from safelight.errors import FetchTooLarge, MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.fetch import Fetcher
+from safelight.fetch.sniff import HEAD_BYTES, sniff
+from safelight.providers.provider import MediaFile
+
+_KEPT = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/gif",
+        "image/avif",
+        "image/tiff",
+        "model/gltf-binary",
+    }
+)
+MAX_BYTES = 200 * 2**20
+
+
+async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:
+    """Return the file that an `https:` address or a `data:` URI leads to, known by its bytes.
+
+    Raises a `FetchError` where it cannot be had now, which a look at the same ticket may mend, and
+    a `MediaError` where what came is no picture or model.
+    """
+    if address.startswith("data:"):
+        return await keep(address.partition(",")[2], to)
+    fetched = await fetcher.download(address, to=to, max_bytes=MAX_BYTES)
+    return await asyncio.to_thread(_known, to, fetched.name)
+
+
+async def keep(text: str, to: Path) -> MediaFile:
+    """Return the file that base64 `text` spells out."""
+    if len(text) > MAX_BYTES * 4 // 3:
+        raise FetchTooLarge(f"The result is larger than {MAX_BYTES} bytes.")
+    return await asyncio.to_thread(_decoded, text, to)
+
+
+def _decoded(text: str, to: Path) -> MediaFile:
+    try:
+        to.write_bytes(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        raise MediaTruncated("The provider's base64 is damaged.") from None
+    return _known(to, "")
+
+
+def _known(path: Path, name: str) -> MediaFile:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise MediaEmpty
+    media_type = sniff(head)
+    if media_type not in _KEPT:
+        raise MediaUnsupported(f"The provider sent {media_type or 'bytes of no known kind'}.")
+    return MediaFile(path, media_type, name=name)
