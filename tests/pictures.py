@@ -96,6 +96,36 @@ def gray_png() -> bytes:
     return encode(scene().colourspace("b-w"), "png")
 
 
+def heic(width: int = 64, height: int = 48) -> bytes:
+    """A HEIC whose boxes are right and whose picture is not: there is no encoder to make one."""
+    kind = box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
+    entry = box(b"infe", struct.pack(">BxxxHH", 2, 1, 0) + b"hvc1\0")
+    config = bytes([1, 1, 0x60]) + bytes(9) + bytes([90, 0xF0, 0, 0xFC, 0xFD, 0xF8, 0xF8])
+    config += bytes([0, 0, 0x0F, 0])
+    size = box(b"ispe", struct.pack(">III", 0, width, height))
+    properties = box(b"ipco", box(b"hvcC", config) + size)
+    belongs = box(b"ipma", struct.pack(">IIHBBB", 0, 1, 1, 2, 0x81, 2))
+
+    def directory(at: int) -> bytes:
+        return box(
+            b"meta",
+            bytes(4)
+            + box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+            + box(b"pitm", struct.pack(">IH", 0, 1))
+            + box(b"iloc", struct.pack(">IBBHHHHII", 0, 0x44, 0, 1, 1, 0, 1, at, 64))
+            + box(b"iinf", struct.pack(">IH", 0, 1) + entry)
+            + box(b"iprp", properties + belongs),
+        )
+
+    start = len(kind) + len(directory(0)) + 8
+    return kind + directory(start) + box(b"mdat", bytes(64))
+
+
+def box(kind: bytes, data: bytes) -> bytes:
+    """One box of an ISO media file."""
+    return struct.pack(">I", len(data) + 8) + kind + data
+
+
 def with_profile(form: str = "jpeg") -> bytes:
     """A picture with an embedded Display P3 profile."""
     return encode(scene().icc_transform("p3", input_profile="srgb"), form)
@@ -107,7 +137,7 @@ def with_false_profiles() -> dict[str, bytes]:
     cmyk = pyvips.Image.new_from_buffer(cmyk_jpeg(), "").get("icc-profile-data")
     assert isinstance(cmyk, bytes)
     return {
-        "junk": _with_segment(plain, b"ICC_PROFILE\0\1\1" + b"junk" * 50),
+        "junk": with_segment(plain, b"ICC_PROFILE\0\1\1" + b"junk" * 50),
         "of a press": _with_segments(plain, cmyk),
     }
 
@@ -116,12 +146,13 @@ def _with_segments(jpeg: bytes, profile: bytes) -> bytes:
     parts = [profile[start : start + 60_000] for start in range(0, len(profile), 60_000)]
     for number in range(len(parts), 0, -1):
         head = b"ICC_PROFILE\0" + bytes([number, len(parts)])
-        jpeg = _with_segment(jpeg, head + parts[number - 1])
+        jpeg = with_segment(jpeg, head + parts[number - 1])
     return jpeg
 
 
-def _with_segment(jpeg: bytes, data: bytes) -> bytes:
-    return jpeg[:2] + b"\xff\xe2" + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
+def with_segment(jpeg: bytes, data: bytes, marker: int = 0xE2) -> bytes:
+    """A JPEG with one more segment at its beginning."""
+    return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
 
 
 # --- hostile ones -----------------------------------------------------------------------------
@@ -141,13 +172,14 @@ def _png_claiming(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + _chunk(b"IEND", b"")
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
     )
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -210,7 +242,6 @@ NOT_PICTURES = {
     "ppm": b"P6\n2 2\n255\n" + bytes(12),
     "psd": b"8BPS\x00\x01" + bytes(60),
     "jpeg xl": b"\xff\x0a" + bytes(60),
-    "heic": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(60),
     "mp4": b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(60),
     "wav": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(60),
     "vips": b"\xb6\xa6\xf2\x08" + bytes(60),
@@ -230,7 +261,7 @@ def polyglots() -> dict[str, bytes]:
         "jpeg and html": picture("jpeg") + script,
         "jpeg and zip": picture("jpeg") + archive,
         "png and html": png + script,
-        "png with a text chunk": png[:33] + _chunk(b"tEXt", b"Comment\x00" + script) + png[33:],
+        "png with a text chunk": png[:33] + chunk(b"tEXt", b"Comment\x00" + script) + png[33:],
         "gif and zip": picture("gif") + archive,
         "webp and html": picture("webp") + script,
     }

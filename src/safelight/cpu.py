@@ -27,11 +27,25 @@ T = TypeVar("T")
 Report = Callable[[float, str], None]
 
 _DATAGRAM_BYTES = 512
+_CHILD_ENVIRONMENT = {
+    # There is a child a core already: more threads in each would only cost memory.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "VIPS_CONCURRENCY": "1",
+    # Each arena keeps what its threads have freed, which then counts against the next call.
+    "MALLOC_ARENA_MAX": "2",
+}
+_STATM = Path("/proc/self/statm")
+_STATM_DATA = 5  # the field of data and stack, in pages
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may use: seconds of processor, bytes of address space, seconds on the clock."""
+    """What one call may use: seconds of processor, bytes of memory, seconds on the clock.
+
+    The memory is what the call may add to what its child has when it begins. Where the system does
+    not tell that (outside Linux) it is the address space of the whole child.
+    """
 
     cpu_s: int = 60
     memory_bytes: int = 4 * 2**30
@@ -43,9 +57,8 @@ class CpuPool:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        # There is a child a core already: more threads in each would only cost address space.
-        for library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VIPS_CONCURRENCY"):
-            os.environ.setdefault(library, "1")  # noqa: TID251  children inherit it
+        for name, value in _CHILD_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)  # noqa: TID251  children inherit it
         self._limiter: anyio.CapacityLimiter | None = None
         self._calls: dict[str, Report] = {}
         self._ear: _Ear | None = None
@@ -157,7 +170,7 @@ def _in_child(
     spent = int(used.ru_utime + used.ru_stime)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _soften(resource.RLIMIT_CPU, spent + limits.cpu_s + 1)
-    _soften(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit_memory(limits.memory_bytes)
     _soften(resource.RLIMIT_CORE, 0)
     if os.getpriority(os.PRIO_PROCESS, 0) == 0:
         os.nice(5)  # the event loop answers first
@@ -178,6 +191,16 @@ def _in_child(
             return function(*args)
         finally:
             _report = None
+
+
+def _limit_memory(more: int) -> None:
+    """Let this process add `more` bytes to the memory that it can write to."""
+    try:
+        pages = int(_STATM.read_text().split()[_STATM_DATA])
+    except FileNotFoundError:  # no Linux
+        _soften(resource.RLIMIT_AS, more)
+    else:
+        _soften(resource.RLIMIT_DATA, pages * resource.getpagesize() + more)
 
 
 def _soften(which: int, value: int) -> None:

@@ -179,11 +179,6 @@ class Settings(BaseSettings):
         ge=0,
         description="Days after which finished jobs are forgotten; their files stay. 0 keeps them.",
     )
-    child_memory_bytes: int = Field(
-        default=4096 * MIB,
-        ge=512 * MIB,
-        description="Address space of one computing child process.",
-    )
 
     # pictures and downloads
     keep_originals: bool = Field(

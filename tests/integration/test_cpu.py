@@ -44,6 +44,10 @@ def swallow() -> int:
     return len(bytearray(8 * 2**30))
 
 
+def take_memory(size: int) -> int:
+    return len(bytearray(size))
+
+
 def tell_pid(seconds: float) -> int:
     cpu.report(1, str(os.getpid()))
     until = time.monotonic() + seconds
@@ -90,6 +94,14 @@ async def test_run_when_a_limit_is_passed_says_so_and_the_pool_lives_on(
     with pytest.raises(OutOfResources):
         await pool.run(function, limits=limits)  # pyright: ignore[reportArgumentType]
     assert await pool.run(add, 1, 1) == 2
+
+
+async def test_run_when_memory_is_limited_counts_only_what_the_call_adds(pool: CpuPool) -> None:
+    limits = Limits(memory_bytes=64 * 2**20)
+    assert await pool.run(take_memory, 48 * 2**20, limits=limits) == 48 * 2**20
+    with pytest.raises(OutOfResources):
+        await pool.run(take_memory, 80 * 2**20, limits=limits)
+    assert await pool.run(take_memory, 48 * 2**20, limits=limits) == 48 * 2**20
 
 
 async def test_run_when_canceled_kills_the_child(pool: CpuPool) -> None:

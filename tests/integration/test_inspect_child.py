@@ -1,11 +1,12 @@
 """Inspection in a child process: answers and errors cross over, a glutton ends only the child."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from safelight.assets.ingest import take_in
 from safelight.assets.inspect import InspectRules, inspect
-from safelight.assets.renditions import make_renditions
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import MediaTooManyPixels, OutOfResources
 from tests import pictures
@@ -22,7 +23,7 @@ async def test_run_when_a_picture_is_inspected_in_a_child_then_all_crosses_over(
     pool = CpuPool(1)
     try:
         facts = await pool.run(inspect, good, RULES)
-        made = await pool.run(make_renditions, good, tmp_path, True)
+        made = await pool.run(partial(take_in, serve=True), good, tmp_path, RULES)
         with pytest.raises(MediaTooManyPixels) as caught:
             await pool.run(inspect, huge, RULES)
     finally:
@@ -36,13 +37,18 @@ async def test_run_when_a_picture_needs_too_much_memory_then_only_the_child_ends
     tmp_path: Path,
 ) -> None:
     big, small = tmp_path / "big", tmp_path / "small"
-    # An interlaced PNG can only be decoded as a whole, so little data asks for much memory.
-    big.write_bytes(pictures.encode(pictures.scene(7000, 6000), "png", interlace=True))
+    big.write_bytes(pictures.encode(pictures.scene(6000, 5000), "png", interlace=True))
     small.write_bytes(pictures.picture())
     pool = CpuPool(1)
     try:
         with pytest.raises(OutOfResources):
-            await pool.run(make_renditions, big, tmp_path, True, limits=Limits(memory_bytes=2**28))
+            await pool.run(
+                partial(take_in, serve=True),
+                big,
+                tmp_path,
+                RULES,
+                limits=Limits(memory_bytes=2**27),
+            )
         assert (await pool.run(inspect, small, RULES)).width == 64
     finally:
         pool.close()

@@ -14,6 +14,7 @@ EXTENSIONS = {
     "image/gif": "gif",
     "image/avif": "avif",
     "image/tiff": "tif",
+    "image/heic": "heic",
     "model/gltf-binary": "glb",
 }
 MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}

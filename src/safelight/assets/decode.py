@@ -1,21 +1,24 @@
 """Decodes a picture once, from end to end, and gathers its facts on the way; child only."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
-from safelight.assets import appearance, exif
-from safelight.assets.facts import Exif, Facts, InspectRules, check_size
+from safelight.assets import appearance, metadata
+from safelight.assets.facts import Facts, InspectRules, check_size
 from safelight.assets.gif import is_whole
 from safelight.assets.header import Header
+from safelight.assets.picture import RENDITION_SIDES
 from safelight.assets.vips import (
     decoding,
     field,
     frames_of,
     open_picture,
     orientation_of,
+    pages_of,
     to_srgb,
 )
 from safelight.errors import MediaTruncated
@@ -37,8 +40,21 @@ _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 
 _TURNED = 5  # the first of EXIF's orientations that swap width and height
 
 
-def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
-    """Return the facts of a picture whose header has passed."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture's facts, and its pixels in memory in 8-bit sRGB, as stored: not turned yet.
+
+    `sizes` are by the name of the rendition. `whole` is there if it was asked for, and never for
+    animations and GIFs, which are not encoded anew.
+    """
+
+    facts: Facts
+    sizes: dict[str, pyvips.Image]
+    whole: pyvips.Image | None
+
+
+def examine(path: Path, header: Header, rules: InspectRules, *, whole: bool = False) -> Seen:
+    """Return what is to be seen of a picture whose header has passed."""
     form = header.format
     if form == "gif" and not is_whole(path):
         raise MediaTruncated
@@ -50,40 +66,53 @@ def examine(path: Path, header: Header, rules: InspectRules) -> Facts:
         if frames > 1:
             # The first frame is decoded twice; reading all of them is what finds damage.
             open_picture(path, form, every_frame=True).avg()
-        return _facts(path, form, image, frames)
+        is_still = form != "gif" and frames == 1
+        kept = to_srgb(image).copy_memory() if whole and is_still else None
+        sizes = _sizes(image if kept is None else kept)
+        facts = _facts(path, header, image, sizes["thumb"])
+    return Seen(facts, sizes, kept)
 
 
-def _facts(path: Path, form: str, image: pyvips.Image, frames: int) -> Facts:
-    small = _small(image)
-    pixels = _rgba(small)
-    fields = image.get_fields()
+def _sizes(image: pyvips.Image) -> dict[str, pyvips.Image]:
+    """Return the renditions' pixels, each made from the one before; this reads every pixel."""
+    made: dict[str, pyvips.Image] = {}
+    for name, side in RENDITION_SIDES.items():
+        smaller = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
+        image = to_srgb(smaller.copy_memory()).copy_memory()
+        made[name] = image
+    return made
+
+
+def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image) -> Facts:
+    small = thumb.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True)
+    upright = small.copy_memory().autorot()
+    pixels = _rgba(upright)
     orientation = orientation_of(image)
     turned = orientation >= _TURNED
+    form = header.format
+    told = metadata.read(image)
     return Facts(
         format=form,
         media_type=f"image/{form}",
         width=image.height if turned else image.width,
         height=image.width if turned else image.height,
-        frames=frames,
+        frames=max(header.frames, frames_of(image, form)),
+        pages=pages_of(image, form),
         color_space=_SPACES.get(str(image.interpretation), "other"),
         depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
         has_alpha=bool(image.hasalpha()),  # pyvips answers with a number
-        has_icc="icc-profile-data" in fields,
-        has_location=exif.has_location(fields),
+        has_icc="icc-profile-data" in image.get_fields(),
+        has_location=told.has_location,
         orientation=orientation,
         colors=appearance.main_colors(pixels),
         placeholder=appearance.thumbhash(pixels),
-        perceptual_hash=appearance.difference_hash(_gray(small)),
+        perceptual_hash=appearance.difference_hash(_gray(upright)),
         sha256=_sha256(path),
         bytes=path.stat().st_size,
-        exif=_exif(image, fields),
+        exif=told.exif,
+        iptc=told.iptc,
+        xmp=told.xmp,
     )
-
-
-def _small(image: pyvips.Image) -> pyvips.Image:
-    """Return the picture at thumbnail size, upright and in memory; this reads every pixel."""
-    small = image.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True)
-    return to_srgb(small.copy_memory()).autorot()
 
 
 def _rgba(small: pyvips.Image) -> appearance.Bytes:
@@ -99,18 +128,6 @@ def _gray(small: pyvips.Image) -> appearance.Bytes:
     flat = small.flatten(background=[255]) if small.hasalpha() else small
     tiny = flat.colourspace("b-w").thumbnail_image(9, height=8, size="force")
     return np.frombuffer(tiny.extract_band(0).cast("uchar").write_to_memory(), dtype=np.uint8)
-
-
-def _exif(image: pyvips.Image, fields: list[str]) -> Exif:
-    found: dict[str, str | int | float] = {}
-    for tag, name in exif.wanted(fields).items():
-        try:
-            value = exif.value(str(image.get(name)))
-        except UnicodeDecodeError:  # text in no known encoding is no text
-            continue
-        if value is not None:
-            found[tag] = value
-    return found
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,8 @@ from safelight.assets.header import FORMATS
 from safelight.errors import MediaTooManyPixels
 
 Exif = Mapping[str, str | int | float]
+Described = Mapping[str, str | int | float | list[str]]
+"""What IPTC or XMP says, under names of our own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class Facts:
 
     Width and height are as seen, after `orientation` (EXIF's 1 to 8). `depth` is bits a sample.
     `colors` are up to five, most frequent first, as `#rrggbb`. `placeholder` is a thumbhash in
-    base64, `perceptual_hash` a 64-bit difference hash in hex. `exif` leaves the place out;
-    `has_location` tells that the original names one.
+    base64, `perceptual_hash` a 64-bit difference hash in hex. `exif` leaves the place out,
+    `iptc` and `xmp` too; `has_location` tells that the original names one. `pages` counts a TIFF's
+    pages or an AVIF's pictures, of which the first is shown, as it is of an APNG's `frames`.
     """
 
     format: str
@@ -46,13 +49,18 @@ class Facts:
     perceptual_hash: str
     sha256: str
     bytes: int
+    pages: int = 1
     exif: Exif = field(default_factory=dict[str, str | int | float])
+    iptc: Described = field(default_factory=dict[str, str | int | float | list[str]])
+    xmp: Described = field(default_factory=dict[str, str | int | float | list[str]])
 
     def document(self) -> dict[str, Any]:
         """Return, fit for JSON, the facts that an asset has no column for."""
+        described = {"iptc": dict(self.iptc), "xmp": dict(self.xmp)}
         return {
             "format": self.format,
             "frames": self.frames,
+            "pages": self.pages,
             "color_space": self.color_space,
             "depth": self.depth,
             "has_alpha": self.has_alpha,
@@ -62,7 +70,7 @@ class Facts:
             "colors": list(self.colors),
             "perceptual_hash": self.perceptual_hash,
             "exif": dict(self.exif),
-        }
+        } | {name: found for name, found in described.items() if found}
 
 
 def check_size(width: int, height: int, frames: int, rules: InspectRules) -> None:

@@ -1,21 +1,25 @@
-"""Placeholder by the owner so that the tree imports; the ingest helper writes the real one.
+"""Finds out what a picture is and makes what the public sees of it, in one visit to a child.
 
-Contract: `pictures` is empty where a picture that is not to be made anew (`serve=False`) is so small
-(<= 256 px, upright, png/jpeg/webp) that it is its own thumb and preview.
+This module is light, because the server imports it to name the function.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from safelight.assets.facts import Facts, InspectRules
-from safelight.assets.inspect import inspect
+from safelight.assets.header import Header
+from safelight.assets.inspect import passed
 from safelight.assets.picture import RENDITION_SIDES, Picture
-from safelight.assets.renditions import make_renditions
+
+_SHOWN = frozenset({"png", "jpeg", "webp"})
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What is known of a picture, and what was made of it."""
+    """What is known of a picture, and what was made of it: `pictures` by the name of the rendition.
+
+    `served` is the public copy: upright, 8-bit sRGB and without any metadata.
+    """
 
     facts: Facts
     served: Picture | None
@@ -23,10 +27,21 @@ class TakenIn:
 
 
 def take_in(source: Path, folder: Path, rules: InspectRules, *, serve: bool) -> TakenIn:
-    found = inspect(source, rules)
-    shown = {"image/png", "image/jpeg", "image/webp"}
-    small = max(found.width, found.height) <= min(RENDITION_SIDES.values())
-    if not serve and small and found.media_type in shown and found.orientation == 1:
-        return TakenIn(found, None, {})
-    made = make_renditions(source, folder, serve)
-    return TakenIn(found, made.served, made.pictures)
+    """Decode the picture at `source` once and write what is made of it into `folder`.
+
+    Without `serve` there is no public copy, and a picture that is small and fit to be shown has no
+    `pictures` either: it is its own thumb and preview. Raises what `inspect` raises.
+    """
+    header = passed(source, rules)
+    from safelight.assets.decode import examine  # noqa: PLC0415  only children load the decoder
+    from safelight.assets.render import render, served  # noqa: PLC0415
+
+    seen = examine(source, header, rules, whole=serve)
+    copy = served(seen, source, folder) if serve else None
+    shown = not serve and _is_its_own(header, seen.facts)
+    return TakenIn(seen.facts, copy, {} if shown else render(seen, folder))
+
+
+def _is_its_own(header: Header, facts: Facts) -> bool:
+    small = max(header.width, header.height) <= min(RENDITION_SIDES.values())
+    return small and header.format in _SHOWN and facts.orientation == 1

@@ -6,12 +6,13 @@ in with `safelight.assets.decode`, inside the child.
 
 from pathlib import Path
 
+from safelight.assets.budget import check_memory
 from safelight.assets.facts import Facts, InspectRules, check_size
 from safelight.assets.header import Header, read_header
 from safelight.errors import MediaUnsupported
 from safelight.fetch.sniff import sniff
 
-__all__ = ["Facts", "Header", "InspectRules", "inspect", "read_header", "sniff"]
+__all__ = ["Facts", "Header", "InspectRules", "inspect", "passed", "read_header", "sniff"]
 
 
 def inspect(path: Path, rules: InspectRules) -> Facts:
@@ -19,10 +20,17 @@ def inspect(path: Path, rules: InspectRules) -> Facts:
 
     Raises `MediaEmpty`, `MediaUnsupported`, `MediaTooManyPixels`, `MediaTruncated` or `MediaError`.
     """
+    header = passed(path, rules)
+    from safelight.assets.decode import examine  # noqa: PLC0415  only children load the decoder
+
+    return examine(path, header, rules).facts
+
+
+def passed(path: Path, rules: InspectRules) -> Header:
+    """Return the header of a picture that may be decoded; raise as `inspect` does."""
     header = read_header(path)
     if header.format not in rules.formats:
         raise MediaUnsupported
-    check_size(header.width, header.height, 1, rules)
-    from safelight.assets.decode import examine  # noqa: PLC0415  only children load the decoder
-
-    return examine(path, header, rules)
+    check_size(header.width, header.height, header.frames, rules)
+    check_memory(header)
+    return header

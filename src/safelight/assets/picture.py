@@ -16,11 +16,3 @@ class Picture:
     width: int
     height: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Renditions:
-    """What was made of a picture: `pictures` by the name of the rendition."""
-
-    served: Picture | None
-    pictures: dict[str, Picture]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pyvips
 
-from safelight.errors import MediaTruncated
+from safelight.errors import MediaTruncated, MediaUnsupported
 
 # Loaders that libvips does not trust with strangers' files (SVG, PDF, MATLAB …) stay shut even if
 # a crafted file got one called.
@@ -26,27 +26,28 @@ _LOADERS = {
     "webp": "webpload",
     "gif": "gifload",
     "avif": "heifload",
+    "heic": "heifload",
     "tiff": "tiffload",
 }
 ANIMATED = frozenset({"gif", "webp"})
 """The formats whose pages are frames over time."""
 
+# What libvips and the libraries below it say.
+_NO_MEMORY = ("out of memory", "memory allocation", "cannot allocate")
+_HOSTILE = "security limit"  # libheif calls its refusals memory errors
+_NO_DECODER = "Support for this compression format has not been built in"
+
 _GRAY = frozenset({"b-w", "grey16"})
 
 
-def open_picture(
-    path: Path, form: str, *, every_frame: bool = False, shrink: int = 1
-) -> pyvips.Image:
+def open_picture(path: Path, form: str, *, every_frame: bool = False) -> pyvips.Image:
     """Return the picture, not decoded yet; pixels are read once, from top to bottom.
 
-    `shrink` is 1, 2, 4 or 8 and only JPEG heeds it. With `every_frame` the frames of an animation
-    hang below each other.
+    With `every_frame` the frames of an animation hang below each other.
     """
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
     if every_frame and form in ANIMATED:
         options["n"] = -1
-    if form == "jpeg" and shrink > 1:
-        options["shrink"] = shrink
     load = getattr(pyvips.Image, _LOADERS[form])
     return cast("pyvips.Image", load(str(path), **options))
 
@@ -54,6 +55,11 @@ def open_picture(
 def frames_of(image: pyvips.Image, form: str) -> int:
     """Return how many frames an animation has; 1 for a still, and for a TIFF of many pages."""
     return field(image, "n-pages", 1) if form in ANIMATED else 1
+
+
+def pages_of(image: pyvips.Image, form: str) -> int:
+    """Return how many pictures a file holds besides each other, of which the first is shown."""
+    return 1 if form in ANIMATED else field(image, "n-pages", 1)
 
 
 def field(image: pyvips.Image, name: str, default: int) -> int:
@@ -73,11 +79,23 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
     if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
         fallback = "cmyk" if image.interpretation == "cmyk" else "srgb"
         try:
-            return image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
+            plain = image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
+            return _without_profile(plain)
         except pyvips.Error:  # a damaged profile: better slightly wrong colours than no picture
             pass
     space = "b-w" if image.interpretation in _GRAY else "srgb"
     return image.colourspace(space).cast("uchar")
+
+
+def _without_profile(image: pyvips.Image) -> pyvips.Image:
+    """Drop the profile, which is sRGB by now, so that nobody applies it again."""
+    plain = image.copy()
+    plain.remove("icc-profile-data")
+    return plain
+
+
+def _is_out_of_memory(message: str) -> bool:
+    return _HOSTILE not in message and any(sign in message for sign in _NO_MEMORY)
 
 
 @contextmanager
@@ -86,8 +104,12 @@ def decoding() -> Generator[None]:
     try:
         yield
     except pyvips.Error as error:
-        if "out of memory" in str(error):
+        if _is_out_of_memory(str(error).lower()):
             raise MemoryError from error
+        if _NO_DECODER in str(error):
+            raise MediaUnsupported(
+                "This installation has no decoder for the way this picture is compressed."
+            ) from error
         raise MediaTruncated from error
     except UnicodeDecodeError as error:
         # Damaged bytes got into a name or a message, on which pyvips chokes before it clears it.

@@ -51,7 +51,7 @@ def test_read_header_when_valid_then_agrees_with_the_decoder(form: str, tmp_path
     path = tmp_path / "misnamed.txt"
     for alpha in (False, True):
         path.write_bytes(pictures.picture(form, 123, 45, alpha=alpha and form != "jpeg"))
-        assert read_header(path) == (form, 123, 45)
+        assert read_header(path)[:3] == (form, 123, 45)
 
 
 @pytest.mark.parametrize("lossless", [False, True])
@@ -60,7 +60,7 @@ def test_read_header_when_webp_is_lossy_or_not_then_reads_both(
 ) -> None:
     path = tmp_path / "x"
     path.write_bytes(pictures.encode(pictures.scene(70, 9), "webp", lossless=lossless, keep=0))
-    assert read_header(path) == ("webp", 70, 9)
+    assert read_header(path)[:3] == ("webp", 70, 9)
 
 
 @pytest.mark.parametrize("options", [{"bigtiff": True}, {"tile": True}, {"pyramid": True}])

@@ -130,6 +130,23 @@ def test_inspect_when_names_inside_are_no_text_then_refuses_and_recovers(tmp_pat
     assert inspect(path, RULES).width == 64
 
 
+def test_inspect_when_nothing_can_decode_heic_then_says_so(tmp_path: Path) -> None:
+    error = refusal_of(pictures.heic(), tmp_path)
+    assert type(error) is MediaUnsupported
+    assert "decoder" in error.detail
+    assert read_header(tmp_path / "picture.png")[:3] == ("heic", 64, 48)
+
+
+@pytest.mark.parametrize("data", [pictures.claiming("avif", 7000, 7000), pictures.heic(7000, 7000)])
+def test_inspect_when_a_format_needs_too_much_memory_then_names_the_most(
+    data: bytes, tmp_path: Path
+) -> None:
+    error = refusal_of(data, tmp_path)
+    assert type(error) is MediaTooManyPixels
+    assert "A 49.0 megapixel" in error.detail
+    assert "at most 22 megapixels" in error.detail
+
+
 def test_read_header_when_no_picture_then_refuses_without_a_decoder(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(pictures.SVG)

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 import pyvips
 
+from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import InspectRules, inspect
-from safelight.assets.renditions import Picture, Renditions, make_renditions
+from safelight.assets.picture import Picture
 from tests import pictures
 
 RULES = InspectRules()
 
 
-def made_of(data: bytes, folder: Path, *, served: bool = True) -> Renditions:
+def made_of(data: bytes, folder: Path, *, served: bool = True) -> TakenIn:
     source = folder / "source"
     source.write_bytes(data)
-    return make_renditions(source, folder, served)
+    return take_in(source, folder, RULES, serve=served)
 
 
 def check(made: Picture) -> pyvips.Image:
@@ -29,7 +30,7 @@ def check(made: Picture) -> pyvips.Image:
     return pyvips.Image.new_from_file(str(made.path))
 
 
-def served_of(made: Renditions) -> Picture:
+def served_of(made: TakenIn) -> Picture:
     assert made.served is not None
     return made.served
 
@@ -49,9 +50,7 @@ SERVED_AS = {
 
 
 @pytest.mark.parametrize("form", pictures.FORMATS)
-def test_make_renditions_when_served_then_keeps_what_browsers_show(
-    form: str, tmp_path: Path
-) -> None:
+def test_take_in_when_served_then_keeps_what_browsers_show(form: str, tmp_path: Path) -> None:
     made = made_of(pictures.picture(form, 1500, 1000), tmp_path)
     served = served_of(made)
     assert (served.media_type, served.width, served.height) == (SERVED_AS[form], 1500, 1000)
@@ -66,9 +65,7 @@ def test_make_renditions_when_served_then_keeps_what_browsers_show(
 
 
 @pytest.mark.parametrize("form", pictures.FORMATS)
-def test_make_renditions_when_not_served_then_makes_only_the_small_ones(
-    form: str, tmp_path: Path
-) -> None:
+def test_take_in_when_not_served_then_makes_only_the_small_ones(form: str, tmp_path: Path) -> None:
     made = made_of(pictures.picture(form, 2100, 700), tmp_path, served=False)
     assert made.served is None
     assert (made.pictures["preview"].width, made.pictures["preview"].height) == (1024, 341)
@@ -76,7 +73,7 @@ def test_make_renditions_when_not_served_then_makes_only_the_small_ones(
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (40, 30), (3000, 2), (2, 3000)])
-def test_make_renditions_when_small_or_thin_then_enlarges_nothing(
+def test_take_in_when_small_or_thin_then_enlarges_nothing(
     width: int, height: int, tmp_path: Path
 ) -> None:
     made = made_of(pictures.picture("png", width, height), tmp_path)
@@ -89,7 +86,7 @@ def test_make_renditions_when_small_or_thin_then_enlarges_nothing(
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("served", [True, False])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_make_renditions_when_turned_then_stands_upright_without_the_place(
+def test_take_in_when_turned_then_stands_upright_without_the_place(
     form: str, served: bool, orientation: int, tmp_path: Path
 ) -> None:
     made = made_of(
@@ -123,7 +120,7 @@ def test_make_renditions_when_turned_then_stands_upright_without_the_place(
 
 
 @pytest.mark.parametrize("form", ["gif", "webp"])
-def test_make_renditions_when_animated_then_stays_animated(form: str, tmp_path: Path) -> None:
+def test_take_in_when_animated_then_stays_animated(form: str, tmp_path: Path) -> None:
     made = made_of(pictures.animation(form, frames=3), tmp_path)
     served = served_of(made)
     facts = inspect(served.path, RULES)
@@ -133,7 +130,7 @@ def test_make_renditions_when_animated_then_stays_animated(form: str, tmp_path: 
 
 
 @pytest.mark.parametrize("form", ["gif", "webp"])
-def test_make_renditions_when_an_animation_says_too_much_then_only_frames_stay(
+def test_take_in_when_an_animation_says_too_much_then_only_frames_stay(
     form: str, tmp_path: Path
 ) -> None:
     talkative = pictures.talkative_animation(form)
@@ -149,7 +146,7 @@ def test_make_renditions_when_an_animation_says_too_much_then_only_frames_stay(
 
 
 @pytest.mark.parametrize("make", [pictures.cmyk_jpeg, pictures.with_profile, pictures.deep_png])
-def test_make_renditions_when_not_plain_srgb_then_becomes_it(
+def test_take_in_when_not_plain_srgb_then_becomes_it(
     make: Callable[[], bytes], tmp_path: Path
 ) -> None:
     made = made_of(make(), tmp_path)
@@ -162,14 +159,14 @@ def test_make_renditions_when_not_plain_srgb_then_becomes_it(
 
 
 @pytest.mark.parametrize("form", ["avif", "tiff", "png", "webp"])
-def test_make_renditions_when_transparent_then_stays_so(form: str, tmp_path: Path) -> None:
+def test_take_in_when_transparent_then_stays_so(form: str, tmp_path: Path) -> None:
     made = made_of(pictures.picture(form, alpha=True), tmp_path)
     assert check(served_of(made)).hasalpha()
     assert check(made.pictures["thumb"]).hasalpha()
 
 
 @pytest.mark.parametrize("name", pictures.polyglots())
-def test_make_renditions_when_a_polyglot_then_the_rest_is_gone(name: str, tmp_path: Path) -> None:
+def test_take_in_when_a_polyglot_then_the_rest_is_gone(name: str, tmp_path: Path) -> None:
     made = made_of(pictures.polyglots()[name], tmp_path)
     data = served_of(made).path.read_bytes()
     assert b"<script" not in data
@@ -177,9 +174,7 @@ def test_make_renditions_when_a_polyglot_then_the_rest_is_gone(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["junk", "of a press"])
-def test_make_renditions_when_the_profile_is_false_then_still_works(
-    name: str, tmp_path: Path
-) -> None:
+def test_take_in_when_the_profile_is_false_then_still_works(name: str, tmp_path: Path) -> None:
     made = made_of(pictures.with_false_profiles()[name], tmp_path)
     red, green, blue = color_at(check(served_of(made)), 8, 8)
     assert red > 190

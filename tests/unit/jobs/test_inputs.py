@@ -137,9 +137,7 @@ def test_import_when_not_exactly_one_of_url_and_urls_is_well_formed_is_refused(
         inputs.parse(ImportImages, body)
 
 
-def test_import_items_when_some_are_bad_are_refused_alone_and_the_rest_have_what_holds_for_all() -> (
-    None
-):
+def test_import_items_when_some_are_bad_leave_the_others_what_holds_for_all() -> None:
     wanted = inputs.parse(
         ImportImages,
         {

@@ -1,0 +1,102 @@
+"""Every file of the corpus is told or refused rightly, in a child with the limits that serve."""
+
+import resource
+import site
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safelight.assets.facts import Facts, InspectRules
+from safelight.assets.ingest import take_in
+from safelight.assets.inspect import inspect
+from safelight.cpu import CpuPool, Limits
+from safelight.errors import SafelightError
+from tests import corpus
+from tests.corpus import Case
+
+RULES = InspectRules()
+MEMORY = 512 * 2**20
+LIMITS = Limits(cpu_s=5, memory_bytes=MEMORY, wall_s=60)
+INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=MEMORY, wall_s=90)
+MODULES = ["safelight.assets.decode", "safelight.assets.render", "tests.integration.test_corpus"]
+HERE = Path(__file__).resolve().parents[2]
+
+
+def look(path: Path, *, ingest: bool) -> tuple[Facts | SafelightError, float, int]:
+    """What is said of a file, the seconds of processor and the bytes of memory that took."""
+    began = _cpu()
+    idle = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+    said: Facts | SafelightError
+    try:
+        if ingest:
+            folder = path.with_suffix(".made")
+            folder.mkdir(exist_ok=True)
+            said = take_in(path, folder, RULES, serve=True).facts
+        else:
+            said = inspect(path, RULES)
+    except SafelightError as error:
+        said = error
+    return said, _cpu() - began, max(0, _memory("VmHWM") - idle)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _memory(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(name)
+
+
+@pytest.fixture(scope="module")
+def whole_corpus() -> Sequence[Case]:
+    return corpus.cases([HERE / "node_modules", *map(Path, site.getsitepackages())])
+
+
+@pytest.mark.parametrize("ingest", [False, True], ids=["inspect", "take_in"])
+async def test_corpus_when_looked_at_then_each_is_told_or_refused_within_limits(
+    ingest: bool, whole_corpus: Sequence[Case], tmp_path: Path
+) -> None:
+    assert len(whole_corpus) >= 120
+    pool = CpuPool(1)
+    await pool.warm(MODULES)
+    wrong: list[str] = []
+    try:
+        for number, case in enumerate(whole_corpus):
+            path = tmp_path / f"{number}"
+            path.write_bytes(case.data)
+            wrong += [f"{case.name}: {fault}" for fault in await _faults(pool, path, case, ingest)]
+            path.unlink()
+    finally:
+        pool.close()
+    assert not wrong, "\n".join(wrong)
+
+
+async def _faults(pool: CpuPool, path: Path, case: Case, ingest: bool) -> list[str]:
+    limits = INGEST_LIMITS if ingest else LIMITS
+    try:
+        said, cpu_s, memory = await pool.run(partial(look, ingest=ingest), path, limits=limits)
+    except SafelightError as error:  # the child itself came to a limit
+        said, cpu_s, memory = error, 0.0, 0
+    faults = _wrong_facts(case, said)
+    if cpu_s > limits.cpu_s:
+        faults.append(f"took {cpu_s:.1f} s of processor")
+    if memory > MEMORY:
+        faults.append(f"took {memory >> 20} MiB")
+    return faults
+
+
+def _wrong_facts(case: Case, said: Facts | SafelightError) -> list[str]:
+    if isinstance(said, SafelightError):
+        return [] if isinstance(said, case.refusals) else [f"refused with {said!r}"]
+    if not case.facts:
+        return [f"not refused: {said}"]
+    told: dict[str, Any] = {name: getattr(said, name) for name in case.facts}
+    return [] if told == case.facts else [f"{told} instead of {case.facts}"]
