@@ -34,6 +34,7 @@ from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError, StorageFull
 from safelight.fetch import Fetcher, FetchPolicy, Poster, Proxy, check_url
 from safelight.jobs import claims
+from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.limits import Limits as JobLimits
 from safelight.jobs.limits import ProviderLimit
 from safelight.jobs.operations import Operations
@@ -178,11 +179,20 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
     )
     settlement = Settlement(database, assets, policy, Writes(database))
+    signatures = Signatures(database)
     worker = Worker(
         database,
         bell,
         Runner(
-            database, bell, registry, assets, intake, ground.fetcher, settlement, ground.scratch
+            database,
+            bell,
+            registry,
+            assets,
+            intake,
+            ground.fetcher,
+            settlement,
+            CallbackAddresses(settings.public_url.rstrip("/"), signatures),
+            ground.scratch,
         ),
         WorkerRules(
             slots,
@@ -209,7 +219,6 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     )
     notifier = Notifier(database, ground.poster, base_url=_public_url(settings))
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
-    signatures = Signatures(database)
     variants = Variants(
         database,
         storage,
@@ -222,6 +231,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
+        callbacks=Callbacks(database, registry, signatures),
         operations=Operations(database),
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),

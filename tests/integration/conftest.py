@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.accounts.signatures import Signatures
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
@@ -12,6 +13,7 @@ from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.fetch import Fetcher, FetchPolicy
+from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
@@ -108,7 +110,10 @@ async def shop(
     intake.failures = []
     async with Fetcher(FetchPolicy()) as fetcher:
         settlement = Settlement(flaky, assets, policy, Writes(flaky), look_again=MOMENT)
-        runner = Runner(flaky, bell, registry, assets, intake, fetcher, settlement, scratch)
+        addresses = CallbackAddresses("https://safelight.test", Signatures(flaky))
+        runner = Runner(
+            flaky, bell, registry, assets, intake, fetcher, settlement, addresses, scratch
+        )
         yield Workshop(
             flaky, bell, provider, registry, runner, assets, intake, account, ledger_file
         )

@@ -15,7 +15,14 @@ class Signatures:
 
     async def key_of(self, account_id: str) -> str:
         """Return the account's signing key; the same in every process, at any time."""
+        return signing.signing_key(await self._known(), account_id)
+
+    async def callback_key(self) -> str:
+        """Return the key of the addresses that providers report to; no account has it."""
+        return signing.signing_key(await self._known(), "callbacks")
+
+    async def _known(self) -> bytes:
         if self._secret is None:
             found = await self._db.read(lambda tx: secrets.find(tx, _NAME))
             self._secret = found or await self._db.write(lambda tx: secrets.ensure(tx, _NAME))
-        return signing.signing_key(self._secret, account_id)
+        return self._secret

@@ -240,6 +240,16 @@ attempts = Table(
         unique=True,
         **_where(OPEN),
     ),
+    Index("ix_attempts_ticket", "provider", "ticket", **_where(OPEN)),
+)
+
+# The last proven word of a provider about an open attempt; a look at the attempt reads it.
+callbacks = Table(
+    "callbacks",
+    metadata,
+    Column("attempt_id", sa.Text, ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True),
+    Column("body", sa.LargeBinary, nullable=False),
+    Column("received_at", Instant, nullable=False),
 )
 
 # Counts assets in the order of their making, for cursors and the search index. SQLite, which has

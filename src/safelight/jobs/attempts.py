@@ -189,6 +189,15 @@ def keep_cost(tx: Connection, attempt_id: str, cost_micros: int) -> None:
     )
 
 
+def lose_sight(tx: Connection, attempt_id: str) -> None:
+    """Say that the provider was called and that its answer was lost."""
+    tx.execute(
+        sa.update(attempts)
+        .where(attempts.c.id == attempt_id, attempts.c.state == AttemptState.SENT)
+        .values(state=AttemptState.UNKNOWN)
+    )
+
+
 def uncount(tx: Connection, job_id: str) -> None:
     """Give a job back the try that its last attempt had cost."""
     tx.execute(

@@ -174,10 +174,15 @@ class AttemptHandle(Protocol):
 
 
 class NoCallbacks:
-    """What a provider that reports nowhere inherits."""
+    """What a provider inherits that reports nowhere and cannot be asked by an attempt's id."""
+
+    adopts_within = timedelta()
 
     async def parse_callback(self, callback: Callback) -> News:
         raise Forbidden("This provider takes no callbacks.")
+
+    async def look_up(self, attempt_id: str) -> str | None:
+        return None
 
 
 class Provider(Protocol):
@@ -188,6 +193,9 @@ class Provider(Protocol):
     """
 
     name: str
+    adopts_within: timedelta
+    """How long after a start whose answer was lost its ticket may turn up: by a callback, or by
+    `look_up`. None at all is a timedelta of zero."""
 
     def capabilities(self) -> tuple[Model, ...]: ...
 
@@ -201,4 +209,8 @@ class Provider(Protocol):
 
     async def parse_callback(self, callback: Callback) -> News:
         """Verify what came in; raise `Forbidden` for what is forged, stale or none of its own."""
+        ...
+
+    async def look_up(self, attempt_id: str) -> str | None:
+        """Return the ticket of an attempt whose start had no answer, if the provider knows it."""
         ...

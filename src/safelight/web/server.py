@@ -19,6 +19,7 @@ from safelight.web.api import (
     account,
     admin,
     assets,
+    callbacks,
     files,
     health,
     jobs,
@@ -48,7 +49,18 @@ def build(services: Services, *, version: str) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    for part in (submit, admin, jobs, assets, pictures, webhooks, account, files, health):
+    for part in (
+        submit,
+        admin,
+        callbacks,
+        jobs,
+        assets,
+        pictures,
+        webhooks,
+        account,
+        files,
+        health,
+    ):
         app.include_router(part.router)
     _add_pages(app)
     return app

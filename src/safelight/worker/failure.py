@@ -1,6 +1,7 @@
 """What an error in a run means for its attempt and its job; the one aim is never to pay twice."""
 
 import errno
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -49,6 +50,17 @@ def must_resume(attempt: Attempt, error: SafelightError) -> bool:
     """Say whether a passing fault hit a look at work that goes on, to be looked at again later."""
     passing = error.remedy in (Remedy.RETRY, Remedy.WAIT)
     return attempt.state is AttemptState.TICKETED and passing
+
+
+def may_be_adopted(job: Job, attempt: Attempt, error: SafelightError, within: timedelta) -> bool:
+    """Say whether work whose answer was lost may still be heard of, and must not be done anew."""
+    if (
+        job.repeatable
+        or error.remedy is not Remedy.UNKNOWN
+        or attempt.state is not AttemptState.SENT
+    ):
+        return False
+    return datetime.now(UTC) < attempt.created_at + within
 
 
 def can_have_it_again(job: Job, attempt: Attempt) -> bool:

@@ -41,10 +41,13 @@ class ProgressWriter:
         job: Job,
         claim: Claim,
         attempt_id: str,
+        *,
+        callback_url: str | None = None,
+        news: bytes | None = None,
     ) -> None:
         self.id = attempt_id
-        self.callback_url: str | None = None
-        self.news: bytes | None = None
+        self.callback_url = callback_url
+        self.news = news
         self._write_down = write
         self._bell = bell
         self._job = job

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import NotFound, ObjectsSwept, SafelightError, ServiceError, UnknownOutcome
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
-from safelight.jobs import attempts
+from safelight.jobs import attempts, callback_store
+from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
 from safelight.jobs.store import Parking
 from safelight.providers.provider import (
@@ -26,6 +27,7 @@ from safelight.providers.provider import (
     Kind,
     MediaFile,
     Pending,
+    Provider,
     ProviderRequest,
 )
 from safelight.providers.registry import Registry
@@ -38,6 +40,8 @@ from safelight.worker.under_way import Hold, Run
 
 _log = telemetry.logger(__name__)
 
+_HEAR_AGAIN = timedelta(seconds=30)
+_UNHEARD = "waiting to hear whether the provider has it"
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
 
 
@@ -52,6 +56,7 @@ class Runner:
     intake: Intake
     fetcher: Fetcher
     settlement: Settlement
+    addresses: CallbackAddresses
     scratch: Path
 
     async def run(self, run: Run) -> None:
@@ -91,11 +96,16 @@ class Runner:
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
             known = failure.name(error, job, timed_out=limit.expired())
             done = answer if isinstance(answer, Done) else None
-            return await self.settlement.fail(run, known, done, asked=attempt is not None)
+            return await self.settlement.fail(
+                run, known, done, asked=attempt is not None, adopts_within=self._adopts(attempt)
+            )
         try:
             return await self.settlement.succeed(run, attempt, answer, rows)
         except ObjectsSwept as error:
             return await self.settlement.fail(run, error, answer, asked=True)
+
+    def _adopts(self, attempt: Attempt | None) -> timedelta:
+        return self.registry.provider(attempt.provider).adopts_within if attempt else timedelta()
 
     async def _under_way(self, job: Job) -> Attempt | None:
         """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
@@ -152,21 +162,48 @@ class Runner:
     async def _ask_provider(
         self, run: Run, attempt: Attempt, request: ProviderRequest
     ) -> Done | Pending:
-        if attempt.state is AttemptState.UNKNOWN:
-            raise UnknownOutcome(
-                "The worker died after it had called the provider; the work may have been done."
-            )
         provider = self.registry.provider(attempt.provider)
+        ticket = attempt.ticket
+        if attempt.state is AttemptState.UNKNOWN:
+            ticket = await self._adopted(provider, attempt)
+            if ticket is None:
+                return Pending("", _HEAR_AGAIN, _UNHEARD)
         async with ProgressWriter(
-            self.settlement.writes.report, self.bell, run.job, run.claim, attempt.id
+            self.settlement.writes.report,
+            self.bell,
+            run.job,
+            run.claim,
+            attempt.id,
+            callback_url=await self.addresses.of(provider.name, attempt.id),
+            news=await self._news(run.job, attempt),
         ) as progress:
-            if attempt.ticket is not None:
-                answer = await provider.check(attempt.ticket, request, progress)
+            if ticket is not None:
+                answer = await provider.check(ticket, request, progress)
             else:
                 answer = await provider.start(request, progress)
             if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
                 await secure(self.settlement.writes.keep_ticket, provider, attempt, answer.ticket)
         return answer
+
+    async def _adopted(self, provider: Provider, attempt: Attempt) -> str | None:
+        """Return the ticket of an attempt whose answer was lost, None where it may still turn up.
+
+        Raises `UnknownOutcome` when nobody will tell any more: then it is for a person to judge.
+        """
+        ticket = await provider.look_up(attempt.id)
+        if ticket is not None:
+            await secure(self.settlement.writes.keep_ticket, provider, attempt, ticket)
+        elif datetime.now(UTC) >= attempt.created_at + provider.adopts_within:
+            raise UnknownOutcome(
+                "The provider was called and its answer was lost; the work may have been done."
+            )
+        return ticket
+
+    async def _news(self, job: Job, attempt: Attempt) -> bytes | None:
+        """Return what the provider has said by itself; a job that was never woken has no news."""
+        if not job.wakes:
+            return None
+        return await self.database.read(lambda tx: callback_store.latest(tx, attempt.id))
 
     async def _park(self, run: Run, answer: Pending) -> Job:
         job = run.job

@@ -86,8 +86,19 @@ class Settlement:
             await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
         await self.discard(rows)
 
-    async def fail(self, run: Run, error: SafelightError, done: Done | None, *, asked: bool) -> Job:
-        """Settle what went wrong; not `asked`, the provider has not heard of it in this run."""
+    async def fail(
+        self,
+        run: Run,
+        error: SafelightError,
+        done: Done | None,
+        *,
+        asked: bool,
+        adopts_within: timedelta = timedelta(),
+    ) -> Job:
+        """Settle what went wrong; not `asked`, the provider has not heard of it in this run.
+
+        Where the answer was lost, its ticket may still turn up within `adopts_within`.
+        """
         claim, job = run.claim, run.job
 
         def write(tx: Connection) -> Job:
@@ -101,6 +112,18 @@ class Settlement:
                         check_at=next_look(job, error.retry_after or self.look_again),
                         wakes=job.wakes,
                         stage=held.stage or "waiting for the provider",
+                        progress=held.progress,
+                    ),
+                )
+            if attempt is not None and rules.may_be_adopted(job, attempt, error, adopts_within):
+                attempts.lose_sight(tx, attempt.id)
+                return store.park(
+                    tx,
+                    Parking(
+                        claim,
+                        check_at=next_look(job, self.look_again),
+                        wakes=job.wakes,
+                        stage="waiting to hear whether the provider has it",
                         progress=held.progress,
                     ),
                 )

@@ -1,0 +1,39 @@
+"""What providers report by themselves, and attempts found by their tickets."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from safelight.db.types import Instant
+
+revision = "0005_callbacks"
+down_revision = "0004_library"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "callbacks",
+        sa.Column("attempt_id", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", Instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["attempt_id"],
+            ["attempts.id"],
+            name="fk_callbacks_attempt_id_attempts",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("attempt_id", name="pk_callbacks"),
+    )
+    op.create_index(
+        "ix_attempts_ticket",
+        "attempts",
+        ["provider", "ticket"],
+        postgresql_where=sa.text("state <> 'closed'"),
+        sqlite_where=sa.text("state <> 'closed'"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_attempts_ticket", "attempts")
+    op.drop_table("callbacks")

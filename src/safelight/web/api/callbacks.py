@@ -1,0 +1,24 @@
+"""Where providers report; the address itself is the credential, and their signature the proof."""
+
+from fastapi import APIRouter, Request, Response
+
+from safelight.doorbell import doorbell
+from safelight.errors import TooLarge
+from safelight.jobs.callbacks import MAX_BODY
+from safelight.web.auth import Parts
+
+router = APIRouter(tags=["callbacks"])
+
+
+@router.post("/callbacks/{provider}/{token}", status_code=204, include_in_schema=False)
+async def receive(request: Request, provider: str, token: str, services: Parts) -> Response:
+    """Take in what a provider says of one of its jobs."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"At most {MAX_BODY} bytes are taken.")
+    woken = await services.callbacks.receive(provider, token, request.headers, bytes(body))
+    if woken is not None:
+        services.bell.ring(doorbell.lane(woken.lane))
+    return Response(status_code=204)
