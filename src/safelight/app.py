@@ -228,11 +228,12 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         ground.scratch,
         check_space=space,
     )
+    operations = Operations(database)
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
         callbacks=Callbacks(database, registry, signatures),
-        operations=Operations(database),
+        operations=operations,
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
@@ -250,7 +251,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             "storage": storage.check,
             "disk": space,
         },
-        soft_checks={"doorbell": bell.check},
+        soft_checks={"doorbell": bell.check, "providers": operations.check_providers},
         scratch=ground.scratch,
         public_url=_public_url(settings),
     )

@@ -444,6 +444,13 @@ class DoorbellSilent(ServiceError):
     title = "Rings do not reach other processes"
 
 
+class ProvidersUnwell(ServiceError):
+    """Some providers fail again and again, or asked for a pause; their jobs wait."""
+
+    code = "providers_unwell"
+    title = "Some providers are left alone for a while"
+
+
 def codes() -> dict[str, type[SafelightError]]:
     """Return every error class by its code."""
     found: dict[str, type[SafelightError]] = {}

@@ -208,6 +208,16 @@ start_rates = Table(
     Column("filled_at", Instant, nullable=False),
 )
 
+# Providers that failed, or asked to be left alone; one that is well has no row.
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("provider", sa.Text, primary_key=True),
+    Column("faults", sa.Integer, nullable=False),  # in a row
+    Column("shut_until", Instant),
+    Column("reason", sa.Text, nullable=False),
+)
+
 attempts = Table(
     "attempts",
     metadata,

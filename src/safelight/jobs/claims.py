@@ -13,8 +13,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from safelight.db.given import Given
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
+from safelight.jobs import breakers, store, turns
 from safelight.jobs import limits as limiting
-from safelight.jobs import store, turns
 from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.limits import NO_LIMITS, Limits
 
@@ -196,14 +196,18 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claim
     started: list[Job] = []
     again: list[timedelta] = []
     order = [*(name for name in ready if name > last), *(name for name in ready if name <= last)]
+    passages = breakers.passages(tx, order)
     for position, provider in enumerate(order):
         share = -(-(slots - len(started)) // (len(order) - position))
         if not share:
             break
+        passage = passages.get(provider, breakers.OPEN)
+        if passage.starts is not None:
+            share = min(share, passage.starts)
+            share = share if share and breakers.begin_trial(tx, provider) else 0
         limit = asked.limits.providers.get(provider)
         room = limiting.room(tx, provider, limit, share)
-        if room.again_in is not None:
-            again.append(room.again_in)
+        again += [wait for wait in (passage.again_in, room.again_in) if wait is not None]
         walk = _Walk(asked.lane, provider, served.get(provider, ""), asked.limits.account)
         found = _walk(tx, walk, room.starts, asked.lease)
         served[provider] = walk.after

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from safelight.db.engine import Database
-from safelight.errors import NotFound
-from safelight.jobs import census, dead_letters
+from safelight.errors import NotFound, ProvidersUnwell
+from safelight.jobs import breakers, census, dead_letters
+from safelight.jobs.breakers import Breaker
 from safelight.jobs.census import LaneCount, ProviderCount
 from safelight.jobs.dead_letters import Mark, Redriven, Which
 from safelight.jobs.job import Job
@@ -53,6 +54,17 @@ class Operations:
             return Overview(census.lane_overview(tx, flight), census.provider_overview(tx, flight))
 
         return await self._db.read(read)
+
+    async def unwell(self) -> list[Breaker]:
+        """Return the providers that are left alone for a while, or on trial."""
+        return await self._db.read(breakers.unwell)
+
+    async def check_providers(self) -> None:
+        """Raise `ProvidersUnwell` while any provider is left alone."""
+        found = await self.unwell()
+        if found:
+            words = ", ".join(f"{each.provider} ({each.reason})" for each in found)
+            raise ProvidersUnwell(f"Left alone for a while: {words}.")
 
     async def pause(self, lane: str) -> datetime:
         """Let a lane start nothing more, and return since when; what runs there goes on."""

@@ -13,7 +13,7 @@ from safelight import telemetry
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.errors import SafelightError, ServiceError
-from safelight.jobs import attempts, retry, store
+from safelight.jobs import attempts, breakers, retry, store
 from safelight.jobs.job import Attempt, Job, StaleJob
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.store import Parking
@@ -103,6 +103,8 @@ class Settlement:
 
         def write(tx: Connection) -> Job:
             held = store.held(tx, claim)
+            if asked:
+                breakers.note_fault(tx, job.provider, error)
             attempt = attempts.current(tx, job.id)
             if attempt is not None and rules.must_resume(attempt, error):
                 return store.park(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from safelight.assets import store as asset_store
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
-from safelight.jobs import attempts, store
+from safelight.jobs import attempts, breakers, store
 from safelight.jobs.job import Attempt, Job
 from safelight.jobs.store import Claim, Parking, Progress
 
@@ -41,4 +41,5 @@ def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exceptio
     won = [success for success, job in zip(ended, moved, strict=True) if isinstance(job, Job)]
     asset_store.insert(tx, [row for success in won for row in success.rows])
     attempts.succeed_all(tx, [(success.attempt_id, success.cost_micros) for success in won])
+    breakers.note_successes(tx, [job.provider for job in moved if isinstance(job, Job)])
     return moved

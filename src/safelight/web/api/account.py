@@ -8,7 +8,7 @@ from safelight.accounts.account import MAX_KEY_LENGTH
 from safelight.accounts.service import SESSION_LASTS
 from safelight.errors import Unauthenticated
 from safelight.providers.provider import Kind, Model
-from safelight.web.answers import json_response
+from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Parts, Reader, Writer
 
 router = APIRouter(tags=["account"])
@@ -71,16 +71,20 @@ async def get_signing_key(caller: Writer, services: Parts) -> Response:
 
 
 @router.get("/v1/models")
-async def list_models(caller: Reader, services: Parts, kind: Kind | None = None) -> Response:
-    """Return the models that you may use, with what each takes and costs."""
+async def list_models(
+    request: Request, caller: Reader, services: Parts, kind: Kind | None = None
+) -> Response:
+    """Return the models that you may use, with what each takes and costs.
+
+    One is `degraded` while its provider is left alone: its jobs wait.
+    """
+    unwell = {each.provider for each in await services.operations.unwell()}
     shown = [
-        _model_document(model)
+        _model_document(model) | {"degraded": model.provider in unwell}
         for model in services.registry.models
         if kind is None or kind in model.kinds
     ]
-    return json_response(
-        {"data": shown, "next_cursor": None}, headers={"Cache-Control": "private, max-age=60"}
-    )
+    return conditional_response(request, {"data": shown, "next_cursor": None})
 
 
 def _model_document(model: Model) -> dict[str, object]:

@@ -95,6 +95,15 @@ async def list_lanes(caller: Admin, services: Parts) -> Response:
         {
             "lanes": [_lane_document(lane) for lane in found.lanes],
             "providers": [_provider_document(provider) for provider in found.providers],
+            "unwell": [
+                {
+                    "provider": each.provider,
+                    "reason": each.reason,
+                    "faults": each.faults,
+                    "shut_until": each.shut_until,
+                }
+                for each in await services.operations.unwell()
+            ],
         }
     )
 

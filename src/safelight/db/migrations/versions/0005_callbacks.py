@@ -1,4 +1,4 @@
-"""What providers report by themselves, and attempts found by their tickets."""
+"""What providers report by themselves, attempts found by their tickets, and who is unwell."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,6 +25,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("attempt_id", name="pk_callbacks"),
     )
+    op.create_table(
+        "breakers",
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("faults", sa.Integer(), nullable=False),
+        sa.Column("shut_until", Instant(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", name="pk_breakers"),
+    )
     op.create_index(
         "ix_attempts_ticket",
         "attempts",
@@ -36,4 +44,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_attempts_ticket", "attempts")
+    op.drop_table("breakers")
     op.drop_table("callbacks")

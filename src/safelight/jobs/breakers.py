@@ -1,0 +1,148 @@
+"""Leaves a provider alone that fails again and again, or that asked to be: for all workers at once.
+
+After so many faults in a row a provider is shut for a while, then given one job as a trial, and
+open again when that succeeds. A rate limit shuts it for as long as it asks. What waits for a shut
+provider stays queued; what it holds already goes on.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight.db.tables import breakers
+from safelight.db.types import now
+from safelight.errors import (
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderUnauthorized,
+    Remedy,
+    SafelightError,
+)
+
+TRIPS_AT = 10
+"""Faults in a row that shut a provider."""
+
+SHUT = timedelta(seconds=30)
+_LONGEST = timedelta(minutes=10)
+_USUAL_PAUSE = timedelta(seconds=5)  # for a rate limit that names no time
+_OF_THE_INSTALLATION = (ProviderUnauthorized, ProviderOutOfCredit)  # every job would meet it
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """One provider that is not well: `shut_until` is None or past while it is on trial."""
+
+    provider: str
+    faults: int
+    shut_until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a claim may start at a provider: None is any number; and when to ask again."""
+
+    starts: int | None
+    again_in: timedelta | None = None
+
+
+OPEN = Passage(None)
+
+
+def passages(tx: Connection, providers: Iterable[str]) -> dict[str, Passage]:
+    """Return the passage of each provider that is not simply open."""
+    query = sa.select(
+        breakers.c.provider, breakers.c.faults, breakers.c.shut_until, now().label("now")
+    ).where(breakers.c.provider.in_(sorted(providers)))
+    found: dict[str, Passage] = {}
+    for row in tx.execute(query):
+        if row.shut_until is not None and row.shut_until > row.now:
+            found[row.provider] = Passage(0, row.shut_until - row.now)
+        elif row.faults >= TRIPS_AT:
+            found[row.provider] = Passage(1)
+    return found
+
+
+def begin_trial(tx: Connection, provider: str) -> bool:
+    """Take the one trial that a tripped provider is given now; False if somebody else has it."""
+    taken = (
+        sa.update(breakers)
+        .where(
+            breakers.c.provider == provider,
+            sa.or_(breakers.c.shut_until.is_(None), breakers.c.shut_until <= now()),
+        )
+        .values(shut_until=now(SHUT))
+    )
+    return bool(tx.execute(taken).rowcount)
+
+
+def note_fault(tx: Connection, provider: str, error: SafelightError) -> None:
+    """Count what went wrong, where it says something of the provider and not of the job."""
+    if isinstance(error, ProviderRateLimited):
+        _shut(tx, provider, min(error.retry_after or _USUAL_PAUSE, _LONGEST), error, faults=0)
+    elif isinstance(error, _OF_THE_INSTALLATION):
+        _shut(tx, provider, SHUT, error, faults=TRIPS_AT)
+    elif isinstance(error, ProviderError) and error.remedy in (Remedy.RETRY, Remedy.UNKNOWN):
+        _count(tx, provider, error)
+
+
+def note_successes(tx: Connection, providers: Iterable[str]) -> None:
+    """Take each provider for well again; what it asked for as a pause stands."""
+    well = breakers.c.provider.in_(sorted(set(providers)))
+    tx.execute(sa.delete(breakers).where(well, breakers.c.faults > 0))
+
+
+def unwell(tx: Connection) -> list[Breaker]:
+    """Return the providers that are shut, or on trial."""
+    query = (
+        sa.select(breakers)
+        .where(sa.or_(breakers.c.shut_until > now(), breakers.c.faults >= TRIPS_AT))
+        .order_by(breakers.c.provider)
+    )
+    return [
+        Breaker(row.provider, row.faults, row.shut_until, row.reason) for row in tx.execute(query)
+    ]
+
+
+def _count(tx: Connection, provider: str, error: SafelightError) -> None:
+    trips = breakers.c.faults + 1 >= TRIPS_AT
+    is_shut = sa.func.coalesce(breakers.c.shut_until > now(), sa.false())
+    _upsert(
+        tx,
+        {"provider": provider, "faults": 1, "reason": error.code},
+        {
+            # What was under way when it was shut fails too, and says nothing new.
+            "faults": breakers.c.faults + sa.case((is_shut, 0), else_=1),
+            "shut_until": sa.case(
+                (sa.and_(trips, ~is_shut), now(SHUT)), else_=breakers.c.shut_until
+            ),
+            "reason": error.code,
+        },
+    )
+
+
+def _shut(
+    tx: Connection, provider: str, length: timedelta, error: SafelightError, *, faults: int
+) -> None:
+    until = now(length)
+    longer = sa.case((breakers.c.shut_until > until, breakers.c.shut_until), else_=until)
+    more = sa.case((breakers.c.faults > faults, breakers.c.faults), else_=faults)
+    _upsert(
+        tx,
+        {"provider": provider, "faults": faults, "shut_until": until, "reason": error.code},
+        {"faults": more, "shut_until": longer, "reason": error.code},
+    )
+
+
+def _upsert(tx: Connection, row: dict[str, object], changes: dict[str, object]) -> None:
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    tx.execute(
+        insert(breakers)
+        .values(**row)
+        .on_conflict_do_update(index_elements=[breakers.c.provider], set_=changes)
+    )

@@ -1,0 +1,136 @@
+"""A provider that fails is left alone by all workers, tried with one job, and taken back."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from safelight import errors
+from safelight.db.engine import Database
+from safelight.db.tables import breakers as table
+from safelight.db.types import now
+from safelight.jobs import breakers
+from safelight.jobs.breakers import TRIPS_AT
+from safelight.jobs.job import JobStatus
+from safelight.jobs.operations import Operations
+from tests import factories
+from tests.servers import wait_until_async
+from tests.workshop import Workshop, working
+
+
+async def note(database: Database, *found: errors.SafelightError, provider: str = "fake") -> None:
+    for error in found:
+        await database.write(lambda tx, error=error: breakers.note_fault(tx, provider, error))
+
+
+async def pass_time(database: Database) -> None:
+    """Let every pause be over."""
+    over = sa.update(table).values(shut_until=now(timedelta(seconds=-1)))
+    await database.write(lambda tx: tx.execute(over))
+
+
+async def test_provider_when_it_fails_in_a_row_is_shut_and_then_given_one_job(
+    database: Database, account: str
+) -> None:
+    for _ in range(3):
+        await factories.queue(database, account)
+    await note(database, *[errors.ProviderError()] * (TRIPS_AT - 1))
+    (first,) = await factories.claim(database, slots=1)
+    await note(database, errors.ProviderError())
+    assert await factories.claim(database) == []
+    with pytest.raises(errors.ProvidersUnwell, match="fake"):
+        await Operations(database).check_providers()
+    await pass_time(database)
+    (trial,) = await factories.claim(database)
+    assert trial.id != first.id
+    assert await factories.claim(database) == [], "one trial at a time"
+    await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
+    assert len(await factories.claim(database)) == 1
+    await Operations(database).check_providers()
+
+
+async def test_provider_when_its_trial_fails_is_shut_again(
+    database: Database, account: str
+) -> None:
+    for _ in range(3):
+        await factories.queue(database, account)
+    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    await pass_time(database)
+    assert len(await factories.claim(database)) == 1
+    await note(database, errors.ProviderError())
+    assert await factories.claim(database) == []
+    await pass_time(database)
+    assert len(await factories.claim(database)) == 1
+
+
+async def test_provider_when_it_asks_for_a_pause_is_left_alone_that_long_by_all(
+    database: Database, account: str
+) -> None:
+    await factories.queue(database, account)
+    await factories.queue(database, account, provider="other")
+    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=60)))
+    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=1)))
+    assert [job.provider for job in await factories.claim(database)] == ["other"]
+    (row,) = await database.read(breakers.unwell)
+    assert (row.provider, row.faults, row.reason) == ("fake", 0, "provider_rate_limited")
+    await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
+    assert await factories.claim(database) == [], "a success of before ends no pause"
+    await pass_time(database)
+    assert len(await factories.claim(database)) == 1
+
+
+@pytest.mark.parametrize("kind", [errors.ProviderOutOfCredit, errors.ProviderUnauthorized])
+async def test_provider_when_our_account_there_is_at_fault_is_shut_at_once(
+    database: Database, account: str, kind: type[errors.SafelightError]
+) -> None:
+    await factories.queue(database, account)
+    await note(database, kind())
+    assert await factories.claim(database) == []
+
+
+async def test_provider_when_jobs_are_at_fault_stays_open(database: Database, account: str) -> None:
+    await factories.queue(database, account)
+    of_jobs = (
+        errors.ProviderRefused,
+        errors.ProviderBadInput,
+        errors.ProviderRejected,
+        errors.MediaTruncated,
+        errors.FetchError,
+        errors.StorageFailed,
+    )
+    await note(database, *[kind() for kind in of_jobs for _ in range(TRIPS_AT)])
+    assert len(await factories.claim(database)) == 1
+
+
+async def test_due_checks_when_their_provider_is_shut_go_on(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account)
+    await database.write(
+        lambda tx: factories.park(
+            tx,
+            factories.claim_of(job),
+            check_at=factories.NOON.replace(year=2020),
+            wakes=0,
+            stage="there",
+            progress=1,
+        )
+    )
+    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    assert [found.id for found in await factories.claim(database)] == [job.id]
+
+
+async def test_jobs_when_their_provider_fails_for_all_trip_it_within_twenty_calls(
+    shop: Workshop,
+) -> None:
+    shop.provider.start_error = errors.ProviderError("down")
+    jobs = [await shop.queue() for _ in range(40)]
+
+    async def has_tripped() -> bool:
+        return bool(await shop.database.read(breakers.unwell))
+
+    async with working(shop.worker(slots=2)):
+        await wait_until_async(has_tripped)
+    assert sum(shop.calls(job)["start"] for job in jobs) <= 20
+    for job in jobs:
+        assert (await shop.look(job)).status is JobStatus.QUEUED
