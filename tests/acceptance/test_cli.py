@@ -68,6 +68,17 @@ def param(**script: Any) -> list[str]:
 # --- against a running server ----------------------------------------------------------------
 
 
+def test_assets_when_asked_for_by_words_are_listed_with_their_addresses(safelight: Run) -> None:
+    made = safelight("generate", "a zeppelin over the harbour", *FAKE)
+    found = safelight("assets", "zeppelins harbour").stdout.split("\t")
+    assert found[1:3] == ["1x1", "png"]
+    assert found[4] == "a zeppelin over the harbour"
+    assert found[5] == made.stdout
+    assert json.loads(safelight("assets", "zeppelin", "--json").stdout)[0]["url"] in made.stdout
+    assert safelight("assets", "zeppelin", "--format", "jpeg").stdout == ""
+    failed(safelight("assets", "!!!"), 2, "q", "holds no word")
+
+
 def test_generate_when_a_server_runs_prints_the_address_and_the_progress(
     safelight: Run, server: RunningServer
 ) -> None:

@@ -105,6 +105,18 @@ async def show_job(subject: str, manner: Manner) -> None:
         listing.show_document(screen, document)
 
 
+async def show_assets(chosen: Mapping[str, Any], manner: Manner) -> None:
+    """List the assets that match."""
+    screen = Screen()
+    wanted = {name: value for name, value in chosen.items() if value}
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        found = await link.client.assets(wanted)
+    if manner.as_json:
+        screen.document(found)
+    else:
+        listing.show_assets(screen, found)
+
+
 async def show_models(manner: Manner) -> None:
     """List what can be asked for."""
     screen = Screen()

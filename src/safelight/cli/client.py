@@ -46,7 +46,7 @@ class _Request(TypedDict, total=False):
     content: bytes
     data: Mapping[str, str]
     files: Sequence[tuple[str, Picture]]
-    params: Mapping[str, str | int]
+    params: Mapping[str, Any]
 
 
 class Client:
@@ -131,6 +131,10 @@ class Client:
     async def jobs(self, **chosen: str | int) -> list[Job]:
         """Return the newest jobs, filtered as `GET /v1/jobs` does."""
         return (await self._call("GET", "/v1/jobs", params=chosen)).json()["data"]
+
+    async def assets(self, chosen: Mapping[str, Any]) -> list[Asset]:
+        """Return the newest assets that match, as `GET /v1/assets` finds them."""
+        return (await self._call("GET", "/v1/assets", params=chosen)).json()["data"]
 
     async def models(self) -> list[Model]:
         """Return what can be asked for."""

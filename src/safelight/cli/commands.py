@@ -184,6 +184,35 @@ def jobs(
 
 
 @app.command()
+def assets(
+    query: Annotated[
+        str, typer.Argument(help="""Words, '"a phrase"', '-without', 'begin*'; all if left out.""")
+    ] = "",
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="With this tag; repeatable.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="image or model_3d.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Such as jpeg, png, webp or glb.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Imported from there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what is kept: pictures and 3D models, newest first."""
+    chosen = {
+        "q": query,
+        "limit": limit,
+        "tag": tag,
+        "kind": kind,
+        "format": form,
+        "host": host,
+    }
+    _settle(_actions().show_assets(chosen, _actions().Manner(as_json)))
+
+
+@app.command()
 def job(
     subject: Annotated[str, typer.Argument(metavar="ID", help="A job's or a batch's id.")],
     as_json: Json = False,

@@ -24,6 +24,9 @@ class Asset(TypedDict):
     width: int | None
     height: int | None
     url: str | None
+    prompt: str | None
+    tags: list[str]
+    created_at: str
 
 
 class Job(TypedDict):

@@ -1,4 +1,4 @@
-"""Prints jobs and models: tables for people, lines with tabs for programs."""
+"""Prints jobs, assets and models: tables for people, lines with tabs for programs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from safelight.cli.documents import Document, Job, Model, items_of, title_of
+from safelight.cli.documents import Asset, Document, Job, Model, items_of, title_of
 from safelight.cli.failure import say
 from safelight.cli.progress import describe, read_document
 from safelight.cli.show import Screen, clean
@@ -23,6 +23,24 @@ def show_jobs(screen: Screen, jobs: Sequence[Job]) -> None:
     if not rows:
         screen.note('There are no jobs yet. Try: safelight generate "A red cat playing guitar"')
     print_table(screen, ("id", "kind", "status", "age", "what"), rows)
+
+
+def show_assets(screen: Screen, assets: Sequence[Asset]) -> None:
+    """List assets, newest first; programs get their addresses too."""
+    if not assets:
+        screen.note("Nothing matches.")
+    rows = [
+        (
+            asset["id"],
+            f"{asset['width']}x{asset['height']}" if asset["width"] else "",
+            asset["media_type"].rpartition("/")[2].removesuffix("-binary"),
+            age(asset["created_at"]),
+            " ".join((asset["name"] or asset["prompt"] or "", *map("#{}".format, asset["tags"]))),
+            asset["url"] or "",
+        )
+        for asset in assets
+    ]
+    print_table(screen, ("id", "size", "format", "age", "what", "address"), rows)
 
 
 def show_models(screen: Screen, models: Sequence[Model]) -> None:
