@@ -18,12 +18,16 @@ async def collect(
 ) -> History:
     """Return the whole history; nothing may be under way any more."""
 
-    def read(tx: Connection) -> dict[str, tuple[Any, ...]]:
+    def read(tx: Connection) -> dict[str, Any]:
         return {
             "jobs": tuple(map(_job, _rows(tx, tables.jobs))),
             "attempts": tuple(map(_attempt, _rows(tx, tables.attempts))),
             "events": tuple(map(_event, _rows(tx, tables.events))),
             "assets": tuple(map(_asset, _rows(tx, tables.assets))),
+            "noted_keys": frozenset(
+                key for row in _rows(tx, tables.loose_objects) for key in row["object_keys"]
+            )
+            | frozenset(row["key"] for row in _rows(tx, tables.originals)),
         }
 
     return History(

@@ -112,6 +112,7 @@ class History:
     calls: tuple[Call, ...]
     sightings: tuple[Sighting, ...]
     stored_keys: frozenset[str]
+    noted_keys: frozenset[str] = frozenset()  # that a sweep will remove
 
     @cached_property
     def attempts_of(self) -> Mapping[str, list[Attempt]]:

@@ -12,6 +12,7 @@ from tests.chaos.history import FINAL, Attempt, History
 MOST_CRASHES = 3
 # The provider itself says that these calls failed, so nothing was paid for.
 SAID_BY_PROVIDER = frozenset({"provider_failed", "provider_rejected", "provider_rate_limited"})
+_OF_NOBODY = "health/"  # written by probes
 UNKNOWN = "unknown_outcome"
 CRASHED = "worker_crashed"
 
@@ -112,6 +113,14 @@ def every_output_is_stored(history: History) -> Iterator[str]:
     for asset in history.assets:
         for key in sorted(asset.keys - history.stored_keys):
             yield f"{asset.id} of {asset.job_id} lacks {key}"
+
+
+def every_object_is_accounted_for(history: History) -> Iterator[str]:
+    """Whatever was stored is named by a row, or noted for a sweep: a crash leaves no orphan."""
+    named = {key for asset in history.assets for key in asset.keys} | history.noted_keys
+    for key in sorted(history.stored_keys - named):
+        if not key.startswith(_OF_NOBODY):
+            yield f"nobody knows of {key}"
 
 
 def results_come_from_the_provider(history: History) -> Iterator[str]:
@@ -225,6 +234,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     what_was_seen_last_is_so,
     one_result_is_accepted,
     every_output_is_stored,
+    every_object_is_accounted_for,
     results_come_from_the_provider,
     no_event_is_missing,
     events_tell_the_story,

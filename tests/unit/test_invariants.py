@@ -133,6 +133,10 @@ BROKEN: list[tuple[Invariant, Change]] = [
         invariants.every_output_is_stored,
         lambda history: replace(history, stored_keys=frozenset({"originals/1"})),
     ),
+    (
+        invariants.every_object_is_accounted_for,
+        lambda history: replace(history, stored_keys=history.stored_keys | {"images/2.png"}),
+    ),
     (invariants.results_come_from_the_provider, without("calls", GOOD.calls[4])),
     (invariants.no_event_is_missing, without("events", GOOD.events[1])),
     (invariants.no_event_is_missing, job("job_1", seq=5)),
