@@ -17,6 +17,8 @@ from bench.claims import claim_cost
 from bench.components import Components, components
 from bench.flight import in_flight
 from bench.fullpath import full_path
+from bench.ingest import ingest
+from bench.library import library
 from bench.pickup import pickup
 from bench.recovery import recovery
 from bench.sizes import FULL, QUICK, SMOKE, Sizes
@@ -70,6 +72,18 @@ async def _claims(ground: Components, asked: Asked) -> Answers:
     return {title: rows}
 
 
+async def _ingest(ground: Components, asked: Asked) -> Answers:
+    return await ingest(ground, asked.sizes)
+
+
+async def _library(ground: Components, asked: Asked) -> Answers:
+    return {
+        "Lists and searches of an account with 80 % of all assets": await library(
+            ground, asked.sizes
+        )
+    }
+
+
 _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "alone": _alone,
     "submit": _submit,
@@ -78,6 +92,8 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "flight": _flight,
     "recovery": _recovery,
     "claims": _claims,
+    "ingest": _ingest,
+    "library": _library,
 }
 
 

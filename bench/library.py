@@ -135,10 +135,27 @@ def _model(
     return _Model(asset, words)
 
 
-_COLUMNS = (
-    "name caption external_id tags metadata original_key media_type bytes width height sha256 "
-    "placeholder facts renditions source_url source_host prompt model provider"
-).split()
+_COLUMNS = [
+    "name",
+    "caption",
+    "external_id",
+    "tags",
+    "metadata",
+    "original_key",
+    "media_type",
+    "bytes",
+    "width",
+    "height",
+    "sha256",
+    "placeholder",
+    "facts",
+    "renditions",
+    "source_url",
+    "source_host",
+    "prompt",
+    "model",
+    "provider",
+]
 _ACCOUNT = "'acc_' || CASE WHEN number % 5 < 4 THEN 0 ELSE 1 + number / 5 % 2000 END"
 _MADE = f"timestamptz '{_FIRST:%Y-%m-%d}+00' + number * interval '{{step}} microseconds'"
 _FILL_POSTGRESQL = (
@@ -188,7 +205,7 @@ async def _fill_postgresql(url: str, models: list[_Model], present: int, wanted:
 
 def _make_models(tx: Connection, models: list[_Model]) -> None:
     accounts = "SELECT 'acc_' || number, 'bench', now() FROM generate_series(0, 2000) AS number"
-    tx.execute(sa.text(f"INSERT INTO accounts (id, name, created_at) {accounts}"))  # noqa: S608
+    tx.execute(sa.text(f"INSERT INTO accounts (id, name, created_at) {accounts}"))
     kinds = {"tags": "jsonb", "metadata": "jsonb", "facts": "jsonb", "renditions": "jsonb"}
     kinds |= {"bytes": "bigint", "width": "integer", "height": "integer"}
     spelled = ", ".join(f"{name} {kinds.get(name, 'text')}" for name in _COLUMNS)

@@ -21,6 +21,10 @@ class Sizes:
     celery_wait_s: int  # for jobs of its killed worker
     queued: tuple[int, ...]
     claims: int
+    assets: tuple[int, ...]
+    searches: int  # of each kind
+    picture_rounds: int
+    pictures: int  # a round, of each contender
 
 
 FULL = Sizes(
@@ -38,6 +42,10 @@ FULL = Sizes(
     celery_wait_s=70,
     queued=(1_000, 100_000, 1_000_000, 5_000_000),
     claims=50,
+    assets=(1_000_000, 10_000_000),
+    searches=100,
+    picture_rounds=10,
+    pictures=10,
 )
 QUICK = Sizes(
     jobs=1000,
@@ -54,6 +62,10 @@ QUICK = Sizes(
     celery_wait_s=70,
     queued=(1_000, 100_000),
     claims=50,
+    assets=(100_000,),
+    searches=40,
+    picture_rounds=4,
+    pictures=4,
 )
 SMOKE = Sizes(
     jobs=40,
@@ -70,4 +82,8 @@ SMOKE = Sizes(
     celery_wait_s=0,
     queued=(1_000,),
     claims=3,
+    assets=(2_000,),
+    searches=3,
+    picture_rounds=1,
+    pictures=1,
 )

@@ -84,7 +84,8 @@ def begin_trial(tx: Connection, provider: str) -> bool:
 def note_fault(tx: Connection, provider: str, error: SafelightError) -> None:
     """Count what went wrong, where it says something of the provider and not of the job."""
     if isinstance(error, ProviderRateLimited):
-        _shut(tx, provider, min(error.retry_after or _USUAL_PAUSE, _LONGEST), error, faults=0)
+        pause = _USUAL_PAUSE if error.retry_after is None else error.retry_after
+        _shut(tx, provider, min(pause, _LONGEST), error, faults=0)
     elif isinstance(error, _OF_THE_INSTALLATION):
         _shut(tx, provider, SHUT, error, faults=TRIPS_AT)
     elif isinstance(error, ProviderError) and error.remedy in (Remedy.RETRY, Remedy.UNKNOWN):
