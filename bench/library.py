@@ -264,11 +264,7 @@ def _fill_file(path: str, models: list[_Model], present: int, wanted: int) -> No
     connection.executemany(
         "INSERT INTO asset_search (rowid, words) VALUES (?, ?)",
         (
-            (
-                number,
-                f"{own[_account(number)]} {_chunks(number)} "
-                f"{models[number * 7919 % _MODELS].words}",
-            )
+            (number, " ".join((own[_account(number)], _chunks(number), _words(models, number))))
             for number in numbers
         ),
     )
@@ -276,6 +272,10 @@ def _fill_file(path: str, models: list[_Model], present: int, wanted: int) -> No
     connection.execute("ANALYZE")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+
+
+def _words(models: list[_Model], number: int) -> str:
+    return models[number * 7919 % _MODELS].words
 
 
 def _plain(value: Any) -> Any:
