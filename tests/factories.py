@@ -67,6 +67,7 @@ def job(**changes: Any) -> Job:
         "source_url": "",
         "name": "",
         "external_id": "",
+        "fallbacks": [],
         "batch_id": None,
         "batch_index": None,
         "priority": 0,

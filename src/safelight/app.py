@@ -164,7 +164,9 @@ class _Ground:
 def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Safelight:
     database, bell = ground.database, ground.bell
     storage = open_disk(settings.data_dir / "objects")
-    registry = Registry(_providers(settings, ground.pool, ground.fetcher))
+    registry = Registry(
+        _providers(settings, ground.pool, ground.fetcher), _aliases(settings.model_aliases)
+    )
     assets = Assets(database, storage)
     intake = Intake(
         database,
@@ -285,6 +287,11 @@ def _providers(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Prov
     if settings.fake_provider:
         installed.append(FakeProvider(settings.data_dir / "fake-ledger.jsonl"))
     return installed
+
+
+def _aliases(text: str) -> dict[str, list[str]]:
+    pairs = (entry.partition("=") for entry in filter(None, text.split(";")))
+    return {name: models.split(",") for name, _, models in pairs}
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:

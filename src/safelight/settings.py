@@ -143,6 +143,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Most jobs of one account in flight, over all workers; 0 is no limit.",
     )
+    model_aliases: str = Field(
+        default="",
+        pattern=r"^$|^[\w.-]+=[\w./:-]+(,[\w./:-]+)*(;[\w.-]+=[\w./:-]+(,[\w./:-]+)*)*$",
+        description="Names for several models, of which the first that can does the job and the "
+        "others stand in for it: `best=gpt-image-1.5,flux,sketch;fast=flux,sketch`.",
+    )
     provider_limits: str = Field(
         default="",
         pattern=r"^$|^\w[\w.-]*=\d*(/\d+)?(,\w[\w.-]*=\d*(/\d+)?)*$",

@@ -41,6 +41,7 @@ OPEN = text("state <> 'closed'")
 PENDING = text("state = 'pending'")
 UNTOLD = text("NOT told")
 HELD = text("held_until IS NOT NULL")
+MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
 
 
 def _where(condition: TextClause) -> dict[str, Any]:
@@ -100,6 +101,8 @@ jobs = Table(
     Column("model", sa.Text, nullable=False),
     Column("provider", sa.Text, nullable=False),
     Column("params", Json, nullable=False),
+    # what to do instead, in order: [{model, provider, lane, params, timeout_s, …}]
+    Column("fallbacks", Json, nullable=False, server_default="[]"),
     Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("name", sa.Text, nullable=False, server_default=""),
@@ -188,6 +191,7 @@ jobs = Table(
     Index("ix_jobs_dead", "finished_at", **_where(DEAD)),
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
+    Index("ix_jobs_movable", "provider", **_where(MOVABLE)),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
 )
 

@@ -112,6 +112,7 @@ class Job:
     model: str
     provider: str
     params: dict[str, Any]
+    fallbacks: list[dict[str, Any]]
     inputs: list[str]
     source_url: str
     name: str

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from safelight.errors import Remedy, SafelightError
+from safelight.errors import (
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnauthorized,
+    Remedy,
+    SafelightError,
+    UnknownModel,
+)
 from safelight.jobs.job import Job
 
 
@@ -36,8 +45,16 @@ class Fail:
     error: SafelightError
 
 
-Decision = Retry | Snooze | Fail
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """The provider is at fault; the job goes to its next model."""
 
+    error: SafelightError
+
+
+Decision = Retry | Snooze | Fail | FallBack
+
+_PATIENCE = timedelta(seconds=30)  # with a provider that asks to wait, while another could do it
 _DEFAULT_WAIT = timedelta(seconds=5)
 _LEAST_WAIT = timedelta(seconds=1)  # whoever asks for none shall not be asked without end
 
@@ -50,6 +67,18 @@ def decide(
     `jitter` is a random number from 0 to 1. A wait the other side asked for is honoured in full,
     and never shortened by the jitter.
     """
+    decision = _here(job, error, now=now, policy=policy, jitter=jitter)
+    if not job.fallbacks or not _is_the_provider_s(error):
+        return decision
+    if isinstance(decision, Snooze) and decision.until - now <= _PATIENCE:
+        return decision
+    return decision if isinstance(decision, Retry) else FallBack(error)
+
+
+def _here(
+    job: Job, error: SafelightError, *, now: datetime, policy: RetryPolicy, jitter: float
+) -> Retry | Snooze | Fail:
+    """Return what the job does about `error` as long as it stays with its model."""
     if error.remedy is Remedy.WAIT:
         wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
         until = now + max(wait, _LEAST_WAIT)
@@ -62,6 +91,21 @@ def decide(
     if error.retry_after is not None:
         at = max(at, now + error.retry_after)
     return Fail(error) if _too_late(job, at) else Retry(at)
+
+
+def _is_the_provider_s(error: SafelightError) -> bool:
+    """Say whether another provider might do what this one could not.
+
+    What its moderation refused is not taken elsewhere.
+    """
+    return isinstance(
+        error,
+        ProviderRateLimited
+        | ProviderOutOfCredit
+        | ProviderUnauthorized
+        | ProviderRejected
+        | UnknownModel,
+    ) or (isinstance(error, ProviderError) and error.remedy is Remedy.RETRY)
 
 
 def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:

@@ -5,8 +5,8 @@ somebody else was first. Claims are in claims.py, attempts in attempts.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from safelight import events, telemetry
 from safelight.db.given import Given
 from safelight.db.tables import (
     LEASED,
+    MOVABLE,
     READY,
     TO_START_BY,
     attempts,
@@ -57,6 +58,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "model": sa.Text,
     "provider": sa.Text,
     "params": sa.JSON,
+    "fallbacks": sa.JSON,
     "inputs": sa.JSON,
     "source_url": sa.Text,
     "name": sa.Text,
@@ -78,6 +80,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
 # --- inserts ---------------------------------------------------------------------------------
 
 
+_ALONE: Mapping[str, Any] = {"fallbacks": []}
 _ROWS = Given(**_NEW)
 
 
@@ -105,7 +108,8 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     """
     if not rows:
         return []
-    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, rows)).mappings()
+    complete = ({**_ALONE, **row} for row in rows)
+    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_job(row) for row in written}
     made = [found[row["id"]] for row in rows]
     _tell(tx, made, "job.queued")
@@ -233,6 +237,40 @@ def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any
     """Queue the job again for `at`; the failed attempt is closed by the caller."""
     changes = {"run_at": at, "ready": False, "stage": "waiting to try again", "progress": 0.0}
     return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
+
+
+def fall_back(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
+    """Queue the job for its next model; the failed attempt is closed by the caller."""
+    row = tx.execute(sa.select(jobs).where(jobs.c.id == claim.job_id)).mappings().one()
+    changes = _instead(to_job(row)) | {"progress": 0.0, "stage": "falling back", "ready": True}
+    return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
+
+
+def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
+    """Give jobs that wait for `provider` to their next model. Not a move: they stay queued."""
+    query = (
+        sa.select(jobs)
+        .where(MOVABLE, jobs.c.provider == provider)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = [to_job(row) for row in tx.execute(query).mappings()]
+    for job in found:
+        tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(_instead(job)))
+    return [replace(job, lane=job.fallbacks[0]["lane"]) for job in found]
+
+
+def _instead(job: Job) -> dict[str, Any]:
+    """Return what changes in a job that goes to its next model, with all its time before it."""
+    following, *rest = job.fallbacks
+    spent = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+    return {
+        **following,
+        "timeout_s": spent + following["timeout_s"],
+        "max_attempts": job.attempts + following["max_attempts"],
+        "fallbacks": rest,
+        "run_at": now(),
+    }
 
 
 def snooze(tx: Connection, claim: Claim, *, until: datetime, reason: str) -> Job:

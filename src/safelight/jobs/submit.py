@@ -78,12 +78,10 @@ class Submits:
     ) -> Submitted:
         """Queue a picture to be made from a prompt, and from references where there are any."""
         kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
-        model = self._registry.model(kind, wanted.model)
-        if len(wanted.references) > model.max_inputs:
-            raise InvalidRequest(
-                errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
-            )
-        row = self._row(account_id, kind, model, wanted, wanted.all_params())
+        choices = self._choices(
+            kind, wanted.model, wanted.all_params(), pictures=len(wanted.references)
+        )
+        row = self._row(account_id, kind, choices, wanted)
         row |= {"prompt": wanted.prompt, "inputs": list(wanted.references)}
         return await self._submit(_New(row, repeat, wanted.references))
 
@@ -91,8 +89,7 @@ class Submits:
         self, account_id: str, wanted: ImportImages, repeat: Repeat | None = None
     ) -> Submitted:
         """Queue the download of one address, already found to be well-formed."""
-        model = self._registry.model(Kind.IMPORT_IMAGE, None)
-        row = self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
+        row = self._row(account_id, Kind.IMPORT_IMAGE, self._imports(), wanted)
         row["source_url"] = wanted.url
         return await self._submit(_New(row, repeat))
 
@@ -104,7 +101,6 @@ class Submits:
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch of downloads; those refused are problems of the batch from the start."""
-        model = self._registry.model(Kind.IMPORT_IMAGE, None)
         batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
             "problems": [
                 {"index": index, "name": item.name, "problem": dict(item.problem)}
@@ -112,7 +108,7 @@ class Submits:
                 if isinstance(item, Refused)
             ]
         }
-        common = self._row(account_id, Kind.IMPORT_IMAGE, model, wanted, {})
+        common = self._row(account_id, Kind.IMPORT_IMAGE, self._imports(), wanted)
         rows = [
             common
             | {
@@ -138,10 +134,10 @@ class Submits:
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
-        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
+        kind = Kind.IMAGE_TO_3D
         batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
         rows = [
-            self._row(account_id, Kind.IMAGE_TO_3D, model, wanted, wanted.params)
+            self._row(account_id, kind, self._choices(kind, wanted.model, wanted.params), wanted)
             | {
                 "inputs": [picture["id"]],
                 "name": picture["name"],
@@ -154,8 +150,7 @@ class Submits:
 
     def check_3d(self, wanted: UploadBatch) -> None:
         """Raise for an unknown model or params that it does not take, before any file is stored."""
-        model = self._registry.model(Kind.IMAGE_TO_3D, wanted.model)
-        inputs.complete_params(model, wanted.params)
+        self._choices(Kind.IMAGE_TO_3D, wanted.model, wanted.params)
         inputs.check_times(wanted)
 
     async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
@@ -188,27 +183,56 @@ class Submits:
         self,
         account_id: str,
         kind: Kind,
-        model: Model,
+        choices: Sequence[dict[str, Any]],
         wanted: Submission,
-        params: Mapping[str, Any],
     ) -> dict[str, Any]:
         inputs.check_times(wanted)
-        return {
+        return choices[0] | {
             "id": ids.new("job"),
             "account_id": account_id,
             "kind": kind,
-            "model": model.id,
-            "provider": model.provider,
-            "params": inputs.complete_params(model, params),
+            "fallbacks": list(choices[1:]),
             "inputs": [],
             "name": wanted.name,
             "external_id": wanted.external_id,
             "tags": wanted.tags,
             "metadata": wanted.metadata,
-            "lane": model.lane,
             "priority": wanted.priority,
             "run_at": wanted.start_at,
             "start_by": wanted.start_by,
+        }
+
+    def _imports(self) -> list[dict[str, Any]]:
+        return self._choices(Kind.IMPORT_IMAGE, None, {})
+
+    def _choices(
+        self, kind: Kind, wanted: str | None, params: Mapping[str, Any], *, pictures: int = 0
+    ) -> list[dict[str, Any]]:
+        """Return what a job's row says of its model, and of those that it may fall back to.
+
+        Of an alias's models those count that take the params; raises for the first if none does.
+        """
+        found: list[dict[str, Any]] = []
+        refusals: list[InvalidRequest] = []
+        for model in self._registry.candidates(kind, wanted):
+            try:
+                found.append(self._choice(model, params, pictures))
+            except InvalidRequest as error:
+                refusals.append(error)
+        if not found:
+            raise refusals[0]
+        return found
+
+    def _choice(self, model: Model, params: Mapping[str, Any], pictures: int) -> dict[str, Any]:
+        if pictures > model.max_inputs:
+            raise InvalidRequest(
+                errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
+            )
+        return {
+            "model": model.id,
+            "provider": model.provider,
+            "params": inputs.complete_params(model, params),
+            "lane": model.lane,
             "timeout_s": model.timeout.total_seconds(),
             "repeatable": model.repeatable,
             "max_attempts": self._max_attempts,

@@ -41,6 +41,7 @@ def job_document(
         "model": job.model,
         "provider": job.provider,
         "params": job.params,
+        "fallbacks": [each["model"] for each in job.fallbacks],
         "inputs": job.inputs,
         "outputs": [asset_document(asset, base_url=base_url) for asset in outputs],
         "error": job.error if job.status is JobStatus.FAILED else None,

@@ -99,6 +99,8 @@ def settle(
             if attempt is not None:
                 attempts.uncount(tx, claim.job_id)
             return store.snooze(tx, claim, until=until, reason=error.title)
+        case retry.FallBack():
+            return store.fall_back(tx, claim, error=problem)
         case retry.Fail():
             return store.fail(tx, claim, error=problem)
 

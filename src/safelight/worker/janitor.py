@@ -16,7 +16,7 @@ from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
-from safelight.jobs import attempts, census, idempotency, store
+from safelight.jobs import attempts, breakers, census, idempotency, store
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
 from safelight.providers.registry import Registry
 from safelight.worker.retention import Retention
@@ -82,6 +82,7 @@ class Janitor:
         if time.monotonic() - self._well_since >= self._lease:
             await self._rescue()
         await self._expire()
+        await self._reroute()
         await self._sweep_attempts()
         await self._forget()
         await self._ring_again()
@@ -103,6 +104,17 @@ class Janitor:
             self._ring_about(late)
             if len(late) < _PAGE:
                 return
+
+    async def _reroute(self) -> None:
+        """Give what waits for a provider that is shut to the next model, where it has one."""
+        for breaker in await self._db.read(breakers.unwell):
+            name = breaker.provider
+            while moved := await self._db.write(
+                lambda tx, name=name: store.reroute(tx, name, limit=_PAGE)
+            ):
+                self._ring_about(moved)
+                if len(moved) < _PAGE:
+                    break
 
     async def _sweep_attempts(self) -> None:
         """Settle what canceled and failed jobs left open at their providers."""

@@ -84,7 +84,8 @@ async def list_models(
         for model in services.registry.models
         if kind is None or kind in model.kinds
     ]
-    return conditional_response(request, {"data": shown, "next_cursor": None})
+    document = {"data": shown, "aliases": services.registry.aliases, "next_cursor": None}
+    return conditional_response(request, document)
 
 
 def _model_document(model: Model) -> dict[str, object]:

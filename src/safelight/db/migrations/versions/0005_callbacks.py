@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from safelight.db.types import Instant
 
@@ -11,7 +12,17 @@ branch_labels = None
 depends_on = None
 
 
+_JSON = sa.JSON(none_as_null=True).with_variant(
+    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+)
+_MOVABLE = sa.text("status = 'queued' AND fallbacks <> '[]'")
+
+
 def upgrade() -> None:
+    op.add_column("jobs", sa.Column("fallbacks", _JSON, server_default="[]", nullable=False))
+    op.create_index(
+        "ix_jobs_movable", "jobs", ["provider"], postgresql_where=_MOVABLE, sqlite_where=_MOVABLE
+    )
     op.create_table(
         "callbacks",
         sa.Column("attempt_id", sa.Text(), nullable=False),
@@ -43,6 +54,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_jobs_movable", "jobs")
+    op.drop_column("jobs", "fallbacks")
     op.drop_index("ix_attempts_ticket", "attempts")
     op.drop_table("breakers")
     op.drop_table("callbacks")

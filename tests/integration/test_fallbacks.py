@@ -1,0 +1,183 @@
+"""A job of an alias goes to its next model when the provider of the first is at fault."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safelight import errors
+from safelight.errors import InvalidRequest, SafelightError, UnknownModel
+from safelight.jobs import breakers
+from safelight.jobs.inputs import Generate
+from safelight.jobs.job import Job, JobStatus, Outcome
+from safelight.jobs.submit import Submits
+from safelight.providers.fake import FakeProvider
+from safelight.providers.provider import Kind, Lane, Model
+from safelight.providers.registry import Registry
+from tests.servers import wait_until_async
+from tests.workshop import OddProvider, Workshop, working
+
+
+class Second(OddProvider):
+    """Another provider, whose model takes fewer params."""
+
+    name = "second"
+
+    def capabilities(self) -> tuple[Model, ...]:
+        first = FakeProvider().capabilities()[0]
+        schema: dict[str, Any] = {**first.params_schema}
+        schema["properties"] = {
+            name: rule for name, rule in schema["properties"].items() if name != "retry_after_s"
+        }
+        return (replace(first, id="second", provider="second", params_schema=schema),)
+
+
+@pytest.fixture
+def pair(shop: Workshop, tmp_path: Path) -> tuple[Workshop, Second]:
+    second = Second(tmp_path / "second.jsonl")
+    shop.registry = Registry([shop.provider, second], {"best": ["fake-paid", "second"]})
+    shop.runner = replace(shop.runner, registry=shop.registry)
+    return shop, second
+
+
+async def submit(shop: Workshop, **params: Any) -> Job:
+    submits = Submits(shop.database, shop.registry, max_attempts=2)
+    wanted = Generate(prompt="a cat", model="best", params={"outputs": 0, **params})
+    made = await submits.generate(shop.account, wanted)
+    assert made.job is not None
+    return made.job
+
+
+async def test_job_when_its_provider_goes_on_failing_is_done_by_the_next(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    shop.provider.start_error = errors.ProviderError("down")
+    job = await submit(shop)
+    assert (job.model, [each["model"] for each in job.fallbacks]) == ("fake-paid", ["second"])
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert (done.model, done.provider, done.fallbacks) == ("second", "second", [])
+    assert [(each.provider, each.outcome) for each in await shop.attempts(job)] == [
+        ("fake", Outcome.FAILED),
+        ("fake", Outcome.FAILED),
+        ("second", Outcome.SUCCEEDED),
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.ProviderOutOfCredit(),
+        errors.ProviderUnauthorized(),
+        errors.ProviderRejected(),
+        errors.ProviderRateLimited(retry_after=timedelta(minutes=5)),
+    ],
+    ids=lambda error: error.code,
+)
+async def test_job_when_its_provider_cannot_now_goes_on_at_once(
+    pair: tuple[Workshop, Second], error: SafelightError
+) -> None:
+    shop, _ = pair
+    shop.provider.start_error = error
+    job = await submit(shop)
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert done.provider == "second"
+    assert shop.calls(job)["start"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ProviderRefused(), "content_refused"),
+        (errors.ProviderBadInput(), "provider_bad_input"),
+        (errors.UnknownOutcome(), "unknown_outcome"),
+    ],
+)
+async def test_job_when_the_fault_is_its_own_or_it_may_be_paid_is_taken_nowhere_else(
+    pair: tuple[Workshop, Second], error: SafelightError, code: str
+) -> None:
+    shop, second = pair
+    shop.provider.start_error = error
+    job = await submit(shop)
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.FAILED)
+    assert (done.error or {})["code"] == code
+    assert second.urls == {}
+
+
+async def test_job_when_every_model_failed_fails_with_the_last_error(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, second = pair
+    shop.provider.start_error = errors.ProviderOutOfCredit()
+    second.start_error = errors.ProviderRejected("for good")
+    job = await submit(shop)
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.FAILED)
+    assert (done.error or {})["code"] == "provider_rejected"
+    assert len(await shop.attempts(job)) == 2
+
+
+async def test_jobs_when_they_wait_for_a_shut_provider_are_given_to_the_next(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    waiting = [await submit(shop) for _ in range(3)]
+    alone = await shop.queue(model="fake-paid")
+    await shop.database.write(
+        lambda tx: breakers.note_fault(tx, "fake", errors.ProviderUnauthorized())
+    )
+    async with working(shop.worker(), shop.janitor()):
+        for job in waiting:
+            done = await shop.until(job, JobStatus.SUCCEEDED)
+            assert done.provider == "second"
+        assert (await shop.look(alone)).status is JobStatus.QUEUED
+    assert shop.calls(alone)["start"] == 0
+
+
+async def test_submit_when_only_some_models_take_the_params_chooses_among_those(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    job = await submit(shop, retry_after_s=1)
+    assert (job.model, job.fallbacks) == ("fake-paid", [])
+    with pytest.raises(InvalidRequest, match="fake-paid"):
+        await submit(shop, colour="red")
+
+
+def test_registry_when_an_alias_names_nothing_installed_says_so() -> None:
+    with pytest.raises(UnknownModel, match="'best' names 'gone'"):
+        Registry([FakeProvider()], {"best": ["fake", "gone"]})
+
+
+def test_candidates_when_a_name_is_no_alias_are_that_model() -> None:
+    registry = Registry([FakeProvider()], {"best": ["fake-paid", "fake"]})
+    kind = Kind.TEXT_TO_IMAGE
+    assert [model.id for model in registry.candidates(kind, "best")] == ["fake-paid", "fake"]
+    assert [model.id for model in registry.candidates(kind, "fake")] == ["fake"]
+    assert [model.id for model in registry.candidates(kind, None)] == ["fake"]
+    with pytest.raises(UnknownModel) as refused:
+        registry.candidates(kind, "none")
+    assert refused.value.errors[0]["choices"] == ["fake", "fake-paid", "best"]
+    assert registry.models[0].lane is Lane.REMOTE
+
+
+async def test_time_when_a_job_falls_back_begins_anew_for_the_next_model(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    shop.provider.start_error = errors.ProviderOutOfCredit()
+    job = await submit(shop)
+
+    async def moved() -> Job | None:
+        now = await shop.look(job)
+        return now if now.provider == "second" else None
+
+    async with working(shop.worker()):
+        found = await wait_until_async(moved)
+    assert found is not None
+    assert found.timeout_s >= job.fallbacks[0]["timeout_s"]
