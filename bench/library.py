@@ -165,9 +165,8 @@ _FILL_POSTGRESQL = (
         left(md5(number::text), 16), {columns}
     FROM generate_series(CAST({first} AS bigint), CAST({last} AS bigint)) AS number
     JOIN models ON models.id = number * 7919 % {models}""",
-    """INSERT INTO asset_search (number, words)
-    SELECT number, models.words || array_to_tsvector(ARRAY[
-        'xa' || left(encode(sha256(({account})::bytea), 'hex'), 10),
+    """INSERT INTO asset_search (number, account_id, words)
+    SELECT number, {account}, models.words || array_to_tsvector(ARRAY[
         'xp0' || substr(md5(number::text), 1, 4), 'xp1' || substr(md5(number::text), 5, 4),
         'xp2' || substr(md5(number::text), 9, 4), 'xp3' || substr(md5(number::text), 13, 4)])
     FROM generate_series(CAST({first} AS bigint), CAST({last} AS bigint)) AS number

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.errors import WrongState
-from safelight.jobs import attempts, store
+from safelight.jobs import attempts, moves
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.service import Jobs
 from tests import factories
@@ -35,7 +35,7 @@ async def ledger(database: Database, job: Job) -> list[Attempt]:
 
 def let_go(tx: Connection, job: Job) -> Job:
     attempts.let_go(tx, [job])
-    return store.rescue(tx, [job])[0]
+    return moves.rescue(tx, [job])[0]
 
 
 # --- sending ---------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ async def test_send_when_the_claim_holds_opens_an_attempt_and_counts_it(
 
 async def test_send_when_the_claim_is_void_writes_nothing(database: Database, account: str) -> None:
     job = await factories.run_one(database, account)
-    await database.write(lambda tx: store.release(tx, [claim_of(job)]))
+    await database.write(lambda tx: moves.release(tx, [claim_of(job)]))
     with pytest.raises(StaleJob):
         await database.write(lambda tx: factories.send(tx, claim_of(job)))
     assert await ledger(database, job) == []
@@ -234,7 +234,7 @@ async def test_leftovers_when_jobs_are_final_are_their_open_attempts_page_by_pag
     for job in (*canceled, running):
         await ticketed(database, job)
     for job in canceled:
-        await database.write(lambda tx, job=job: store.cancel(tx, job.id))
+        await database.write(lambda tx, job=job: moves.cancel(tx, job.id))
     found: list[Attempt] = []
     after = ""
     while page := await database.read(lambda tx, a=after: attempts.leftovers(tx, after=a, limit=2)):
@@ -253,7 +253,7 @@ async def test_redrive_when_an_unknown_attempt_is_open_settles_it_first(
 ) -> None:
     job = await factories.run_one(database, account, repeatable=False)
     await sent(database, job)
-    await database.write(lambda tx: store.fail(tx, claim_of(job), error=PROBLEM))
+    await database.write(lambda tx: moves.fail(tx, claim_of(job), error=PROBLEM))
     assert (await redriven(jobs, database, job)).status is JobStatus.QUEUED
     assert [attempt.outcome for attempt in await ledger(database, job)] == [Outcome.LOST]
     assert await sent(database, (await factories.claim(database))[0])
@@ -264,7 +264,7 @@ async def test_redrive_when_the_provider_still_works_is_refused(
 ) -> None:
     job = await factories.run_one(database, account)
     await ticketed(database, job)
-    await database.write(lambda tx: store.cancel(tx, job.id))
+    await database.write(lambda tx: moves.cancel(tx, job.id))
     with pytest.raises(WrongState):
         await redriven(jobs, database, job)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from safelight.errors import Forbidden, NotFound, UnknownOutcome
-from safelight.jobs import store
+from safelight.jobs import moves
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
 from tests.servers import wait_until_async
 from tests.workshop import LONG, Workshop, kill, working
@@ -98,7 +98,7 @@ async def test_callback_when_the_job_has_ended_changes_nothing(shop: Workshop) -
     job = await shop.queue(params=HOURS)
     async with working(shop.worker()):
         await shop.until(job, JobStatus.WAITING)
-        await shop.database.write(lambda tx: store.cancel(tx, job.id))
+        await shop.database.write(lambda tx: moves.cancel(tx, job.id))
         ended = await shop.look(job)
         await shop.report(job)
     assert await shop.look(job) == ended

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, census, claims, store
+from safelight.jobs import attempts, census, claims, moves
 from safelight.jobs.job import Job, JobStatus
 from safelight.providers.provider import Lane
 from tests import factories
@@ -255,8 +255,8 @@ async def test_statements_of_the_loops_when_explained_read_through_indexes(
         taken = claims.claim(tx, worker="w", lane=Lane.REMOTE, slots=5, lease=factories.LEASE)
         running = [claim_of(job) for job in taken.jobs]
         claims.renew(tx, worker="w", running=running, lease=factories.LEASE)
-        store.expired_leases(tx, limit=9)
-        store.expire(tx, error=factories.PROBLEM, limit=9)
+        moves.expired_leases(tx, limit=9)
+        moves.expire(tx, error=factories.PROBLEM, limit=9)
         attempts.leftovers(tx, after="", limit=9)
         census.lanes_due(tx)
 

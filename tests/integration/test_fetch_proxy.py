@@ -150,6 +150,8 @@ class Unheard:
     """An attempt whose progress nobody wants to hear."""
 
     id = "att_1"
+    callback_url: str | None = None
+    news: bytes | None = None
 
     def report(self, progress: float, stage: str) -> None:
         return None

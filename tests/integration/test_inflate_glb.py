@@ -37,6 +37,8 @@ _PARAMS: dict[str, dict[str, Any]] = {
 @dataclass(slots=True)
 class _Attempt:
     id: str = "att_1"
+    callback_url: str | None = None
+    news: bytes | None = None
     heard: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     def report(self, progress: float, stage: str) -> None:

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, claims, store
-from safelight.jobs.job import MAX_CRASHES, Job, JobStatus
+from safelight.jobs import attempts, claims, moves
+from safelight.jobs.job import MAX_CRASHES, Claim, Job, JobStatus
 from tests import factories
 from tests.factories import PROBLEM, claim_of, job_row, reread
 
@@ -17,10 +17,10 @@ SHORT = timedelta(seconds=-1)  # has run out the moment it is given
 
 
 async def expired(database: Database) -> list[Job]:
-    return await database.write(lambda tx: store.expired_leases(tx, limit=100))
+    return await database.write(lambda tx: moves.expired_leases(tx, limit=100))
 
 
-async def renewed(database: Database, worker: str, jobs: list[Job]) -> set[store.Claim]:
+async def renewed(database: Database, worker: str, jobs: list[Job]) -> set[Claim]:
     running = [claim_of(job) for job in jobs]
     return await database.write(
         lambda tx: claims.renew(tx, worker=worker, running=running, lease=factories.LEASE)
@@ -56,8 +56,8 @@ async def test_renew_when_jobs_were_canceled_or_taken_over_does_not_return_them(
 ) -> None:
     await factories.queue_many(database, [job_row(account) for _ in range(3)])
     kept, canceled, taken = await factories.claim(database, worker="wrk_1")
-    await database.write(lambda tx: store.cancel(tx, canceled.id))
-    await database.write(lambda tx: store.rescue(tx, [taken]))
+    await database.write(lambda tx: moves.cancel(tx, canceled.id))
+    await database.write(lambda tx: moves.rescue(tx, [taken]))
     again = (await factories.claim(database, worker="wrk_2"))[0]
     held = await renewed(database, "wrk_1", [kept, canceled, taken])
     assert held == {claim_of(kept)}
@@ -69,7 +69,7 @@ async def test_renew_when_the_same_worker_claimed_a_job_anew_does_not_revive_the
     database: Database, account: str
 ) -> None:
     old = await factories.run_one(database, account)
-    await database.write(lambda tx: store.rescue(tx, [old]))
+    await database.write(lambda tx: moves.rescue(tx, [old]))
     new = (await factories.claim(database))[0]
     assert claim_of(old) not in await renewed(database, "wrk_1", [old])
     assert await renewed(database, "wrk_1", [new]) == {claim_of(new)}
@@ -85,9 +85,9 @@ async def test_rescue_when_the_lease_was_renewed_meanwhile_finds_nothing(
 
 
 def take_back(tx: Connection) -> list[Job]:
-    found = store.expired_leases(tx, limit=9)
+    found = moves.expired_leases(tx, limit=9)
     attempts.let_go(tx, found)
-    return store.rescue(tx, found)
+    return moves.rescue(tx, found)
 
 
 async def test_rescue_when_a_worker_died_queues_the_job_at_once(
@@ -109,7 +109,7 @@ async def test_bury_when_the_third_worker_died_ends_the_job(
         await factories.claim(database, lease=SHORT)
         assert (await database.write(take_back))[0].crashes == crash
     last = (await factories.claim(database, lease=SHORT))[0]
-    buried = await database.write(lambda tx: store.bury(tx, last, error=PROBLEM))
+    buried = await database.write(lambda tx: moves.bury(tx, last, error=PROBLEM))
     assert (buried.status, buried.crashes) == (JobStatus.FAILED, MAX_CRASHES)
     assert buried.error == PROBLEM
     assert (await database.read(lambda tx: reread(tx, job))).is_final

@@ -13,9 +13,8 @@ from safelight import ids
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import claims, store
-from safelight.jobs.job import EVENT_OF, FINAL, MOVES, Job, JobStatus, Move, StaleJob
-from safelight.jobs.store import Claim
+from safelight.jobs import claims, moves, news, store
+from safelight.jobs.job import EVENT_OF, FINAL, MOVES, Claim, Job, JobStatus, Move, StaleJob
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row, reread
 
@@ -47,22 +46,22 @@ def claim(tx: Connection, job: Job) -> Job:
 def expire(tx: Connection, job: Job) -> Job:
     late = sa.update(tables.jobs).where(tables.jobs.c.id == job.id)
     tx.execute(late.values(start_by=now(factories.LONG_AGO), started_at=None))
-    return only(store.expire(tx, error=PROBLEM, limit=9), job.id)
+    return only(moves.expire(tx, error=PROBLEM, limit=9), job.id)
 
 
 MOVERS: dict[Move, Callable[[Connection, Job], Job]] = {
     Move.CLAIM: claim,
     Move.PARK: lambda tx, job: park(tx, claim_of(job)),
     Move.SUCCEED: lambda tx, job: factories.succeed(tx, claim_of(job), cost_micros=5),
-    Move.RETRY: lambda tx, job: store.retry(tx, claim_of(job), at=soon(), error=PROBLEM),
-    Move.SNOOZE: lambda tx, job: store.snooze(tx, claim_of(job), until=soon(), reason="busy"),
-    Move.RELEASE: lambda tx, job: only(store.release(tx, [claim_of(job)]), job.id),
-    Move.RESCUE: lambda tx, job: only(store.rescue(tx, [job]), job.id),
-    Move.BURY: lambda tx, job: store.bury(tx, job, error=PROBLEM),
+    Move.RETRY: lambda tx, job: moves.retry(tx, claim_of(job), at=soon(), error=PROBLEM),
+    Move.SNOOZE: lambda tx, job: moves.snooze(tx, claim_of(job), until=soon(), reason="busy"),
+    Move.RELEASE: lambda tx, job: only(moves.release(tx, [claim_of(job)]), job.id),
+    Move.RESCUE: lambda tx, job: only(moves.rescue(tx, [job]), job.id),
+    Move.BURY: lambda tx, job: moves.bury(tx, job, error=PROBLEM),
     Move.EXPIRE: expire,
-    Move.FAIL: lambda tx, job: store.fail(tx, claim_of(job), error=PROBLEM),
-    Move.CANCEL: lambda tx, job: store.cancel(tx, job.id),
-    Move.REDRIVE: lambda tx, job: store.redrive(tx, job.id),
+    Move.FAIL: lambda tx, job: moves.fail(tx, claim_of(job), error=PROBLEM),
+    Move.CANCEL: lambda tx, job: moves.cancel(tx, job.id),
+    Move.REDRIVE: lambda tx, job: moves.redrive(tx, job.id),
 }
 
 
@@ -126,7 +125,7 @@ async def test_worker_s_move_when_another_claim_came_since_is_refused(
     database: Database, account: str, move: Move
 ) -> None:
     old = await factories.run_one(database, account)
-    await database.write(lambda tx: store.release(tx, [claim_of(old)]))
+    await database.write(lambda tx: moves.release(tx, [claim_of(old)]))
     new = (await factories.claim(database, worker="wrk_2"))[0]
     assert (new.id, new.claim_no) == (old.id, old.claim_no + 1)
     with pytest.raises(StaleJob):
@@ -140,12 +139,12 @@ async def test_progress_when_the_claim_is_void_is_refused(database: Database, ac
     claim = claim_of(job)
     told = await database.write(lambda tx: factories.report(tx, claim, percent=40, stage="half"))
     assert (told.progress, told.stage, told.status) == (40.0, "half", JobStatus.RUNNING)
-    await database.write(lambda tx: store.release(tx, [claim]))
+    await database.write(lambda tx: moves.release(tx, [claim]))
     new = (await factories.claim(database))[0]
     with pytest.raises(StaleJob):
         await database.write(lambda tx: factories.report(tx, claim, percent=50, stage="more"))
     await database.write(lambda tx: factories.report(tx, claim_of(new), percent=50, stage="more"))
-    await database.write(lambda tx: store.cancel(tx, job.id))
+    await database.write(lambda tx: moves.cancel(tx, job.id))
     with pytest.raises(StaleJob):
         await database.write(lambda tx: factories.report(tx, claim_of(new), percent=60, stage=""))
 
@@ -211,8 +210,8 @@ async def test_redrive_when_made_gives_the_job_all_its_attempts_again(
     database: Database, account: str
 ) -> None:
     job = await factories.run_one(database, account, start_by=soon())
-    await database.write(lambda tx: store.fail(tx, claim_of(job), error=PROBLEM))
-    anew = await database.write(lambda tx: store.redrive(tx, job.id))
+    await database.write(lambda tx: moves.fail(tx, claim_of(job), error=PROBLEM))
+    anew = await database.write(lambda tx: moves.redrive(tx, job.id))
     assert (anew.attempts, anew.crashes, anew.error, anew.started_at) == (0, 0, None, None)
     assert (anew.ready, anew.start_by, anew.finished_at) == (True, None, None)
 
@@ -221,10 +220,10 @@ async def test_expire_when_a_job_has_started_before_leaves_it_to_its_retry(
     database: Database, account: str
 ) -> None:
     job = await factories.run_one(database, account, start_by=soon())
-    await database.write(lambda tx: store.retry(tx, claim_of(job), at=soon(), error=PROBLEM))
+    await database.write(lambda tx: moves.retry(tx, claim_of(job), at=soon(), error=PROBLEM))
     past = sa.update(tables.jobs).values(start_by=now(factories.LONG_AGO))
     await database.write(lambda tx: tx.execute(past))
-    assert await database.write(lambda tx: store.expire(tx, error=PROBLEM, limit=9)) == []
+    assert await database.write(lambda tx: moves.expire(tx, error=PROBLEM, limit=9)) == []
 
 
 async def test_delete_when_a_job_is_not_final_leaves_it(database: Database, account: str) -> None:
@@ -350,8 +349,8 @@ async def test_batch_when_its_last_jobs_end_at_once_is_finished_once(
 
 async def test_batch_when_one_job_is_left_is_not_finished(database: Database, account: str) -> None:
     batch_id, jobs = await batch_of(database, account, 3)
-    await database.write(lambda tx: store.fail(tx, claim_of(jobs[0]), error=PROBLEM))
-    await database.write(lambda tx: store.cancel(tx, jobs[1].id))
+    await database.write(lambda tx: moves.fail(tx, claim_of(jobs[0]), error=PROBLEM))
+    await database.write(lambda tx: moves.cancel(tx, jobs[1].id))
     batch = await database.read(lambda tx: store.get_batch(tx, account, batch_id))
     assert batch is not None
     assert batch.finished_at is None
@@ -361,12 +360,12 @@ async def test_batch_when_a_job_is_redriven_opens_and_finishes_again(
     database: Database, account: str
 ) -> None:
     batch_id, jobs = await batch_of(database, account, 1)
-    await database.write(lambda tx: store.fail(tx, claim_of(jobs[0]), error=PROBLEM))
-    await database.write(lambda tx: store.redrive(tx, jobs[0].id))
+    await database.write(lambda tx: moves.fail(tx, claim_of(jobs[0]), error=PROBLEM))
+    await database.write(lambda tx: moves.redrive(tx, jobs[0].id))
     batch = await database.read(lambda tx: store.get_batch(tx, account, batch_id))
     assert batch is not None
     assert batch.finished_at is None
-    await database.write(lambda tx: store.cancel(tx, jobs[0].id))
+    await database.write(lambda tx: moves.cancel(tx, jobs[0].id))
     assert [kind for _, kind in await events_of(database, batch_id)] == [
         "batch.created",
         "batch.finished",
@@ -381,7 +380,7 @@ async def test_batch_when_none_of_its_items_became_a_job_is_finished_at_once(
 
     def write(tx: Connection) -> None:
         store.insert_batch(tx, row)
-        store.finish_if_empty(tx, row["id"])
+        news.finish_if_empty(tx, row["id"])
 
     await database.write(write)
     assert [kind for _, kind in await events_of(database, row["id"])][-1] == "batch.finished"

@@ -28,7 +28,7 @@ from safelight.db.engine import Work, open_database
 from safelight.db.types import now
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import WrongState
-from safelight.jobs import attempts, claims, store
+from safelight.jobs import attempts, claims, moves, store
 from safelight.jobs.job import FINAL, MAX_CRASHES, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
@@ -313,11 +313,11 @@ class Moves(RuleBasedStateMachine):
         def write(tx: Connection) -> None:
             closed = self.close_attempt(tx, job, Outcome.FAILED)
             if not uncounted:
-                store.retry(tx, claim_of(job), at=later, error=PROBLEM)
+                moves.retry(tx, claim_of(job), at=later, error=PROBLEM)
                 return
             if closed:
                 attempts.uncount(tx, job.id)
-            store.snooze(tx, claim_of(job), until=later, reason="busy")
+            moves.snooze(tx, claim_of(job), until=later, reason="busy")
 
         was_open = known.open is not None
         if self.try_to(held, write):
@@ -329,7 +329,7 @@ class Moves(RuleBasedStateMachine):
         job, known, held = self.pick_claim(pick)
 
         def write(tx: Connection) -> None:
-            store.fail(tx, claim_of(job), error=PROBLEM)
+            moves.fail(tx, claim_of(job), error=PROBLEM)
             self.close_attempt(tx, job, Outcome.FAILED)
 
         if self.try_to(held, write):
@@ -340,8 +340,8 @@ class Moves(RuleBasedStateMachine):
         job, known, held = self.pick_claim(pick)
 
         def write(tx: Connection) -> None:
-            attempts.let_go(tx, [store.held(tx, claim_of(job))])
-            assert len(store.release(tx, [claim_of(job)])) == 1
+            attempts.let_go(tx, [moves.held(tx, claim_of(job))])
+            assert len(moves.release(tx, [claim_of(job)])) == 1
 
         if self.try_to(held, write):
             known.let_go()

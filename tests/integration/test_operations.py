@@ -15,7 +15,7 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.errors import NotFound
-from safelight.jobs import attempts, census, dead_letters, old_rows, store
+from safelight.jobs import attempts, census, dead_letters, moves, old_rows, store
 from safelight.jobs.census import InFlight, LaneCount
 from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.job import Job, JobStatus, Outcome
@@ -53,7 +53,7 @@ async def failed(
 
     def end(tx: Connection) -> list[Job]:
         error = factories.PROBLEM | {"code": code}
-        return [store.fail(tx, claim_of(claimed[job.id]), error=error) for job in made]
+        return [moves.fail(tx, claim_of(claimed[job.id]), error=error) for job in made]
 
     return await database.write(end)
 
@@ -259,7 +259,7 @@ async def test_redrive_when_an_attempt_is_still_open_skips_its_job_until_it_is_s
     job = await factories.run_one(database, account)
     attempt = await database.write(lambda tx: factories.send(tx, claim_of(job)))
     await database.write(lambda tx: factories.keep_ticket(tx, attempt.id, "ticket"))
-    await database.write(lambda tx: store.fail(tx, claim_of(job), error=factories.PROBLEM))
+    await database.write(lambda tx: moves.fail(tx, claim_of(job), error=factories.PROBLEM))
     nothing = frozenset[str]()
     assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing)
     await database.write(lambda tx: attempts.close(tx, attempt.id, Outcome.CANCELED))
@@ -276,7 +276,7 @@ async def test_redrive_when_jobs_belong_to_a_batch_opens_it_again(
     )
     for claimed in await factories.claim(database):
         await database.write(
-            lambda tx, job=claimed: store.fail(tx, claim_of(job), error=factories.PROBLEM)
+            lambda tx, job=claimed: moves.fail(tx, claim_of(job), error=factories.PROBLEM)
         )
     done = await operations.redrive(EVERYTHING, limit=9)
     assert (done.redriven, done.batch_ids) == (len(jobs), {batch.id})
@@ -300,7 +300,7 @@ async def test_redrives_when_several_go_on_at_once_queue_each_job_once(
     await factories.queue_many(database, rows)
     for claimed in await factories.claim(database):
         await database.write(
-            lambda tx, job=claimed: store.fail(tx, claim_of(job), error=factories.PROBLEM)
+            lambda tx, job=claimed: moves.fail(tx, claim_of(job), error=factories.PROBLEM)
         )
     done = await asyncio.gather(*(operations.redrive(EVERYTHING, limit=25) for _ in range(4)))
     rest = await operations.redrive(EVERYTHING, limit=100)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, old_rows, store
+from safelight.jobs import attempts, moves, news, old_rows, store
 from safelight.jobs.job import Job, Outcome
 from safelight.worker.retention import Retention
 from tests import factories
@@ -48,7 +48,7 @@ async def ended(database: Database, account: str, count: int = 1, **changes: Any
     made = await factories.queue_many(
         database, [job_row(account, **changes) for number in range(count)]
     )
-    return await database.write(lambda tx: [store.cancel(tx, job.id) for job in made])
+    return await database.write(lambda tx: [moves.cancel(tx, job.id) for job in made])
 
 
 async def ended_long_ago(
@@ -94,7 +94,7 @@ async def test_events_when_old_go_unless_their_job_or_batch_has_not_ended(
     (done,) = await ended(database, account)
     live = await factories.queue(database, account)
     batch_id, (first, second) = await batch_of(database, account, 2)
-    await database.write(lambda tx: store.cancel(tx, first.id))
+    await database.write(lambda tx: moves.cancel(tx, first.id))
     await age(database, tables.events, "created_at", None)
     (fresh,) = await ended(database, account)
     rounds = retention(database, events_kept=2 * DAY)
@@ -103,7 +103,7 @@ async def test_events_when_old_go_unless_their_job_or_batch_has_not_ended(
     assert await subjects_left(database) == {live.id, batch_id, first.id, second.id, fresh.id}
     assert done.id not in await subjects_left(database)
 
-    await database.write(lambda tx: store.cancel(tx, second.id))
+    await database.write(lambda tx: moves.cancel(tx, second.id))
     await age(database, tables.events, "created_at", None)
     await rounds.round()
     assert await subjects_left(database) == {live.id}
@@ -180,7 +180,7 @@ async def test_jobs_when_an_attempt_is_open_stay_until_it_is_closed(
 ) -> None:
     job = await factories.run_one(database, account)
     attempt = await database.write(lambda tx: factories.send(tx, claim_of(job)))
-    await database.write(lambda tx: store.fail(tx, claim_of(job), error=factories.PROBLEM))
+    await database.write(lambda tx: moves.fail(tx, claim_of(job), error=factories.PROBLEM))
     await age(database, tables.jobs, "finished_at", [job.id])
     rounds = retention(database, jobs_kept=2 * DAY)
     await rounds.round()
@@ -211,8 +211,8 @@ async def test_batches_when_their_last_job_has_gone_go_too(
     young, (third,) = await batch_of(database, account, 1)
     live, _ = await batch_of(database, account, 1)
     empty, _ = await batch_of(database, account, 0)
-    await database.write(lambda tx: [store.cancel(tx, job.id) for job in (first, second, third)])
-    await database.write(lambda tx: store.finish_if_empty(tx, empty))
+    await database.write(lambda tx: [moves.cancel(tx, job.id) for job in (first, second, third)])
+    await database.write(lambda tx: news.finish_if_empty(tx, empty))
     await age(database, tables.batches, "created_at", None)
     await age(database, tables.batches, "finished_at", [old, empty])
     await age(database, tables.jobs, "finished_at", [first.id])

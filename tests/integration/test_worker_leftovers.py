@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from safelight import errors
 from safelight.db import tables
-from safelight.jobs import store
+from safelight.jobs import moves
 from safelight.jobs.job import AttemptState, JobStatus, Outcome
 from tests import factories
 from tests.servers import wait_until_async
@@ -21,7 +21,7 @@ async def test_ticket_of_a_canceled_job_when_swept_is_canceled_at_the_provider(
     job = await shop.queue(params={"pending": True, "seconds": 60})
     async with working(shop.worker(), shop.janitor()):
         await shop.until(job, JobStatus.WAITING)
-        await shop.database.write(lambda tx: store.cancel(tx, job.id))
+        await shop.database.write(lambda tx: moves.cancel(tx, job.id))
         await until_closed(shop, job, Outcome.CANCELED)
     assert shop.calls(job)["cancel"] == 1
 
@@ -36,7 +36,7 @@ async def test_sweep_when_a_provider_cannot_be_told_asks_again_and_rescues_all_t
     job = await shop.queue(params={"pending": True, "seconds": 60})
     async with working(shop.worker()):
         await shop.until(job, JobStatus.WAITING)
-    await shop.database.write(lambda tx: store.cancel(tx, job.id))
+    await shop.database.write(lambda tx: moves.cancel(tx, job.id))
     orphan = await shop.queue()
     await factories.claim(shop.database.behind, lease=factories.LONG_AGO)
     async with working(shop.worker(slots=0), shop.janitor()):
@@ -58,7 +58,7 @@ async def test_sweep_when_a_provider_is_no_longer_installed_goes_on_with_others(
     foreign = sa.update(tables.attempts).where(tables.attempts.c.job_id.in_(gone))
     await shop.database.write(lambda tx: tx.execute(foreign.values(provider="uninstalled")))
     for job in jobs:
-        await shop.database.write(lambda tx, job=job: store.cancel(tx, job.id))
+        await shop.database.write(lambda tx, job=job: moves.cancel(tx, job.id))
     janitor = shop.janitor()
     await janitor.round()
     await janitor.round()
@@ -74,7 +74,7 @@ async def test_ticket_when_it_comes_after_its_job_was_canceled_and_swept_is_canc
     job = await shop.queue(params={"pending": True, "seconds": 60}, repeatable=False)
     async with working(shop.worker(), shop.janitor()):
         await shop.until_sent(job)
-        await shop.database.write(lambda tx: store.cancel(tx, job.id))  # and nobody rings
+        await shop.database.write(lambda tx: moves.cancel(tx, job.id))  # and nobody rings
         await until_closed(shop, job, Outcome.CANCELED)
         assert shop.calls(job)["cancel"] == 0
         shop.provider.start_gate.set()
@@ -85,7 +85,7 @@ async def test_result_when_its_job_was_canceled_meanwhile_is_dropped_but_its_cos
     shop: Workshop, tmp_path: Path
 ) -> None:
     job = await shop.queue(params={"outputs": 1}, repeatable=False)
-    shop.intake.overtake = lambda: shop.database.write(lambda tx: store.cancel(tx, job.id))
+    shop.intake.overtake = lambda: shop.database.write(lambda tx: moves.cancel(tx, job.id))
     async with working(shop.worker()):
         await shop.until(job, JobStatus.CANCELED)
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from safelight.db import tables
 from safelight.doorbell import doorbell
-from safelight.jobs import store
+from safelight.jobs import moves
 from safelight.jobs.job import JobStatus, Outcome
 from safelight.providers.registry import Registry
 from tests.servers import wait_until_async
@@ -23,7 +23,7 @@ async def test_job_when_canceled_while_running_stops_the_work_here(
     job = await shop.queue(params={"seconds": 60}, repeatable=False)
     async with working(shop.worker(lease=lease), shop.janitor()):
         await shop.until_sent(job)
-        await shop.database.write(lambda tx: store.cancel(tx, job.id))
+        await shop.database.write(lambda tx: moves.cancel(tx, job.id))
         if rung:
             shop.bell.ring(doorbell.HALT)
         await wait_until_async(lambda: asyncio.sleep(0, job.prompt in shop.provider.let_go), 2)

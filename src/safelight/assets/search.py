@@ -96,8 +96,8 @@ def similar(tx: Connection, asset: Asset, *, distance: int, limit: int) -> list[
     if asset.perceptual_hash is None:
         return []
     mine = int(asset.perceptual_hash, 16)
-    alike = [[terms.account(asset.account_id)], terms.look_alikes(asset.perceptual_hash)]
-    candidates = index.some(tx, alike, limit=_COMPARED)
+    alike = [terms.look_alikes(asset.perceptual_hash)]
+    candidates = index.some(tx, asset.account_id, alike, limit=_COMPARED)
     own = (
         assets.c.number.in_(candidates),
         assets.c.account_id == asset.account_id,
@@ -121,10 +121,9 @@ def _matching(
     query = select.where(assets.c.account_id == account_id, *_exactly(wanted))
     number: ColumnElement[int] = assets.c.number
     if lists or wanted.text != TextQuery():
-        every = [[terms.account(account_id)], *lists]
         number = index.number(tx)
         query = query.select_from(index.TABLE.join(assets, assets.c.number == number))
-        query = query.where(index.matches(tx, every, wanted.text))
+        query = query.where(index.matches(tx, account_id, lists, wanted.text))
     return query.where(*_numbered(tx, wanted, number)), number
 
 

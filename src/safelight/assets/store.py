@@ -100,7 +100,7 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
     written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_asset(row) for row in written}
     made = [found[row["id"]] for row in rows]
-    index.add(tx, [(asset.number, terms.words_of(asset)) for asset in made])
+    index.add(tx, [_entry(asset) for asset in made])
     events.append(tx, [_event(asset, "asset.created", 1) for asset in made])
     return made
 
@@ -147,7 +147,7 @@ def change(
         return None
     asset = to_asset(row)
     index.remove(tx, [asset.number])
-    index.add(tx, [(asset.number, terms.words_of(asset))])
+    index.add(tx, [_entry(asset)])
     return asset
 
 
@@ -170,6 +170,10 @@ def delete(tx: Connection, found: Sequence[Asset]) -> None:
         shared = asset.original_key if is_original(asset.original_key) else None
         keeping.let_go(tx, asset.id, keys, shared)
     events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
+
+
+def _entry(asset: Asset) -> index.Entry:
+    return index.Entry(asset.number, asset.account_id, terms.words_of(asset))
 
 
 def _event(asset: Asset, kind: str, seq: int) -> NewEvent:

@@ -118,6 +118,11 @@ class Variants:
         return made
 
     async def _make(self, source: Source, spec: Spec) -> Variant:
+        # Whoever made it just now may have been done between our look and our turn.
+        name = spec.canonical
+        again = await self._db.read(lambda tx: variant_store.find(tx, source.key, [name]))
+        if again is not None and name in again.variants:
+            return again.variants[name]
         await self._check_space()
         with TemporaryDirectory(dir=self._scratch, prefix="variant-") as folder:
             original, target = Path(folder, "source"), Path(folder, "target")

@@ -20,12 +20,12 @@ from safelight.jobs.job import (
     FINAL,
     Attempt,
     AttemptState,
+    Claim,
     Job,
     JobStatus,
     Outcome,
     StaleJob,
 )
-from safelight.jobs.store import Claim
 
 
 def current(tx: Connection, job_id: str) -> Attempt | None:

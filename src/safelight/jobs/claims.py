@@ -13,10 +13,11 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from safelight.db.given import Given
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
-from safelight.jobs import breakers, store, turns
+from safelight.jobs import breakers, news, turns
 from safelight.jobs import limits as limiting
-from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.job import Claim, Job, JobStatus
 from safelight.jobs.limits import NO_LIMITS, Limits
+from safelight.jobs.rows import to_job
 
 _PROMOTE_AT_ONCE = 500
 _PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
@@ -82,9 +83,7 @@ def claim(
     )
 
 
-def renew(
-    tx: Connection, *, worker: str, running: Iterable[store.Claim], lease: timedelta
-) -> set[store.Claim]:
+def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timedelta) -> set[Claim]:
     """Prolong the leases of what `worker` runs in one statement; return those that it still has.
 
     A job it does not run, such as one whose claim was lost on the way back or that could not be
@@ -92,7 +91,7 @@ def renew(
     """
     mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
     held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
-    return {store.Claim(job_id, claim_no) for job_id, claim_no in held}
+    return {Claim(job_id, claim_no) for job_id, claim_no in held}
 
 
 def end_all_leases(tx: Connection) -> int:
@@ -214,7 +213,7 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claim
         limiting.spend(tx, provider, limit, len(found))
         last = provider if found else last
         started += found
-    store.tell_started(tx, started)
+    news.tell_started(tx, started)
     held_back = len(started) < slots
     rest = min(again, default=_HELD_BACK) if held_back else timedelta()
     return Claimed(started, Cursor(last, served), rest, held_back=held_back)
@@ -260,7 +259,7 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
     wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
     statement = _leasing(tx.dialect.name, source, lease.length)
     rows = tx.execute(statement, wanted | {"worker": lease.worker}).mappings()
-    found = {row["id"]: store.to_job(row) for row in rows}
+    found = {row["id"]: to_job(row) for row in rows}
     return [found[job_id] for job_id in chosen if job_id in found]
 
 

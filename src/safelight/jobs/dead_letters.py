@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from safelight.db.tables import DEAD, OPEN, attempts, jobs
-from safelight.jobs import store
+from safelight.jobs import moves, rows
 from safelight.jobs.job import Job
 
 _NEWEST = (jobs.c.finished_at.desc(), jobs.c.id.desc())
@@ -47,7 +47,7 @@ class Redriven:
 def page(tx: Connection, which: Which, *, after: Mark | None, limit: int) -> list[Job]:
     """Return up to `limit` dead letters behind the mark `after`, newest first."""
     query = sa.select(jobs).where(DEAD, *_match(which, after)).order_by(*_NEWEST).limit(limit)
-    return [store.to_job(row) for row in tx.execute(query).mappings()]
+    return [rows.to_job(row) for row in tx.execute(query).mappings()]
 
 
 def redrive_page(tx: Connection, which: Which, *, after: Mark | None, limit: int) -> Redriven:
@@ -60,7 +60,7 @@ def redrive_page(tx: Connection, which: Which, *, after: Mark | None, limit: int
     unsettled = set(tx.scalars(is_open))
     # In the order of batches, whose rows are locked as well: two that go on at once never cross.
     settled = sorted((row.batch_id or "", row.id) for row in found if row.id not in unsettled)
-    moved = [store.redrive(tx, job_id) for _, job_id in settled]
+    moved = [moves.redrive(tx, job_id) for _, job_id in settled]
     last = Mark(found[-1].finished_at, found[-1].id) if len(found) == limit else None
     return Redriven(moved, len(unsettled), last)
 

@@ -99,6 +99,14 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to write a job: void as soon as anybody else has moved it."""
+
+    job_id: str
+    claim_no: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One row of `jobs`."""
 

@@ -16,7 +16,7 @@ from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
-from safelight.jobs import attempts, store
+from safelight.jobs import attempts, moves, store
 from safelight.jobs.job import Attempt, AttemptState, Batch, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.view import Place
 
@@ -160,7 +160,7 @@ class Jobs:
         def write(tx: Connection) -> Job:
             job = _existing(store.get(tx, account_id, job_id))
             try:
-                return store.cancel(tx, job_id)
+                return moves.cancel(tx, job_id)
             except StaleJob:
                 raise WrongState(f"The job has already {job.status.value}.") from None
 
@@ -173,7 +173,7 @@ class Jobs:
             job = _existing(store.get(tx, account_id, job_id))
             _settle_for_redrive(tx, job)
             try:
-                return store.redrive(tx, job_id)
+                return moves.redrive(tx, job_id)
             except StaleJob:
                 raise WrongState(
                     f"Only failed or canceled jobs can be redriven; this one is {job.status.value}."

@@ -1,55 +1,32 @@
-"""The rows of jobs and batches: inserts, reads, and each move as one guarded UPDATE with its event.
+"""The rows of jobs and batches: inserts, reads, removals. What changes a status is in moves.py."""
 
-Every function takes an open transaction. A move that finds no row to change raises `StaleJob`:
-somebody else was first. Claims are in claims.py, attempts in attempts.py.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy import Connection
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import events, telemetry
 from safelight.db.given import Given
 from safelight.db.tables import (
-    LEASED,
-    MOVABLE,
     READY,
-    TO_START_BY,
-    attempts,
     batches,
     jobs,
 )
 from safelight.db.types import Instant, now
-from safelight.events import NewEvent
+from safelight.jobs import news
 from safelight.jobs.job import (
-    EVENT_OF,
     FINAL,
-    MOVES,
-    AttemptState,
     Batch,
+    Claim,
     Job,
     JobStatus,
-    Move,
-    StaleJob,
 )
+from safelight.jobs.rows import to_batch, to_job
 
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's right to write a job: void as soon as anybody else has moved it."""
-
-    job_id: str
-    claim_no: int
-
-
-# What a submit says of a job; the rest is the same for every new one.
 _NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
     "account_id": sa.Text,
@@ -77,10 +54,10 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "estimate_micros": sa.BigInteger,
 }
 
-# --- inserts ---------------------------------------------------------------------------------
-
 
 _ALONE: Mapping[str, Any] = {"fallbacks": []}
+
+
 _ROWS = Given(**_NEW)
 
 
@@ -112,7 +89,7 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_job(row) for row in written}
     made = [found[row["id"]] for row in rows]
-    _tell(tx, made, "job.queued")
+    news.tell(tx, made, "job.queued")
     for job in made:
         telemetry.MOVES.labels("submit", job.kind).inc()
     return made
@@ -122,484 +99,13 @@ def insert_batch(tx: Connection, row: Mapping[str, Any]) -> Batch:
     """Write a batch and its first event; its jobs are inserted after it."""
     statement = sa.insert(batches).values(created_at=now(), seq=1, **row).returning(batches)
     batch = to_batch(tx.execute(statement).mappings().one())
-    events.append(tx, [_batch_event(batch, "batch.created")])
+    events.append(tx, [news.batch_event(batch, "batch.created")])
     return batch
-
-
-# --- moves of a worker -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Parking:
-    """Leave a job with its provider until `check_at`, or at once if a callback came meanwhile."""
-
-    claim: Claim
-    check_at: datetime
-    wakes: int  # as they were when the job was claimed
-    stage: str
-    progress: float
-
-
-def park_all(tx: Connection, parkings: Sequence[Parking]) -> list[Job | Exception]:
-    """Park several jobs; `StaleJob` stands for each whose claim is void.
-
-    Silent where only the next check is set: a poll that learned nothing is no news.
-    """
-    wanted = {parking.claim.job_id: parking for parking in parkings}
-    before = tx.execute(
-        sa.select(jobs.c.id, jobs.c.stage, jobs.c.progress).where(jobs.c.id.in_(wanted))
-    )
-    same = {
-        row.id
-        for row in before
-        if (row.stage, row.progress) == (wanted[row.id].stage, wanted[row.id].progress)
-    }
-    quiet = [parking for parking in parkings if parking.claim.job_id in same]
-    news = [parking for parking in parkings if parking.claim.job_id not in same]
-    moved = _park(tx, quiet, silent=True) + _park(tx, news, silent=False)
-    return _in_order(moved, [parking.claim for parking in parkings])
-
-
-def park(tx: Connection, parking: Parking) -> Job:
-    """Park one job; raise `StaleJob` if the claim is void."""
-    found = park_all(tx, [parking])[0]
-    if isinstance(found, Exception):
-        raise found
-    return found
-
-
-def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[Job]:
-    if not parkings:
-        return []
-    given = _PARKED.bind(
-        tx,
-        (
-            {
-                "id": parking.claim.job_id,
-                "claim_no": parking.claim.claim_no,
-                "check_at": parking.check_at,
-                "wakes": parking.wakes,
-                "stage": parking.stage,
-                "progress": parking.progress,
-            }
-            for parking in parkings
-        ),
-    )
-    return _move(tx, Move.PARK, _parking(tx.dialect.name, silent=silent), given, silent=silent)
-
-
-_PARKED = Given(
-    id=sa.Text,
-    claim_no=sa.Integer,
-    check_at=Instant,
-    wakes=sa.Integer,
-    stage=sa.Text,
-    progress=sa.Float,
-)
-
-
-@cache
-def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
-    rows = _PARKED.table(dialect)
-    woken = jobs.c.wakes != rows.c.wakes
-    changes = {
-        "run_at": sa.case((woken, now()), else_=rows.c.check_at),
-        "stage": rows.c.stage,
-        "progress": rows.c.progress,
-    }
-    return _moving(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
-
-
-def succeed_all(tx: Connection, ended: Sequence[tuple[Claim, int | None]]) -> list[Job | Exception]:
-    """Finish jobs, each with its cost; their outputs are inserted in the same transaction.
-
-    `StaleJob` stands for each whose claim is void.
-    """
-    given = _ENDED.bind(
-        tx,
-        ({"id": claim.job_id, "claim_no": claim.claim_no, "cost": cost} for claim, cost in ended),
-    )
-    moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
-    return _in_order(moved, [claim for claim, _ in ended])
-
-
-_ENDED = Given(id=sa.Text, claim_no=sa.Integer, cost=sa.BigInteger)
-
-
-@cache
-def _succeeding(dialect: str) -> ReturningUpdate[Any]:
-    rows = _ENDED.table(dialect)
-    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": rows.c.cost}
-    return _moving(Move.SUCCEED, _held_by(rows), JobStatus.SUCCEEDED, changes)
-
-
-def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
-    """Queue the job again for `at`; the failed attempt is closed by the caller."""
-    changes = {"run_at": at, "ready": False, "stage": "waiting to try again", "progress": 0.0}
-    return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
-
-
-def fall_back(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
-    """Queue the job for its next model; the failed attempt is closed by the caller."""
-    row = tx.execute(sa.select(jobs).where(jobs.c.id == claim.job_id)).mappings().one()
-    changes = _instead(to_job(row)) | {"progress": 0.0, "stage": "falling back", "ready": True}
-    return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
-
-
-def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
-    """Give jobs that wait for `provider` to their next model. Not a move: they stay queued."""
-    query = (
-        sa.select(jobs)
-        .where(MOVABLE, jobs.c.provider == provider)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = [to_job(row) for row in tx.execute(query).mappings()]
-    for job in found:
-        tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(_instead(job)))
-    return [replace(job, lane=job.fallbacks[0]["lane"]) for job in found]
-
-
-def _instead(job: Job) -> dict[str, Any]:
-    """Return what changes in a job that goes to its next model, with all its time before it."""
-    following, *rest = job.fallbacks
-    spent = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
-    return {
-        **following,
-        "timeout_s": spent + following["timeout_s"],
-        "max_attempts": job.attempts + following["max_attempts"],
-        "fallbacks": rest,
-        "run_at": now(),
-    }
-
-
-def snooze(tx: Connection, claim: Claim, *, until: datetime, reason: str) -> Job:
-    """Put the job back until `until`; nothing was sent and no attempt is spent."""
-    changes = {"run_at": until, "ready": False, "stage": reason}
-    return _move_one(tx, Move.SNOOZE, claim, JobStatus.QUEUED, changes)
-
-
-def fail(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
-    """End the job as failed: a dead letter, until someone redrives it."""
-    changes = {"error": dict(error), "stage": None}
-    return _move_one(tx, Move.FAIL, claim, JobStatus.FAILED, changes, error=error)
-
-
-def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
-    """Hand jobs back at stop: to `waiting` where an attempt is open, else to the queue."""
-    released: list[Job] = []
-    for claim in claims:
-        match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
-        released += _hand_back(tx, Move.RELEASE, match, {})
-    return released
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a running job is: percent, and in a few words."""
-
-    claim: Claim
-    percent: float
-    stage: str
-
-
-def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exception]:
-    """Record how far jobs are. Not a move: the status stays `running`."""
-    given = _REPORTED.bind(
-        tx,
-        (
-            {
-                "id": report.claim.job_id,
-                "claim_no": report.claim.claim_no,
-                "percent": report.percent,
-                "stage": report.stage,
-            }
-            for report in reports
-        ),
-    )
-    found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
-    _tell(tx, found, "job.progress")
-    return _in_order(found, [report.claim for report in reports])
-
-
-_REPORTED = Given(id=sa.Text, claim_no=sa.Integer, percent=sa.Float, stage=sa.Text)
-
-
-@cache
-def _reporting(dialect: str) -> ReturningUpdate[Any]:
-    rows = _REPORTED.table(dialect)
-    return (
-        sa.update(jobs)
-        .where(*_held_by(rows), jobs.c.status == JobStatus.RUNNING)
-        .values(progress=rows.c.percent, stage=rows.c.stage, seq=jobs.c.seq + 1)
-        .returning(jobs)
-    )
-
-
-# --- moves of the janitor --------------------------------------------------------------------
-
-
-def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
-    """Return running jobs whose worker has been silent for longer than its lease."""
-    query = (
-        sa.select(jobs)
-        .where(LEASED, jobs.c.leased_until < now())
-        .order_by(jobs.c.leased_until)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return [to_job(row) for row in tx.execute(query).mappings()]
-
-
-def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
-    """Take jobs back from dead workers. Open attempts were settled by the caller."""
-    rescued: list[Job] = []
-    for job in found:
-        match = (jobs.c.id == job.id, jobs.c.claim_no == job.claim_no)
-        rescued += _hand_back(tx, Move.RESCUE, match, {"crashes": jobs.c.crashes + 1})
-    return rescued
-
-
-def bury(tx: Connection, job: Job, *, error: Mapping[str, Any]) -> Job:
-    """Fail a job that killed its worker too often."""
-    changes = {"error": dict(error), "stage": None, "crashes": jobs.c.crashes + 1}
-    claim = Claim(job.id, job.claim_no)
-    return _move_one(tx, Move.BURY, claim, JobStatus.FAILED, changes, error=error)
-
-
-def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]:
-    """Fail queued jobs whose `start_by` has passed; one that waits for another try did start."""
-    late = (
-        sa.select(jobs.c.id)
-        .where(TO_START_BY, jobs.c.start_by < now(), jobs.c.started_at.is_(None))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    found = tx.scalars(late).all()
-    if not found:
-        return []
-    changes = {"error": dict(error), "stage": None}
-    match = (jobs.c.id.in_(found),)
-    return _move(
-        tx, Move.EXPIRE, _moving(Move.EXPIRE, match, JobStatus.FAILED, changes), error=error
-    )
-
-
-# --- moves of a person -----------------------------------------------------------------------
-
-
-def cancel(tx: Connection, job_id: str) -> Job:
-    """End the job unless it has ended. A worker that holds it notices at its next renewal."""
-    match = (jobs.c.id == job_id,)
-    statement = _moving(Move.CANCEL, match, JobStatus.CANCELED, {"stage": None})
-    return _only(_move(tx, Move.CANCEL, statement), job_id)
-
-
-def redrive(tx: Connection, job_id: str) -> Job:
-    """Queue a failed or canceled job anew, with all its attempts ahead of it."""
-    changes = {
-        "run_at": now(),
-        "ready": True,
-        "stage": "queued",
-        "progress": 0.0,
-        "error": None,
-        "attempts": 0,
-        "crashes": 0,
-        "started_at": None,
-        "start_by": None,
-    }
-    match = (jobs.c.id == job_id,)
-    statement = _moving(Move.REDRIVE, match, JobStatus.QUEUED, changes)
-    job = _only(_move(tx, Move.REDRIVE, statement), job_id)
-    if job.batch_id:
-        tx.execute(sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None))
-    return job
 
 
 def delete(tx: Connection, job_id: str) -> None:
     """Remove a final job's row and its attempts; the caller dealt with its assets."""
     tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
-
-
-# --- the one place where a status changes ----------------------------------------------------
-
-
-def _move_one(
-    tx: Connection,
-    move: Move,
-    claim: Claim,
-    target: JobStatus,
-    changes: Mapping[str, Any],
-    *,
-    error: Mapping[str, Any] | None = None,
-) -> Job:
-    match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
-    return _only(_move(tx, move, _moving(move, match, target, changes), error=error), claim.job_id)
-
-
-def _moving(
-    move: Move,
-    match: tuple[ColumnElement[bool], ...],
-    target: JobStatus,
-    changes: Mapping[str, Any],
-    *,
-    silent: bool = False,
-) -> ReturningUpdate[Any]:
-    """Return the statement of a move: guarded by where it may come from, and refused elsewhere."""
-    sources, targets = MOVES[move]
-    if target not in targets:
-        raise ValueError(f"{move} does not lead to {target}")
-    values: dict[str, Any] = {
-        "status": target,
-        "seq": jobs.c.seq + (0 if silent else 1),
-        "ready": False,
-        "leased_by": None,
-        "leased_until": None,
-        "finished_at": now() if target in FINAL else None,
-        **changes,
-    }
-    return sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
-
-
-def _move(
-    tx: Connection,
-    move: Move,
-    statement: ReturningUpdate[Any],
-    given: Mapping[str, Any] | None = None,
-    *,
-    error: Mapping[str, Any] | None = None,
-    silent: bool = False,
-) -> list[Job]:
-    """Move what the statement matches, and tell of it in the same transaction."""
-    moved = [to_job(row) for row in tx.execute(statement, given).mappings()]
-    if not silent:
-        _tell(tx, moved, EVENT_OF[move], error=error)
-    _count(move, moved)
-    _finish_batches(tx, {job.batch_id for job in moved if job.batch_id and job.is_final})
-    return moved
-
-
-def _hand_back(
-    tx: Connection,
-    move: Move,
-    match: tuple[ColumnElement[bool], ...],
-    changes: Mapping[str, Any],
-) -> list[Job]:
-    """Move to `waiting` where an attempt is open, to `queued` where none is, due at once."""
-    an_open_attempt = (
-        sa.exists()
-        .where(attempts.c.job_id == jobs.c.id, attempts.c.state != AttemptState.CLOSED)
-        .correlate(jobs)
-    )
-    due = {"run_at": now(), **changes}
-    to_waiting = _moving(move, (*match, an_open_attempt), JobStatus.WAITING, due)
-    back = {**due, "ready": True, "stage": "queued", "progress": 0.0}
-    to_queued = _moving(move, match, JobStatus.QUEUED, back)
-    return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
-
-
-def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
-    return (jobs.c.id == rows.c.id, jobs.c.claim_no == rows.c.claim_no)
-
-
-def _in_order(found: Sequence[Job], claims: Sequence[Claim]) -> list[Job | Exception]:
-    by_id = {job.id: job for job in found}
-    return [by_id.get(claim.job_id) or StaleJob(claim.job_id) for claim in claims]
-
-
-def _only(found: Sequence[Job], job_id: str) -> Job:
-    if not found:
-        raise StaleJob(job_id)
-    return found[0]
-
-
-def _count(move: Move, moved: Sequence[Job]) -> None:
-    for job in moved:
-        telemetry.MOVES.labels(move, job.kind).inc()
-
-
-def tell_started(tx: Connection, claimed: Sequence[Job]) -> None:
-    """Append the event of a claim; the claim itself is in claims.py."""
-    _tell(tx, claimed, EVENT_OF[Move.CLAIM])
-    _count(Move.CLAIM, claimed)
-
-
-def _tell(
-    tx: Connection,
-    moved: Sequence[Job],
-    kind: str,
-    *,
-    error: Mapping[str, Any] | None = None,
-) -> None:
-    events.append(
-        tx,
-        [
-            NewEvent(
-                account_id=job.account_id,
-                subject=job.id,
-                batch_id=job.batch_id,
-                seq=job.seq,
-                type="job.waiting" if job.status is JobStatus.WAITING else kind,
-                data=_news(job, error),
-            )
-            for job in moved
-        ],
-    )
-
-
-def _news(job: Job, error: Mapping[str, Any] | None) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "status": "running" if job.status is JobStatus.WAITING else job.status.value,
-        "stage": job.stage,
-        "progress": job.progress,
-    }
-    if job.batch_id:
-        data |= {"index": job.batch_index, "name": job.name}
-    if error:
-        data["error"] = dict(error)
-    return data
-
-
-# --- batches ---------------------------------------------------------------------------------
-
-
-def _finish_batches(tx: Connection, batch_ids: set[str]) -> None:
-    """Close those batches whose last job has ended, exactly once each."""
-    for batch_id in sorted(batch_ids):
-        # The lock makes the last two jobs of a batch, ending at once, look one after the other.
-        tx.execute(sa.select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
-        unfinished = sa.exists().where(jobs.c.batch_id == batch_id, jobs.c.status.not_in(FINAL))
-        row = (
-            tx.execute(
-                sa.update(batches)
-                .where(batches.c.id == batch_id, batches.c.finished_at.is_(None), ~unfinished)
-                .values(finished_at=now(), seq=batches.c.seq + 1)
-                .returning(batches)
-            )
-            .mappings()
-            .one_or_none()
-        )
-        if row is not None:
-            events.append(tx, [_batch_event(to_batch(row), "batch.finished")])
-
-
-def finish_if_empty(tx: Connection, batch_id: str) -> None:
-    """Close a batch none of whose items became a job."""
-    _finish_batches(tx, {batch_id})
-
-
-def _batch_event(batch: Batch, kind: str) -> NewEvent:
-    return NewEvent(
-        account_id=batch.account_id,
-        subject=batch.id,
-        batch_id=batch.id,
-        seq=batch.seq,
-        type=kind,
-        data={"name": batch.name},
-    )
-
-
-# --- reads -----------------------------------------------------------------------------------
 
 
 def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
@@ -621,20 +127,6 @@ def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
     own = sa.select(batches.c.id, batches.c.seq).where(batches.c.id == batch_id)
     items = sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.batch_id == batch_id)
     return {row.id: row.seq for row in tx.execute(own.union_all(items))}
-
-
-def held(tx: Connection, claim: Claim) -> Job:
-    """Return the claimed job as it is now, locked; raise `StaleJob` if the claim is void."""
-    query = (
-        sa.select(jobs)
-        .where(
-            jobs.c.id == claim.job_id,
-            jobs.c.claim_no == claim.claim_no,
-            jobs.c.status == JobStatus.RUNNING,
-        )
-        .with_for_update()
-    )
-    return _only([to_job(row) for row in tx.execute(query).mappings()], claim.job_id)
 
 
 def succeeded(tx: Connection, claim: Claim) -> Job | None:
@@ -702,16 +194,3 @@ def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
         .limit(limit)
     )
     return [(end - start).total_seconds() for start, end in tx.execute(query) if start and end]
-
-
-def to_job(row: RowMapping) -> Job:
-    """Make a job of a row."""
-    fields: dict[str, Any] = {**row}
-    fields["status"] = JobStatus(row["status"])
-    return Job(**fields)
-
-
-def to_batch(row: RowMapping) -> Batch:
-    """Make a batch of a row."""
-    fields: dict[str, Any] = {**row}
-    return Batch(**fields)

@@ -15,7 +15,7 @@ from safelight.assets.asset import AssetKind
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs import idempotency, inputs, store
+from safelight.jobs import idempotency, inputs, news, store
 from safelight.jobs.inputs import (
     Generate,
     ImportImages,
@@ -174,7 +174,7 @@ class Submits:
             store.insert_batch(tx, batch)
             store.insert(tx, rows)
             if not rows:
-                store.finish_if_empty(tx, batch["id"])
+                news.finish_if_empty(tx, batch["id"])
             return Submitted(batch["id"], frozenset(row["lane"] for row in rows))
 
         return await self._db.write(write)

@@ -16,10 +16,9 @@ from safelight.errors import (
     ServiceError,
     StorageFull,
 )
-from safelight.jobs import attempts, retry, store
-from safelight.jobs.job import Attempt, AttemptState, Job, Outcome
+from safelight.jobs import attempts, moves, retry
+from safelight.jobs.job import Attempt, AttemptState, Claim, Job, Outcome
 from safelight.jobs.retry import Decision
-from safelight.jobs.store import Claim
 from safelight.providers.provider import Done
 
 _log = telemetry.logger(__name__)
@@ -94,15 +93,15 @@ def settle(
         attempts.close(tx, attempt.id, Outcome.FAILED, error=problem, cost_micros=cost)
     match decision:
         case retry.Retry(at):
-            return store.retry(tx, claim, at=at, error=problem)
+            return moves.retry(tx, claim, at=at, error=problem)
         case retry.Snooze(until):
             if attempt is not None:
                 attempts.uncount(tx, claim.job_id)
-            return store.snooze(tx, claim, until=until, reason=error.title)
+            return moves.snooze(tx, claim, until=until, reason=error.title)
         case retry.FallBack():
-            return store.fall_back(tx, claim, error=problem)
+            return moves.fall_back(tx, claim, error=problem)
         case retry.Fail():
-            return store.fail(tx, claim, error=problem)
+            return moves.fail(tx, claim, error=problem)
 
 
 def _goes_on(attempt: Attempt, error: SafelightError, done: Done | None) -> bool:

@@ -16,7 +16,7 @@ from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
-from safelight.jobs import attempts, breakers, census, idempotency, store
+from safelight.jobs import attempts, breakers, census, idempotency, moves
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
 from safelight.providers.registry import Registry
 from safelight.worker.retention import Retention
@@ -100,7 +100,7 @@ class Janitor:
     async def _expire(self) -> None:
         error = DeadlinePassed().problem()
         while True:
-            late = await self._db.write(lambda tx: store.expire(tx, error=error, limit=_PAGE))
+            late = await self._db.write(lambda tx: moves.expire(tx, error=error, limit=_PAGE))
             self._ring_about(late)
             if len(late) < _PAGE:
                 return
@@ -110,7 +110,7 @@ class Janitor:
         for breaker in await self._db.read(breakers.unwell):
             name = breaker.provider
             while moved := await self._db.write(
-                lambda tx, name=name: store.reroute(tx, name, limit=_PAGE)
+                lambda tx, name=name: moves.reroute(tx, name, limit=_PAGE)
             ):
                 self._ring_about(moved)
                 if len(moved) < _PAGE:
@@ -175,8 +175,8 @@ def _close_all(tx: Connection, ended: list[Attempt]) -> None:
 
 
 def _take_back(tx: Connection) -> list[Job]:
-    found = store.expired_leases(tx, limit=_PAGE)
+    found = moves.expired_leases(tx, limit=_PAGE)
     hopeless = [job for job in found if job.crashes + 1 >= MAX_CRASHES]
     attempts.let_go(tx, found)
-    buried = [store.bury(tx, job, error=WorkerCrashed().problem()) for job in hopeless]
-    return buried + store.rescue(tx, [job for job in found if job not in hopeless])
+    buried = [moves.bury(tx, job, error=WorkerCrashed().problem()) for job in hopeless]
+    return buried + moves.rescue(tx, [job for job in found if job not in hopeless])

@@ -11,8 +11,8 @@ from safelight.db.grouped import Grouped
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import SafelightError
-from safelight.jobs.job import Job, StaleJob
-from safelight.jobs.store import Claim, Progress
+from safelight.jobs.job import Claim, Job, StaleJob
+from safelight.jobs.moves import Progress
 
 _log = telemetry.logger(__name__)
 

@@ -20,7 +20,7 @@ from safelight.ids import PREFIXES
 from safelight.jobs import attempts, callback_store
 from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
-from safelight.jobs.store import Parking
+from safelight.jobs.moves import Parking
 from safelight.providers.provider import (
     Done,
     InputFile,

@@ -13,10 +13,10 @@ from safelight import telemetry
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.errors import SafelightError, ServiceError
-from safelight.jobs import attempts, breakers, retry, store
+from safelight.jobs import attempts, breakers, moves, retry, store
 from safelight.jobs.job import Attempt, Job, StaleJob
+from safelight.jobs.moves import Parking
 from safelight.jobs.retry import RetryPolicy
-from safelight.jobs.store import Parking
 from safelight.providers.provider import Done
 from safelight.worker import failure as rules
 from safelight.worker.endings import to_the_end
@@ -102,12 +102,12 @@ class Settlement:
         claim, job = run.claim, run.job
 
         def write(tx: Connection) -> Job:
-            held = store.held(tx, claim)
+            held = moves.held(tx, claim)
             if asked:
                 breakers.note_fault(tx, job.provider, error)
             attempt = attempts.current(tx, job.id)
             if attempt is not None and rules.must_resume(attempt, error):
-                return store.park(
+                return moves.park(
                     tx,
                     Parking(
                         claim,
@@ -119,7 +119,7 @@ class Settlement:
                 )
             if attempt is not None and rules.may_be_adopted(job, attempt, error, adopts_within):
                 attempts.lose_sight(tx, attempt.id)
-                return store.park(
+                return moves.park(
                     tx,
                     Parking(
                         claim,

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from safelight.jobs.job import Job
-from safelight.jobs.store import Claim
+from safelight.jobs.job import Claim, Job
 
 
 class Hold(StrEnum):

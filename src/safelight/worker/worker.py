@@ -15,10 +15,9 @@ from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
-from safelight.jobs import attempts, claims, store
-from safelight.jobs.job import Job, StaleJob
+from safelight.jobs import attempts, claims, moves
+from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.limits import NO_LIMITS, Limits
-from safelight.jobs.store import Claim
 from safelight.worker.run import Runner
 from safelight.worker.under_way import Hold, Run
 
@@ -229,6 +228,6 @@ def _release(tx: Connection, unfinished: list[Claim]) -> list[Job]:
     held: list[Job] = []
     for claim in unfinished:
         with suppress(StaleJob):
-            held.append(store.held(tx, claim))
+            held.append(moves.held(tx, claim))
     attempts.let_go(tx, held)
-    return store.release(tx, [_claim_of(job) for job in held])
+    return moves.release(tx, [_claim_of(job) for job in held])

@@ -9,9 +9,8 @@ from sqlalchemy import Connection
 from safelight.assets import store as asset_store
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
-from safelight.jobs import attempts, breakers, store
-from safelight.jobs.job import Attempt, Job
-from safelight.jobs.store import Claim, Parking, Progress
+from safelight.jobs import attempts, breakers, moves
+from safelight.jobs.job import Attempt, Claim, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +29,14 @@ class Writes:
     def __init__(self, database: Database) -> None:
         self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
         self.keep_ticket: Grouped[tuple[str, str], bool] = Grouped(database, attempts.keep_tickets)
-        self.park: Grouped[Parking, Job] = Grouped(database, store.park_all)
-        self.report: Grouped[Progress, Job] = Grouped(database, store.progress_all)
+        self.park: Grouped[moves.Parking, Job] = Grouped(database, moves.park_all)
+        self.report: Grouped[moves.Progress, Job] = Grouped(database, moves.progress_all)
         self.succeed: Grouped[Success, Job] = Grouped(database, succeed_all)
 
 
 def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:
     """Finish jobs with their outputs and attempts, all or nothing of each."""
-    moved = store.succeed_all(tx, [(success.claim, success.cost_micros) for success in ended])
+    moved = moves.succeed_all(tx, [(success.claim, success.cost_micros) for success in ended])
     won = [success for success, job in zip(ended, moved, strict=True) if isinstance(job, Job)]
     asset_store.insert(tx, [row for success in won for row in success.rows])
     attempts.succeed_all(tx, [(success.attempt_id, success.cost_micros) for success in won])

@@ -1,0 +1,24 @@
+"""Makes jobs and batches of their rows."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from safelight.jobs.job import (
+    Batch,
+    Job,
+    JobStatus,
+)
+
+
+def to_job(row: RowMapping) -> Job:
+    """Make a job of a row."""
+    fields: dict[str, Any] = {**row}
+    fields["status"] = JobStatus(row["status"])
+    return Job(**fields)
+
+
+def to_batch(row: RowMapping) -> Batch:
+    """Make a batch of a row."""
+    fields: dict[str, Any] = {**row}
+    return Batch(**fields)
