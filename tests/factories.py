@@ -11,9 +11,8 @@ from safelight.accounts import store as accounts
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
 from safelight.db.engine import Database
-from safelight.jobs import attempts, claims, store
-from safelight.jobs.job import Attempt, Batch, Job, JobStatus
-from safelight.jobs.store import Claim
+from safelight.jobs import attempts, claims, moves, store
+from safelight.jobs.job import Attempt, Batch, Claim, Job, JobStatus
 from safelight.providers.provider import Kind, Lane, Model
 
 T = TypeVar("T")
@@ -185,17 +184,17 @@ def park(
     tx: Connection, claim: Claim, *, check_at: datetime, wakes: int, stage: str, progress: float
 ) -> Job:
     """Leave a job with its provider."""
-    return store.park(tx, store.Parking(claim, check_at, wakes, stage, progress))
+    return moves.park(tx, moves.Parking(claim, check_at, wakes, stage, progress))
 
 
 def succeed(tx: Connection, claim: Claim, *, cost_micros: int | None) -> Job:
     """Finish a job."""
-    return only(store.succeed_all(tx, [(claim, cost_micros)]))
+    return only(moves.succeed_all(tx, [(claim, cost_micros)]))
 
 
 def report(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
     """Say how far a job is."""
-    return only(store.progress_all(tx, [store.Progress(claim, percent, stage)]))
+    return only(moves.progress_all(tx, [moves.Progress(claim, percent, stage)]))
 
 
 def claim_of(job: Job) -> Claim:

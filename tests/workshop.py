@@ -68,6 +68,7 @@ class OddProvider(FakeProvider):
         self.progress = 10.0
         self.let_go: list[str] = []
         self.adopts_within = timedelta()
+        self.look_up_errors: list[Exception] = []
         self.known: dict[str, str] = {}  # tickets by attempt, for whoever asks
         self.urls: dict[str, str] = {}  # callback addresses by prompt
 
@@ -102,6 +103,8 @@ class OddProvider(FakeProvider):
         return News(callback.attempt_id, ticket, is_proven=callback.headers.get("x-proof") == "ok")
 
     async def look_up(self, attempt_id: str) -> str | None:
+        if self.look_up_errors:
+            raise self.look_up_errors.pop()
         return self.known.get(attempt_id)
 
     async def cancel(self, ticket: str) -> None:

@@ -5,7 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.errors import Forbidden, NotFound, UnknownOutcome
+from safelight.errors import (
+    FetchError,
+    Forbidden,
+    NotFound,
+    ProviderError,
+    ProviderUnauthorized,
+    UnknownOutcome,
+)
 from safelight.jobs import moves
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
 from tests.servers import wait_until_async
@@ -137,6 +144,33 @@ async def test_lost_answer_when_the_provider_knows_the_attempt_is_adopted_by_ask
         await shop.until(job, JobStatus.SUCCEEDED)
     (attempt,) = await shop.attempts(job)
     assert (attempt.ticket, attempt.outcome) == ("0-x", Outcome.SUCCEEDED)
+    assert shop.calls(job)["start"] == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "status", "code"),
+    [
+        ([ProviderError(), FetchError()], JobStatus.SUCCEEDED, None),
+        ([ProviderUnauthorized()], JobStatus.FAILED, "provider_unauthorized"),
+        ([ValueError("unforeseen")], JobStatus.FAILED, "internal"),
+    ],
+    ids=["passing", "lasting", "unforeseen"],
+)
+async def test_lost_answer_when_asking_for_it_fails_is_never_begun_again(
+    shop: Workshop, errors: list[Exception], status: JobStatus, code: str | None
+) -> None:
+    shop.provider.adopts_within = timedelta(minutes=10)
+    shop.provider.start_gate.clear()
+    job = await shop.queue(repeatable=False, model="fake-paid")
+    running = asyncio.create_task(shop.worker().run())  # noqa: TID251  ended by kill
+    await shop.until_sent(job)
+    (attempt,) = await shop.attempts(job)
+    shop.provider.known[attempt.id] = "0-x"
+    shop.provider.look_up_errors += errors
+    await kill(shop, running)
+    async with working(shop.worker(), shop.janitor()):
+        done = await shop.until(job, status)
+    assert (done.error["code"] if done.error else None) == code
     assert shop.calls(job)["start"] == 1
 
 

@@ -46,9 +46,12 @@ def too_late(job: Job) -> JobTimeout:
 
 
 def must_resume(attempt: Attempt, error: SafelightError) -> bool:
-    """Say whether a passing fault hit a look at work that goes on, to be looked at again later."""
+    """Say whether a passing fault hit a look at work that goes on, to be looked at again later.
+
+    Work whose answer was lost may go on as well.
+    """
     passing = error.remedy in (Remedy.RETRY, Remedy.WAIT)
-    return attempt.state is AttemptState.TICKETED and passing
+    return attempt.state in (AttemptState.TICKETED, AttemptState.UNKNOWN) and passing
 
 
 def may_be_adopted(job: Job, attempt: Attempt, error: SafelightError, within: timedelta) -> bool:
@@ -67,13 +70,16 @@ def can_have_it_again(job: Job, attempt: Attempt) -> bool:
     return job.repeatable or attempt.ticket is not None
 
 
-def may_start_again(job: Job, error: SafelightError, done: Done | None) -> bool:
+def may_start_again(job: Job, attempt: Attempt, error: SafelightError, done: Done | None) -> bool:
     """Say whether work that was sent and ended in `error` may be begun anew.
 
-    What may have cost money may only where the provider itself says that it failed.
+    What may have cost money may only where the provider itself says that it failed. It has not
+    where its answer was lost: the error then is of asking, not of the work.
     """
     if job.repeatable:
         return True
+    if attempt.state is AttemptState.UNKNOWN:
+        return False
     said_by_provider = isinstance(error, ProviderError) and not isinstance(error, OutOfResources)
     return said_by_provider and done is None
 

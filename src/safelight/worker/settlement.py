@@ -137,8 +137,7 @@ class Settlement:
                 jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
             )
             # Unasked, an attempt is here only where its commit came through without its answer.
-            may_have_cost = asked and attempt is not None
-            if may_have_cost and not rules.may_start_again(held, error, done):
+            if attempt and asked and not rules.may_start_again(held, attempt, error, done):
                 decision = retry.Fail(error)
             return rules.settle(tx, claim, attempt, decision, error, done)
 
