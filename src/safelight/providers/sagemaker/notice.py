@@ -1,0 +1,54 @@
+"""What a notification of SageMaker says of a request: done or failed, and where to look. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The end of one request. `output` is the address of what it made, where it was told."""
+
+    attempt: str
+    endpoint: str
+    completed: bool
+    reason: str = ""
+    output: str = ""
+
+
+def read_notice(message: str | bytes) -> Notice | None:
+    """Return what the message of a notification tells, None where it is of another kind."""
+    fields = _object(message)
+    status = fields.get("invocationStatus")
+    attempt = fields.get("inferenceId")
+    if status not in ("Completed", "Failed") or not isinstance(attempt, str):
+        return None
+    asked, answered = _within(fields, "requestParameters"), _within(fields, "responseParameters")
+    return Notice(
+        attempt=attempt,
+        endpoint=str(asked.get("endpointName") or ""),
+        completed=status == "Completed",
+        reason=str(fields.get("failureReason") or ""),
+        output=str(answered.get("outputLocation") or ""),
+    )
+
+
+def kept_notice(envelope: bytes | None) -> Notice | None:
+    """Return what proven news, kept as it came, tells."""
+    message = _object(envelope).get("Message") if envelope else None
+    return read_notice(message) if isinstance(message, str) else None
+
+
+def _object(text: str | bytes) -> Mapping[str, object]:
+    try:
+        document: object = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
+
+
+def _within(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
+    inner = fields.get(name)
+    return cast("dict[str, object]", inner) if isinstance(inner, dict) else {}
