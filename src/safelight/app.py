@@ -47,6 +47,7 @@ from safelight.providers.link import LinkProvider
 from safelight.providers.provider import Lane, Provider
 from safelight.providers.registry import Registry
 from safelight.providers.sketch import SketchProvider
+from safelight.providers.vendors import OpenAiKey, SageMakerPlaces, Vendors, open_vendors
 from safelight.settings import Settings
 from safelight.storage.storage import open_disk
 from safelight.web import server
@@ -143,8 +144,12 @@ async def open_safelight(
         if sole:
             await database.write(claims.end_all_leases)
         bell = await stack.enter_async_context(open_doorbell(_doorbell_url(settings)))
+        vendors = await open_vendors(_vendors(settings), fetcher, stack)
+        providers = [*_built_in(settings, pool, fetcher), *vendors]
         yield _compose(
-            settings, roles, _Ground(database, bell, pool, fetcher, poster, scratch, sole)
+            settings,
+            roles,
+            _Ground(database, bell, pool, fetcher, poster, providers, scratch, sole),
         )
 
 
@@ -157,6 +162,7 @@ class _Ground:
     pool: CpuPool
     fetcher: Fetcher
     poster: Poster
+    providers: list[Provider]
     scratch: Path
     is_sole: bool  # no other process uses the database
 
@@ -164,9 +170,7 @@ class _Ground:
 def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Safelight:
     database, bell = ground.database, ground.bell
     storage = open_disk(settings.data_dir / "objects")
-    registry = Registry(
-        _providers(settings, ground.pool, ground.fetcher), _aliases(settings.model_aliases)
-    )
+    registry = Registry(ground.providers, _aliases(settings.model_aliases))
     assets = Assets(database, storage)
     intake = Intake(
         database,
@@ -278,7 +282,7 @@ def _web(services: Services, roles: frozenset[Role]) -> ASGIApp:
     return server.wrap(app, services)
 
 
-def _providers(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provider]:
+def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provider]:
     installed: list[Provider] = [
         SketchProvider(pool),
         InflateProvider(pool),
@@ -287,6 +291,29 @@ def _providers(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Prov
     if settings.fake_provider:
         installed.append(FakeProvider(settings.data_dir / "fake-ledger.jsonl"))
     return installed
+
+
+def _vendors(settings: Settings) -> Vendors:
+    """Name those whose key or place is given."""
+    key = settings.openai_api_key.get_secret_value()
+    region = settings.sagemaker_region
+    return Vendors(
+        OpenAiKey(key, settings.openai_base_url) if key else None,
+        SageMakerPlaces(
+            region,
+            _names(settings.sagemaker_endpoints),
+            settings.sagemaker_inputs,
+            settings.sagemaker_outputs,
+            settings.sagemaker_failures,
+            _names(settings.sagemaker_topics),
+        )
+        if region
+        else None,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
 
 
 def _aliases(text: str) -> dict[str, list[str]]:

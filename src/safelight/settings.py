@@ -4,14 +4,15 @@ import re
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 2**20
+_S3_PLACE = r"^$|^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?$"
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 _PROXY = re.compile(r"http://(?:[^\s/?#@:]+:[^\s/?#@:]*@)?[^\s/?#@]+:\d{1,5}/?", re.ASCII)
@@ -186,6 +187,39 @@ class Settings(BaseSettings):
         description="Days after which finished jobs are forgotten; their files stay. 0 keeps them.",
     )
 
+    # vendors
+    openai_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of an OpenAI account; with it its models are there."
+    )
+    openai_base_url: str = Field(
+        default="https://api.openai.com/v1",
+        description="OpenAI, or a server that speaks its protocol, with the version at the end.",
+    )
+    sagemaker_region: str = Field(
+        default="", description="Region of your SageMaker endpoints; with it they are there."
+    )
+    sagemaker_endpoints: str = Field(
+        default="", description="Names of asynchronous endpoints, with commas between."
+    )
+    sagemaker_inputs: str = Field(
+        default="",
+        pattern=_S3_PLACE,
+        description="Where requests are put, as `s3://BUCKET/FOLDER`.",
+    )
+    sagemaker_outputs: str = Field(
+        default="",
+        pattern=_S3_PLACE,
+        description="The endpoints' S3OutputPath, as `s3://BUCKET/FOLDER`.",
+    )
+    sagemaker_failures: str = Field(
+        default="",
+        pattern=_S3_PLACE,
+        description="The endpoints' S3FailurePath, as `s3://BUCKET/FOLDER`.",
+    )
+    sagemaker_topics: str = Field(
+        default="", description="ARNs of the SNS topics that report, with commas between."
+    )
+
     # pictures and downloads
     keep_originals: bool = Field(
         default=True,
@@ -260,6 +294,14 @@ class Settings(BaseSettings):
     # the command line
     url: str = Field(default="", description="CLI: address of a running server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="CLI: API key for that server.")
+
+    @model_validator(mode="after")
+    def _sagemaker_is_whole(self) -> Self:
+        names = ("endpoints", "inputs", "outputs", "failures")
+        missing = [name for name in names if not getattr(self, f"sagemaker_{name}")]
+        if self.sagemaker_region and missing:
+            raise ValueError(f"sagemaker_region needs sagemaker_{missing[0]} too")
+        return self
 
     @property
     def lease(self) -> timedelta:

@@ -16,9 +16,9 @@ depends_on = None
 _JSON = sa.JSON(none_as_null=True).with_variant(
     postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
 )
+_SEARCH = "(number BIGINT PRIMARY KEY, account_id TEXT NOT NULL, words TSVECTOR NOT NULL)"
 _SEARCH_ON_POSTGRESQL = (
-    "CREATE TABLE asset_search (number BIGINT PRIMARY KEY, account_id TEXT NOT NULL,"
-    " words TSVECTOR NOT NULL)",
+    f"CREATE TABLE asset_search {_SEARCH}",
     "CREATE INDEX ix_asset_search_account ON asset_search (account_id, number DESC)",
     "CREATE INDEX ix_asset_search_words ON asset_search USING gin (words)",
 )

@@ -1,0 +1,63 @@
+"""Opens the plugs of the vendors that an operator has named, and closes them at the end."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from safelight.fetch import Fetcher
+from safelight.providers.openai import OpenAiConfig, OpenAiProvider
+from safelight.providers.provider import Provider
+from safelight.providers.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiKey:
+    """An account at OpenAI, or at a server of its protocol."""
+
+    key: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SageMakerPlaces:
+    """Endpoints by name, and the three places in S3 that they share, as `s3://BUCKET/FOLDER`."""
+
+    region: str
+    endpoints: tuple[str, ...]
+    inputs: str
+    outputs: str
+    failures: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendors:
+    """Who is to be asked; None is nobody."""
+
+    openai: OpenAiKey | None = None
+    sagemaker: SageMakerPlaces | None = None
+
+
+async def open_vendors(vendors: Vendors, fetcher: Fetcher, stack: AsyncExitStack) -> list[Provider]:
+    """Return a plug for each, in the order of this page; `stack` closes them."""
+    opened: list[Provider] = []
+    if vendors.openai:
+        config = OpenAiConfig(vendors.openai.key, base_url=vendors.openai.base_url)
+        opened.append(await stack.enter_async_context(OpenAiProvider(config, fetcher)))
+    if vendors.sagemaker:
+        plug = open_sagemaker(
+            _sagemaker(vendors.sagemaker),
+            fetcher,
+            tuple(image_model(name) for name in vendors.sagemaker.endpoints),
+        )
+        opened.append(await stack.enter_async_context(plug))
+    return opened
+
+
+def _sagemaker(places: SageMakerPlaces) -> SageMakerConfig:
+    return SageMakerConfig(
+        places.region,
+        Place.read(places.inputs),
+        Place.read(places.outputs),
+        Place.read(places.failures),
+        frozenset(places.topics),
+    )
