@@ -360,4 +360,3 @@ async def _measure(name: str, database: Database, size: int, count: int) -> list
             took.append(time.perf_counter() - began)
         rows.append({"database": name, "assets": size, "asked": title, **latency(took)})
         print(rows[-1], flush=True)
-    return rows

@@ -30,7 +30,7 @@ _Query = Select[*tuple[Any, ...]]
 
 _COMPARED = 5_000  # pictures whose hashes are compared in one look
 _OVERTAKEN = timedelta(minutes=10)  # that a writer's clock and its number may lie apart
-_OVERTAKING = 10_000  # numbers that are written within that time by others
+_OVERTAKING = 1_000  # numbers that are written within that time by others
 
 
 @dataclass(frozen=True, slots=True)
