@@ -359,4 +359,4 @@ async def _measure(name: str, database: Database, size: int, count: int) -> list
             await database.read(wanted)
             took.append(time.perf_counter() - began)
         rows.append({"database": name, "assets": size, "asked": title, **latency(took)})
-        print(rows[-1], flush=True)
+    return rows

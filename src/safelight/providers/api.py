@@ -106,7 +106,6 @@ class Api:
         self._explain = explain
         self._http = httpx2.AsyncClient(
             headers={"User-Agent": "Safelight/1", **headers},
-            timeout=httpx2.Timeout(60.0, connect=_CONNECT_S),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
             transport=transport,
@@ -173,6 +172,8 @@ class Api:
             content=sending.content,
             params=sending.params,
             headers=sending.headers,
+            # A vendor may be silent for as long as it works; only the whole has a limit.
+            timeout=httpx2.Timeout(answer_s, connect=_CONNECT_S),
         )
         try:
             async with asyncio.timeout(answer_s):

@@ -66,7 +66,7 @@ class FrameReader:
 
     def _end_frame(self) -> Iterator[Frame]:
         kind, self._kind = self._kind, ""
-        if self._data:
-            data = bytes(self._data[:-1])
-            self._data.clear()
+        data = bytes(self._data[:-1])
+        self._data.clear()
+        if data:
             yield Frame(kind, data)

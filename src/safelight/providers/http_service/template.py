@@ -1,0 +1,48 @@
+"""Puts values into a JSON tree where it says `$name`: whole strings only, and nothing else."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
+
+_NAME = re.compile(r"\$([A-Za-z_][\w-]*(?:\.[\w-]+)*)", re.ASCII)
+_ESCAPED = "$$"
+
+ValueOf = Callable[[str], object]
+
+
+def fill(tree: object, value_of: ValueOf) -> object:
+    """Return `tree` with each `$name` replaced by its value, of whatever type that is.
+
+    What `value_of` answers with None is left out of its object or list. `$$` at the start of a
+    string is a dollar.
+    """
+    if isinstance(tree, dict):
+        fields = cast("dict[str, object]", tree)
+        filled = {key: fill(value, value_of) for key, value in fields.items()}
+        return {key: value for key, value in filled.items() if _stays(fields[key], value)}
+    if isinstance(tree, list | tuple):
+        entries = cast("list[object]", tree)
+        pairs = [(entry, fill(entry, value_of)) for entry in entries]
+        return [value for entry, value in pairs if _stays(entry, value)]
+    if not isinstance(tree, str):
+        return tree
+    if found := _NAME.fullmatch(tree):
+        return value_of(found[1])
+    return tree[1:] if tree.startswith(_ESCAPED) else tree
+
+
+def names(tree: object) -> Iterator[str]:
+    """Yield every name that `tree` asks for."""
+    if isinstance(tree, Mapping):
+        for value in cast("Mapping[str, object]", tree).values():
+            yield from names(value)
+    elif isinstance(tree, list | tuple):
+        for entry in cast("list[object]", tree):
+            yield from names(entry)
+    elif isinstance(tree, str) and (found := _NAME.fullmatch(tree)):
+        yield found[1]
+
+
+def _stays(asked: object, value: object) -> bool:
+    """Say whether a value is sent: a null that the template itself spells out is."""
+    return value is not None or asked is None
