@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
+from safelight.cpu import CpuPool
 from safelight.db.engine import Database, Work
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
@@ -36,6 +37,7 @@ from safelight.providers.provider import (
     ProviderRequest,
 )
 from safelight.providers.registry import Registry
+from safelight.storage.storage import Storage
 from safelight.worker.janitor import Janitor
 from safelight.worker.retention import Retention
 from safelight.worker.run import Runner
@@ -173,6 +175,8 @@ class Workshop:
     intake: OddIntake
     account: str
     ledger_file: Path
+    storage: Storage
+    pool: CpuPool
 
     def worker(
         self,

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[2]
-# The doorbells of the extras: each says by itself what to install.
+# The plugs of the extras: each says by itself what to install.
 _EVERYTHING = """
 import importlib, pkgutil, safelight
 apart = {"safelight.__main__", *(f"safelight.doorbell.{name}" for name in ("redis", "nats", "sqs"))}
+needy = ("calls", "credentials", "provider", "watch")
+apart |= {f"safelight.providers.sagemaker.{name}" for name in needy}
 for module in pkgutil.walk_packages(safelight.__path__, "safelight."):
     if ".migrations." not in module.name and module.name not in apart:
         importlib.import_module(module.name)

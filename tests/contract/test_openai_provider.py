@@ -99,7 +99,7 @@ async def make(
 async def test_start_when_text_is_given_keeps_the_streamed_picture(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    made = await make(config, fetcher, order(tmp_path, quality="low"))
+    made = await make(config, fetcher, order(tmp_path, quality="low", format="png"))
     assert [output.path.read_bytes() for output in made.outputs] == [server.picture]
     assert made.outputs[0].media_type == "image/png"
     assert made.outputs[0].facts["quality"] == "low"
@@ -112,6 +112,7 @@ async def test_start_when_text_is_given_keeps_the_streamed_picture(
         "prompt": "a red cat",
         "n": 1,
         "quality": "low",
+        "output_format": "png",
         "stream": True,
         "partial_images": 0,
     }

@@ -115,6 +115,16 @@ async def shop(
             flaky, bell, registry, assets, intake, fetcher, settlement, addresses, scratch
         )
         yield Workshop(
-            flaky, bell, provider, registry, runner, assets, intake, account, ledger_file
+            flaky,
+            bell,
+            provider,
+            registry,
+            runner,
+            assets,
+            intake,
+            account,
+            ledger_file,
+            storage,
+            pool,
         )
     assert list(scratch.iterdir()) == [], "every run removed its folder"

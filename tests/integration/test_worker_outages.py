@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import pytest
 
+from safelight.assets.inspect import InspectRules
+from safelight.assets.intake import Intake
 from safelight.db.engine import Work
 from safelight.errors import ServiceError
 from safelight.jobs.job import JobStatus, Outcome
@@ -52,6 +54,20 @@ async def test_result_when_the_database_is_away_is_written_once_it_is_back(
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
     assert (done.attempts, done.claim_no, shop.calls(job)["start"]) == (1, 1, 1)
+
+
+async def test_result_when_the_database_is_away_before_it_is_kept_waits_and_is_not_made_again(
+    shop: Workshop, breaking: BreakingDatabase
+) -> None:
+    shop.runner = replace(
+        shop.runner, intake=Intake(breaking, shop.storage, shop.pool, InspectRules())
+    )
+    breaking.before += ["note_all"] * 2
+    job = await shop.queue(params={"outputs": 1})
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert breaking.before == []
+    assert (done.attempts, shop.calls(job)["start"]) == (1, 1)
 
 
 async def test_result_when_its_commit_was_not_heard_of_stands_with_its_files(

@@ -14,6 +14,7 @@ from safelight.errors import (
     Remedy,
     SafelightError,
     ServiceError,
+    StorageFailed,
     StorageFull,
 )
 from safelight.jobs import attempts, moves, retry
@@ -63,6 +64,11 @@ def may_be_adopted(job: Job, attempt: Attempt, error: SafelightError, within: ti
     ):
         return False
     return datetime.now(UTC) < attempt.created_at + within
+
+
+def is_of_storage(error: ServiceError) -> bool:
+    """Say whether our storage failed; else it was the database, which every run waits for."""
+    return isinstance(error, StorageFailed | StorageFull)
 
 
 def can_have_it_again(job: Job, attempt: Attempt) -> bool:

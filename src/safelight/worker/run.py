@@ -235,7 +235,10 @@ class Runner:
     async def _keep_one(
         self, job: Job, attempt: Attempt, media: MediaFile, position: int
     ) -> dict[str, Any]:
-        """Wait for our storage as long as the job's time lasts where nobody else has the result."""
+        """Keep one output, waiting while that cannot be done, as long as the job's time lasts.
+
+        For our storage it waits only where nobody else has the result.
+        """
         origin = Origin(
             job.account_id,
             job.id,
@@ -251,9 +254,9 @@ class Runner:
             try:
                 return await self.intake.keep_media(media, origin, position)
             except ServiceError as error:
-                if failure.can_have_it_again(job, attempt):
+                if failure.is_of_storage(error) and failure.can_have_it_again(job, attempt):
                     raise
-                _log.warning("a paid result waits for storage", error=error.detail)
+                _log.warning("a result waits to be kept", error=error.detail)
             await asyncio.sleep(self.settlement.look_again.total_seconds())
 
     def _ring(self, job: Job) -> None:

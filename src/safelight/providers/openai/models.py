@@ -19,7 +19,7 @@ _COMMON: Mapping[str, Any] = {
         "title": "Pictures",
         "description": "How many to make.",
     },
-    "output_format": {
+    "format": {
         "type": "string",
         "enum": ["png", "jpeg", "webp"],
         "title": "Format",

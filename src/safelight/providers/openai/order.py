@@ -24,6 +24,7 @@ _MOST_RATIO = 3
 # Bytes of base64 for each pixel of a PNG that does not compress at all.
 _OPAQUE = 4
 _TRANSPARENT = 16 / 3
+_THEIR_NAMES = {"format": "output_format"}  # ours is the same for all providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,12 @@ class Order:
 def order_of(request: ProviderRequest, model: Model, config: OpenAiConfig) -> Order:
     """Return the call to make, or raise `ProviderBadInput`."""
     mask, pictures = _inputs(request.inputs)
-    _check_size(request.params, model.vendor_id)
-    _check_room(request.params, config.max_answer_bytes)
+    params = {_THEIR_NAMES.get(name, name): value for name, value in request.params.items()}
+    _check_size(params, model.vendor_id)
+    _check_room(params, config.max_answer_bytes)
     # With several pictures the protocol does not say what comes as a stream.
-    streams = config.stream and request.params.get("n", 1) == 1
-    fields = {"model": model.vendor_id, "prompt": request.prompt, **request.params}
+    streams = config.stream and params.get("n", 1) == 1
+    fields = {"model": model.vendor_id, "prompt": request.prompt, **params}
     if not pictures:
         fields.pop("input_fidelity", None)
     if streams:
