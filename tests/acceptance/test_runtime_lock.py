@@ -11,10 +11,9 @@ _ROOT = Path(__file__).parents[2]
 _EVERYTHING = """
 import importlib, pkgutil, safelight
 apart = {"safelight.__main__", *(f"safelight.doorbell.{name}" for name in ("redis", "nats", "sqs"))}
-needy = ("calls", "credentials", "provider", "watch")
-apart |= {f"safelight.providers.sagemaker.{name}" for name in needy}
+within = (".migrations.", "safelight.providers.sagemaker.")
 for module in pkgutil.walk_packages(safelight.__path__, "safelight."):
-    if ".migrations." not in module.name and module.name not in apart:
+    if module.name not in apart and not any(part in module.name for part in within):
         importlib.import_module(module.name)
 """
 
