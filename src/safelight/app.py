@@ -41,11 +41,12 @@ from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
+from safelight.providers.catalogue import Catalogue, changed, read_catalogue
 from safelight.providers.fake import FakeProvider
 from safelight.providers.inflate import InflateProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.provider import Lane, Provider
-from safelight.providers.registry import Registry
+from safelight.providers.registry import Registry, all_models
 from safelight.providers.sketch import SketchProvider
 from safelight.providers.vendors import OpenAiKey, SageMakerPlaces, Vendors, open_vendors
 from safelight.settings import Settings
@@ -144,12 +145,13 @@ async def open_safelight(
         if sole:
             await database.write(claims.end_all_leases)
         bell = await stack.enter_async_context(open_doorbell(_doorbell_url(settings)))
-        vendors = await open_vendors(_vendors(settings), fetcher, stack)
+        catalogue = _catalogue(settings)
+        vendors = await open_vendors(_vendors(settings), catalogue, fetcher, stack)
         providers = [*_built_in(settings, pool, fetcher), *vendors]
         yield _compose(
             settings,
             roles,
-            _Ground(database, bell, pool, fetcher, poster, providers, scratch, sole),
+            _Ground(database, bell, pool, fetcher, poster, providers, catalogue, scratch, sole),
         )
 
 
@@ -163,6 +165,7 @@ class _Ground:
     fetcher: Fetcher
     poster: Poster
     providers: list[Provider]
+    catalogue: Catalogue
     scratch: Path
     is_sole: bool  # no other process uses the database
 
@@ -170,7 +173,7 @@ class _Ground:
 def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Safelight:
     database, bell = ground.database, ground.bell
     storage = open_disk(settings.data_dir / "objects")
-    registry = Registry(ground.providers, _aliases(settings.model_aliases))
+    registry = _registry(ground)
     assets = Assets(database, storage)
     intake = Intake(
         database,
@@ -205,7 +208,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             settings.lease,
             look_every,
             timedelta(seconds=settings.grace_s),
-            _job_limits(settings),
+            _job_limits(settings, ground.catalogue),
         ),
     )
     janitor = Janitor(
@@ -259,6 +262,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         },
         soft_checks={"doorbell": bell.check, "providers": operations.check_providers},
         scratch=ground.scratch,
+        currency=ground.catalogue.currency,
         public_url=_public_url(settings),
     )
     asgi = _web(services, roles)
@@ -316,9 +320,20 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
-def _aliases(text: str) -> dict[str, list[str]]:
-    pairs = (entry.partition("=") for entry in filter(None, text.split(";")))
-    return {name: models.split(",") for name, _, models in pairs}
+def _catalogue(settings: Settings) -> Catalogue:
+    usual = settings.data_dir / "catalogue.toml"
+    path = settings.catalogue or (usual if usual.exists() else None)
+    return read_catalogue(path, settings.environment) if path else Catalogue()
+
+
+def _registry(ground: _Ground) -> Registry:
+    catalogue = ground.catalogue
+    return Registry(
+        ground.providers,
+        {name: alias.models for name, alias in catalogue.aliases.items()},
+        defaults=catalogue.defaults,
+        models=changed(all_models(ground.providers), catalogue.models),
+    )
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
@@ -349,14 +364,11 @@ def _doorbell_url(settings: Settings) -> str:
     return settings.doorbell_url or (settings.database_url if is_shared else "")
 
 
-def _job_limits(settings: Settings) -> JobLimits:
-    providers: dict[str, ProviderLimit] = {}
-    for entry in filter(None, settings.provider_limits.split(",")):
-        name, _, numbers = entry.partition("=")
-        in_flight, _, per_minute = numbers.partition("/")
-        providers[name] = ProviderLimit(
-            int(in_flight) if in_flight else None, int(per_minute) if per_minute else None
-        )
+def _job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:
+    providers = {
+        name: ProviderLimit(limits.in_flight, limits.starts_per_minute)
+        for name, limits in catalogue.limits.items()
+    }
     return JobLimits(settings.account_limit or None, providers)
 
 

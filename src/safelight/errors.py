@@ -437,6 +437,13 @@ class DataDirectoryInUse(ServiceError):
     title = "Another Safelight process uses this data directory"
 
 
+class CatalogueInvalid(ServiceError):
+    """The catalogue of models cannot be read, or says what cannot be; nothing starts with it."""
+
+    code = "catalogue_invalid"
+    title = "The catalogue of models has a mistake"
+
+
 class DoorbellSilent(ServiceError):
     """Rings do not reach other processes now; work waits until somebody looks by itself."""
 

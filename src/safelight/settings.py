@@ -1,5 +1,6 @@
 """All settings in one place: environment variables `SAFELIGHT_…`; see docs/settings.md."""
 
+import os
 import re
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -8,6 +9,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -144,18 +146,6 @@ class Settings(BaseSettings):
         ge=0,
         description="Most jobs of one account in flight, over all workers; 0 is no limit.",
     )
-    model_aliases: str = Field(
-        default="",
-        pattern=r"^$|^[\w.-]+=[\w./:-]+(,[\w./:-]+)*(;[\w.-]+=[\w./:-]+(,[\w./:-]+)*)*$",
-        description="Names for several models, of which the first that can does the job and the "
-        "others stand in for it: `best=gpt-image-1.5,flux,sketch;fast=flux,sketch`.",
-    )
-    provider_limits: str = Field(
-        default="",
-        pattern=r"^$|^\w[\w.-]*=\d*(/\d+)?(,\w[\w.-]*=\d*(/\d+)?)*$",
-        description="Most jobs in flight and most starts a minute of a provider, over all workers: "
-        "`openai=50/200,replicate=100,fal=/60`.",
-    )
     lease_s: float = Field(
         default=30, gt=0.1, description="Seconds after which a silent worker's jobs are taken back."
     )
@@ -187,7 +177,12 @@ class Settings(BaseSettings):
         description="Days after which finished jobs are forgotten; their files stay. 0 keeps them.",
     )
 
-    # vendors
+    # models and vendors
+    catalogue: Path | None = Field(
+        default=None,
+        description="TOML file of models, aliases, prices and limits; empty is `catalogue.toml` in "
+        "the data folder, where there is one.",
+    )
     openai_api_key: SecretStr = Field(
         default=SecretStr(""), description="Key of an OpenAI account; with it its models are there."
     )
@@ -302,6 +297,12 @@ class Settings(BaseSettings):
         if self.sagemaker_region and missing:
             raise ValueError(f"sagemaker_region needs sagemaker_{missing[0]} too")
         return self
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `${NAME}` may stand for in the catalogue: the environment, over `.env`."""
+        kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+        return kept | dict(os.environ)  # noqa: TID251  this is the one place
 
     @property
     def lease(self) -> timedelta:

@@ -88,7 +88,7 @@ async def test_generate_when_given_a_reference_starts_from_it(
     body = {"prompt": "a cat", "references": [asset["id"]]}
     job = (await api.post("/v1/generate", json=body, headers=WAIT)).json()
     assert (job["kind"], job["status"]) == ("image_to_image", "succeeded"), job
-    assert job["inputs"] == [asset["id"]]
+    assert job["inputs"] == [{"source": asset["id"], "role": "reference"}]
 
 
 async def test_stream_when_resumed_sends_what_was_missed_once(api: httpx2.AsyncClient) -> None:

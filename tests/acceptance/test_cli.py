@@ -128,7 +128,7 @@ def test_generate_when_given_a_file_to_refer_to_uploads_it(safelight: Run, tmp_p
 
     job = json.loads(done.stdout)
     assert job["kind"] == "image_to_image"
-    assert job["inputs"][0].startswith("ast_")
+    assert job["inputs"][0]["source"].startswith("ast_")
 
 
 def test_generate_when_the_job_fails_says_why_in_one_line(safelight: Run) -> None:

@@ -270,7 +270,7 @@ async def test_link_when_the_asset_is_not_the_callers_or_no_picture_is_refused(
         headers={"Prefer": "wait=60"},
     )
     job = sent.json()["items"][0]["job"]
-    model, private = job["outputs"][0]["id"], job["inputs"][0]
+    model, private = job["outputs"][0]["id"], job["inputs"][0]["source"]
     for asset_id in (model, private):
         link = await api.get(f"/v1/assets/{asset_id}/renditions?w=9")
         assert problem(link) == (409, "no_public_picture")

@@ -13,6 +13,7 @@ from safelight.errors import (
     UrlNotAllowed,
 )
 from safelight.providers.link import LinkProvider
+from safelight.providers.price import FREE
 from safelight.providers.provider import Done, Kind, Lane, ProviderRequest
 from tests import pictures
 from tests.sites import Answer, fetcher_for, redirect, respond, running, stream
@@ -64,7 +65,6 @@ async def test_start_when_a_picture_comes_then_is_done(tmp_path: Path) -> None:
     assert picture.path.read_bytes() == data
     assert (picture.media_type, picture.name) == ("image/jpeg", "cat.jpg")
     assert picture.source_url.endswith("/pictures/cat.jpg")
-    assert done.cost_micros == 0
     assert attempt.reports[-1] == (100, "downloading")
 
 
@@ -132,4 +132,4 @@ async def test_capabilities_when_asked_then_offer_one_free_repeatable_import() -
         (model,) = LinkProvider(fetcher).capabilities()
     assert (model.id, model.provider, model.lane) == ("link", "link", Lane.INGEST)
     assert model.kinds == {Kind.IMPORT_IMAGE}
-    assert (model.repeatable, model.price_micros) == (True, 0)
+    assert (model.repeatable, model.price) == (True, FREE)

@@ -26,7 +26,8 @@ from safelight.errors import (
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
-from safelight.providers.openai import MODELS, OpenAiConfig, OpenAiProvider, Prices, image_model
+from safelight.providers.openai import MODELS, OpenAiConfig, OpenAiProvider, image_model
+from safelight.providers.price import Price, Tokens, Usage
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest, Role
 from tests import pictures
 from tests.stubs import openai as stub
@@ -34,7 +35,6 @@ from tests.stubs import vendor
 from tests.stubs.openai import EDITS, GENERATIONS, OpenAiStub
 
 MODEL = "openai/gpt-image-2"
-PRICES = Prices(text_input=5.0, image_input=8.0, output=30.0)
 
 
 class Handle:
@@ -215,7 +215,7 @@ async def test_start_when_several_references_and_a_mask_are_given_names_each(
 async def test_start_when_the_model_is_of_another_server_sends_its_params_as_they_are(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    own = image_model("flux", "Flux", provider="local", price_micros=0)
+    own = image_model("flux", "Flux", provider="local")
     params = complete_params(own, {"quality": "crisp", "response_format": "b64_json"})
     request = ProviderRequest(Kind.TEXT_TO_IMAGE, own.id, "a cat", params, (), tmp_path / "scratch")
     local = replace(config, api_key="", name="local", stream=False)
@@ -223,7 +223,6 @@ async def test_start_when_the_model_is_of_another_server_sends_its_params_as_the
         assert [model.provider for model in plug.capabilities()] == [plug.name]
         made = await plug.start(request, Handle())
     assert isinstance(made, Done)
-    assert made.cost_micros == 0
     assert server.asked[0].fields == {"model": "flux", "prompt": "a cat", **params}
     assert "authorization" not in server.calls[0].headers
 
@@ -231,16 +230,17 @@ async def test_start_when_the_model_is_of_another_server_sends_its_params_as_the
 # --- what it costs ------------------------------------------------------------------------------
 
 
-async def test_cost_when_prices_are_known_is_counted_by_tokens(
+async def test_usage_when_tokens_are_told_is_passed_on_and_prices_the_job(
     config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    priced = replace(config, prices={MODEL: PRICES})
-    made = await make(priced, fetcher, order(tmp_path))
-    assert made.cost_micros == 10 * 5 + 100 * 8 + 4000 * 30
+    made = await make(config, fetcher, order(tmp_path))
+    assert made.usage == Usage(text_input_tokens=10, image_input_tokens=100, output_tokens=4000)
+    price = Price(tokens=Tokens(text_input=5, image_input=8, output=30))
+    assert price.micros({}, 1, made.usage) == 10 * 5 + 100 * 8 + 4000 * 30
 
 
 @pytest.mark.parametrize("usage", [None, {"input_tokens": 10, "output_tokens": 20}, {"x": "y"}])
-async def test_cost_when_the_use_is_not_told_in_full_is_unknown(
+async def test_usage_when_it_is_not_told_in_full_leaves_the_cost_unknown(
     server: OpenAiStub,
     config: OpenAiConfig,
     fetcher: Fetcher,
@@ -248,8 +248,9 @@ async def test_cost_when_the_use_is_not_told_in_full_is_unknown(
     usage: dict[str, Any] | None,
 ) -> None:
     server.usage = usage
-    made = await make(replace(config, prices={MODEL: PRICES}), fetcher, order(tmp_path))
+    made = await make(config, fetcher, order(tmp_path))
     assert made.cost_micros is None
+    assert Price(tokens=Tokens(5, 8, 30)).micros({}, 1, made.usage) is None
 
 
 # --- what is refused before anything is sent ----------------------------------------------------

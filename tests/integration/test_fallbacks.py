@@ -14,7 +14,7 @@ from safelight.jobs.inputs import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
-from safelight.providers.provider import Kind, Lane, Model
+from safelight.providers.provider import Kind, Model
 from safelight.providers.registry import Registry
 from tests.servers import wait_until_async
 from tests.workshop import OddProvider, Workshop, working
@@ -157,13 +157,15 @@ def test_registry_when_an_alias_names_nothing_installed_says_so() -> None:
 def test_candidates_when_a_name_is_no_alias_are_that_model() -> None:
     registry = Registry([FakeProvider()], {"best": ["fake-paid", "fake"]})
     kind = Kind.TEXT_TO_IMAGE
-    assert [model.id for model in registry.candidates(kind, "best")] == ["fake-paid", "fake"]
-    assert [model.id for model in registry.candidates(kind, "fake")] == ["fake"]
-    assert [model.id for model in registry.candidates(kind, None)] == ["fake"]
+    assert [model.id for model in registry.candidates(kind, "best", "acc_1")] == [
+        "fake-paid",
+        "fake",
+    ]
+    assert [model.id for model in registry.candidates(kind, "fake", "acc_1")] == ["fake"]
+    assert [model.id for model in registry.candidates(kind, None, "acc_1")] == ["fake"]
     with pytest.raises(UnknownModel) as refused:
-        registry.candidates(kind, "none")
+        registry.candidates(kind, "none", "acc_1")
     assert refused.value.errors[0]["choices"] == ["fake", "fake-paid", "best"]
-    assert registry.models[0].lane is Lane.REMOTE
 
 
 async def test_time_when_a_job_falls_back_begins_anew_for_the_next_model(

@@ -94,7 +94,7 @@ async def test_provider_when_given_a_picture_makes_a_closed_model_and_a_preview(
     done = await InflateProvider(pool).start(_request(tmp_path, _star(), params), attempt)
     assert isinstance(done, Done)
     (made,) = done.outputs
-    assert (made.name, made.media_type, done.cost_micros) == ("my star.glb", "model/gltf-binary", 0)
+    assert (made.name, made.media_type) == ("my star.glb", "model/gltf-binary")
     assert made.path == tmp_path / "scratch" / "model.glb"
     mesh = trimesh.load_mesh(made.path)
     assert isinstance(mesh, trimesh.Trimesh)

@@ -23,7 +23,7 @@ def test_settings_page_when_a_setting_exists_describes_it_with_its_default() -> 
         _, default, meaning = _table_row("settings.md", f"SAFELIGHT_{name.upper()}")
         assert meaning == field.description
         if name not in _PERSONAL:
-            shown = field.get_default()
+            shown = "" if field.get_default() is None else field.get_default()
             text = str(shown).lower() if isinstance(shown, bool) else str(shown)
             assert default.strip("`") == (text if text.strip("*") else "empty")
 

@@ -30,7 +30,11 @@ class Manner:
 
 
 async def generate(
-    wanted: Mapping[str, Any], references: Sequence[str], pairs: Sequence[str], manner: Manner
+    wanted: Mapping[str, Any],
+    references: Sequence[str],
+    mask: str | None,
+    pairs: Sequence[str],
+    manner: Manner,
 ) -> None:
     """Make pictures from a prompt."""
     body = {name: value for name, value in wanted.items() if value is not None}
@@ -41,9 +45,13 @@ async def generate(
 
     async def submit(client: Client) -> Document:
         found = [await _reference(client, text) for text in references]
-        return await client.generate(body | ({"references": found} if found else {}))
+        given: dict[str, Any] = {"references": found} if found else {}
+        if mask:
+            given["mask"] = await _reference(client, mask)
+        return await client.generate(body | given)
 
-    for text in references:  # a file that is not there is noticed before a server is started
+    # A file that is not there is noticed before a server is started.
+    for text in (*references, *([mask] if mask else [])):
         if _is_file(text):
             arguments.open_file(text).close()
     await _do(submit, manner)

@@ -99,6 +99,12 @@ def generate(
         list[str] | None,
         typer.Option(metavar="FILE|URL|ASSET", help="A picture to start from; repeatable."),
     ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL|ASSET", help="Where this is transparent, the first may change."
+        ),
+    ] = None,
     param: Params = None,
     as_json: Json = False,
     no_wait: NoWait = False,
@@ -115,7 +121,7 @@ def generate(
         "negative_prompt": negative_prompt,
     }
     manner = _actions().Manner(as_json, not no_wait, output)
-    _settle(_actions().generate(wanted, reference or [], param or [], manner))
+    _settle(_actions().generate(wanted, reference or [], mask, param or [], manner))
 
 
 @app.command("import")

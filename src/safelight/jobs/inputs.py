@@ -2,8 +2,9 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Self, TypeVar
@@ -22,7 +23,7 @@ from pydantic import (
 )
 
 from safelight.errors import InvalidRequest
-from safelight.providers.provider import Model
+from safelight.providers.provider import Model, Role
 
 MAX_PROMPT = 10_000
 MAX_URL = 4_096
@@ -81,6 +82,29 @@ Url = Annotated[
 Body = TypeVar("Body", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True)
+class JobInput:
+    """A picture that a job works from: an asset's id or an address, and what it is to the model."""
+
+    source: str
+    role: Role = Role.REFERENCE
+
+    @classmethod
+    def read(cls, entry: Any) -> Self:
+        """Return what an entry of a job's row says; a plain text is a reference."""
+        if isinstance(entry, str):
+            return cls(entry)
+        return cls(entry["source"], Role(entry["role"]))
+
+    def entry(self) -> str | dict[str, str]:
+        if self.role is Role.REFERENCE:
+            return self.source
+        return self.document()
+
+    def document(self) -> dict[str, str]:
+        return {"source": self.source, "role": self.role.value}
+
+
 class Submission(BaseModel):
     """What every submit may say."""
 
@@ -115,6 +139,11 @@ class Generate(Submission):
     references: Annotated[list[Url], Field(max_length=16)] = Field(
         default=[], description="Asset ids or addresses of pictures to start from."
     )
+    mask: Url | None = Field(
+        default=None,
+        description="A picture as large as the first reference: where it is transparent, that may "
+        "change.",
+    )
     n: Whole | None = Field(default=None, description="How many pictures.")
     size: Text | None = Field(default=None, examples=["1024x1024"])
     aspect_ratio: Text | None = Field(default=None, examples=["16:9"])
@@ -122,6 +151,18 @@ class Generate(Submission):
     format: Text | None = Field(default=None, examples=["png"])
     negative_prompt: Text | None = None
     params: Tree = Field(default={}, description="Anything else that the model takes.")
+
+    @model_validator(mode="after")
+    def _mask_has_a_picture(self) -> Self:
+        if self.mask and not self.references:
+            raise ValueError("a mask needs a picture in references that it belongs to")
+        return self
+
+    @property
+    def inputs(self) -> list[JobInput]:
+        """What the job works from, the mask last."""
+        masks = [JobInput(self.mask, Role.MASK)] if self.mask else []
+        return [*map(JobInput, self.references), *masks]
 
     def all_params(self) -> dict[str, Any]:
         """Return the named params and `params` as one."""
@@ -222,6 +263,19 @@ def field_errors(error: ValidationError) -> list[dict[str, Any]]:
             {"field": place or "body", "message": item["msg"].removeprefix("Value error, ")}
         )
     return found
+
+
+def check_inputs(model: Model, given: Sequence[JobInput]) -> None:
+    """Raise `InvalidRequest` for more pictures than the model takes, or ones of other roles."""
+    pictures = [one for one in given if one.role is not Role.MASK]
+    if len(pictures) > model.max_inputs:
+        raise InvalidRequest(
+            errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
+        )
+    if len(pictures) < len(given) and Role.MASK not in model.roles:
+        raise InvalidRequest(
+            errors=[{"field": "mask", "message": f"the model {model.id!r} takes no mask"}]
+        )
 
 
 def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from safelight.jobs.inputs import (
     Generate,
     ImportImages,
     ImportItem,
+    JobInput,
     Submission,
     UploadBatch,
 )
 from safelight.jobs.job import Job
-from safelight.providers.provider import Kind, Model
+from safelight.providers.provider import Kind, Model, Role
 from safelight.providers.registry import Registry
 
 
@@ -55,12 +56,23 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What decides on the model: who asks for which kind, by which name, with what."""
+
+    account_id: str
+    kind: Kind
+    model: str | None
+    params: Mapping[str, Any]
+    inputs: Sequence[JobInput] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _New:
     """One job about to be queued."""
 
     row: dict[str, Any]
     repeat: Repeat | None
-    references: Sequence[str] = ()
+    inputs: Sequence[JobInput] = ()
 
 
 class Submits:
@@ -78,18 +90,16 @@ class Submits:
     ) -> Submitted:
         """Queue a picture to be made from a prompt, and from references where there are any."""
         kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
-        choices = self._choices(
-            kind, wanted.model, wanted.all_params(), pictures=len(wanted.references)
-        )
-        row = self._row(account_id, kind, choices, wanted)
-        row |= {"prompt": wanted.prompt, "inputs": list(wanted.references)}
-        return await self._submit(_New(row, repeat, wanted.references))
+        asked = _Asked(account_id, kind, wanted.model, wanted.all_params(), wanted.inputs)
+        row = self._row(asked, self._choices(asked), wanted)
+        row |= {"prompt": wanted.prompt, "inputs": [one.entry() for one in wanted.inputs]}
+        return await self._submit(_New(row, repeat, wanted.inputs))
 
     async def import_one(
         self, account_id: str, wanted: ImportImages, repeat: Repeat | None = None
     ) -> Submitted:
         """Queue the download of one address, already found to be well-formed."""
-        row = self._row(account_id, Kind.IMPORT_IMAGE, self._imports(), wanted)
+        row = self._import(account_id, wanted)
         row["source_url"] = wanted.url
         return await self._submit(_New(row, repeat))
 
@@ -108,7 +118,7 @@ class Submits:
                 if isinstance(item, Refused)
             ]
         }
-        common = self._row(account_id, Kind.IMPORT_IMAGE, self._imports(), wanted)
+        common = self._import(account_id, wanted)
         rows = [
             common
             | {
@@ -134,10 +144,11 @@ class Submits:
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
-        kind = Kind.IMAGE_TO_3D
+        asked = _Asked(account_id, Kind.IMAGE_TO_3D, wanted.model, wanted.params)
         batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
         rows = [
-            self._row(account_id, kind, self._choices(kind, wanted.model, wanted.params), wanted)
+            # Chosen anew for each: where no seed is given, each picture draws its own.
+            self._row(asked, self._choices(asked), wanted)
             | {
                 "inputs": [picture["id"]],
                 "name": picture["name"],
@@ -148,9 +159,9 @@ class Submits:
         ]
         return await self._submit_batch(account_id, batch, rows, pictures, repeat)
 
-    def check_3d(self, wanted: UploadBatch) -> None:
+    def check_3d(self, account_id: str, wanted: UploadBatch) -> None:
         """Raise for an unknown model or params that it does not take, before any file is stored."""
-        self._choices(Kind.IMAGE_TO_3D, wanted.model, wanted.params)
+        self._choices(_Asked(account_id, Kind.IMAGE_TO_3D, wanted.model, wanted.params))
         inputs.check_times(wanted)
 
     async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
@@ -180,17 +191,13 @@ class Submits:
         return await self._db.write(write)
 
     def _row(
-        self,
-        account_id: str,
-        kind: Kind,
-        choices: Sequence[dict[str, Any]],
-        wanted: Submission,
+        self, asked: "_Asked", choices: Sequence[dict[str, Any]], wanted: Submission
     ) -> dict[str, Any]:
         inputs.check_times(wanted)
         return choices[0] | {
             "id": ids.new("job"),
-            "account_id": account_id,
-            "kind": kind,
+            "account_id": asked.account_id,
+            "kind": asked.kind,
             "fallbacks": list(choices[1:]),
             "inputs": [],
             "name": wanted.name,
@@ -202,41 +209,38 @@ class Submits:
             "start_by": wanted.start_by,
         }
 
-    def _imports(self) -> list[dict[str, Any]]:
-        return self._choices(Kind.IMPORT_IMAGE, None, {})
+    def _import(self, account_id: str, wanted: ImportImages) -> dict[str, Any]:
+        asked = _Asked(account_id, Kind.IMPORT_IMAGE, None, {})
+        return self._row(asked, self._choices(asked), wanted)
 
-    def _choices(
-        self, kind: Kind, wanted: str | None, params: Mapping[str, Any], *, pictures: int = 0
-    ) -> list[dict[str, Any]]:
+    def _choices(self, asked: "_Asked") -> list[dict[str, Any]]:
         """Return what a job's row says of its model, and of those that it may fall back to.
 
         Of an alias's models those count that take the params; raises for the first if none does.
         """
         found: list[dict[str, Any]] = []
         refusals: list[InvalidRequest] = []
-        for model in self._registry.candidates(kind, wanted):
+        for model in self._registry.candidates(asked.kind, asked.model, asked.account_id):
             try:
-                found.append(self._choice(model, params, pictures))
+                found.append(self._choice(model, asked))
             except InvalidRequest as error:
                 refusals.append(error)
         if not found:
             raise refusals[0]
         return found
 
-    def _choice(self, model: Model, params: Mapping[str, Any], pictures: int) -> dict[str, Any]:
-        if pictures > model.max_inputs:
-            raise InvalidRequest(
-                errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
-            )
+    def _choice(self, model: Model, asked: "_Asked") -> dict[str, Any]:
+        inputs.check_inputs(model, asked.inputs)
+        params = inputs.complete_params(model, asked.params)
         return {
             "model": model.id,
             "provider": model.provider,
-            "params": inputs.complete_params(model, params),
+            "params": params,
             "lane": model.lane,
             "timeout_s": model.timeout.total_seconds(),
             "repeatable": model.repeatable,
             "max_attempts": self._max_attempts,
-            "estimate_micros": model.price_micros,
+            "estimate_micros": model.price.micros(params) if model.price else None,
         }
 
 
@@ -249,7 +253,7 @@ def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Excepti
         try:
             made = _found(tx, account_id, one.repeat)
             if made is None:
-                _check_owned(tx, account_id, one.references)
+                _check_owned(tx, account_id, one.inputs)
                 made = _made_before(tx, account_id, one.repeat, job_id)
         except SafelightError as error:
             settled[job_id] = error
@@ -274,14 +278,15 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
     }
 
 
-def _check_owned(tx: Connection, account_id: str, references: Sequence[str]) -> None:
-    for reference in references:
-        if not reference.startswith(ids.PREFIXES["asset"]):
+def _check_owned(tx: Connection, account_id: str, wanted: Sequence[JobInput]) -> None:
+    for one in wanted:
+        if not one.source.startswith(ids.PREFIXES["asset"]):
             continue
-        asset = asset_store.get(tx, account_id, reference)
+        asset = asset_store.get(tx, account_id, one.source)
         if asset is None or asset.kind is not AssetKind.IMAGE:
+            field = "mask" if one.role is Role.MASK else "references"
             raise InvalidRequest(
-                errors=[{"field": "references", "message": f"there is no picture {reference}"}]
+                errors=[{"field": field, "message": f"there is no picture {one.source}"}]
             )
 
 

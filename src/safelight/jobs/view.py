@@ -7,6 +7,7 @@ from typing import Any
 
 from safelight.assets.asset import Asset
 from safelight.assets.view import asset_document
+from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Batch, Job, JobStatus, batch_status
 
 
@@ -42,7 +43,7 @@ def job_document(
         "provider": job.provider,
         "params": job.params,
         "fallbacks": [each["model"] for each in job.fallbacks],
-        "inputs": job.inputs,
+        "inputs": [JobInput.read(entry).document() for entry in job.inputs],
         "outputs": [asset_document(asset, base_url=base_url) for asset in outputs],
         "error": job.error if job.status is JobStatus.FAILED else None,
         "cost_micros": job.cost_micros,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight import errors, ids
+from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,
     Done,
@@ -63,7 +64,7 @@ class FakeProvider(NoCallbacks):
             "params_schema": _SCHEMA,
             "timeout": timedelta(seconds=600),
             "max_inputs": 16,
-            "price_micros": 0,
+            "price": FREE,
         }
         return (
             Model(id="fake", title="Fake", lane=Lane.REMOTE, repeatable=True, **shared),
@@ -104,7 +105,7 @@ class FakeProvider(NoCallbacks):
             path.write_bytes(_pixel())
             made.append(MediaFile(path, "image/png"))
         self._write("end", attempt.id, request.prompt)
-        return Done(tuple(made), cost_micros=0)
+        return Done(tuple(made))
 
     def _write(self, what: str, attempt_id: str, prompt: str, ticket: str = "") -> None:
         if self._ledger is None:

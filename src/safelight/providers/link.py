@@ -5,6 +5,7 @@ from datetime import timedelta
 from safelight.errors import MediaEmpty, MediaUnsupported, ProviderRejected
 from safelight.fetch import Fetcher
 from safelight.fetch.sniff import HEAD_BYTES, sniff
+from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,
     Done,
@@ -40,7 +41,7 @@ class LinkProvider(NoCallbacks):
                 params_schema={"type": "object", "properties": {}, "additionalProperties": False},
                 timeout=timedelta(seconds=120),
                 repeatable=True,
-                price_micros=0,
+                price=FREE,
             ),
         )
 
@@ -62,7 +63,7 @@ class LinkProvider(NoCallbacks):
         picture = MediaFile(
             fetched.path, media_type, name=fetched.name, source_url=fetched.final_url
         )
-        return Done((picture,), cost_micros=0)
+        return Done((picture,))
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safelight.errors import Forbidden
+from safelight.providers.price import NOT_TOLD, Price, Usage
 
 
 class Kind(StrEnum):
@@ -28,6 +29,17 @@ class Lane(StrEnum):
     INGEST = "ingest"  # downloads
 
 
+class Role(StrEnum):
+    """What an input picture is to its provider."""
+
+    REFERENCE = "reference"
+    MASK = "mask"  # what is transparent in it may change
+    FRONT = "front"
+    LEFT = "left"
+    BACK = "back"
+    RIGHT = "right"
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One thing a provider can do, as `GET /v1/models` shows it.
@@ -35,6 +47,8 @@ class Model:
     `params_schema` is a JSON Schema (draft 2020-12) of an object; a job's params are validated
     against it, and its `default`s filled in, before the job is accepted.
     `repeatable` says that doing the work twice costs nothing, so a lost attempt is simply redone.
+    `roles` are those that its inputs may have; `max_inputs` counts all but a mask. A `price` of
+    None is unknown. Only `accounts` may use it, where any are named.
     """
 
     id: str
@@ -47,19 +61,20 @@ class Model:
     timeout: timedelta
     repeatable: bool = False
     max_inputs: int = 0
-    price_micros: int | None = None  # of one job; None is unknown, 0 is free
+    roles: frozenset[Role] = frozenset({Role.REFERENCE})
+    price: Price | None = None
+    accounts: frozenset[str] = frozenset()
     vendor_id: str = ""  # what its provider calls it, where that is another name
 
+    @property
+    def usual_micros(self) -> int | None:
+        """What a job costs that says nothing of its own, None where that is not known before."""
+        rules: Mapping[str, Mapping[str, Any]] = self.params_schema.get("properties", {})
+        usual = {name: rule["default"] for name, rule in rules.items() if "default" in rule}
+        return self.price.micros(usual) if self.price else None
 
-class Role(StrEnum):
-    """What an input picture is to its provider."""
-
-    REFERENCE = "reference"
-    MASK = "mask"  # what is transparent in it may change
-    FRONT = "front"
-    LEFT = "left"
-    BACK = "back"
-    RIGHT = "right"
+    def is_open_to(self, account_id: str) -> bool:
+        return not self.accounts or account_id in self.accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +125,16 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The work is finished. `cost_micros` is None when unknown and 0 when free."""
+    """The work is finished.
+
+    `cost_micros` is what the provider itself says that it cost, 0 when free. Where it says nothing,
+    the model's price is taken, by what was used.
+    """
 
     outputs: tuple[MediaFile, ...]
     cost_micros: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    usage: Usage = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)

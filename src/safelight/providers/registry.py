@@ -1,36 +1,50 @@
-"""Which provider does which model, and which models a kind of job may choose from."""
+"""Which provider does which model, who may use it, and which models a job may choose from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from safelight.errors import UnknownModel
+from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Model, Provider
 
 
 class Registry:
-    """The installed providers and everything they offer.
+    """The installed providers and what is offered of them.
 
     An alias stands for several models, of which the first that can is used.
     """
 
     def __init__(
-        self, providers: Iterable[Provider], aliases: Mapping[str, Sequence[str]] | None = None
+        self,
+        providers: Iterable[Provider],
+        aliases: Mapping[str, Sequence[str]] | None = None,
+        *,
+        defaults: Mapping[Kind, str] | None = None,
+        models: Iterable[Model] | None = None,
     ) -> None:
-        """Raise `UnknownModel` for an alias that names a model nobody offers."""
+        """Offer `models`, or all that the providers have.
+
+        `defaults` are models or aliases for jobs that name none; else it is the first that does it.
+        Raises `UnknownModel` for an alias or a default that nobody offers.
+        """
         self._providers = {provider.name: provider for provider in providers}
-        self._models = {
-            model.id: model
-            for provider in self._providers.values()
-            for model in provider.capabilities()
-        }
-        self.aliases = {name: list(models) for name, models in (aliases or {}).items()}
-        for name, models in self.aliases.items():
-            if unknown := [model for model in models if model not in self._models]:
+        if models is None:
+            models = all_models(self._providers.values())
+        self._models = {model.id: model for model in models}
+        self._aliases = {name: list(models) for name, models in (aliases or {}).items()}
+        for name, named in self._aliases.items():
+            if unknown := [model for model in named if model not in self._models]:
                 raise UnknownModel(f"The alias {name!r} names {unknown[0]!r}, which nobody offers.")
+        self._defaults = dict(defaults or {})
+        for kind, name in self._defaults.items():
+            if not any(kind in model.kinds for model in self._named(name)):
+                raise UnknownModel(
+                    f"The default of {kind.value} is {name!r}, which does not do it."
+                )
 
     @property
-    def models(self) -> list[Model]:
-        """Every model, in the order in which providers were installed."""
-        return list(self._models.values())
+    def providers(self) -> list[Provider]:
+        """Every provider, in the order in which they were installed."""
+        return list(self._providers.values())
 
     def provider(self, name: str) -> Provider:
         """Return the provider of that name; a job may name one that is no longer installed."""
@@ -39,25 +53,56 @@ class Registry:
         except KeyError:
             raise UnknownModel(f"The provider {name!r} is not installed.") from None
 
-    def candidates(self, kind: Kind, wanted: str | None) -> list[Model]:
-        """Return the models to try, best first: one, or those of an alias that do `kind`."""
-        found = [self._models[name] for name in self.aliases.get(wanted or "", ())]
-        return [model for model in found if kind in model.kinds] or [self.model(kind, wanted)]
+    def price(self, model_id: str) -> Price | None:
+        """Return what a model's jobs cost, None where that is unknown."""
+        model = self._models.get(model_id)
+        return model.price if model else None
 
-    def model(self, kind: Kind, wanted: str | None) -> Model:
-        """Return the model named `wanted`, or the first one that does `kind`."""
-        able = [model for model in self._models.values() if kind in model.kinds]
-        for model in able:
-            if wanted is None or model.id == wanted:
-                return model
-        names = [model.id for model in able]
-        names += [
+    def models(self, account_id: str) -> list[Model]:
+        """Return every model that the account may use, in the order of their providers."""
+        return [model for model in self._models.values() if model.is_open_to(account_id)]
+
+    def aliases(self, account_id: str) -> dict[str, list[str]]:
+        """Return the aliases with those of their models that the account may use."""
+        mine = {
+            name: [model for model in models if self._models[model].is_open_to(account_id)]
+            for name, models in self._aliases.items()
+        }
+        return {name: models for name, models in mine.items() if models}
+
+    def candidates(self, kind: Kind, wanted: str | None, account_id: str) -> list[Model]:
+        """Return the models to try, best first: one, or those of an alias that do `kind`.
+
+        Raises `UnknownModel` where there is none that the account may use.
+        """
+        able = {model.id: model for model in self.models(account_id) if kind in model.kinds}
+        name = wanted or self._defaults.get(kind, "")
+        found = [able[model.id] for model in self._named(name) if model.id in able]
+        if not found and wanted is None:
+            found = list(able.values())[:1]
+        if not found:
+            raise self._unknown(kind, wanted, account_id)
+        return found
+
+    def _named(self, name: str) -> list[Model]:
+        """Return what a model's or an alias's name stands for."""
+        names = self._aliases.get(name, [name])
+        return [self._models[each] for each in names if each in self._models]
+
+    def _unknown(self, kind: Kind, wanted: str | None, account_id: str) -> UnknownModel:
+        choices = [model.id for model in self.models(account_id) if kind in model.kinds]
+        choices += [
             alias
-            for alias, models in self.aliases.items()
+            for alias, models in self.aliases(account_id).items()
             if any(kind in self._models[model].kinds for model in models)
         ]
-        choices = ", ".join(names) or "none"
-        raise UnknownModel(
-            f"No model {wanted!r} does {kind.value}. Models that do: {choices}.",
-            errors=[{"field": "model", "message": "unknown model", "choices": names}],
+        return UnknownModel(
+            f"No model {wanted!r} does {kind.value}. "
+            f"Models that do: {', '.join(choices) or 'none'}.",
+            errors=[{"field": "model", "message": "unknown model", "choices": choices}],
         )
+
+
+def all_models(providers: Iterable[Provider]) -> list[Model]:
+    """Return everything that the providers can do."""
+    return [model for provider in providers for model in provider.capabilities()]

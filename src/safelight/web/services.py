@@ -55,5 +55,6 @@ class Services:
     checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name
     soft_checks: dict[str, Callable[[], Awaitable[None]]]  # without these it is only degraded
     scratch: Path
+    currency: str  # of every price and cost, as ISO 4217 spells it
     public_url: str  # what absolute addresses begin with, without a slash at its end
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

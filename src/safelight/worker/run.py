@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs import attempts, callback_store
 from safelight.jobs.callbacks import CallbackAddresses
+from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
 from safelight.jobs.moves import Parking
 from safelight.providers.provider import (
@@ -126,8 +127,8 @@ class Runner:
         if wanted:
             await asyncio.to_thread(folder.mkdir)
         inputs = [
-            await self._fetch_input(job, reference, folder / f"input-{index}")
-            for index, reference in enumerate(wanted)
+            await self._fetch_input(job, JobInput.read(entry), folder / f"input-{index}")
+            for index, entry in enumerate(wanted)
         ]
         return ProviderRequest(
             kind=Kind(job.kind),
@@ -139,18 +140,18 @@ class Runner:
             source_url=job.source_url,
         )
 
-    async def _fetch_input(self, job: Job, reference: str, path: Path) -> InputFile:
-        if reference.startswith(PREFIXES["asset"]):
+    async def _fetch_input(self, job: Job, wanted: JobInput, path: Path) -> InputFile:
+        if wanted.source.startswith(PREFIXES["asset"]):
             asset = await self.database.read(
-                lambda tx: asset_store.get(tx, job.account_id, reference)
+                lambda tx: asset_store.get(tx, job.account_id, wanted.source)
             )
             if asset is None:
-                raise NotFound(f"The input {reference} has been deleted.")
+                raise NotFound(f"The input {wanted.source} has been deleted.")
             await self.assets.copy_original(asset, path)
-            return InputFile(path, asset.media_type, asset.name)
-        fetched = await self.fetcher.download(reference, to=path)
+            return InputFile(path, asset.media_type, asset.name, wanted.role)
+        fetched = await self.fetcher.download(wanted.source, to=path)
         facts = await self.intake.inspect(path)
-        return InputFile(path, facts.media_type, fetched.name)
+        return InputFile(path, facts.media_type, fetched.name, wanted.role)
 
     async def _open(self, run: Run) -> Attempt:
         """Write the attempt before the provider hears of it."""
@@ -183,7 +184,15 @@ class Runner:
                 answer = await provider.start(request, progress)
             if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
                 await secure(self.settlement.writes.keep_ticket, provider, attempt, answer.ticket)
-        return answer
+        return self._priced(run.job, answer) if isinstance(answer, Done) else answer
+
+    def _priced(self, job: Job, answer: Done) -> Done:
+        """Return the answer with what it cost by the model's price, where nobody told."""
+        price = self.registry.price(job.model)
+        if answer.cost_micros is not None or price is None:
+            return answer
+        cost = price.micros(job.params, len(answer.outputs), answer.usage)
+        return replace(answer, cost_micros=cost)
 
     async def _adopted(self, provider: Provider, attempt: Attempt) -> str | None:
         """Return the ticket of an attempt whose answer was lost, None where it may still turn up.

@@ -12,6 +12,7 @@ from safelight.cpu import CpuPool
 from safelight.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.inflate import InflateProvider
 from safelight.providers.inflate.order import Params
+from safelight.providers.price import FREE
 from safelight.providers.provider import Kind, Lane, ProviderRequest
 
 _HEAVY = {"numpy", "scipy", "trimesh", "pyvips"}
@@ -42,7 +43,7 @@ def test_model_when_offered_is_free_local_and_repeatable() -> None:
     (model,) = InflateProvider(CpuPool(1)).capabilities()
     assert (model.id, model.provider, model.lane) == ("inflate", "inflate", Lane.LOCAL)
     assert model.kinds == {Kind.IMAGE_TO_3D}
-    assert (model.repeatable, model.price_micros, model.max_inputs) == (True, 0, 1)
+    assert (model.repeatable, model.price, model.max_inputs) == (True, FREE, 1)
     assert model.timeout.total_seconds() == 120
 
 

@@ -224,7 +224,7 @@ class HttpProvider(NoCallbacks):
         return await bring_files(answer.document, self._service, self._fetcher, folder)
 
     def _done(self, outputs: tuple[MediaFile, ...], model: Model, answer: "_Answer") -> Done:
-        return Done(outputs, model.price_micros, facts_of(answer.document, self._service))
+        return Done(outputs, facts=facts_of(answer.document, self._service))
 
     def _why(self, answer: "_Answer", otherwise: str) -> str:
         told = reason(answer.document, self._service)

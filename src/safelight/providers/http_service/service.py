@@ -4,11 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import ClassVar
 from urllib.parse import urlsplit
+
+from pydantic import ConfigDict
 
 from safelight.providers.api import MIB
 from safelight.providers.http_service.template import names
 from safelight.providers.provider import Model, Role
+
+_STRICT = ConfigDict(extra="forbid")
 
 TICKET = "$ticket"
 FILE = "$file"
@@ -30,6 +35,8 @@ class Later:
     hold `$ticket`. The files are in the answer that says `done`, or at `result_url`.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     ticket: str
     status_url: str
     status: str = "status"
@@ -49,6 +56,8 @@ class Signing:
     `adopts_within` is how long after a lost answer a callback may still tell of the job.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     secret: str = field(repr=False)
     header: str = ""
     adopts_within: timedelta = timedelta(minutes=15)
@@ -62,6 +71,8 @@ class HttpService:
     answer itself is the file. With `file_url` the answer gives names, which replace its `$file`.
     `error` is the place of a reason, and `facts` are the places of what is worth keeping.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     name: str
     url: str

@@ -8,6 +8,7 @@ from safelight.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.inflate.make import make_model
 from safelight.providers.inflate.order import Order, Params
 from safelight.providers.inflate.schema import PARAMS
+from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,
     Done,
@@ -49,7 +50,7 @@ class InflateProvider(NoCallbacks):
                 timeout=_TIMEOUT,
                 repeatable=True,
                 max_inputs=1,
-                price_micros=0,
+                price=FREE,
             ),
         )
 
@@ -69,7 +70,7 @@ class InflateProvider(NoCallbacks):
         made = MediaFile(
             order.model, _MEDIA_TYPE, facts=facts, preview=order.preview, name=f"{stem}.glb"
         )
-        return Done((made,), cost_micros=0)
+        return Done((made,))
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -9,22 +9,12 @@ MAX_PARTIAL_IMAGES = 3  # what the protocol takes
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
-    """What a million tokens cost, in dollars: a dollar a million is a millionth a token."""
-
-    text_input: float
-    image_input: float
-    output: float
-
-
-@dataclass(frozen=True, slots=True)
 class OpenAiConfig:
     """One server: `base_url` ends with the version, such as `/v1`.
 
     `stream` asks for an answer in pieces where one picture is wanted, with as many rough
     `partial_images` on the way; OpenAI bills each of them. `call_s` is the longest that a call may
-    take, and `max_answer_bytes` how much of an answer is held in memory. `prices` are by the id of
-    the model; without one, what a job costs is not known.
+    take, and `max_answer_bytes` how much of an answer is held in memory.
     """
 
     api_key: str
@@ -37,7 +27,6 @@ class OpenAiConfig:
     partial_images: int = 0
     call_s: float = 600.0
     max_answer_bytes: int = 64 * MIB
-    prices: Mapping[str, Prices] = field(default_factory=dict[str, Prices])
 
     def __post_init__(self) -> None:
         if not 0 <= self.partial_images <= MAX_PARTIAL_IMAGES:

@@ -1,6 +1,5 @@
 """Keeps each picture of an answer on disk as soon as it is there, and what was told with it."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +7,7 @@ from typing import Any, cast
 from safelight.errors import ProviderRejected
 from safelight.fetch import Fetcher
 from safelight.providers import results
-from safelight.providers.openai.config import Prices
+from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
 
 _TOLD = ("revised_prompt", "size", "quality", "background", "output_format")
@@ -58,19 +57,17 @@ class Harvest:
             self.usage = cast("dict[str, Any]", usage)
             self.facts["usage"] = self.usage
 
-    def cost_micros(self, prices: Prices | None) -> int | None:
-        """Return what the tokens used cost, None where either is not known."""
-        if prices is None or self.usage is None:
-            return None
-        details = self.usage.get("input_tokens_details")
+    @property
+    def used(self) -> Usage:
+        """The tokens that the answer tells of."""
+        usage = self.usage or {}
+        details = usage.get("input_tokens_details")
         told = cast("dict[str, Any]", details) if isinstance(details, dict) else {}
-        text = _count(told.get("text_tokens"))
-        images = _count(told.get("image_tokens"))
-        made = _count(self.usage.get("output_tokens"))
-        if text is None or images is None or made is None:
-            return None
-        micros = text * prices.text_input + images * prices.image_input + made * prices.output
-        return math.ceil(round(micros, 6))  # never less than it cost
+        return Usage(
+            text_input_tokens=_count(told.get("text_tokens")),
+            image_input_tokens=_count(told.get("image_tokens")),
+            output_tokens=_count(usage.get("output_tokens")),
+        )
 
 
 def _count(value: object) -> int | None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from safelight.providers.provider import Kind, Lane, Model
+from safelight.providers.price import Price
+from safelight.providers.provider import Kind, Lane, Model, Role
 
 MAX_REFERENCES = 16
 
@@ -103,8 +104,8 @@ def image_model(
     description: str = "Pictures from a prompt, with or without references.",
     *,
     provider: str = "openai",
-    params_schema: Mapping[str, Any] = ANYTHING,
-    price_micros: int | None = None,
+    params_schema: Mapping[str, Any] | None = None,
+    price: Price | None = None,
     timeout: timedelta = timedelta(seconds=600),
 ) -> Model:
     """Return a model by the server's name for it; of an unknown one the server judges the params.
@@ -118,10 +119,11 @@ def image_model(
         description=description,
         kinds=frozenset({Kind.TEXT_TO_IMAGE, Kind.IMAGE_TO_IMAGE}),
         lane=Lane.REMOTE,
-        params_schema=params_schema,
+        params_schema=params_schema or ANYTHING,
         timeout=timeout,
         max_inputs=MAX_REFERENCES,
-        price_micros=price_micros,
+        roles=frozenset({Role.REFERENCE, Role.MASK}),
+        price=price,
         vendor_id=vendor_id,
     )
 

@@ -101,7 +101,7 @@ class OpenAiProvider(NoCallbacks):
             # These are paid, and asking again would pay for them again.
             _log.warning("some pictures did not come", provider=self.name, code=error.code)
             harvest.facts["incomplete"] = error.detail
-        return Done(tuple(harvest.pictures), self._cost(model, harvest), harvest.facts)
+        return Done(tuple(harvest.pictures), facts=harvest.facts, usage=harvest.used)
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
@@ -177,10 +177,6 @@ class OpenAiProvider(NoCallbacks):
                 yield frame
         except FrameTooLargeError:
             raise lost("A part of the provider's answer is larger than may be held.") from None
-
-    def _cost(self, model: Model, harvest: Harvest) -> int | None:
-        by_tokens = harvest.cost_micros(self._config.prices.get(model.id))
-        return model.price_micros if by_tokens is None else by_tokens
 
 
 def _report_partial(listening: _Listening, heard: int) -> None:

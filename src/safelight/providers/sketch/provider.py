@@ -8,6 +8,7 @@ from typing import Any
 
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import ProviderBadInput, ProviderRejected
+from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,
     Done,
@@ -105,7 +106,7 @@ class SketchProvider(NoCallbacks):
                 timeout=timedelta(seconds=60),
                 repeatable=True,
                 max_inputs=4,
-                price_micros=0,
+                price=FREE,
             ),
         )
 
@@ -116,7 +117,7 @@ class SketchProvider(NoCallbacks):
         outputs = tuple(
             MediaFile(picture.path, media_type, facts=_facts(picture)) for picture in drawn
         )
-        return Done(outputs, cost_micros=0)
+        return Done(outputs)
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -1,5 +1,7 @@
 """Who is asking, the browser's session, and which models there are."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -81,10 +83,15 @@ async def list_models(
     unwell = {each.provider for each in await services.operations.unwell()}
     shown = [
         _model_document(model) | {"degraded": model.provider in unwell}
-        for model in services.registry.models
+        for model in services.registry.models(caller.account_id)
         if kind is None or kind in model.kinds
     ]
-    document = {"data": shown, "aliases": services.registry.aliases, "next_cursor": None}
+    document = {
+        "data": shown,
+        "aliases": services.registry.aliases(caller.account_id),
+        "currency": services.currency,
+        "next_cursor": None,
+    }
     return conditional_response(request, document)
 
 
@@ -99,7 +106,9 @@ def _model_document(model: Model) -> dict[str, object]:
         "params_schema": model.params_schema,
         "max_inputs": model.max_inputs,
         "timeout_s": model.timeout.total_seconds(),
-        "price_micros": model.price_micros,
+        "roles": sorted(role.value for role in model.roles),
+        "price_micros": model.usual_micros,
+        "price": None if model.price is None else asdict(model.price),
     }
 
 

@@ -37,7 +37,9 @@ async def generate(
     """Make pictures from a prompt, and from reference pictures where there are any."""
     await services.check_space()
     for index, reference in enumerate(body.references):
-        _check_reference(services, index, reference)
+        _check_source(services, f"references.{index}", reference)
+    if body.mask:
+        _check_source(services, "mask", body.mask)
     repeat = await _repeat(request, key)
     made = await services.submits.generate(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)
@@ -110,7 +112,7 @@ async def upload_batch(
         max_file_bytes=limits.file_bytes,
     ) as (uploads, fields):
         wanted = inputs.parse(UploadBatch, read_fields(fields))
-        services.submits.check_3d(wanted)
+        services.submits.check_3d(caller.account_id, wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
@@ -146,14 +148,14 @@ def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[st
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
 
 
-def _check_reference(services: Services, index: int, reference: str) -> None:
-    if reference.startswith("ast_"):
+def _check_source(services: Services, field: str, source: str) -> None:
+    if source.startswith("ast_"):
         return
     try:
-        services.check_url(reference)
+        services.check_url(source)
     except SafelightError as error:
         raise InvalidRequest(
-            errors=[{"field": f"references.{index}", "message": error.detail, "code": error.code}]
+            errors=[{"field": field, "message": error.detail, "code": error.code}]
         ) from None
 
 

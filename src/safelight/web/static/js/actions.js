@@ -82,6 +82,8 @@ function position(batch, index) {
 async function repeat(job) {
   if (job.kind === "import_image") return api.importUrls([job.source_url]);
   const { seed: _seed, ...params } = job.params; // left out, another one is drawn
-  const references = job.inputs.length ? { references: job.inputs } : {};
+  const sources = (role) => job.inputs.filter((input) => input.role === role).map((input) => input.source);
+  const given = { references: sources("reference"), mask: sources("mask")[0] };
+  const references = job.inputs.length ? given : {};
   return api.generate({ prompt: job.prompt, model: job.model, params, ...references });
 }

@@ -1,0 +1,21 @@
+"""The catalogue: a file in which an operator says what is offered, to whom, and at what price."""
+
+from safelight.providers.catalogue.catalogue import (
+    Catalogue,
+    Change,
+    ProviderLimits,
+    VendorOffer,
+    object_of,
+)
+from safelight.providers.catalogue.changes import changed
+from safelight.providers.catalogue.read import read_catalogue
+
+__all__ = [
+    "Catalogue",
+    "Change",
+    "ProviderLimits",
+    "VendorOffer",
+    "changed",
+    "object_of",
+    "read_catalogue",
+]

@@ -1,0 +1,65 @@
+"""Applies to models what an operator wants different about them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jsonschema_rs
+
+from safelight.errors import CatalogueInvalid
+from safelight.providers.catalogue.catalogue import Change
+from safelight.providers.provider import Model
+
+
+def changed(models: Iterable[Model], changes: Mapping[str, Change]) -> list[Model]:
+    """Return the models that are offered, each as its entry in `changes` says.
+
+    Raises `CatalogueInvalid` for an entry of a model that is not there, or that does not fit it.
+    """
+    installed = list(models)
+    if unknown := sorted(set(changes) - {model.id for model in installed}):
+        raise CatalogueInvalid(f"models.{unknown[0]}: no installed provider has this model.")
+    return [
+        _changed(model, changes.get(model.id, Change()))
+        for model in installed
+        if changes.get(model.id, Change()).enabled
+    ]
+
+
+def _changed(model: Model, change: Change) -> Model:
+    return replace(
+        model,
+        title=model.title if change.title is None else change.title,
+        description=model.description if change.description is None else change.description,
+        params_schema=_schema(model, change),
+        timeout=change.timeout_s or model.timeout,
+        repeatable=model.repeatable if change.repeatable is None else change.repeatable,
+        price=model.price if change.price is None else change.price,
+        accounts=model.accounts if change.accounts is None else change.accounts,
+    )
+
+
+def _schema(model: Model, change: Change) -> Mapping[str, Any]:
+    rules: dict[str, Mapping[str, Any]] = dict(model.params_schema.get("properties", {}))
+    named = {*change.params, *change.defaults, *change.fixed}
+    if unknown := sorted(named - rules.keys()):
+        raise CatalogueInvalid(f"models.{model.id}: it has no param {unknown[0]!r}.")
+    for name in named:
+        rule = {**rules[name], **change.params.get(name, {})}
+        if name in change.defaults:
+            rule["default"] = change.defaults[name]
+        if name in change.fixed:
+            rule |= {"const": change.fixed[name], "default": change.fixed[name]}
+        rules[name] = rule
+        _check(model, name, rule)
+    return {**model.params_schema, "properties": rules}
+
+
+def _check(model: Model, name: str, rule: Mapping[str, Any]) -> None:
+    try:
+        fits = "default" not in rule or jsonschema_rs.is_valid(dict(rule), rule["default"])
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise CatalogueInvalid(f"models.{model.id}.params.{name}: {error}") from None
+    if not fits:
+        value = rule["default"]
+        raise CatalogueInvalid(f"models.{model.id}: {name} does not take its default {value!r}.")

@@ -1,0 +1,87 @@
+"""Reads a catalogue from its TOML file, with secrets from the environment."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from safelight.errors import CatalogueInvalid
+from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
+from safelight.providers.http_service import HttpService
+
+_MOST_SAID = 5  # mistakes
+_MAX_BYTES = 4 * 2**20
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SERVICE = TypeAdapter(HttpService)
+
+
+class _Offers(Table):
+    models: list[Offer]
+
+
+def read_catalogue(path: Path, environment: Mapping[str, str]) -> Catalogue:
+    """Return what the file says; `${NAME}` in a string stands for a variable of `environment`.
+
+    Raises `CatalogueInvalid` with the place of the first mistakes, and no value of the environment.
+    """
+    try:
+        text = path.read_bytes()[: _MAX_BYTES + 1]
+        if len(text) > _MAX_BYTES:
+            raise CatalogueInvalid(f"{path} has more than {_MAX_BYTES} bytes.")
+        document = tomllib.loads(text.decode())
+    except OSError as error:
+        raise CatalogueInvalid(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise CatalogueInvalid(f"{path} is no TOML: {error}") from None
+    try:
+        return _parse(_filled(document, environment))
+    except ValidationError as error:
+        raise CatalogueInvalid(f"{path}: {_say(error)}") from None
+
+
+def _parse(document: dict[str, Any]) -> Catalogue:
+    services = document.pop("http", {})
+    if not isinstance(services, dict):
+        raise CatalogueInvalid("http: give each service a table of its own, [http.NAME].")
+    named = cast("dict[str, Any]", services)
+    return Catalogue.model_validate(
+        document | {"http": [_service(name, table) for name, table in named.items()]}
+    )
+
+
+def _service(name: str, table: dict[str, Any]) -> HttpService:
+    try:
+        offers = _Offers.model_validate({"models": table.get("models", [])}).models
+        return _SERVICE.validate_python(
+            table | {"name": name, "models": tuple(offer.of(name) for offer in offers)}
+        )
+    except ValidationError as error:
+        raise CatalogueInvalid(_say(error, f"http.{name}")) from None
+
+
+def _filled(value: Any, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {key: _filled(one, environment) for key, one in table.items()}
+    if isinstance(value, list):
+        return [_filled(one, environment) for one in cast("list[Any]", value)]
+    if not isinstance(value, str):
+        return value
+
+    def named(found: re.Match[str]) -> str:
+        if found[1] not in environment:
+            raise CatalogueInvalid(f"${{{found[1]}}} is not set in the environment.")
+        return environment[found[1]]
+
+    return _NAMED.sub(named, value)
+
+
+def _say(error: ValidationError, above: str = "") -> str:
+    found: list[str] = []
+    for item in error.errors(include_input=False)[:_MOST_SAID]:
+        place = ".".join(str(part) for part in (above, *item["loc"]) if part != "")
+        found.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(found)
