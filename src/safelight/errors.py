@@ -292,6 +292,13 @@ class ProviderError(SafelightError):
     remedy = Remedy.RETRY
 
 
+class ProviderWorkFailed(ProviderError):
+    """The provider began the work and gave it up without charge; a new start may do better."""
+
+    code = "provider_work_failed"
+    title = "The provider gave the work up"
+
+
 class ProviderRateLimited(ProviderError):
     """The provider asks to wait; `retry_after` says how long."""
 

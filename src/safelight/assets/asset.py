@@ -16,6 +16,7 @@ EXTENSIONS = {
     "image/tiff": "tif",
     "image/heic": "heic",
     "model/gltf-binary": "glb",
+    "application/vnd.autodesk.fbx": "fbx",
 }
 MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 
 from safelight import ids
-from safelight.assets import glb, keeping
+from safelight.assets import fbx, glb, keeping
 from safelight.assets.asset import AssetKind, Rendition, public_key
 from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import Facts, InspectRules, inspect
@@ -27,6 +27,7 @@ from safelight.storage.storage import Storage
 _INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
 _INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
 _HASH_CHUNK = 1 << 20
+_MODEL_CHECKS = {glb.MEDIA_TYPE: glb.check, fbx.MEDIA_TYPE: fbx.check}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class Intake:
 
     async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
         """Store one output of a provider, checked by its bytes; return the row to insert."""
-        if media.media_type == glb.MEDIA_TYPE:
+        if media.media_type in _MODEL_CHECKS:
             return await self._keep_model(media, origin, position)
         return await self.keep_picture(
             media.path,
@@ -185,7 +186,7 @@ class Intake:
         )
 
     async def _keep_model(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
-        await anyio.to_thread.run_sync(glb.check, media.path)
+        await anyio.to_thread.run_sync(_MODEL_CHECKS[media.media_type], media.path)
         asset_id = ids.new("asset")
         owner = origin.job_id or asset_id
         size, digest = await anyio.to_thread.run_sync(_measure, media.path)

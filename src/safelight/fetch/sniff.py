@@ -13,6 +13,7 @@ _MAGIC = (
     (b"II+\x00", "image/tiff"),
     (b"MM\x00+", "image/tiff"),
     (b"glTF\x02\x00\x00\x00", "model/gltf-binary"),
+    (b"Kaydara FBX Binary  \x00\x1a\x00", "application/vnd.autodesk.fbx"),
     (b"%PDF-", "application/pdf"),
 )
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

@@ -19,6 +19,7 @@ _KEPT = frozenset(
         "image/avif",
         "image/tiff",
         "model/gltf-binary",
+        "application/vnd.autodesk.fbx",
     }
 )
 MAX_BYTES = 200 * 2**20

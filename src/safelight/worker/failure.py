@@ -11,6 +11,7 @@ from safelight.errors import (
     JobTimeout,
     OutOfResources,
     ProviderError,
+    ProviderWorkFailed,
     Remedy,
     SafelightError,
     ServiceError,
@@ -49,8 +50,10 @@ def too_late(job: Job) -> JobTimeout:
 def must_resume(attempt: Attempt, error: SafelightError) -> bool:
     """Say whether a passing fault hit a look at work that goes on, to be looked at again later.
 
-    Work whose answer was lost may go on as well.
+    Work whose answer was lost may go on as well; work that the provider gave up does not.
     """
+    if isinstance(error, ProviderWorkFailed):
+        return False
     passing = error.remedy in (Remedy.RETRY, Remedy.WAIT)
     return attempt.state in (AttemptState.TICKETED, AttemptState.UNKNOWN) and passing
 

@@ -1,13 +1,14 @@
 """What an operator says of an account at Replicate, and of each model that is used there."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
-from safelight.providers.provider import Kind, Lane, Model
+from pydantic import ConfigDict
+
+from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.replicate.fields import Fields, fields_of
 from safelight.providers.replicate.params import params_schema
 from safelight.providers.replicate.reference import Reference
@@ -50,21 +51,6 @@ class ReplicateConfig:
         return {"Authorization": f"Bearer {self.api_token}"}
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What is billed, in millionths of a dollar: for each second of work, each file, or both."""
-
-    second_micros: float = 0
-    file_micros: float = 0
-
-    def of(self, seconds: float | None, files: int) -> int | None:
-        """Return the cost, None where the seconds are billed and not known."""
-        if self.second_micros and seconds is None:
-            return None
-        micros = self.second_micros * (seconds or 0) + self.file_micros * files
-        return math.ceil(round(micros, 6))  # never less than it cost
-
-
 @dataclass(frozen=True)
 class ReplicateModel:
     """One model, version or deployment, and how a job becomes its input.
@@ -76,6 +62,8 @@ class ReplicateModel:
     `kinds`, those are found out from the schema.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     vendor_id: str
     title: str
     description: str = "Runs at Replicate."
@@ -83,7 +71,6 @@ class ReplicateModel:
     takes: Mapping[str, str] = field(default_factory=dict[str, str])
     fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
     kinds: frozenset[Kind] = frozenset()
-    price: Price | None = None
     timeout: timedelta | None = None
     id: str = ""
     provider: str = NAME
@@ -129,6 +116,7 @@ class ReplicateModel:
             params_schema=params_schema(self.open_schema, self.fields),
             timeout=self.timeout or (_MODEL_TIME if makes_models else _IMAGE_TIME),
             max_inputs=self._max_inputs(),
+            roles=self._roles(),
             vendor_id=self.vendor_id,
         )
 
@@ -142,6 +130,11 @@ class ReplicateModel:
         needs_inputs = for_inputs & set(self.open_schema["required"])
         of_text = set() if needs_inputs else {Kind.TEXT_TO_IMAGE}
         return frozenset(of_text | ({Kind.IMAGE_TO_IMAGE} if for_inputs else set()))
+
+    def _roles(self) -> frozenset[Role]:
+        fields = self.fields
+        mask = {Role.MASK} if fields.mask else set[Role]()
+        return frozenset({Role.REFERENCE, *fields.views} | mask)
 
     def _max_inputs(self) -> int:
         singles = len({*self.fields.pictures, *self.fields.views.values()})

@@ -1,6 +1,6 @@
 """Lets Replicate work: begins a prediction, parks, and looks at it when it calls or time is due.
 
-Written from the published protocol. It has no tests yet, so no setting opens it.
+Tested against a stub server written from the published protocol, not against Replicate itself.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from safelight.providers.provider import (
     NoCallbacks,
     Pending,
     ProviderRequest,
+    Usage,
 )
 from safelight.providers.replicate import harvest, pictures
 from safelight.providers.replicate.config import ReplicateConfig, ReplicateModel
@@ -134,12 +135,10 @@ class ReplicateProvider(NoCallbacks):
         found = Prediction.heard(attempt.news, ticket) or await self._look(ticket)
         if not found.has_ended:
             return self._pending(found, model, attempt)
-        addresses = found.files()
-        brought = await harvest.bring(self._fetcher, addresses, request.scratch)
+        brought = await harvest.bring(self._fetcher, found.files(), request.scratch)
         outputs = harvest.models_of(brought.files) if model.makes_models else brought.files
         facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
-        cost = model.price.of(found.seconds, len(addresses)) if model.price else None
-        return Done(outputs, cost, facts)
+        return Done(outputs, facts=facts, usage=Usage(seconds=found.seconds))
 
     async def cancel(self, ticket: str) -> None:
         if not is_ticket(ticket):

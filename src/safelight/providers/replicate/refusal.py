@@ -13,6 +13,7 @@ from safelight.errors import (
     ProviderRateLimited,
     ProviderRefused,
     ProviderRejected,
+    ProviderWorkFailed,
     SafelightError,
     UnknownOutcome,
 )
@@ -42,6 +43,12 @@ _REFUSALS: Mapping[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
+# Faults of Replicate's machines, which the same work may not meet again.
+_GIVEN_UP = re.compile(
+    r"prediction interrupted|please retry|\(code: PA\)|out of memory|health ?check|\bE8765\b"
+    r"|\bE9243\b|director: unexpected error|unable to start|timed out starting",
+    re.IGNORECASE,
+)
 _BAD_INPUT = re.compile(r"input validation (?:error|failed)", re.IGNORECASE)
 
 
@@ -85,7 +92,9 @@ def failure(text: str) -> ProviderError:
     detail = f"The provider says: {clean(text)}" if text else "The provider gives no reason."
     if categories := moderation(text):
         return ProviderRefused(detail, categories=categories)
-    return (ProviderBadInput if _BAD_INPUT.search(text[:_LONGEST]) else ProviderRejected)(detail)
+    if _BAD_INPUT.search(text[:_LONGEST]):
+        return ProviderBadInput(detail)
+    return (ProviderWorkFailed if _GIVEN_UP.search(text[:_LONGEST]) else ProviderRejected)(detail)
 
 
 def moderation(text: str) -> list[str]:

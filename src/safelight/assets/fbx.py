@@ -1,0 +1,30 @@
+"""Checks that a file is a whole binary FBX; what is in it, only its maker's tools can say.
+
+Layout: https://code.blender.org/2013/08/fbx-binary-file-format-specification/
+"""
+
+from pathlib import Path
+
+from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+
+MEDIA_TYPE = "application/vnd.autodesk.fbx"
+
+_MAGIC = b"Kaydara FBX Binary  \x00\x1a\x00"
+_OLDEST = 7000  # of the versions that have this layout
+_FOOT = bytes.fromhex("f85a8c6adef5d97eece90ce3758f290b")
+
+
+def check(path: Path) -> None:
+    """Raise `MediaError` unless the file has a known version and ends as such files do."""
+    size = path.stat().st_size
+    if size == 0:
+        raise MediaEmpty
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC) + 4)
+        if not head.startswith(_MAGIC):
+            raise MediaUnsupported("The file is not a binary FBX.")
+        if int.from_bytes(head[len(_MAGIC) :], "little") < _OLDEST:
+            raise MediaUnsupported(f"The FBX is of a version before {_OLDEST}.")
+        file.seek(max(size - len(_FOOT), 0))
+        if file.read() != _FOOT:
+            raise MediaTruncated("The FBX does not end as one should.")

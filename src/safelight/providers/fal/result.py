@@ -1,0 +1,87 @@
+"""Takes from a model's output the files that it made, and what is worth keeping beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from safelight.errors import ProviderRefused, ProviderRejected
+from safelight.fetch import Fetcher
+from safelight.providers import results
+from safelight.providers.provider import MediaFile
+
+_LISTS = ("images", "image", "output")
+# The finest of what Tripo makes; older models name it by how fine it is, newer ones simply.
+_MODELS = ("pbr_model", "model_mesh", "base_model", "model_glb", "model")
+_PREVIEW = "rendered_image"
+_FACTS = ("seed", "prompt", "task_id")
+_LONGEST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The files of an output, in order, and facts on them."""
+
+    files: tuple[MediaFile, ...]
+    facts: Mapping[str, Any]
+
+
+async def bring(
+    fetcher: Fetcher, output: Mapping[str, Any], folder: Path, *, makes_models: bool
+) -> Made:
+    """Bring everything home, since fal's addresses do not last."""
+    facts = {name: _short(output[name]) for name in _FACTS if output.get(name) not in (None, "")}
+    if makes_models:
+        return Made((await _bring_model(fetcher, output, folder),), facts)
+    addresses = [address for name in _LISTS for address in _addresses(output.get(name))]
+    flags = _flags(output, len(addresses))
+    if addresses and all(flags):
+        raise ProviderRefused("The provider held back what it made.", categories=["nsfw"])
+    kept = [address for address, held in zip(addresses, flags, strict=True) if not held]
+    if not kept:
+        raise ProviderRejected("The work was done and made no picture.")
+    files = [
+        await results.bring(fetcher, address, folder / f"made-{place}")
+        for place, address in enumerate(kept)
+    ]
+    held = {"held_back": len(addresses) - len(kept)} if len(kept) < len(addresses) else {}
+    return Made(tuple(_plain(file) for file in files), facts | held)
+
+
+async def _bring_model(fetcher: Fetcher, output: Mapping[str, Any], folder: Path) -> MediaFile:
+    addresses = [address for name in _MODELS for address in _addresses(output.get(name))]
+    if not addresses:
+        raise ProviderRejected("The work was done and made no 3D model.")
+    model = _plain(await results.bring(fetcher, addresses[0], folder / "model"))
+    pictures = _addresses(output.get(_PREVIEW))
+    if not pictures:
+        return model
+    preview = await results.bring(fetcher, pictures[0], folder / "preview")
+    return replace(model, preview=preview.path)
+
+
+def _plain(file: MediaFile) -> MediaFile:
+    """Return the file without its name at fal, which is nobody's business."""
+    return MediaFile(file.path, file.media_type)
+
+
+def _addresses(value: object) -> list[str]:
+    """Return the addresses of one file or several, each an object or plain."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, dict):
+        return _addresses(cast("dict[str, Any]", value).get("url"))
+    if isinstance(value, list):
+        return [found for one in cast("list[object]", value) for found in _addresses(one)]
+    return []
+
+
+def _flags(output: Mapping[str, Any], count: int) -> list[bool]:
+    """Return for each picture whether fal's checker has blackened it."""
+    told = output.get("has_nsfw_concepts")
+    flags = cast("list[object]", told) if isinstance(told, list) else []
+    return [place < len(flags) and flags[place] is True for place in range(count)]
+
+
+def _short(value: object) -> object:
+    return value[:_LONGEST] if isinstance(value, str) else value
