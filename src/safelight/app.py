@@ -43,12 +43,15 @@ from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
 from safelight.providers.catalogue import Catalogue, changed, read_catalogue
 from safelight.providers.fake import FakeProvider
+from safelight.providers.fal import FalConfig
 from safelight.providers.inflate import InflateProvider
 from safelight.providers.link import LinkProvider
+from safelight.providers.openai import OpenAiConfig
 from safelight.providers.provider import Lane, Provider
 from safelight.providers.registry import Registry, all_models
+from safelight.providers.replicate import ReplicateConfig
 from safelight.providers.sketch import SketchProvider
-from safelight.providers.vendors import OpenAiKey, SageMakerPlaces, Vendors, open_vendors
+from safelight.providers.vendors import SageMakerPlaces, Vendors, open_vendors
 from safelight.settings import Settings
 from safelight.storage.storage import open_disk
 from safelight.web import server
@@ -299,10 +302,17 @@ def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provi
 
 def _vendors(settings: Settings) -> Vendors:
     """Name those whose key or place is given."""
-    key = settings.openai_api_key.get_secret_value()
+    openai = settings.openai_api_key.get_secret_value()
+    fal = settings.fal_key.get_secret_value()
+    replicate = settings.replicate_api_token.get_secret_value()
+    secret = settings.replicate_webhook_secret.get_secret_value()
     region = settings.sagemaker_region
     return Vendors(
-        OpenAiKey(key, settings.openai_base_url) if key else None,
+        OpenAiConfig(openai, settings.openai_base_url) if openai else None,
+        FalConfig(fal, settings.fal_queue_url, settings.fal_keys_url) if fal else None,
+        ReplicateConfig(replicate, settings.replicate_base_url, webhook_secret=secret)
+        if replicate
+        else None,
         SageMakerPlaces(
             region,
             _names(settings.sagemaker_endpoints),

@@ -190,6 +190,28 @@ class Settings(BaseSettings):
         default="https://api.openai.com/v1",
         description="OpenAI, or a server that speaks its protocol, with the version at the end.",
     )
+    fal_key: SecretStr = Field(
+        default=SecretStr(""), description="Key of a fal account; with it its models are there."
+    )
+    fal_queue_url: str = Field(
+        default="https://queue.fal.run", description="fal's queue, or a server that stands for it."
+    )
+    fal_keys_url: str = Field(
+        default="https://rest.fal.ai/.well-known/jwks.json",
+        description="Where the keys are published that fal's webhooks are signed by.",
+    )
+    replicate_api_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Token of a Replicate account; with it its models are there.",
+    )
+    replicate_base_url: str = Field(
+        default="https://api.replicate.com/v1",
+        description="Replicate, or a server that speaks its protocol, with the version at the end.",
+    )
+    replicate_webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret of Replicate's webhooks, `whsec_…`; empty asks Replicate for it.",
+    )
     sagemaker_region: str = Field(
         default="", description="Region of your SageMaker endpoints; with it they are there."
     )

@@ -40,7 +40,7 @@ from safelight.providers.provider import (
 )
 from tests import pictures
 from tests.stubs import vendor
-from tests.stubs.fal import KEY, FalStub, encode
+from tests.stubs.fal import KEY, FalStub, encode, jwk
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 HOOK = "https://safelight.example/callbacks/fal/token"

@@ -1,25 +1,24 @@
 """Opens the plugs of the vendors that an operator has named, and closes them at the end."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from safelight.fetch import Fetcher
 from safelight.providers.catalogue import Catalogue, VendorOffer, object_of
+from safelight.providers.fal import MODELS as FAL_MODELS
+from safelight.providers.fal import FalConfig, FalProvider
 from safelight.providers.http_service import HttpProvider
 from safelight.providers.openai import MODELS as OPENAI_MODELS
 from safelight.providers.openai import OpenAiConfig, OpenAiProvider
 from safelight.providers.openai import image_model as openai_model
 from safelight.providers.provider import Model, Provider
+from safelight.providers.replicate import MODELS as REPLICATE_MODELS
+from safelight.providers.replicate import ReplicateConfig, ReplicateProvider, learn
 from safelight.providers.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
 
-
-@dataclass(frozen=True, slots=True)
-class OpenAiKey:
-    """An account at OpenAI, or at a server of its protocol."""
-
-    key: str
-    base_url: str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,9 @@ class SageMakerPlaces:
 class Vendors:
     """Who is to be asked; None is nobody."""
 
-    openai: OpenAiKey | None = None
+    openai: OpenAiConfig | None = None
+    fal: FalConfig | None = None
+    replicate: ReplicateConfig | None = None
     sagemaker: SageMakerPlaces | None = None
 
 
@@ -48,9 +49,18 @@ async def open_vendors(
     """Return a plug for each, in the order of this page; `stack` closes them."""
     opened: list[Provider] = []
     if vendors.openai:
-        config = OpenAiConfig(vendors.openai.key, base_url=vendors.openai.base_url)
-        models = _with(OPENAI_MODELS, (_openai_model(offer) for offer in catalogue.openai))
-        opened.append(await stack.enter_async_context(OpenAiProvider(config, fetcher, models)))
+        known = [*OPENAI_MODELS, *map(_openai_model, catalogue.openai)]
+        plug = OpenAiProvider(vendors.openai, fetcher, _last({each.id: each for each in known}))
+        opened.append(await stack.enter_async_context(plug))
+    if vendors.fal:
+        listed = [*FAL_MODELS, *catalogue.fal]
+        plug = FalProvider(vendors.fal, fetcher, _last({each.offer.id: each for each in listed}))
+        opened.append(await stack.enter_async_context(plug))
+    if vendors.replicate:
+        named = [*REPLICATE_MODELS, *catalogue.replicate]
+        told = await learn(vendors.replicate, _last({each.vendor_id: each for each in named}))
+        plug = ReplicateProvider(vendors.replicate, fetcher, told)
+        opened.append(await stack.enter_async_context(plug))
     if vendors.sagemaker:
         plug = open_sagemaker(
             _sagemaker(vendors.sagemaker),
@@ -62,9 +72,9 @@ async def open_vendors(
     return [*opened, *[await stack.enter_async_context(plug) for plug in own]]
 
 
-def _with(usual: Iterable[Model], more: Iterable[Model]) -> tuple[Model, ...]:
-    """Return the models that are known anyway and those of the catalogue, which go before them."""
-    return tuple({model.id: model for model in (*usual, *more)}.values())
+def _last(known: Mapping[str, T]) -> tuple[T, ...]:
+    """Return what a mapping holds: of two of one name, that of the catalogue."""
+    return tuple(known.values())
 
 
 def _openai_model(offer: VendorOffer) -> Model:

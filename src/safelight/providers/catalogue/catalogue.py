@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from safelight.providers.fal import FalModel
 from safelight.providers.http_service import HttpService
 from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Lane, Model, Role
+from safelight.providers.replicate import ReplicateModel
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[A-Za-z0-9][\w.-]{0,63}$"
@@ -123,4 +125,6 @@ class Catalogue(Table):
     models: Mapping[ModelId, Change] = {}
     limits: Mapping[ProviderName, ProviderLimits] = {}
     openai: list[VendorOffer] = []
+    fal: list[FalModel] = []
+    replicate: list[ReplicateModel] = []
     http: list[HttpService] = []
