@@ -65,6 +65,8 @@ from safelight.worker.signals import Signals
 from safelight.worker.worker import Worker, WorkerRules
 from safelight.worker.writes import Writes
 
+# How long a vendor that can report may leave us without word of work whose answer was lost.
+_REPORTS_WITHIN = timedelta(minutes=15)
 _USED_IN_CHILDREN = ("numpy", "pyvips", "resvg_py", "scipy.ndimage", "scipy.sparse.linalg")
 
 
@@ -309,8 +311,23 @@ def _vendors(settings: Settings) -> Vendors:
     region = settings.sagemaker_region
     return Vendors(
         OpenAiConfig(openai, settings.openai_base_url) if openai else None,
-        FalConfig(fal, settings.fal_queue_url, settings.fal_keys_url) if fal else None,
-        ReplicateConfig(replicate, settings.replicate_base_url, webhook_secret=secret)
+        FalConfig(
+            fal,
+            settings.fal_queue_url,
+            settings.fal_keys_url,
+            adopts_within=_REPORTS_WITHIN if settings.public_url else timedelta(),
+        )
+        if fal
+        else None,
+        ReplicateConfig(
+            replicate,
+            settings.replicate_base_url,
+            webhook_secret=secret,
+            # It reports to nobody without TLS.
+            adopts_within=_REPORTS_WITHIN
+            if settings.public_url.startswith("https://")
+            else timedelta(),
+        )
         if replicate
         else None,
         SageMakerPlaces(

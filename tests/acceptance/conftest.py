@@ -41,7 +41,10 @@ def command(*words: str | Path) -> list[str]:
 class RunningServer:
     """One `safelight serve`, that can be stopped, killed and started again at the same address."""
 
-    def __init__(self, data_dir: Path, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, extra: Mapping[str, str] | None = None, *, is_public: bool = False
+    ) -> None:
+        """With `is_public` providers are told where to report."""
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -54,6 +57,7 @@ class RunningServer:
                 "SAFELIGHT_PORT": str(self.port),
                 "SAFELIGHT_FAKE_PROVIDER": "1",
                 "SAFELIGHT_MIN_FREE_BYTES": "0",
+                **({"SAFELIGHT_PUBLIC_URL": self.url} if is_public else {}),
                 **(extra or {}),
             },
         )

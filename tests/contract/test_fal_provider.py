@@ -92,7 +92,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def config(server: FalStub) -> FalConfig:
-    return FalConfig(KEY, server.url, server.keys_url, call_s=CALL_S)
+    return FalConfig(
+        KEY, server.url, server.keys_url, call_s=CALL_S, adopts_within=timedelta(minutes=1)
+    )
 
 
 @pytest.fixture

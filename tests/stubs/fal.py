@@ -18,7 +18,8 @@ from tests.stubs.vendor import Call, Reply, Vendor
 
 KEY = "key-id:key-secret"
 _APP = r"/([\w-]+/[\w.-]+)"
-_TRIES = 5
+_TRIES = 80
+_TRY_AGAIN_S = 0.25
 
 
 @dataclass
@@ -127,12 +128,12 @@ class FalStub(Vendor):
                 try:
                     answer = await self._http.post(work.webhook, content=body, headers=headers)
                 except httpx2.HTTPError:
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(_TRY_AGAIN_S)
                     continue
                 self.reported.append(answer.status_code)
                 if answer.is_success:
                     return
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _work(self, work: Work) -> None:
         assert self.work_s is not None

@@ -44,7 +44,7 @@ class ReplicateConfig:
     call_s: float = 60.0
     upload_s: float = 300.0
     learn_s: float = 3.0  # for all models together, at start
-    adopts_within: timedelta = timedelta(minutes=15)
+    adopts_within: timedelta = timedelta()
 
     @property
     def headers(self) -> dict[str, str]:
