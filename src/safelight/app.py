@@ -194,6 +194,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     )
     settlement = Settlement(database, assets, policy, Writes(database))
     signatures = Signatures(database)
+    addresses = CallbackAddresses(settings.public_url.rstrip("/"), signatures)
     worker = Worker(
         database,
         bell,
@@ -205,7 +206,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             intake,
             ground.fetcher,
             settlement,
-            CallbackAddresses(settings.public_url.rstrip("/"), signatures),
+            addresses,
             ground.scratch,
         ),
         WorkerRules(
@@ -247,6 +248,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
         callbacks=Callbacks(database, registry, signatures),
+        callback_addresses=addresses,
         operations=operations,
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),

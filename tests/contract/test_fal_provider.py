@@ -759,3 +759,25 @@ def test_models_when_listed_are_distinct_and_never_begun_twice() -> None:
     assert not any(offer.repeatable for offer in offers)
     assert all(offer.price is None for offer in offers)
     assert {offer.max_inputs for offer in offers if offer.id in (IMAGE, TRIPO, VIEWS)} == {0, 1, 4}
+
+
+# --- the account --------------------------------------------------------------------------------
+
+
+async def test_verify_when_the_key_is_good_costs_nothing(
+    plug: FalProvider, server: FalStub
+) -> None:
+    assert await plug.verify() == "the key is good"
+    assert server.orders == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(vendor.refuse(401), ProviderUnauthorized), (vendor.refuse(500), ProviderError)],
+)
+async def test_verify_when_it_is_not_let_in_says_so(
+    plug: FalProvider, server: FalStub, fault: vendor.Fault, error: type[SafelightError]
+) -> None:
+    server.fault("GET", ".*/status", fault)
+    with pytest.raises(error):
+        await plug.verify()

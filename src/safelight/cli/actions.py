@@ -63,7 +63,9 @@ async def import_images(words: Sequence[str], manner: Manner, tags: Sequence[str
     await _do(lambda client: client.import_images(urls, tags), manner)
 
 
-async def make_3d(names: Sequence[str], pairs: Sequence[str], manner: Manner) -> None:
+async def make_3d(
+    names: Sequence[str], pairs: Sequence[str], manner: Manner, *, model: str | None = None
+) -> None:
     """Make a 3D model of each picture."""
     arguments.check_pictures(names)
     params = arguments.read_params(pairs)
@@ -71,7 +73,7 @@ async def make_3d(names: Sequence[str], pairs: Sequence[str], manner: Manner) ->
         pictures = [
             (Path(name).name, files.enter_context(arguments.open_file(name))) for name in names
         ]
-        await _do(lambda client: client.make_3d(pictures, params), manner)
+        await _do(lambda client: client.make_3d(pictures, params, model), manner)
 
 
 async def redrive(job_id: str, manner: Manner) -> None:

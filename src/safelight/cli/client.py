@@ -16,6 +16,7 @@ from safelight.cli.documents import (
     Account,
     Asset,
     Batch,
+    Check,
     DeadLetter,
     Document,
     Job,
@@ -101,10 +102,12 @@ class Client:
         )
         return cast("Batch", answer.json())
 
-    async def make_3d(self, pictures: Sequence[Picture], params: Mapping[str, Any]) -> Batch:
+    async def make_3d(
+        self, pictures: Sequence[Picture], params: Mapping[str, Any], model: str | None = None
+    ) -> Batch:
         """Send pictures to be made 3D models of."""
         files = [("files", picture) for picture in pictures]
-        fields = {"params": json.dumps(dict(params))}
+        fields = {"params": json.dumps(dict(params))} | ({"model": model} if model else {})
         return cast("Batch", await self._submit("/v1/upload/batch", files=files, data=fields))
 
     async def upload(self, picture: Picture) -> Asset:
@@ -149,6 +152,11 @@ class Client:
         return cast("Job", (await self._call("POST", f"{_path(job_id)}/redrive")).json())
 
     # --- operate -----------------------------------------------------------------------------
+
+    async def checks(self, provider: str | None) -> list[Check]:
+        """Return how every part is, or one provider."""
+        path = f"/v1/admin/checks/{quote(provider, safe='')}" if provider else "/v1/admin/checks"
+        return (await self._call("POST", path, limit_s=_TRANSFER_S)).json()["data"]
 
     async def lanes(self) -> Lanes:
         """Return what stands in each lane."""

@@ -166,13 +166,14 @@ def import_images(
 def model3d(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pictures, up to 25.")],
     output: Output = None,
+    model: Annotated[str | None, typer.Option(help="See `safelight models`.")] = None,
     param: Params = None,
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
     """Make a 3D model of each picture."""
     manner = _actions().Manner(as_json, not no_wait, output)
-    _settle(_actions().make_3d(files, param or [], manner))
+    _settle(_actions().make_3d(files, param or [], manner, model=model))
 
 
 @app.command()
@@ -281,6 +282,28 @@ def redrive(
 
 
 @app.command()
+def doctor(
+    *,
+    provider: Annotated[str | None, typer.Option(help="Look at this provider alone.")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let it do one job for real, which may cost money.")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="With --live: which of its models.")] = None,
+    prompt: Annotated[str, typer.Option(help="With --live: what to show.")] = "A red cat",
+    picture: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --live: a picture to work from.")
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether this installation and its vendors are well."""
+    trial = _doctor().Trial(model, prompt, picture) if live else None
+    _settle(
+        _doctor().examine(provider, trial, _actions().Manner(as_json, waits=True, target=output))
+    )
+
+
+@app.command()
 def lanes(as_json: Json = False) -> None:
     """Show what stands in each lane and at each provider."""
     _settle(_operations().show_lanes(_actions().Manner(as_json)))
@@ -354,6 +377,12 @@ def _actions():
     from safelight.cli import actions  # noqa: PLC0415
 
     return actions
+
+
+def _doctor():
+    from safelight.cli import doctor as examination  # noqa: PLC0415
+
+    return examination
 
 
 def _importing():

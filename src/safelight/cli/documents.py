@@ -104,6 +104,16 @@ class Model(TypedDict):
     price_micros: NotRequired[int | None]
 
 
+class Check(TypedDict):
+    """What was found of one part of an installation; `status` is ok, failed or unknown."""
+
+    name: str
+    status: str
+    detail: str
+    code: str | None
+    callback_url: NotRequired[str | None]
+
+
 class Lane(TypedDict):
     """What stands in one lane; a count that is "at least" is only the bound of counting."""
 

@@ -46,7 +46,7 @@ def show_assets(screen: Screen, assets: Sequence[Asset]) -> None:
 def show_models(screen: Screen, models: Sequence[Model]) -> None:
     """List what can be asked for."""
     rows = [
-        (model["id"], ", ".join(model["kinds"]), _price(model), model["description"])
+        (model["id"], ", ".join(model["kinds"]), price_of(model), model["description"])
         for model in models
     ]
     print_table(screen, ("model", "kinds", "price", "what it does"), rows)
@@ -101,7 +101,8 @@ def _state(job: Job) -> str:
     return describe(read_document(job).rows[0])
 
 
-def _price(model: Model) -> str:
+def price_of(model: Model) -> str:
+    """Return what a job of a model costs, for people."""
     micros = model.get("price_micros")
     if micros is None:
         return "unknown"

@@ -194,9 +194,13 @@ class AttemptHandle(Protocol):
 
 
 class NoCallbacks:
-    """What a provider inherits that reports nowhere and cannot be asked by an attempt's id."""
+    """What a provider inherits that reports nowhere, and has nobody to ask but about a ticket."""
 
     adopts_within = timedelta()
+    shares_callback_address = False
+
+    async def verify(self) -> str:
+        return ""
 
     async def parse_callback(self, callback: Callback) -> News:
         raise Forbidden("This provider takes no callbacks.")
@@ -216,6 +220,8 @@ class Provider(Protocol):
     adopts_within: timedelta
     """How long after a start whose answer was lost its ticket may turn up: by a callback, or by
     `look_up`. None at all is a timedelta of zero."""
+    shares_callback_address: bool
+    """Whether it is told once where to report, by its operator, and not with each call."""
 
     def capabilities(self) -> tuple[Model, ...]: ...
 
@@ -226,6 +232,13 @@ class Provider(Protocol):
     ) -> Done | Pending: ...
 
     async def cancel(self, ticket: str) -> None: ...
+
+    async def verify(self) -> str:
+        """Ask at no cost whether we are let in; return what was learned, in a few words.
+
+        Empty where there is nobody to ask, or nothing that costs nothing.
+        """
+        ...
 
     async def parse_callback(self, callback: Callback) -> News:
         """Verify what came in; raise `Forbidden` for what is forged, stale or none of its own."""

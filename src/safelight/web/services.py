@@ -12,7 +12,7 @@ from safelight.assets.service import Assets
 from safelight.assets.variants import Variants
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
-from safelight.jobs.callbacks import Callbacks
+from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
@@ -39,6 +39,7 @@ class Services:
     accounts: Accounts
     jobs: Jobs
     callbacks: Callbacks
+    callback_addresses: CallbackAddresses
     submits: Submits
     operations: Operations
     webhooks: Webhooks

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, cast
+from uuid import UUID
 
 import httpx2
 import orjson
@@ -41,6 +42,7 @@ from safelight.providers.provider import (
     Usage,
 )
 
+_VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
 _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
@@ -138,6 +140,14 @@ class FalProvider(NoCallbacks):
         seconds = _object(status.get("metrics")).get("inference_time")
         usage = Usage(seconds=float(seconds)) if isinstance(seconds, int | float) else Usage()
         return await self._fetch(app, request_id, model, request, usage)
+
+    async def verify(self) -> str:
+        model = next(iter(self._models.values()))
+        # There is no such request; whoever may ask is told so.
+        with suppress(ProviderRejected, ProviderBadInput):
+            at = f"/{model.app}/requests/{UUID(int=0)}/status"
+            await self._api.call("GET", at, answer_s=_VERIFY_S)
+        return "the key is good"
 
     async def cancel(self, ticket: str) -> None:
         if not _TICKET.fullmatch(ticket):

@@ -34,6 +34,7 @@ from safelight.providers.provider import (
 
 _log = telemetry.logger(__name__)
 
+_VERIFY_S = 15.0
 _WAITING = "waiting for the picture"
 _END = b"[DONE]"
 Lost = Callable[[str], SafelightError]
@@ -107,6 +108,20 @@ class OpenAiProvider(NoCallbacks):
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
         raise ProviderRejected("This provider keeps nothing that could be checked.")
+
+    async def verify(self) -> str:
+        document = (await self._api.call("GET", "/models", answer_s=_VERIFY_S)).document
+        listed = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        names = {
+            str(cast("dict[str, Any]", entry).get("id"))
+            for entry in cast("list[object]", listed.get("data") or [])
+            if isinstance(entry, dict)
+        }
+        missing = sorted(
+            model.id for model in self._models.values() if model.vendor_id not in names
+        )
+        known = f"the key is good for {len(names)} models"
+        return f"{known}; not among them: {', '.join(missing)}" if missing else known
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` hangs up, and more cannot be done."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx2
 import jsonschema_rs
@@ -43,6 +43,7 @@ from safelight.providers.replicate.prediction import Prediction, is_ticket, pars
 from safelight.providers.replicate.refusal import clean, explain
 from safelight.providers.replicate.signature import Seal
 
+_VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
 _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
@@ -139,6 +140,11 @@ class ReplicateProvider(NoCallbacks):
         outputs = harvest.models_of(brought.files) if model.makes_models else brought.files
         facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
         return Done(outputs, facts=facts, usage=Usage(seconds=found.seconds))
+
+    async def verify(self) -> str:
+        document = (await self._api.call("GET", "/account", answer_s=_VERIFY_S)).document
+        told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        return f"the token is good for {clean(str(told.get('username') or 'an account'))}"
 
     async def cancel(self, ticket: str) -> None:
         if not is_ticket(ticket):

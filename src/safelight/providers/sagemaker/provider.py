@@ -49,6 +49,7 @@ from safelight.providers.sagemaker.visit import visit_by
 
 _log = telemetry.logger(__name__)
 
+_NOTHING = "safelight-verify"  # a name that no object has
 _PACE = timedelta(seconds=2)
 _PACE_WAKING = timedelta(seconds=15)
 _SAFETY_NET = timedelta(seconds=60)
@@ -61,6 +62,7 @@ class SageMakerProvider:
     """Requests of one installation to its endpoints; a model's `vendor_id` is its endpoint."""
 
     name = NAME
+    shares_callback_address = True
 
     def __init__(
         self,
@@ -110,6 +112,13 @@ class SageMakerProvider:
         answer = await self._calls.invoke(endpoint, self._headers(attempt.id, name))
         ticket = self._ticket_of(answer, attempt.id, endpoint)
         return Pending(ticket.write(), self._pace(attempt, watch.QUEUED), watch.QUEUED)
+
+    async def verify(self) -> str:
+        """Ask S3 alone: an endpoint cannot be asked without waking it."""
+        config = self._config
+        for place in (config.inputs, config.outputs, config.failures):
+            await self._objects.exists(place, _NOTHING)
+        return "the three places in S3 can be used; an endpoint is only asked by a job"
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -1,0 +1,82 @@
+"""Checks of an installation, for `safelight doctor`: each part, and each vendor's credentials."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from safelight import telemetry
+from safelight.errors import NotFound, SafelightError, UnknownModel
+from safelight.jobs.inputs import Name
+from safelight.providers.provider import Provider
+from safelight.web.answers import json_response
+from safelight.web.auth import Admin, Parts
+from safelight.web.services import Services
+
+router = APIRouter(prefix="/v1/admin/checks", tags=["operations"])
+
+_CHECK_S = 20.0
+_log = telemetry.logger(__name__)
+
+
+@router.post("")
+async def check_all(caller: Admin, services: Parts) -> Response:
+    """Look at every part of this process's installation, and ask every vendor, at no cost."""
+    parts: Mapping[str, Callable[[], Awaitable[object]]] = services.checks | services.soft_checks
+    found = await asyncio.gather(
+        *(_result(name, check) for name, check in parts.items()),
+        *(_of_provider(services, plug) for plug in services.registry.providers),
+    )
+    return json_response({"data": [_public_address(services), *found]})
+
+
+@router.post("/{provider}")
+async def check_provider(provider: Name, caller: Admin, services: Parts) -> Response:
+    """Ask one vendor, at no cost, whether it lets us in."""
+    try:
+        plug = services.registry.provider(provider)
+    except UnknownModel:
+        known = ", ".join(each.name for each in services.registry.providers)
+        raise NotFound(f"There is no provider {provider!r}. Installed: {known}.") from None
+    return json_response({"data": [await _of_provider(services, plug)]})
+
+
+def _public_address(services: Services) -> dict[str, Any]:
+    address = services.callback_addresses.base_url
+    if address:
+        return _document("callbacks", "ok", f"providers are told to report to {address}")
+    return _document(
+        "callbacks",
+        "unknown",
+        "providers cannot report, and are asked instead: set SAFELIGHT_PUBLIC_URL",
+    )
+
+
+async def _of_provider(services: Services, plug: Provider) -> dict[str, Any]:
+    models = [model.id for model in plug.capabilities()]
+    address = None
+    if plug.shares_callback_address:
+        address = await services.callback_addresses.shared(plug.name)
+    found = await _result(plug.name, plug.verify, empty="nobody to ask")
+    return found | {"models": models, "callback_url": address}
+
+
+async def _result(
+    name: str, check: Callable[[], Awaitable[object]], *, empty: str = ""
+) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            told = await check()
+    except TimeoutError:
+        return _document(name, "failed", f"no answer within {_CHECK_S:g} s")
+    except SafelightError as error:
+        return _document(name, "failed", error.detail or error.title, code=error.code)
+    except Exception as error:  # noqa: BLE001  a check reports whatever is wrong
+        _log.warning("a check failed", check=name, exc_info=error)
+        return _document(name, "failed", "it raised an error; see the log")
+    return _document(name, "ok", told if isinstance(told, str) and told else empty)
+
+
+def _document(name: str, status: str, detail: str, *, code: str = "") -> dict[str, Any]:
+    return {"name": name, "status": status, "detail": detail, "code": code or None}
