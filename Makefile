@@ -4,7 +4,7 @@ PYTEST := .venv/bin/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow chaos nightly check format bench lock wheel clean
+.PHONY: help setup setup-dev run test test-slow test-gpu chaos nightly check format bench lock wheel clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,14 @@ run: setup ## start Safelight here: API, worker and web page; PROMPT="…" for a
 	@exec .venv/bin/safelight serve
 
 test: setup-dev ## the test suite, against real components
-	@$(PYTEST) -m "not slow" -n $(WORKERS) --dist worksteal
+	@$(PYTEST) --ignore=tests/gpu -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-slow: setup-dev ## browsers, fuzzing and short chaos
-	@$(PYTEST) -m slow -n $(WORKERS) --dist loadfile
+	@$(PYTEST) --ignore=tests/gpu -m slow -n $(WORKERS) --dist loadfile
+
+test-gpu: setup-dev ## the plug for your own GPUs, with tiny models: fetches torch and diffusers
+	@scripts/setup.sh gpu
+	@.cache/gpu/bin/python -m pytest tests/gpu
 
 chaos: setup-dev ## a long run of random faults; CHAOS_SEED, CHAOS_JOBS and CHAOS_KILLS say which
 	@CHAOS_JOBS=$${CHAOS_JOBS:-2000} CHAOS_KILLS=$${CHAOS_KILLS:-60} $(PYTEST) -s tests/acceptance/test_chaos.py

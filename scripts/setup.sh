@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, and again only what changed: setup.sh tools|run|dev.
+# Sets up what `make` needs, and again only what changed: setup.sh tools|run|dev|gpu.
 #
 # tools: uv and Node in .tools, from the system where it has them, else from Python packages.
 # run:   the virtual environment with the runtime lock, and the data built from npm packages.
 # dev:   the same with tests and linters; it serves `run` too.
+# gpu:   an environment of its own in .cache/gpu, with torch and diffusers beside all of dev.
 # PYTHON=… names the interpreter. Each step leaves a hash of its inputs in .cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?"usage: setup.sh tools|run|dev"}
+level=${1:?"usage: setup.sh tools|run|dev|gpu"}
 build_lock=requirements-build.lock
 export UV_PYTHON_DOWNLOADS=never PATH="$PWD/.tools/bin:$PATH"
 
@@ -117,6 +118,23 @@ set_up_venv() { # run|dev
   printf '%s\n' "$wanted" >".cache/venv-$1"
 }
 
+set_up_gpu() {
+  local pinned=infra/sagemaker/requirements.txt wanted
+  wanted=$(inputs requirements-dev.lock "$pinned" pyproject.toml)
+  if done_with gpu-done "$wanted"; then
+    return
+  fi
+  rm -f .cache/gpu-done
+  say "installing Python packages (gpu: this takes a while)"
+  "$(python_for_us)" -m venv --clear .cache/gpu
+  export VIRTUAL_ENV=$PWD/.cache/gpu
+  uv pip install --quiet --require-hashes --requirements requirements-dev.lock
+  # By pip, which takes a build of torch that lies on this machine before one of gigabytes.
+  .cache/gpu/bin/python -m pip install -qq --disable-pip-version-check --requirement "$pinned"
+  uv pip install --quiet --no-deps --build-constraints "$build_lock" --editable .
+  printf '%s\n' "$wanted" >.cache/gpu-done
+}
+
 set_up_packages() { # run|dev
   local wanted omit=(--omit=dev)
   if [[ $1 == dev ]]; then
@@ -151,6 +169,10 @@ if command -v flock >/dev/null; then # two terminals: the second waits
 fi
 case $level in
   tools) set_up_tools ;;
+  gpu)
+    set_up_tools
+    set_up_gpu
+    ;;
   run | dev)
     # What was set up for development serves a run as well, while it is up to date.
     if [[ $level == run && -f .cache/venv-dev ]]; then
@@ -161,5 +183,5 @@ case $level in
     set_up_packages "$level"
     set_up_assets
     ;;
-  *) fail "usage: setup.sh tools|run|dev" ;;
+  *) fail "usage: setup.sh tools|run|dev|gpu" ;;
 esac

@@ -187,7 +187,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         InspectRules(max_pixels=settings.max_pixels),
         keep_originals=settings.keep_originals,
     )
-    slots = _slots(settings, ground.pool)
+    slots = _slots(settings, ground)
     look_every = timedelta(seconds=settings.janitor_interval_s)
     policy = RetryPolicy(
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
@@ -276,10 +276,11 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     return Safelight(settings, roles, services, asgi, worker, janitor, notifier, ground.pool)
 
 
-def _slots(settings: Settings, pool: CpuPool) -> dict[str, int]:
+def _slots(settings: Settings, ground: _Ground) -> dict[str, int]:
+    gpus = ground.catalogue.diffusers
     every = {
-        Lane.LOCAL.value: pool.size,
-        Lane.GPU.value: settings.gpu_slots,
+        Lane.LOCAL.value: ground.pool.size,
+        Lane.GPU.value: settings.gpu_slots or (len(gpus.devices) if gpus else 1),
         Lane.INGEST.value: settings.ingest_slots,
         Lane.REMOTE.value: settings.remote_slots,
     }

@@ -136,7 +136,11 @@ class Settings(BaseSettings):
     local_slots: int = Field(
         default=0, ge=0, description="Jobs computed here at once; 0 is one a processor core."
     )
-    gpu_slots: int = Field(default=1, ge=1, description="Jobs at once that need the GPU.")
+    gpu_slots: int = Field(
+        default=0,
+        ge=0,
+        description="Jobs at once that need a GPU; 0 is one a device that the catalogue names.",
+    )
     ingest_slots: int = Field(default=32, ge=1, description="Downloads at once.")
     remote_slots: int = Field(
         default=2000, ge=1, description="Jobs at once that wait for other machines."

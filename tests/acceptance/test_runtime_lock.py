@@ -12,6 +12,8 @@ _EVERYTHING = """
 import importlib, pkgutil, safelight
 apart = {"safelight.__main__", *(f"safelight.doorbell.{name}" for name in ("redis", "nats", "sqs"))}
 within = (".migrations.", "safelight.providers.sagemaker.")
+children = ("child", "engine", "loading", "painting", "pictures")
+within += tuple(f"safelight.providers.diffusers.{name}" for name in children)
 for module in pkgutil.walk_packages(safelight.__path__, "safelight."):
     if module.name not in apart and not any(part in module.name for part in within):
         importlib.import_module(module.name)

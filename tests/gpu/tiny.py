@@ -1,5 +1,8 @@
 """Builds pipelines with random weights, small enough for a processor, in the form of real ones."""
 
+# pyright: reportMissingImports=false, reportArgumentType=false
+# These packages are in the extra `diffusers` only, and their own hints are narrower than they are.
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +49,11 @@ def stable_diffusion(folder: Path) -> None:
         text_encoder=_seeded(CLIPTextModel, _clip_config()),
         tokenizer=tokenizer,
         unet=_unet(cross_attention_dim=_WIDTH),
-        scheduler=DDIMScheduler(**_NOISE, clip_sample=False, set_alpha_to_one=False),
-        safety_checker=None,  # pyright: ignore[reportArgumentType]
-        feature_extractor=None,  # pyright: ignore[reportArgumentType]
+        scheduler=DDIMScheduler(
+            **_NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        ),
+        safety_checker=None,
+        feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
 
@@ -213,11 +218,6 @@ def _t5_tokenizer() -> tuple[PreTrainedTokenizerFast, int]:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        model_max_length=512,
-    )
+    marks = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **marks)
     return fast, len(words)

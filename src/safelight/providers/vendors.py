@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from safelight.fetch import Fetcher
 from safelight.providers.catalogue import Catalogue, VendorOffer, object_of
+from safelight.providers.diffusers import DiffusersProvider
 from safelight.providers.fal import MODELS as FAL_MODELS
 from safelight.providers.fal import FalConfig, FalProvider
 from safelight.providers.http_service import HttpProvider
@@ -67,6 +68,9 @@ async def open_vendors(
             fetcher,
             tuple(image_model(name) for name in vendors.sagemaker.endpoints),
         )
+        opened.append(await stack.enter_async_context(plug))
+    if catalogue.diffusers:
+        plug = DiffusersProvider(catalogue.diffusers)
         opened.append(await stack.enter_async_context(plug))
     own = [HttpProvider(service, fetcher) for service in catalogue.http]
     return [*opened, *[await stack.enter_async_context(plug) for plug in own]]

@@ -9,6 +9,7 @@ import pytest
 from safelight.errors import CatalogueInvalid, InvalidRequest, UnknownModel
 from safelight.jobs.inputs import complete_params
 from safelight.providers.catalogue import Catalogue, changed, read_catalogue
+from safelight.providers.diffusers import Lora
 from safelight.providers.fake import FakeProvider
 from safelight.providers.http_service import Later, Signing
 from safelight.providers.price import Amount, Price
@@ -43,6 +44,25 @@ def test_read_when_the_documented_example_is_taken_as_it_is_holds_all_of_it(
     (service,) = found.http
     assert service.headers == {"Authorization": "Bearer s3cret"}
     assert service.models[0].lane is Lane.REMOTE
+    assert found.diffusers is not None
+    assert found.diffusers.devices == ("cuda:0", "cuda:1")
+    assert found.diffusers.models[0].source == Path("/srv/models/sdxl")
+    assert found.diffusers.models[0].price == Price(second=0.0004)
+
+
+def test_read_when_models_for_a_gpu_are_described_as_documented_pins_them(tmp_path: Path) -> None:
+    page = DOCS.parent / "providers" / "diffusers.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    found = read(tmp_path, example).diffusers
+    assert found is not None
+    flux, sdxl = found.models
+    assert (flux.source, flux.schedulers) == (Path("/srv/models/flux-schnell"), ())
+    assert sdxl.loras == (Lora("ink", Path("/srv/loras/ink.safetensors"), 0.8),)
+    loose = re.sub(r"\nrevision.*", "", example)
+    with pytest.raises(CatalogueInvalid, match="must name the commit"):
+        read(tmp_path, loose)
+    with pytest.raises(CatalogueInvalid, match=r"diffusers\.models\.0\.step:"):
+        read(tmp_path, example.replace("steps", "step"))
 
 
 def test_read_when_a_service_is_described_makes_its_plug_whole(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from safelight.providers.diffusers import DiffusersConfig
 from safelight.providers.fal import FalModel
 from safelight.providers.http_service import HttpService
 from safelight.providers.price import Price
@@ -128,3 +129,4 @@ class Catalogue(Table):
     fal: list[FalModel] = []
     replicate: list[ReplicateModel] = []
     http: list[HttpService] = []
+    diffusers: DiffusersConfig | None = None

@@ -8,6 +8,8 @@ from pydantic import Field, TypeAdapter
 
 MAX_LINE = 2**20
 
+FailureCode = Literal["bad_input", "canceled", "content_refused", "failed", "memory", "unloadable"]
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -146,7 +148,7 @@ class Finished:
 class Failed:
     """The work ended without a result; `code` says which of our errors it is."""
 
-    code: Literal["bad_input", "canceled", "content_refused", "failed", "memory", "unloadable"]
+    code: FailureCode
     message: str
     warm: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict[str, Any])

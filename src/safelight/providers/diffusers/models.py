@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, ConfigDict
 
 from safelight.providers.diffusers.schedulers import SCHEDULERS
 from safelight.providers.price import FREE, Price
@@ -13,6 +16,17 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,2})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_STRICT = ConfigDict(extra="forbid")  # as tables of the catalogue
+
+
+def _located(source: object) -> object:
+    """Return what begins as paths do as a path: in a file all sources are texts."""
+    if isinstance(source, str) and source.startswith(("/", "./", "../", "~")):
+        return Path(source).expanduser()
+    return source
+
+
+Source = Annotated[str | Path, BeforeValidator(_located)]
 
 
 class Task(StrEnum):
@@ -43,6 +57,8 @@ class Offload(StrEnum):
 class Lora:
     """A small change to a model that jobs may ask for by `name`: one file of safetensors."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     name: str
     file: Path
     weight: float = 1.0
@@ -64,8 +80,10 @@ class LocalModel:
     those of flow matching, such as Flux, go with no other. Sides must divide by `multiple`.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     id: str
-    source: str | Path
+    source: Source
     revision: str = ""
     variant: str = ""
     title: str = ""
@@ -123,6 +141,8 @@ class DiffusersConfig:
     it unbounded. A picture under way that does not end within `cancel_s` of being canceled takes
     its process down with it.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     models: tuple[LocalModel, ...]
     devices: tuple[str, ...] = ("cuda:0",)

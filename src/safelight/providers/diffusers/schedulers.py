@@ -17,7 +17,9 @@ _DPM = {"algorithm_type": "dpmsolver++", "solver_order": 2}
 SCHEDULERS: Mapping[str, Scheduler] = {
     "ddim": Scheduler("DDIMScheduler"),
     "dpmpp_2m": Scheduler("DPMSolverMultistepScheduler", _DPM),
-    "dpmpp_2m_karras": Scheduler("DPMSolverMultistepScheduler", {**_DPM, "use_karras_sigmas": True}),
+    "dpmpp_2m_karras": Scheduler(
+        "DPMSolverMultistepScheduler", {**_DPM, "use_karras_sigmas": True}
+    ),
     "euler": Scheduler("EulerDiscreteScheduler"),
     "euler_a": Scheduler("EulerAncestralDiscreteScheduler"),
     "lcm": Scheduler("LCMScheduler"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from safelight.providers.provider import Kind, Lane, Model
+from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.sagemaker.place import Place
 
 NAME = "sagemaker"
@@ -81,7 +81,8 @@ def image_model(endpoint: str, title: str = "SageMaker") -> Model:
         params_schema=PARAMS,
         # An endpoint scaled to zero takes several minutes to wake.
         timeout=timedelta(minutes=30),
-        max_inputs=4,
+        max_inputs=1,
+        roles=frozenset({Role.REFERENCE, Role.MASK}),
         vendor_id=endpoint,
     )
 

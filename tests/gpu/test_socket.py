@@ -1,0 +1,40 @@
+"""The plug keeps what every plug promises; see tests/contract/test_providers.py."""
+
+from pathlib import Path
+
+import jsonschema_rs
+import orjson
+import pytest
+
+from safelight.errors import Forbidden, ProviderRejected
+from safelight.jobs.inputs import complete_params
+from safelight.providers.diffusers import DiffusersProvider
+from safelight.providers.price import FREE
+from safelight.providers.provider import Callback, Lane
+from tests.gpu.asking import Handle, request_of
+
+
+def test_capabilities_when_asked_are_valid_and_stable(plug: DiffusersProvider) -> None:
+    models = plug.capabilities()
+    assert models == plug.capabilities()
+    for model in models:
+        assert model.provider == plug.name
+        assert model.kinds
+        assert model.title
+        assert model.description
+        assert model.timeout.total_seconds() > 0
+        assert (model.lane, model.repeatable, model.price) == (Lane.GPU, True, FREE)
+        jsonschema_rs.validator_for(orjson.loads(orjson.dumps(model.params_schema)))
+        assert model.params_schema["additionalProperties"] is False
+        complete_params(model, {})
+
+
+async def test_ticket_when_strange_is_refused_and_canceling_it_does_nothing(
+    plug: DiffusersProvider, folder: Path
+) -> None:
+    with pytest.raises(ProviderRejected):
+        await plug.check("no such ticket", request_of(plug, folder), Handle())
+    await plug.cancel("no such ticket")
+    with pytest.raises(Forbidden):
+        await plug.parse_callback(Callback({}, b""))
+    assert await plug.look_up("att_test") is None
