@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 _TIME_BITS = 48
@@ -28,6 +29,12 @@ def new(kind: str) -> str:
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
     return PREFIXES[kind] + _encode(value, _LENGTH)
+
+
+def first_of(kind: str, at: datetime) -> str:
+    """Return the least id that something made at that moment can have."""
+    milliseconds = int(at.timestamp() * 1000)
+    return PREFIXES[kind] + _encode(milliseconds << _RANDOM_BITS, _LENGTH)
 
 
 def secret(bits: int = 160) -> str:

@@ -134,3 +134,38 @@ async def test_jobs_when_their_provider_fails_for_all_trip_it_within_twenty_call
     assert sum(shop.calls(job)["start"] for job in jobs) <= 20
     for job in jobs:
         assert (await shop.look(job)).status is JobStatus.QUEUED
+
+
+async def refuse(database: Database) -> None:
+    """Let the provider refuse once, and its pause pass."""
+    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=1)))
+    await pass_time(database)
+
+
+async def per_minute(database: Database) -> float | None:
+    found = await database.read(lambda tx: breakers.passages(tx, ["fake"]))
+    return found["fake"].per_minute
+
+
+async def test_provider_when_it_refuses_for_its_rate_is_started_at_more_slowly_and_then_faster(
+    database: Database, account: str
+) -> None:
+    for _ in range(30):
+        taken = factories.claim_of(await factories.run_one(database, account))
+        await database.write(lambda tx, taken=taken: factories.send(tx, taken))
+    for _ in range(30):
+        await factories.queue(database, account)
+    await note(database, *[errors.ProviderRateLimited(retry_after=timedelta(seconds=9))] * 5)
+    await pass_time(database)
+    first = await per_minute(database)
+    assert first == pytest.approx(24, abs=0.1), "four fifths of 30, however many were refused"
+    assert len(await factories.claim(database, slots=30)) == 2, "a tenth of a minute at once"
+    await refuse(database)
+    assert await per_minute(database) == pytest.approx(0.8 * 24, abs=0.1)
+    aged = sa.update(table).values(paced_at=now(timedelta(minutes=-5)))
+    await database.write(lambda tx: tx.execute(aged))
+    assert await per_minute(database) == pytest.approx(0.8 * 24 * 1.25**5, abs=0.3)
+    aged = sa.update(table).values(paced_at=now(timedelta(minutes=-31)))
+    await database.write(lambda tx: tx.execute(aged))
+    assert await per_minute(database) is None
+    assert len(await factories.claim(database, slots=100)) == 28

@@ -212,7 +212,7 @@ start_rates = Table(
     Column("filled_at", Instant, nullable=False),
 )
 
-# Providers that failed, or asked to be left alone; one that is well has no row.
+# Providers that failed, asked to be left alone, or are started at more slowly since they did.
 breakers = Table(
     "breakers",
     metadata,
@@ -220,6 +220,8 @@ breakers = Table(
     Column("faults", sa.Integer, nullable=False),  # in a row
     Column("shut_until", Instant),
     Column("reason", sa.Text, nullable=False),
+    Column("pace", sa.Float),  # starts a minute that it bore at `paced_at`
+    Column("paced_at", Instant),
 )
 
 attempts = Table(

@@ -1,8 +1,8 @@
 """Leaves a provider alone that fails again and again, or that asked to be: for all workers at once.
 
 After so many faults in a row a provider is shut for a while, then given one job as a trial, and
-open again when that succeeds. A rate limit shuts it for as long as it asks. What waits for a shut
-provider stays queued; what it holds already goes on.
+open again when that succeeds. A rate limit shuts it for as long as it asks, and slows it down
+after. What waits for a shut provider stays queued; what it holds already goes on.
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,7 @@ from safelight.errors import (
     Remedy,
     SafelightError,
 )
+from safelight.jobs import pace
 
 TRIPS_AT = 10
 """Faults in a row that shut a provider."""
@@ -45,10 +46,11 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a claim may start at a provider: None is any number; and when to ask again."""
+    """What a claim may start at a provider, None is any number; when to ask again; its pace."""
 
     starts: int | None
     again_in: timedelta | None = None
+    per_minute: float | None = None
 
 
 OPEN = Passage(None)
@@ -56,15 +58,17 @@ OPEN = Passage(None)
 
 def passages(tx: Connection, providers: Iterable[str]) -> dict[str, Passage]:
     """Return the passage of each provider that is not simply open."""
-    query = sa.select(
-        breakers.c.provider, breakers.c.faults, breakers.c.shut_until, now().label("now")
-    ).where(breakers.c.provider.in_(sorted(providers)))
+    query = sa.select(breakers, now().label("now")).where(
+        breakers.c.provider.in_(sorted(providers))
+    )
     found: dict[str, Passage] = {}
     for row in tx.execute(query):
         if row.shut_until is not None and row.shut_until > row.now:
             found[row.provider] = Passage(0, row.shut_until - row.now)
-        elif row.faults >= TRIPS_AT:
-            found[row.provider] = Passage(1)
+        else:
+            per_minute = pace.grown(row.pace, row.now - (row.paced_at or row.now))
+            trial = 1 if row.faults >= TRIPS_AT else None
+            found[row.provider] = Passage(trial, per_minute=per_minute)
     return found
 
 
@@ -85,6 +89,7 @@ def note_fault(tx: Connection, provider: str, error: SafelightError) -> None:
     """Count what went wrong, where it says something of the provider and not of the job."""
     if isinstance(error, ProviderRateLimited):
         pause = _USUAL_PAUSE if error.retry_after is None else error.retry_after
+        _slow_down(tx, provider, pace.after_refusal(tx, provider), error)
         _shut(tx, provider, min(pause, _LONGEST), error, faults=0)
     elif isinstance(error, _OF_THE_INSTALLATION):
         _shut(tx, provider, SHUT, error, faults=TRIPS_AT)
@@ -93,9 +98,9 @@ def note_fault(tx: Connection, provider: str, error: SafelightError) -> None:
 
 
 def note_successes(tx: Connection, providers: Iterable[str]) -> None:
-    """Take each provider for well again; what it asked for as a pause stands."""
-    well = breakers.c.provider.in_(sorted(set(providers)))
-    tx.execute(sa.delete(breakers).where(well, breakers.c.faults > 0))
+    """Take each provider for well again; what it asked for as a pause stands, and its pace."""
+    failed = sa.and_(breakers.c.provider.in_(sorted(set(providers))), breakers.c.faults > 0)
+    tx.execute(sa.update(breakers).where(failed).values(faults=0, shut_until=None))
 
 
 def unwell(tx: Connection) -> list[Breaker]:
@@ -125,6 +130,15 @@ def _count(tx: Connection, provider: str, error: SafelightError) -> None:
             "reason": error.code,
         },
     )
+
+
+def _slow_down(
+    tx: Connection, provider: str, per_minute: float | None, error: SafelightError
+) -> None:
+    if per_minute is None:
+        return
+    slower: dict[str, object] = {"pace": per_minute, "paced_at": now()}
+    _upsert(tx, {"provider": provider, "faults": 0, "reason": error.code, **slower}, slower)
 
 
 def _shut(

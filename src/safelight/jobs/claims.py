@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from safelight.db.given import Given
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
-from safelight.jobs import breakers, news, turns
+from safelight.jobs import breakers, news, pace, turns
 from safelight.jobs import limits as limiting
 from safelight.jobs.job import Claim, Job, JobStatus
 from safelight.jobs.limits import NO_LIMITS, Limits
@@ -106,7 +106,7 @@ class _Look:
 
     now: datetime
     paused: bool
-    limited: bool  # an account has a limit of its own
+    limited: bool  # an account has a limit of its own, or a provider is held to a pace
     delayed: datetime | None  # when the first job that waits for its time is due
     waiting: datetime | None  # when the first check on a provider is
 
@@ -132,7 +132,7 @@ def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
     look = sa.select(
         now().label("now"),
         paused.label("paused"),
-        limiting.AN_ACCOUNT_IS_LIMITED.label("limited"),
+        sa.or_(limiting.AN_ACCOUNT_IS_LIMITED, pace.A_PROVIDER_IS_PACED).label("limited"),
         delayed.scalar_subquery().label("delayed"),
         waiting.scalar_subquery().label("waiting"),
     )
@@ -204,7 +204,7 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claim
         if passage.starts is not None:
             share = min(share, passage.starts)
             share = share if share and breakers.begin_trial(tx, provider) else 0
-        limit = asked.limits.providers.get(provider)
+        limit = limiting.slower(asked.limits.providers.get(provider), passage.per_minute)
         room = limiting.room(tx, provider, limit, share)
         again += [wait for wait in (passage.again_in, room.again_in) if wait is not None]
         walk = _Walk(asked.lane, provider, served.get(provider, ""), asked.limits.account)

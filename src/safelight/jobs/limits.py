@@ -4,7 +4,7 @@ Counting and claiming must not be interleaved with another claim: `hold` makes t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -49,6 +49,16 @@ class Room:
 
 # Whether any account has a limit of its own; for the query that looks at a lane.
 AN_ACCOUNT_IS_LIMITED = sa.select(accounts.c.id).where(LIMITED).exists()
+
+
+def slower(limit: ProviderLimit | None, per_minute: float | None) -> ProviderLimit | None:
+    """Return the limit with a pace that the provider asked for, where that is less."""
+    if per_minute is None:
+        return limit
+    limit = limit or ProviderLimit()
+    most = limit.starts_per_minute
+    paced = max(int(per_minute), 1)
+    return replace(limit, starts_per_minute=paced if most is None else min(most, paced))
 
 
 def hold(tx: Connection) -> None:

@@ -1,0 +1,70 @@
+"""How fast a provider that refused for a rate limit is started at: slower, then faster again.
+
+What it took in the minute before says what it bears. The pace grows by the minute until the next
+refusal, and is forgotten when none comes for long.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from safelight import ids
+from safelight.db.tables import attempts, breakers
+from safelight.db.types import now
+from safelight.jobs.job import Outcome
+
+_WINDOW = timedelta(minutes=1)
+_FORGOTTEN_AFTER = timedelta(minutes=30)
+_PART = 0.8  # of what was taken
+_GROWTH = 1.25  # a minute
+
+# Whether any provider is held to a pace; for the query that looks at a lane.
+A_PROVIDER_IS_PACED = (
+    sa.select(breakers.c.provider).where(breakers.c.paced_at > now(-_FORGOTTEN_AFTER)).exists()
+)
+
+
+def slowed(taken: int, pace: float | None) -> float:
+    """Return the starts a minute after a refusal: `taken` are those of the minute before it."""
+    return max(1.0, _PART * (taken if pace is None else min(taken, pace)))
+
+
+def grown(pace: float | None, age: timedelta) -> float | None:
+    """Return what has become of a pace in the `age` since its refusal; None is no pace at all."""
+    if pace is None or age > _FORGOTTEN_AFTER:
+        return None
+    return pace * _GROWTH ** (age / _WINDOW)
+
+
+def after_refusal(tx: Connection, provider: str) -> float | None:
+    """Return the pace to note; None where the refusal tells nothing new.
+
+    What was under way when a provider asked for its pause is refused too, all for the same reason.
+    """
+    row = tx.execute(
+        sa.select(
+            (breakers.c.shut_until > now()).label("is_shut"),
+            breakers.c.pace,
+            (breakers.c.paced_at).label("at"),
+            now().label("now"),
+        ).where(breakers.c.provider == provider)
+    ).one_or_none()
+    if row is None:
+        return slowed(_taken(tx, provider), None)
+    if row.is_shut:
+        return None
+    return slowed(_taken(tx, provider), grown(row.pace, row.now - (row.at or row.now)))
+
+
+def _taken(tx: Connection, provider: str) -> int:
+    """Count what the provider was sent lately and did not refuse."""
+    # By id, which tells the time and has an index; clocks that differ a little do no harm here.
+    lately = attempts.c.id > ids.first_of("attempt", datetime.now(UTC) - _WINDOW)
+    refused = sa.func.coalesce(attempts.c.outcome, "") == Outcome.FAILED
+    query = (
+        sa.select(sa.func.count())
+        .select_from(attempts)
+        .where(lately, attempts.c.provider == provider, ~refused)
+    )
+    return tx.scalar(query) or 0
