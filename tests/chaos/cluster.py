@@ -42,6 +42,7 @@ class Shape:
     janitors: int = 1
     worker_words: tuple[str, ...] = ("--lanes", "remote")
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_public: bool = False  # providers are told where to report
 
 
 class Cluster:
@@ -61,6 +62,7 @@ class Cluster:
             "SAFELIGHT_DATABASE_URL": database.url,
             "SAFELIGHT_DOORBELL_URL": doorbell.url,
             "SAFELIGHT_PORT": str(self.port),
+            **({"SAFELIGHT_PUBLIC_URL": self.url} if shape.is_public else {}),
             **shape.settings,
         }
         self.api = self.process("api", "api")

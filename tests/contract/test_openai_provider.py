@@ -576,3 +576,40 @@ async def test_check_and_cancel_when_asked_say_that_nothing_is_kept(
         await plug.cancel("anything")
         assert await plug.look_up("att_test") is None
     assert server.calls == []
+
+
+# --- verification -------------------------------------------------------------------------------
+
+
+async def test_verify_when_the_key_is_good_tells_which_models_are_missing_and_costs_nothing(
+    config: OpenAiConfig, fetcher: Fetcher, server: OpenAiStub
+) -> None:
+    known = [model.vendor_id for model in MODELS]
+    server.route(
+        "GET", "/v1/models", lambda _: vendor.Reply(200, {"data": [{"id": n} for n in known[1:]]})
+    )
+    async with OpenAiProvider(config, fetcher) as plug:
+        found = await plug.verify()
+    assert found == f"the key is good for {len(known) - 1} models; not among them: {MODELS[0].id}"
+    assert server.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (vendor.refuse(401, {"error": {"code": "invalid_api_key"}}), ProviderUnauthorized),
+        (vendor.refuse(500), ProviderError),
+        (vendor.cut, ProviderError),
+    ],
+)
+async def test_verify_when_it_is_not_let_in_says_so(
+    config: OpenAiConfig,
+    fetcher: Fetcher,
+    server: OpenAiStub,
+    fault: vendor.Fault,
+    error: type[SafelightError],
+) -> None:
+    server.fault("GET", ".*/models", fault)
+    async with OpenAiProvider(config, fetcher) as plug:
+        with pytest.raises(error):
+            await plug.verify()

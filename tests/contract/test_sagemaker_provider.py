@@ -30,6 +30,7 @@ from safelight.errors import (
     ProviderRefused,
     ProviderRejected,
     ProviderUnauthorized,
+    ProviderWorkFailed,
     SafelightError,
     UnknownOutcome,
 )
@@ -507,9 +508,9 @@ async def test_check_when_the_endpoint_cannot_be_described_then_waits_all_the_sa
         (json.dumps({"error": {"code": "bad_input", "message": "no"}}), ProviderBadInput),
         (QUOTING % '{"error": {"code": "bad_input", "message": "no"}}', ProviderBadInput),
         (QUOTING % ESCAPED, ProviderRefused),
-        (QUOTING % '{"error": {"code": "out_of_memory", "message": ""}}', ProviderRejected),
-        ("torch.OutOfMemoryError: CUDA out of memory", ProviderRejected),
-        ("The request has expired", ProviderRejected),
+        (QUOTING % '{"error": {"code": "out_of_memory", "message": ""}}', ProviderWorkFailed),
+        ("torch.OutOfMemoryError: CUDA out of memory", ProviderWorkFailed),
+        ("The request has expired", ProviderWorkFailed),
         (QUOTING % '{"error": {', ProviderRejected),
         ("\x00\xff", ProviderRejected),
         ("", ProviderRejected),
@@ -716,7 +717,7 @@ async def test_callback_when_failed_then_its_reason_is_the_error(
     async with listening(stub, sns) as plug:
         news = await plug.parse_callback(Callback({}, body, ATTEMPT))
         assert news.ticket is not None
-        with pytest.raises(ProviderRejected, match="expired"):
+        with pytest.raises(ProviderWorkFailed, match="expired"):
             await plug.check(news.ticket, request_, Handle(news=body))
 
 
@@ -857,6 +858,26 @@ async def test_open_when_the_library_is_missing_then_says_what_to_install(
     async with unused_fetcher() as fetcher:
         with pytest.raises(ModuleNotFoundError, match=r"safelight\[sagemaker\]"):
             open_sagemaker(config_for(stub.url), fetcher)
+
+
+# --- verification ---------------------------------------------------------------------------------
+
+
+async def test_verify_when_all_places_can_be_used_says_so_and_wakes_nobody(
+    stub: SageMaker, plug: SageMakerProvider
+) -> None:
+    assert await plug.verify() == (
+        "the three places in S3 can be used; an endpoint is only asked by a job"
+    )
+    assert stub.called("POST", ".*") == []
+
+
+async def test_verify_when_a_place_cannot_be_used_says_so(
+    stub: SageMaker, plug: SageMakerProvider
+) -> None:
+    stub.fault("HEAD", "/outputs.*", vendor.refuse(403))
+    with pytest.raises(ProviderUnauthorized):
+        await plug.verify()
 
 
 # --- against moto, which somebody else wrote ------------------------------------------------------

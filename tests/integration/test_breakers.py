@@ -164,8 +164,8 @@ async def test_provider_when_it_refuses_for_its_rate_is_started_at_more_slowly_a
     assert await per_minute(database) == pytest.approx(0.8 * 24, abs=0.1)
     aged = sa.update(table).values(paced_at=now(timedelta(minutes=-5)))
     await database.write(lambda tx: tx.execute(aged))
-    assert await per_minute(database) == pytest.approx(0.8 * 24 * 1.25**5, abs=0.3)
-    aged = sa.update(table).values(paced_at=now(timedelta(minutes=-31)))
+    assert await per_minute(database) == pytest.approx(0.8 * 24 * 1.5**5, abs=0.5)
+    aged = sa.update(table).values(paced_at=now(timedelta(minutes=-11)))
     await database.write(lambda tx: tx.execute(aged))
     assert await per_minute(database) is None
     assert len(await factories.claim(database, slots=100)) == 28

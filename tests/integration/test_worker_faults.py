@@ -80,6 +80,19 @@ async def test_check_when_it_fails_in_passing_is_made_again_without_a_second_sta
     assert (done.attempts, shop.calls(job)["start"]) == (1, 1)
 
 
+async def test_paid_work_when_the_provider_gives_it_up_unpaid_is_begun_anew(shop: Workshop) -> None:
+    shop.provider.check_error = errors.ProviderWorkFailed("out of memory")
+    job = await shop.queue(params={"pending": True}, repeatable=False, model="fake-paid")
+    async with working(shop.worker()):
+        await wait_until_async(lambda: asyncio.sleep(0, shop.calls(job)["start"] == 2))
+        shop.provider.check_error = None
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    found = await shop.attempts(job)
+    assert [attempt.outcome for attempt in found] == [Outcome.FAILED, Outcome.SUCCEEDED]
+    assert len({attempt.ticket for attempt in found}) == 2
+    assert done.attempts == 2
+
+
 async def test_check_when_the_provider_says_it_failed_for_good_ends_the_job(
     shop: Workshop,
 ) -> None:

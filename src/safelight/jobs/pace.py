@@ -15,9 +15,12 @@ from safelight.db.types import now
 from safelight.jobs.job import Outcome
 
 _WINDOW = timedelta(minutes=1)
-_FORGOTTEN_AFTER = timedelta(minutes=30)
+_FORGOTTEN_AFTER = timedelta(minutes=10)
 _PART = 0.8  # of what was taken
-_GROWTH = 1.25  # a minute
+_GROWTH = 1.5  # a minute
+_LEAST = (
+    10.0  # a minute: who refuses less was busy otherwise, and the pause that it asks for is enough
+)
 
 # Whether any provider is held to a pace; for the query that looks at a lane.
 A_PROVIDER_IS_PACED = (
@@ -25,9 +28,14 @@ A_PROVIDER_IS_PACED = (
 )
 
 
-def slowed(taken: int, pace: float | None) -> float:
-    """Return the starts a minute after a refusal: `taken` are those of the minute before it."""
-    return max(1.0, _PART * (taken if pace is None else min(taken, pace)))
+def slowed(taken: int, pace: float | None) -> float | None:
+    """Return the starts a minute after a refusal: `taken` are those of the minute before it.
+
+    None where so few were taken that their number is not what was refused.
+    """
+    if taken < _LEAST and pace is None:
+        return None
+    return max(_LEAST, _PART * (taken if pace is None else min(taken, pace)))
 
 
 def grown(pace: float | None, age: timedelta) -> float | None:

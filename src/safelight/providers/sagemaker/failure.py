@@ -12,6 +12,7 @@ from safelight.errors import (
     ProviderRefused,
     ProviderRejected,
     ProviderUnauthorized,
+    ProviderWorkFailed,
     SafelightError,
 )
 from safelight.providers.api import Answer, wait_of
@@ -78,9 +79,9 @@ def error_of(text: str) -> SafelightError:
         return error_told(told)
     detail = f"The endpoint failed: {public(text)}"
     if _OUT_OF_MEMORY.search(text):
-        return ProviderRejected(f"The model ran out of memory. {detail}", reason="out_of_memory")
+        return _out_of_memory(detail)
     if _EXPIRED.search(text):
-        return ProviderRejected("The request expired in the endpoint's queue.", reason="expired")
+        return ProviderWorkFailed("The request expired in the endpoint's queue.", reason="expired")
     if _TIMED_OUT.search(text):
         return ProviderRejected(f"The model took too long. {detail}", reason="timed_out")
     status = _STATUS.search(text)
@@ -96,11 +97,14 @@ def error_told(told: Mapping[str, Any]) -> SafelightError:
         case "content_refused":
             return ProviderRefused(message, categories=_words(told.get("categories")))
         case "out_of_memory":
-            return ProviderRejected(
-                f"The model ran out of memory. {message}", reason="out_of_memory"
-            )
+            return _out_of_memory(message)
         case _:
             return ProviderRejected(f"The endpoint failed: {message}", reason="failed")
+
+
+def _out_of_memory(detail: str) -> SafelightError:
+    # Nothing is charged by the request, and the next one may find the GPU empty.
+    return ProviderWorkFailed(f"The model ran out of memory. {detail}", reason="out_of_memory")
 
 
 def public(text: str) -> str:

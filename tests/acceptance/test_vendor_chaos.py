@@ -1,0 +1,198 @@
+"""Real plugs in many processes that are killed, frozen and cut off at random: paid once at most.
+
+`CHAOS_SEED` draws the same faults again.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests import pictures
+from tests.chaos import faults
+from tests.chaos.cluster import Cluster, Shape, cluster
+from tests.chaos.faults import Chaos
+from tests.servers import PostgresServer, wait_until_async
+from tests.stubs import vendor
+from tests.stubs.fal import KEY, FalStub
+from tests.stubs.openai import OpenAiStub
+from tests.stubs.replicate import SECRET, ReplicateStub
+
+SEED = int(os.environ.get("CHAOS_SEED", secrets.randbits(32)))  # noqa: TID251  the test's own
+MODELS = (
+    "fal/fal-ai/flux/schnell",
+    "replicate/black-forest-labs/flux-schnell",
+    "openai/gpt-image-1.5",
+)
+EACH = 40
+KILLS = 10
+SECONDS = 15.0
+SETTLED_S = 60.0
+PAUSE_S = 0.2
+UNHEARD = "waiting to hear whether the provider has it"  # for a quarter of an hour
+UNWELL = (vendor.refuse(429, {"detail": "slow down"}, Retry_After="1"), vendor.refuse(503))
+
+
+@dataclass
+class Vendors:
+    """All that real plugs talk to here."""
+
+    fal: FalStub
+    replicate: ReplicateStub
+    openai: OpenAiStub
+
+    def settings(self) -> dict[str, str]:
+        ports = ",".join(str(each.port) for each in (self.fal, self.replicate, self.openai))
+        return {
+            "SAFELIGHT_FAL_KEY": KEY,
+            "SAFELIGHT_FAL_QUEUE_URL": self.fal.url,
+            "SAFELIGHT_FAL_KEYS_URL": self.fal.keys_url,
+            "SAFELIGHT_REPLICATE_API_TOKEN": "r8_test",
+            "SAFELIGHT_REPLICATE_BASE_URL": self.replicate.base_url,
+            "SAFELIGHT_REPLICATE_WEBHOOK_SECRET": SECRET,
+            "SAFELIGHT_OPENAI_API_KEY": "sk-test",
+            "SAFELIGHT_OPENAI_BASE_URL": self.openai.base_url,
+            "SAFELIGHT_FETCH_ALLOW_PRIVATE": "1",
+            "SAFELIGHT_FETCH_PORTS": ports,
+        }
+
+    def paid(self) -> Counter[str]:
+        """How often each prompt's work was begun, by the vendors' own books."""
+        return (
+            Counter(work.body["prompt"] for work in self.fal.works.values())
+            + Counter(work.order["input"]["prompt"] for work in self.replicate.works.values())
+            + Counter(asked.fields["prompt"] for asked in self.openai.asked)
+        )
+
+
+@pytest.fixture
+async def vendors() -> AsyncIterator[Vendors]:
+    picture = pictures.picture("png")
+    async with AsyncExitStack() as stack:
+        fal = await stack.enter_async_context(FalStub(picture, work_s=1.0).running())
+        replicate = await stack.enter_async_context(ReplicateStub(picture).running())
+        openai = await stack.enter_async_context(OpenAiStub(picture).running())
+        replicate.output = ["{url}/made/0.png"]
+        fal.fault("POST", "/fal-ai/.*", *UNWELL, vendor.lose_answer, *UNWELL, vendor.lose_answer)
+        fal.fault("GET", "/files/.*", vendor.refuse(503), vendor.cut_in_body)
+        replicate.fault("POST", ".*/predictions", *UNWELL, vendor.lose_answer)
+        replicate.fault("GET", "/v1/predictions/.*", vendor.refuse(500), vendor.cut)
+        openai.fault("POST", ".*", *UNWELL, vendor.lose_answer, vendor.cut)
+        yield Vendors(fal, replicate, openai)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + SECONDS + SETTLED_S)
+async def test_vendors_when_anything_fails_at_any_time_are_paid_once_at_most(
+    vendors: Vendors, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    print(f"CHAOS_SEED={SEED}")  # noqa: T201  to repeat it
+    shape = Shape(workers=3, janitors=2, settings=vendors.settings(), is_public=True)
+    chance = random.Random(SEED)  # noqa: S311  repeatable, not secret
+    with cluster(postgres_server, tmp_path, shape) as running:
+        chaos = Chaos(running, chance)
+        async with asyncio.TaskGroup() as meanwhile:
+            keeping = meanwhile.create_task(chaos.keep_running())
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(ask(running, chance))
+                group.create_task(chaos.inflict_all(faults.draw(chance, KILLS), SECONDS))
+            jobs = await ended(running, asking.result(), vendors)
+            keeping.cancel()
+    paid = vendors.paid()
+    for job in jobs:
+        check(job, paid[job["prompt"]])
+    outcomes = Counter((job["provider"], job["status"]) for job in jobs)
+    print(dict(outcomes), dict(chaos.done))  # noqa: T201  shows what the run was worth
+    for model in MODELS:
+        assert outcomes[model.partition("/")[0], "succeeded"] > EACH / 4
+
+
+def check(job: dict[str, Any], paid: int) -> None:
+    """A result was paid once and kept; what is not known was paid once at most."""
+    if job["status"] == "succeeded":
+        assert (paid, len(job["outputs"])) == (1, 1), job
+    elif job["stage"] == UNHEARD:
+        assert paid == 0, job
+    else:
+        code = job["error"]["code"]
+        assert code in ("unknown_outcome", "worker_crashed", "media_truncated"), job
+        assert paid <= 1, job
+
+
+async def ask(running: Cluster, chance: random.Random) -> list[str]:
+    """Submit everything while parts are away; return the jobs' ids."""
+    wanted = [f"{model} {number}" for model in MODELS for number in range(EACH)]
+    chance.shuffle(wanted)
+    found: list[str] = []
+    for prompt in wanted:
+        found.append(await submitted(running, prompt))
+        await asyncio.sleep(SECONDS / len(wanted))
+    return found
+
+
+async def submitted(running: Cluster, prompt: str) -> str:
+    """Submit one job, as often as it takes to hear that it is there."""
+    body = {"prompt": prompt, "model": prompt.partition(" ")[0], "params": {}}
+
+    async def there() -> str | None:
+        answer = await asked(running, "POST", "/v1/generate", json=body, key=prompt)
+        return answer["id"] if answer else None
+
+    found = await wait_until_async(there, SETTLED_S)
+    assert found is not None
+    return found
+
+
+async def ended(running: Cluster, job_ids: list[str], vendors: Vendors) -> list[dict[str, Any]]:
+    """Return all jobs once they are final, or wait for word that no vendor will ever send."""
+    found: dict[str, dict[str, Any]] = {}
+    waiting: list[Any] = []
+
+    async def over() -> bool:
+        for job_id in job_ids:
+            if job_id in found:
+                continue
+            job = await asked(running, "GET", f"/v1/jobs/{job_id}")
+            if job is None or not is_over(job, vendors):
+                waiting[:] = [job]
+                return False
+            found[job_id] = job
+        return True
+
+    try:
+        await wait_until_async(over, SETTLED_S)
+    except AssertionError:
+        raise AssertionError(f"not final: {waiting}") from None
+    return [found[job_id] for job_id in job_ids]
+
+
+def is_over(job: dict[str, Any], vendors: Vendors) -> bool:
+    if job["stage"] == UNHEARD:
+        return not vendors.paid()[job["prompt"]]
+    return job["status"] not in ("queued", "running")
+
+
+async def asked(
+    running: Cluster, method: str, path: str, *, key: str = "", **body: Any
+) -> dict[str, Any] | None:
+    """Return the answer; None while the API or what is behind it is away."""
+    headers = {"Idempotency-Key": key.replace("/", ".").replace(" ", ".")} if key else {}
+    try:
+        async with running.client() as api:
+            answer = await api.request(method, path, headers=headers, **body)
+    except httpx2.TransportError:
+        await asyncio.sleep(PAUSE_S)
+        return None
+    if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+        await asyncio.sleep(PAUSE_S)
+        return None
+    return answer.raise_for_status().json()
