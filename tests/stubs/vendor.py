@@ -169,6 +169,7 @@ class Vendor:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.port = 0
+        self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[Any]] = set()
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
         self._faults: list[tuple[str, re.Pattern[str], Fault]] = []
@@ -195,16 +196,21 @@ class Vendor:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
-            server.close()
-            still_open = list(self._open)
-            for task in still_open:
-                task.cancel()
-            await asyncio.gather(*still_open, return_exceptions=True)
+            await self.close()
+
+    async def close(self) -> None:
+        """Hang up, and listen no more."""
+        if self._server is not None:
+            self._server.close()
+        still_open = list(self._open)
+        for task in still_open:
+            task.cancel()
+        await asyncio.gather(*still_open, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

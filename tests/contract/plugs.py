@@ -1,0 +1,189 @@
+"""Every plug, opened as the product opens it; those of vendors beside a stub of the vendor."""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from safelight.cpu import CpuPool
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.providers.fake import FakeProvider
+from safelight.providers.fal import FalConfig, FalProvider
+from safelight.providers.http_service import HttpProvider, HttpService, Later
+from safelight.providers.inflate import InflateProvider
+from safelight.providers.link import LinkProvider
+from safelight.providers.openai import OpenAiConfig, OpenAiProvider
+from safelight.providers.provider import Kind, Lane, Model, Provider
+from safelight.providers.replicate import ReplicateConfig, ReplicateProvider
+from safelight.providers.sagemaker import Place, SageMakerConfig
+from safelight.providers.sagemaker.credentials import Keys, StaticCredentials
+from safelight.providers.sagemaker.provider import SageMakerProvider
+from safelight.providers.sketch import SketchProvider
+from tests import pictures
+from tests.stubs.fal import KEY, FalStub
+from tests.stubs.http_service import ServiceStub
+from tests.stubs.openai import OpenAiStub
+from tests.stubs.replicate import ReplicateStub
+from tests.stubs.sagemaker import SageMaker
+from tests.stubs.vendor import Call, Reply, Vendor
+
+PICTURE = pictures.picture("png")
+CALL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A plug to try. `again` opens it a second time, as another process would."""
+
+    plug: Provider
+    vendor: Vendor | None = None
+    pays: str = ""  # the path of the call that costs
+    again: Callable[[], AbstractAsyncContextManager[Provider]] | None = None
+
+
+Opened = AbstractAsyncContextManager[Bench]
+
+
+@asynccontextmanager
+async def sketch(_: Path) -> AsyncIterator[Bench]:
+    pool = CpuPool(1)
+    yield Bench(SketchProvider(pool))
+    pool.close()
+
+
+@asynccontextmanager
+async def inflate(_: Path) -> AsyncIterator[Bench]:
+    pool = CpuPool(1)
+    yield Bench(InflateProvider(pool))
+    pool.close()
+
+
+@asynccontextmanager
+async def link(_: Path) -> AsyncIterator[Bench]:
+    async with Fetcher(FetchPolicy()) as fetcher:
+        yield Bench(LinkProvider(fetcher))
+
+
+@asynccontextmanager
+async def fake(folder: Path) -> AsyncIterator[Bench]:
+    yield Bench(FakeProvider(folder / "ledger.jsonl"))
+
+
+@asynccontextmanager
+async def openai(_: Path) -> AsyncIterator[Bench]:
+    async with OpenAiStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
+        config = OpenAiConfig("sk-test", stub.base_url, call_s=CALL_S)
+        async with _far(stub, ".*/images/.*", lambda: OpenAiProvider(config, fetcher)) as bench:
+            yield bench
+
+
+@asynccontextmanager
+async def fal(_: Path) -> AsyncIterator[Bench]:
+    async with FalStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
+        config = FalConfig(KEY, stub.url, stub.keys_url, call_s=CALL_S)
+        async with _far(stub, "/fal-ai/.*", lambda: FalProvider(config, fetcher)) as bench:
+            yield bench
+
+
+@asynccontextmanager
+async def replicate(_: Path) -> AsyncIterator[Bench]:
+    async with ReplicateStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
+        config = ReplicateConfig("r8_test", stub.base_url, call_s=CALL_S)
+        async with _far(
+            stub, ".*/predictions", lambda: ReplicateProvider(config, fetcher)
+        ) as bench:
+            yield bench
+
+
+@asynccontextmanager
+async def http(_: Path) -> AsyncIterator[Bench]:
+    async with ServiceStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
+        service = HttpService(
+            "house",
+            f"{stub.url}/jobs",
+            (_HOUSE,),
+            body={"prompt": "$prompt"},
+            media="images.*.url",
+            later=Later(
+                "id",
+                f"{stub.url}/jobs/$ticket",
+                status="state",
+                cancel_url=f"{stub.url}/jobs/$ticket",
+            ),
+            timeout_s=CALL_S,
+        )
+        async with _far(stub, "/jobs", lambda: HttpProvider(service, fetcher)) as bench:
+            yield bench
+
+
+@asynccontextmanager
+async def sagemaker(_: Path) -> AsyncIterator[Bench]:
+    keys = StaticCredentials(Keys("AKIDTEST", "not secret", ""))
+    # Nothing is fetched, so that the system's roots need not be read.
+    fetcher = Fetcher(FetchPolicy(), tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    async with Prompt().running() as stub, fetcher:
+        config = SageMakerConfig(
+            region="eu-central-1",
+            inputs=Place.read("s3://inputs/orders"),
+            outputs=Place.read("s3://outputs/answers"),
+            failures=Place.read("s3://outputs/failures"),
+            runtime_url=stub.url,
+            control_url=stub.url,
+            s3_url=stub.url,
+            call_s=CALL_S,
+        )
+        async with _far(
+            stub, "/endpoints/.*", lambda: SageMakerProvider(config, keys, fetcher)
+        ) as bench:
+            yield bench
+
+
+class Prompt(SageMaker):
+    """An endpoint that answers at once."""
+
+    def _invoke(self, call: Call) -> Reply:
+        self.finish(call.headers["x-amzn-sagemaker-inference-id"], PICTURE)
+        return super()._invoke(call)
+
+
+NEAR: Mapping[str, Callable[[Path], Opened]] = {
+    "sketch": sketch,
+    "inflate": inflate,
+    "link": link,
+    "fake": fake,
+}
+FAR: Mapping[str, Callable[[Path], Opened]] = {
+    "openai": openai,
+    "fal": fal,
+    "replicate": replicate,
+    "sagemaker": sagemaker,
+    "http": http,
+}
+
+_HOUSE = Model(
+    id="house/draw",
+    provider="house",
+    title="House",
+    description="Our own service.",
+    kinds=frozenset({Kind.TEXT_TO_IMAGE}),
+    lane=Lane.REMOTE,
+    params_schema={"type": "object", "properties": {}, "additionalProperties": False},
+    timeout=timedelta(minutes=10),
+)
+
+
+@asynccontextmanager
+async def _far(
+    vendor: Vendor, pays: str, make: Callable[[], AbstractAsyncContextManager[Provider]]
+) -> AsyncIterator[Bench]:
+    async with make() as plug:
+        yield Bench(plug, vendor, pays, make)
+
+
+@asynccontextmanager
+async def _fetcher(vendor: Vendor) -> AsyncIterator[Fetcher]:
+    policy = FetchPolicy(allow_private=True, ports=frozenset({vendor.port}), total_s=2)
+    async with Fetcher(policy) as opened:
+        yield opened
