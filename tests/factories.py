@@ -45,7 +45,7 @@ def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
 
 
 def batch_row(account_id: str, **changes: Any) -> dict[str, Any]:
-    """Return what `jobs.store.insert_batch` takes."""
+    """Return what `jobs.batch_store.insert` takes."""
     return {
         "id": ids.new("batch"),
         "account_id": account_id,

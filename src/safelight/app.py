@@ -34,6 +34,7 @@ from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError, StorageFull
 from safelight.fetch import Fetcher, FetchPolicy, Poster, Proxy, check_url
 from safelight.jobs import claims
+from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.limits import Limits as JobLimits
 from safelight.jobs.limits import ProviderLimit
@@ -247,6 +248,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     services = Services(
         accounts=Accounts(database),
         jobs=Jobs(database, assets, slots=slots),
+        batches=Batches(database),
         callbacks=Callbacks(database, registry, signatures),
         callback_addresses=addresses,
         operations=operations,

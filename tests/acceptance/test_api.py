@@ -121,7 +121,11 @@ async def test_batch_stream_when_followed_tells_of_every_item(
     batch = answer.json()
     frames = await follow(api, batch["events_url"])
     assert frames[-1]["event"] == "batch.finished"
-    done = {frame["data"]["data"]["index"] for frame in frames if frame["event"] == "job.succeeded"}
+    news = [frame["data"]["data"] for frame in frames if frame["event"] == "batch.progress"]
+    done = {
+        item["index"] for each in news for item in each["items"] if item["event"] == "job.succeeded"
+    }
+    assert news[-1]["progress"] == 100
     final = frames[-1]["data"]["data"]["batch"]
     already = {
         item["index"] for item in frames[0]["data"]["items"] if item["job"]["status"] == "succeeded"

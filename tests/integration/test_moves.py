@@ -13,7 +13,7 @@ from safelight import ids
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import claims, moves, news, store
+from safelight.jobs import batch_store, claims, moves, news, store
 from safelight.jobs.job import EVENT_OF, FINAL, MOVES, Claim, Job, JobStatus, Move, StaleJob
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row, reread
@@ -324,7 +324,7 @@ async def batch_of(database: Database, account: str, size: int) -> tuple[str, li
     rows = [job_row(account, batch_id=batch_id, batch_index=index) for index in range(size)]
 
     def write(tx: Connection) -> list[Job]:
-        store.insert_batch(tx, batch_row(account, id=batch_id))
+        batch_store.insert(tx, batch_row(account, id=batch_id))
         return store.insert(tx, rows)
 
     await database.write(write)
@@ -351,7 +351,7 @@ async def test_batch_when_one_job_is_left_is_not_finished(database: Database, ac
     batch_id, jobs = await batch_of(database, account, 3)
     await database.write(lambda tx: moves.fail(tx, claim_of(jobs[0]), error=PROBLEM))
     await database.write(lambda tx: moves.cancel(tx, jobs[1].id))
-    batch = await database.read(lambda tx: store.get_batch(tx, account, batch_id))
+    batch = await database.read(lambda tx: batch_store.get(tx, account, batch_id))
     assert batch is not None
     assert batch.finished_at is None
 
@@ -362,7 +362,7 @@ async def test_batch_when_a_job_is_redriven_opens_and_finishes_again(
     batch_id, jobs = await batch_of(database, account, 1)
     await database.write(lambda tx: moves.fail(tx, claim_of(jobs[0]), error=PROBLEM))
     await database.write(lambda tx: moves.redrive(tx, jobs[0].id))
-    batch = await database.read(lambda tx: store.get_batch(tx, account, batch_id))
+    batch = await database.read(lambda tx: batch_store.get(tx, account, batch_id))
     assert batch is not None
     assert batch.finished_at is None
     await database.write(lambda tx: moves.cancel(tx, jobs[0].id))
@@ -379,7 +379,7 @@ async def test_batch_when_none_of_its_items_became_a_job_is_finished_at_once(
     row = batch_row(account, problems=[{"index": 0, "name": "a", "problem": {}}])
 
     def write(tx: Connection) -> None:
-        store.insert_batch(tx, row)
+        batch_store.insert(tx, row)
         news.finish_if_empty(tx, row["id"])
 
     await database.write(write)

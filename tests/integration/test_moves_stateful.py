@@ -28,7 +28,7 @@ from safelight.db.engine import Work, open_database
 from safelight.db.types import now
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import WrongState
-from safelight.jobs import attempts, claims, moves, store
+from safelight.jobs import attempts, batch_store, claims, moves, store
 from safelight.jobs.job import FINAL, MAX_CRASHES, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
@@ -206,7 +206,7 @@ class Moves(RuleBasedStateMachine):
         ]
 
         def write(tx: Connection) -> None:
-            store.insert_batch(tx, batch)
+            batch_store.insert(tx, batch)
             store.insert(tx, rows)
 
         self.write(write)

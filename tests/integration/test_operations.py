@@ -15,7 +15,7 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.errors import NotFound
-from safelight.jobs import attempts, census, dead_letters, moves, old_rows, store
+from safelight.jobs import attempts, batch_store, census, dead_letters, moves, old_rows
 from safelight.jobs.census import InFlight, LaneCount
 from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.job import Job, JobStatus, Outcome
@@ -270,7 +270,7 @@ async def test_redrive_when_jobs_belong_to_a_batch_opens_it_again(
     operations: Operations, database: Database, account: str
 ) -> None:
     row = factories.batch_row(account)
-    batch = await database.write(lambda tx: store.insert_batch(tx, row))
+    batch = await database.write(lambda tx: batch_store.insert(tx, row))
     jobs = await factories.queue_many(
         database, [job_row(account, batch_id=batch.id, batch_index=index) for index in range(2)]
     )
@@ -280,7 +280,7 @@ async def test_redrive_when_jobs_belong_to_a_batch_opens_it_again(
         )
     done = await operations.redrive(EVERYTHING, limit=9)
     assert (done.redriven, done.batch_ids) == (len(jobs), {batch.id})
-    found = await database.read(lambda tx: store.get_batch(tx, account, batch.id))
+    found = await database.read(lambda tx: batch_store.get(tx, account, batch.id))
     assert found is not None
     assert found.finished_at is None
 
@@ -290,7 +290,7 @@ async def test_redrives_when_several_go_on_at_once_queue_each_job_once(
 ) -> None:
     batches = [
         await database.write(
-            lambda tx: store.insert_batch(tx, factories.batch_row(account)),
+            lambda tx: batch_store.insert(tx, factories.batch_row(account)),
         )
         for _ in range(3)
     ]

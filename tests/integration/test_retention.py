@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, moves, news, old_rows, store
+from safelight.jobs import attempts, batch_store, moves, news, old_rows
 from safelight.jobs.job import Job, Outcome
 from safelight.worker.retention import Retention
 from tests import factories
@@ -61,7 +61,7 @@ async def ended_long_ago(
 
 async def batch_of(database: Database, account: str, jobs: int) -> tuple[str, list[Job]]:
     row = factories.batch_row(account)
-    batch = await database.write(lambda tx: store.insert_batch(tx, row))
+    batch = await database.write(lambda tx: batch_store.insert(tx, row))
     rows = [job_row(account, batch_id=batch.id, batch_index=index) for index in range(jobs)]
     return batch.id, await factories.queue_many(database, rows)
 

@@ -5,7 +5,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -40,8 +40,8 @@ class FalStub(Vendor):
     """Answers every request with `output`, after as many looks as `turns`.
 
     With `work_s` it reports by itself: so long after a request its webhook is posted, and the
-    status is complete. `failure` is what a request ends with instead of an output. `{url}` in an
-    output stands for the stub's own address.
+    status is complete. `failure` is what a request ends with instead of an output, if its body
+    `is_bad`. `{url}` in an output stands for the stub's own address.
     """
 
     picture: bytes
@@ -50,6 +50,7 @@ class FalStub(Vendor):
     output: Any = field(default_factory=lambda: {"images": [{"url": "{url}/files/0.png"}]})
     failure: dict[str, Any] | None = None
     failure_status: int = 422
+    is_bad: Callable[[Mapping[str, Any]], bool] = lambda _: True
     in_webhook: bool = True
     signer: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     works: dict[str, Work] = field(default_factory=dict[str, Work])
@@ -96,7 +97,7 @@ class FalStub(Vendor):
     def told(self, work: Work) -> dict[str, Any]:
         """Return the body of a request's webhook."""
         common = {"request_id": work.id, "gateway_request_id": work.id}
-        if self.failure is not None:
+        if self.failure is not None and self.is_bad(work.body):
             words = {"error": "Unexpected status code", "payload": self.failure}
             return common | {"status": "ERROR"} | words
         if not self.in_webhook:
@@ -194,7 +195,7 @@ class FalStub(Vendor):
             return Reply(404, {"detail": "Request not found"})
         if work.turns:
             return Reply(400, {"detail": "Request is still in progress"})
-        if self.failure is not None:
+        if self.failure is not None and self.is_bad(work.body):
             return Reply(self.failure_status, self.failure)
         return Reply(200, self.made())
 

@@ -64,32 +64,70 @@ async def import_images(words: Sequence[str], manner: Manner, tags: Sequence[str
 
 
 async def make_3d(
-    names: Sequence[str], pairs: Sequence[str], manner: Manner, *, model: str | None = None
+    names: Sequence[str],
+    sides: Mapping[str, str | None],
+    said: Mapping[str, Any],
+    pairs: Sequence[str],
+    manner: Manner,
 ) -> None:
-    """Make a 3D model of each picture."""
+    """Make a 3D model of each picture; or of one thing, seen from several `sides`."""
     arguments.check_pictures(names)
-    params = arguments.read_params(pairs)
+    wanted = {name: value for name, value in said.items() if value}
+    wanted["params"] = arguments.read_params(pairs)
+    seen = {side: text for side, text in sides.items() if text is not None}
+    if seen:
+        await _make_of_sides(names, seen, wanted, manner)
+        return
     with ExitStack() as files:
         pictures = [
             (Path(name).name, files.enter_context(arguments.open_file(name))) for name in names
         ]
-        await _do(lambda client: client.make_3d(pictures, params, model), manner)
+        await _do(lambda client: client.make_3d(pictures, wanted), manner)
 
 
-async def redrive(job_id: str, manner: Manner) -> None:
-    """Do a failed or canceled job anew."""
-    await _do(lambda client: client.redrive(job_id), manner)
+async def _make_of_sides(
+    names: Sequence[str], sides: Mapping[str, str], wanted: Mapping[str, Any], manner: Manner
+) -> None:
+    if len(names) != 1:
+        raise BadUse("--left, --back and --right go with one picture: the one from the front.")
+    views = {"front": names[0], **sides}
+    for text in filter(_is_file, views.values()):
+        arguments.open_file(text).close()
+
+    async def submit(client: Client) -> Document:
+        item: dict[str, str] = {side: await _reference(client, views[side]) for side in views}
+        if _is_file(names[0]):
+            item["name"] = Path(names[0]).name
+        return await client.make_batch({**wanted, "items": [item]})
+
+    await _do(submit, manner)
 
 
-async def cancel(job_id: str, manner: Manner) -> None:
-    """End a job."""
+async def redrive(subject: str, manner: Manner) -> None:
+    """Do a failed or canceled job anew, or all failed ones of a batch."""
+    await _do(lambda client: client.redrive(subject), manner)
+
+
+async def cancel(subject: str, manner: Manner) -> None:
+    """End a job, or all of a batch that has not ended."""
     screen = Screen()
     async with connected(read_settings(), works=False, note=screen.note) as link:
-        job = await link.client.cancel(job_id)
+        document = await link.client.cancel(subject)
     if manner.as_json:
-        screen.document(job)
+        screen.document(document)
     else:
-        screen.result(f"{job['id']} is {job['status']}")
+        screen.result(f"{document['id']} is {document['status']}")
+
+
+async def download(subject: str, manner: Manner, *, previews: bool) -> None:
+    """Save a job's first output, or all of a batch as one ZIP."""
+    outputs.check_target(manner.target)
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        name = outputs.name_of(await link.client.get(subject))
+        target = outputs.target_of(manner.target, name)
+        await link.client.download_result(subject, target, previews=previews)
+    screen.result(str(target))
 
 
 async def show_jobs(chosen: Mapping[str, str | int | None], manner: Manner) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypedDict, Unpack, cast
@@ -102,13 +102,18 @@ class Client:
         )
         return cast("Batch", answer.json())
 
-    async def make_3d(
-        self, pictures: Sequence[Picture], params: Mapping[str, Any], model: str | None = None
-    ) -> Batch:
-        """Send pictures to be made 3D models of."""
+    async def make_3d(self, pictures: Sequence[Picture], wanted: Mapping[str, Any]) -> Batch:
+        """Send pictures to be made 3D models of; `wanted` is what is said beside the files."""
         files = [("files", picture) for picture in pictures]
-        fields = {"params": json.dumps(dict(params))} | ({"model": model} if model else {})
+        fields = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in wanted.items()
+        }
         return cast("Batch", await self._submit("/v1/upload/batch", files=files, data=fields))
+
+    async def make_batch(self, wanted: Mapping[str, Any]) -> Batch:
+        """Send items to be made 3D models of; `wanted` is the body of `POST /v1/batches`."""
+        return cast("Batch", await self._submit("/v1/batches", json=wanted))
 
     async def upload(self, picture: Picture) -> Asset:
         """Keep a picture to refer to."""
@@ -143,13 +148,19 @@ class Client:
         """Return what can be asked for."""
         return (await self._call("GET", "/v1/models")).json()["data"]
 
-    async def cancel(self, job_id: str) -> Job:
-        """End a job that has not ended."""
-        return cast("Job", (await self._call("POST", f"{_path(job_id)}/cancel")).json())
+    async def cancel(self, subject: str) -> Document:
+        """End a job that has not ended, or all such jobs of a batch."""
+        return cast("Document", (await self._call("POST", f"{_path(subject)}/cancel")).json())
 
-    async def redrive(self, job_id: str) -> Job:
-        """Queue a failed or canceled job anew."""
-        return cast("Job", (await self._call("POST", f"{_path(job_id)}/redrive")).json())
+    async def redrive(self, subject: str) -> Document:
+        """Queue a failed or canceled job anew, or all failed ones of a batch."""
+        return cast("Document", (await self._call("POST", f"{_path(subject)}/redrive")).json())
+
+    async def download_result(self, subject: str, target: Path, *, previews: bool = False) -> None:
+        """Write a job's first output, or the ZIP of a batch, to `target`."""
+        # The key goes to this server alone: where it leads elsewhere, the address is public.
+        path = f"{_path(subject)}/download" + ("?previews=1" if previews else "")
+        await self._save(target, lambda draft: self._stream_to(path, draft, self._http))
 
     # --- operate -----------------------------------------------------------------------------
 
@@ -222,21 +233,25 @@ class Client:
         """
         if url.startswith(f"{public_base}/files/"):
             url = self.url + url.removeprefix(public_base)
+        # Files are public, and may lie on another machine: the key does not go along.
+        async with self._open({}) as http:
+            await self._save(target, lambda draft: self._stream_to(url, draft, http))
+
+    async def _save(self, target: Path, write: Callable[[Path], Awaitable[None]]) -> None:
         draft = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
         try:
             async with asyncio.timeout(_TRANSFER_S):
-                await self._stream_to(url, draft)
+                await write(draft)
             await asyncio.to_thread(draft.replace, target)
         except (httpx2.TransportError, TimeoutError) as error:
-            raise Unreachable(f"{url} could not be downloaded: {_reason(error)}.") from None
+            raise Unreachable(f"{target.name} could not be downloaded: {_reason(error)}.") from None
         except OSError as error:
             raise Failure(f"{target} cannot be written: {error.strerror}.") from None
         finally:
             draft.unlink(missing_ok=True)
 
-    async def _stream_to(self, url: str, draft: Path) -> None:
-        # Files are public, and may lie on another machine: the key does not go along.
-        async with self._open({}) as http, http.stream("GET", url, follow_redirects=True) as answer:
+    async def _stream_to(self, url: str, draft: Path, http: httpx2.AsyncClient) -> None:
+        async with http.stream("GET", url, follow_redirects=True) as answer:
             await _check(answer)
             with draft.open("wb") as file:
                 async for chunk in answer.aiter_bytes(_CHUNK):

@@ -30,7 +30,7 @@ Params = Annotated[
     list[str] | None,
     typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the model; repeatable."),
 ]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
+Subject = Annotated[str, typer.Argument(metavar="ID", help="A job's or a batch's id.")]
 
 
 @app.command()
@@ -165,15 +165,25 @@ def import_images(
 @app.command()
 def model3d(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Pictures, up to 25.")],
+    *,
     output: Output = None,
     model: Annotated[str | None, typer.Option(help="See `safelight models`.")] = None,
+    left: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The same thing from its left.")
+    ] = None,
+    back: Annotated[str | None, typer.Option(metavar="FILE", help="From the back.")] = None,
+    right: Annotated[str | None, typer.Option(metavar="FILE", help="From its right.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the batch.")] = None,
+    tag: of.Tags = None,
     param: Params = None,
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Make a 3D model of each picture."""
+    """Make a 3D model of each picture; or of one thing from several sides, FILE being the front."""
     manner = _actions().Manner(as_json, not no_wait, output)
-    _settle(_actions().make_3d(files, param or [], manner, model=model))
+    sides = {"left": left, "back": back, "right": right}
+    said = {"model": model, "name": name, "tags": tag}
+    _settle(_actions().make_3d(files, sides, said, param or [], manner))
 
 
 @app.command()
@@ -220,24 +230,36 @@ def assets(
 
 
 @app.command()
-def job(
-    subject: Annotated[str, typer.Argument(metavar="ID", help="A job's or a batch's id.")],
-    as_json: Json = False,
-) -> None:
+def job(subject: Subject, as_json: Json = False) -> None:
     """Show one job, or all of a batch."""
     _settle(_actions().show_job(subject, _actions().Manner(as_json)))
 
 
 @app.command()
-def cancel(job_id: JobId, as_json: Json = False) -> None:
-    """End a job that is queued or running."""
-    _settle(_actions().cancel(job_id, _actions().Manner(as_json)))
+def download(
+    subject: Subject,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Save here: a file or a folder.")
+    ] = None,
+    previews: Annotated[
+        bool, typer.Option("--previews", help="Of a batch: with a picture of each 3D model.")
+    ] = False,
+) -> None:
+    """Save what a job made, or all of a batch as one ZIP."""
+    manner = _actions().Manner(target=output)
+    _settle(_actions().download(subject, manner, previews=previews))
+
+
+@app.command()
+def cancel(subject: Subject, as_json: Json = False) -> None:
+    """End a job that is queued or running, or all such jobs of a batch."""
+    _settle(_actions().cancel(subject, _actions().Manner(as_json)))
 
 
 @app.command()
 def redrive(
     job_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A job's id; or use --all-failed.")
+        str | None, typer.Argument(metavar="ID", help="A job, or a batch; or use --all-failed.")
     ] = None,
     *,
     all_failed: Annotated[
@@ -261,7 +283,7 @@ def redrive(
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
-    """Do a failed or canceled job anew, or all failed ones."""
+    """Do a failed or canceled job anew, the failed ones of a batch, or all failed ones."""
     chosen = {
         "account_id": account,
         "model": model,

@@ -72,7 +72,7 @@ async def _try(screen: Screen, model: Model, trial: Trial, manner: Manner) -> No
     if not manner.as_json:
         screen.note(f"One job by {model['id']}, for real; its price: {price_of(model)}.")
     if _TO_3D in model["kinds"] and trial.picture:
-        await actions.make_3d([trial.picture], [], manner, model=model["id"])
+        await actions.make_3d([trial.picture], {}, {"model": model["id"]}, [], manner)
         return
     wanted = {"prompt": trial.prompt, "model": model["id"]}
     references = [trial.picture] if trial.picture else []

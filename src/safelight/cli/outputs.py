@@ -43,6 +43,21 @@ def outputs_of(document: Document) -> list[tuple[str, Asset]]:
     ]
 
 
+def name_of(document: Document) -> str:
+    """Return a file's name for what is downloaded of a job or batch as one."""
+    if "items" in document:
+        return f"{document['id']}.zip"
+    made = outputs_of(document)
+    return f"{made[0][0]}.{ending(made[0][1])}" if made else document["id"]
+
+
+def target_of(target: str | None, name: str) -> Path:
+    """Return where one file goes: to `target`, under its own name where that is a folder."""
+    if target is None:
+        return Path(name)
+    return Path(target) / name if _is_folder(target) else Path(target)
+
+
 def plan(outputs: Sequence[tuple[str, Asset]], target: str) -> list[Path]:
     """Return a path for each output: in the folder `target`, or itself, numbered if several."""
     if _is_folder(target):

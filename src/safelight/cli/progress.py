@@ -51,12 +51,14 @@ def read_event(kind: str, data: Mapping[str, Any], subject: str) -> Update:
     inner: Mapping[str, Any] = data.get("data", {})
     if kind == "batch.finished":
         return Update(final=cast("Batch", inner["batch"]))
-    status = _STATUS_OF.get(kind)
-    if status is None:
+    if kind == "batch.progress":
+        items = cast("list[dict[str, Any]]", inner["items"])
+        return Update(tuple(_row_of_news(item["event"], item["job_id"], item) for item in items))
+    if kind not in _STATUS_OF:
         return Update()
-    is_last = status in FINAL and data["subject"] == subject
-    final = cast("Job", inner["job"]) if is_last else None
-    return Update((_row_of_event(status, data, inner),), final)
+    row = _row_of_news(kind, data["subject"], inner)
+    is_last = row.is_final and row.key == subject
+    return Update((row,), cast("Job", inner["job"]) if is_last else None)
 
 
 def read_document(document: Document) -> Update:
@@ -74,9 +76,10 @@ def describe(row: Row) -> str:
     return f"{row.percent:.0f} % {row.stage}".rstrip()
 
 
-def _row_of_event(status: str, data: Mapping[str, Any], inner: Mapping[str, Any]) -> Row:
-    percent = 100.0 if status == "succeeded" else float(inner.get("progress") or 0)
-    return Row(data["subject"], inner.get("name") or "", status, inner.get("stage") or "", percent)
+def _row_of_news(kind: str, job_id: str, news: Mapping[str, Any]) -> Row:
+    status = _STATUS_OF[kind]
+    percent = 100.0 if status == "succeeded" else float(news.get("progress") or 0)
+    return Row(job_id, news.get("name") or "", status, news.get("stage") or "", percent)
 
 
 def _row_of_item(item: Item) -> Row:

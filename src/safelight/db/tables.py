@@ -85,6 +85,7 @@ batches = Table(
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Index("ix_batches_account", "account_id", sa.desc("id")),
 )
 
 jobs = Table(

@@ -23,7 +23,7 @@ from safelight.events import Event
 
 LOOK_EVERY = timedelta(seconds=2)  # without a ring
 HEARTBEAT = timedelta(seconds=15)
-PACE_S = 0.2  # at most five looks a second for each viewer, however fast the rings come
+PACE_S = 0.25  # at most four looks a second for each viewer, however fast the rings come
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,15 @@ class Snapshot:
     document: Mapping[str, Any]
     heads: Mapping[str, int]
     final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event as a viewer gets it; what comes after `id` is what one who saw it has missed."""
+
+    type: str
+    document: Mapping[str, Any]
+    id: str
 
 
 class Feed(Protocol):
@@ -50,8 +59,8 @@ class Feed(Protocol):
         """Return the events beyond `heads`, oldest first, and whether all is final after them."""
         ...
 
-    async def describe(self, event: Event) -> Mapping[str, Any]:
-        """Return the event's public envelope, with the whole document where it is a final one."""
+    async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
+        """Return what a viewer is told of these events, oldest first; it may be less than all."""
         ...
 
 
@@ -62,9 +71,13 @@ async def follow(
     with bell.listen(feed.topic) as ear:
         snapshot = await feed.snapshot()
         if last_event_id:
-            for event in await feed.missed(last_event_id):
-                if event.seq <= snapshot.heads.get(event.subject, 0):
-                    yield frame(event.type, await feed.describe(event), event.id)
+            missed = [
+                event
+                for event in await feed.missed(last_event_id)
+                if event.seq <= snapshot.heads.get(event.subject, 0)
+            ]
+            for told in await feed.tell(missed):
+                yield frame(told.type, told.document, told.id)
         yield frame("snapshot", snapshot.document)
         heads = dict(snapshot.heads)
         final = snapshot.final
@@ -72,8 +85,8 @@ async def follow(
         while not final and not stopping.is_set():
             rung = await ear.wait(LOOK_EVERY)
             events, final = await feed.news(heads)
-            for event in _newest_progress(events):
-                yield frame(event.type, await feed.describe(event), event.id)
+            for told in await feed.tell(events):
+                yield frame(told.type, told.document, told.id)
             heads |= {event.subject: event.seq for event in events}
             silent = timedelta() if events else silent + LOOK_EVERY
             if silent >= HEARTBEAT:
@@ -88,13 +101,3 @@ def frame(event: str, data: Mapping[str, Any], event_id: str | None = None) -> b
     head = f"id: {event_id}\n" if event_id else ""
     body = orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()
     return f"{head}event: {event}\ndata: {body}\n\n".encode()
-
-
-def _newest_progress(events: Sequence[Event]) -> list[Event]:
-    """Leave out progress that a later event of the same subject has overtaken."""
-    last = {event.subject: event.seq for event in events}
-    return [
-        event
-        for event in events
-        if event.type != "job.progress" or event.seq == last[event.subject]
-    ]

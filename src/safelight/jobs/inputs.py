@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -31,6 +32,14 @@ MAX_METADATA_BYTES = 16_384
 SEED_BITS = 32
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_ROLES = {
+    Role.REFERENCE: "picture of no side in particular",
+    Role.MASK: "mask",
+    Role.FRONT: "view from the front",
+    Role.LEFT: "view from the left",
+    Role.BACK: "view from the back",
+    Role.RIGHT: "view from the right",
+}
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -246,6 +255,73 @@ class UploadBatch(Submission):
     params: Tree = {}
 
 
+class BatchItem(BaseModel):
+    """One thing to make a 3D model of: a picture of it, or several, each from another side."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: Url | None = Field(default=None, description="An asset id or an address.")
+    front: Url | None = None
+    left: Url | None = None
+    back: Url | None = None
+    right: Url | None = None
+    name: Name = ""
+    params: Tree = Field(default={}, description="Instead of those of the batch.")
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        views = [self.front, self.left, self.back, self.right]
+        if (self.image is None) == (self.front is None):
+            raise ValueError("give either image or front")
+        if self.image is not None and any(views):
+            raise ValueError("left, back and right go with front")
+        return self
+
+    @property
+    def inputs(self) -> list[JobInput]:
+        """What the job works from."""
+        if self.image is not None:
+            return [JobInput(self.image)]
+        sides = (Role.FRONT, self.front), (Role.LEFT, self.left), (Role.BACK, self.back)
+        named = (*sides, (Role.RIGHT, self.right))
+        return [JobInput(source, role) for role, source in named if source is not None]
+
+
+def _as_item(given: object) -> object:
+    return {"image": given} if isinstance(given, str) else given
+
+
+_Item = Annotated[BatchItem, BeforeValidator(_as_item, json_schema_input_type=str | BatchItem)]
+
+
+class MakeBatch(Submission):
+    """Body of `POST /v1/batches`."""
+
+    items: Annotated[list[_Item], Field(min_length=1)] = Field(
+        description="Asset ids, addresses, or objects with more about each.",
+        examples=[["ast_01k9…", {"front": "ast_01ka…", "back": "ast_01kb…", "name": "mug"}]],
+    )
+    model: Name | None = Field(default=None, description="See `GET /v1/models`.")
+    params: Tree = {}
+
+    def whole_items(self) -> list[BatchItem]:
+        """Return all items, each with the params of the batch where it has none of its own."""
+        return [
+            item.model_copy(update={"params": {**self.params, **item.params}})
+            for item in self.items
+        ]
+
+
+class BatchChange(BaseModel):
+    """Body of `PATCH /v1/batches/{id}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = ""
+    tags: Tags = []
+    metadata: Tree = {}
+
+
 def parse(kind: type[Body], body: object) -> Body:
     """Return `body` as `kind`, or raise `InvalidRequest` naming each field at fault."""
     try:
@@ -267,14 +343,14 @@ def field_errors(error: ValidationError) -> list[dict[str, Any]]:
 
 def check_inputs(model: Model, given: Sequence[JobInput]) -> None:
     """Raise `InvalidRequest` for more pictures than the model takes, or ones of other roles."""
+    for role in sorted({one.role for one in given} - model.roles):
+        field = "references" if role is Role.REFERENCE else role.value
+        message = f"the model {model.id!r} takes no {_ROLES[role]}"
+        raise InvalidRequest(errors=[{"field": field, "message": message}])
     pictures = [one for one in given if one.role is not Role.MASK]
     if len(pictures) > model.max_inputs:
         raise InvalidRequest(
             errors=[{"field": "references", "message": f"at most {model.max_inputs}"}]
-        )
-    if len(pictures) < len(given) and Role.MASK not in model.roles:
-        raise InvalidRequest(
-            errors=[{"field": "mask", "message": f"the model {model.id!r} takes no mask"}]
         )
 
 

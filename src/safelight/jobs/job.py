@@ -197,9 +197,29 @@ class Batch:
     finished_at: datetime | None
 
 
-def batch_status(counts: Mapping[JobStatus, int], problems: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far a batch is: its jobs by status, and the percent that those not yet final have."""
+
+    counts: Mapping[JobStatus, int]
+    percent: float
+    problems: int  # items that never became a job
+
+    @property
+    def total(self) -> int:
+        """All items."""
+        return sum(self.counts.values()) + self.problems
+
+    @property
+    def progress(self) -> float:
+        """Percent of the whole; what is final counts in full, however it ended."""
+        ended = sum(self.counts.get(status, 0) for status in FINAL) + self.problems
+        return round((self.percent + 100.0 * ended) / self.total, 1) if self.total else 100.0
+
+
+def batch_status(tally: Tally) -> str:
     """Derive a batch's status from how many of its jobs are in which status."""
-    total = sum(counts.values()) + problems
+    counts, problems, total = tally.counts, tally.problems, tally.total
     done = {status: counts.get(status, 0) for status in FINAL}
     if sum(done.values()) + problems < total:
         untouched = counts.get(JobStatus.QUEUED, 0) + problems == total

@@ -16,7 +16,7 @@ from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
-from safelight.jobs import attempts, moves, store
+from safelight.jobs import attempts, batch_store, moves, store
 from safelight.jobs.job import Attempt, AttemptState, Batch, Job, JobStatus, Outcome, StaleJob
 from safelight.jobs.view import Place
 
@@ -72,10 +72,10 @@ class Jobs:
         """Return a batch with all its jobs and their outputs; raise `NotFound`."""
 
         def read(tx: Connection) -> BatchView:
-            batch = store.get_batch(tx, account_id, batch_id)
+            batch = batch_store.get(tx, account_id, batch_id)
             if batch is None:
                 raise NotFound("There is no such batch.")
-            found = store.of_batch(tx, batch_id)
+            found = batch_store.jobs_of(tx, batch_id)
             return BatchView(batch, found, asset_store.of_jobs(tx, [job.id for job in found]))
 
         return await self._db.read(read)
@@ -107,8 +107,8 @@ class Jobs:
 
         def read(tx: Connection) -> tuple[list[Event], bool]:
             if subject.startswith(ids.PREFIXES["batch"]):
-                batch = store.get_batch(tx, account_id, subject)
-                heads = store.heads(tx, batch_id=subject)
+                batch = batch_store.get(tx, account_id, subject)
+                heads = batch_store.heads(tx, batch_id=subject)
                 final = batch is None or batch.finished_at is not None
             else:
                 job = store.get(tx, account_id, subject)
@@ -171,7 +171,7 @@ class Jobs:
 
         def write(tx: Connection) -> Job:
             job = _existing(store.get(tx, account_id, job_id))
-            _settle_for_redrive(tx, job)
+            settle_for_redrive(tx, job)
             try:
                 return moves.redrive(tx, job_id)
             except StaleJob:
@@ -204,7 +204,7 @@ def _existing(job: Job | None) -> Job:
     return job
 
 
-def _settle_for_redrive(tx: Connection, job: Job) -> None:
+def settle_for_redrive(tx: Connection, job: Job) -> None:
     """Close what the old run left open: who redrives a job has decided that it may be redone."""
     if not job.is_final:
         return

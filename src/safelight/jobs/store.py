@@ -1,4 +1,4 @@
-"""The rows of jobs and batches: inserts, reads, removals. What changes a status is in moves.py."""
+"""The rows of jobs: inserts, reads, removals. What changes a status is in moves.py."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -9,23 +9,21 @@ from sqlalchemy import Connection
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
-from safelight import events, telemetry
+from safelight import telemetry
 from safelight.db.given import Given
 from safelight.db.tables import (
     READY,
-    batches,
     jobs,
 )
 from safelight.db.types import Instant, now
 from safelight.jobs import news
 from safelight.jobs.job import (
     FINAL,
-    Batch,
     Claim,
     Job,
     JobStatus,
 )
-from safelight.jobs.rows import to_batch, to_job
+from safelight.jobs.rows import to_job
 
 _NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
@@ -95,14 +93,6 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     return made
 
 
-def insert_batch(tx: Connection, row: Mapping[str, Any]) -> Batch:
-    """Write a batch and its first event; its jobs are inserted after it."""
-    statement = sa.insert(batches).values(created_at=now(), seq=1, **row).returning(batches)
-    batch = to_batch(tx.execute(statement).mappings().one())
-    events.append(tx, [news.batch_event(batch, "batch.created")])
-    return batch
-
-
 def delete(tx: Connection, job_id: str) -> None:
     """Remove a final job's row and its attempts; the caller dealt with its assets."""
     tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
@@ -115,20 +105,6 @@ def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
     return None if row is None else to_job(row)
 
 
-def get_batch(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
-    """Return the account's batch."""
-    query = sa.select(batches).where(batches.c.id == batch_id, batches.c.account_id == account_id)
-    row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else to_batch(row)
-
-
-def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
-    """Return the newest `seq` of a batch and of each of its jobs."""
-    own = sa.select(batches.c.id, batches.c.seq).where(batches.c.id == batch_id)
-    items = sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.batch_id == batch_id)
-    return {row.id: row.seq for row in tx.execute(own.union_all(items))}
-
-
 def succeeded(tx: Connection, claim: Claim) -> Job | None:
     """Return the job if it was this very claim that finished it."""
     query = sa.select(jobs).where(
@@ -138,12 +114,6 @@ def succeeded(tx: Connection, claim: Claim) -> Job | None:
     )
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)
-
-
-def of_batch(tx: Connection, batch_id: str) -> list[Job]:
-    """Return a batch's jobs in the order they were given."""
-    query = sa.select(jobs).where(jobs.c.batch_id == batch_id).order_by(jobs.c.batch_index)
-    return [to_job(row) for row in tx.execute(query).mappings()]
 
 
 def page(

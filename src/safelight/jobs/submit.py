@@ -3,7 +3,7 @@
 A service never rings the doorbell: the edge does, after the commit that it sees here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,18 @@ from sqlalchemy import Connection
 
 from safelight import ids
 from safelight.assets import store as asset_store
-from safelight.assets.asset import AssetKind
+from safelight.assets.asset import Asset, AssetKind
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs import idempotency, inputs, news, store
+from safelight.jobs import batch_store, idempotency, inputs, news, store
 from safelight.jobs.inputs import (
+    BatchItem,
     Generate,
     ImportImages,
     ImportItem,
     JobInput,
+    MakeBatch,
     Submission,
     UploadBatch,
 )
@@ -144,20 +146,39 @@ class Submits:
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
-        asked = _Asked(account_id, Kind.IMAGE_TO_3D, wanted.model, wanted.params)
-        batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
-        rows = [
-            # Chosen anew for each: where no seed is given, each picture draws its own.
-            self._row(asked, self._choices(asked), wanted)
-            | {
-                "inputs": [picture["id"]],
-                "name": picture["name"],
-                "batch_id": batch["id"],
-                "batch_index": index,
-            }
-            for index, picture in enumerate(pictures)
+        items = [
+            BatchItem(image=picture["id"], name=picture["name"], params=wanted.params)
+            for picture in pictures
         ]
+        batch, rows = self._batch_3d(account_id, wanted, wanted.model, items)
         return await self._submit_batch(account_id, batch, rows, pictures, repeat)
+
+    async def make_3d_of(
+        self, account_id: str, wanted: MakeBatch, repeat: Repeat | None = None
+    ) -> Submitted:
+        """Queue a batch of one job an item, of pictures that are kept or at an address."""
+        items = wanted.whole_items()
+        batch, rows = self._batch_3d(account_id, wanted, wanted.model, items)
+
+        def check(tx: Connection) -> None:
+            for index, (item, row) in enumerate(zip(items, rows, strict=True)):
+                pictures = _owned(tx, account_id, item.inputs, f"items.{index}")
+                row["name"] = item.name or next((one.name for one in pictures), "")
+
+        return await self._submit_batch(account_id, batch, rows, [], repeat, check)
+
+    def _batch_3d(
+        self, account_id: str, wanted: Submission, model: str | None, items: Sequence[BatchItem]
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
+        rows: list[dict[str, Any]] = []
+        for index, item in enumerate(items):
+            asked = _Asked(account_id, Kind.IMAGE_TO_3D, model, item.params, item.inputs)
+            # Chosen anew for each: where no seed is given, each picture draws its own.
+            row = self._row(asked, self._choices(asked), wanted)
+            row |= {"inputs": [one.entry() for one in item.inputs], "name": item.name}
+            rows.append(row | {"batch_id": batch["id"], "batch_index": index})
+        return batch, rows
 
     def check_3d(self, account_id: str, wanted: UploadBatch) -> None:
         """Raise for an unknown model or params that it does not take, before any file is stored."""
@@ -177,12 +198,17 @@ class Submits:
         rows: list[dict[str, Any]],
         pictures: Sequence[Mapping[str, Any]],
         repeat: Repeat | None,
+        check: Callable[[Connection], None] | None = None,
     ) -> Submitted:
         def write(tx: Connection) -> Submitted:
+            if made := _found(tx, account_id, repeat):
+                return made
+            if check:
+                check(tx)
             if made := _made_before(tx, account_id, repeat, batch["id"]):
                 return made
             asset_store.insert(tx, pictures)
-            store.insert_batch(tx, batch)
+            batch_store.insert(tx, batch)
             store.insert(tx, rows)
             if not rows:
                 news.finish_if_empty(tx, batch["id"])
@@ -253,7 +279,7 @@ def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Excepti
         try:
             made = _found(tx, account_id, one.repeat)
             if made is None:
-                _check_owned(tx, account_id, one.inputs)
+                _owned(tx, account_id, one.inputs)
                 made = _made_before(tx, account_id, one.repeat, job_id)
         except SafelightError as error:
             settled[job_id] = error
@@ -278,16 +304,22 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
     }
 
 
-def _check_owned(tx: Connection, account_id: str, wanted: Sequence[JobInput]) -> None:
+def _owned(
+    tx: Connection, account_id: str, wanted: Sequence[JobInput], field: str = ""
+) -> list[Asset]:
+    """Return the account's pictures among what is `wanted`; raise for one that is not there."""
+    found: list[Asset] = []
     for one in wanted:
         if not one.source.startswith(ids.PREFIXES["asset"]):
             continue
         asset = asset_store.get(tx, account_id, one.source)
         if asset is None or asset.kind is not AssetKind.IMAGE:
-            field = "mask" if one.role is Role.MASK else "references"
+            place = field or ("mask" if one.role is Role.MASK else "references")
             raise InvalidRequest(
-                errors=[{"field": field, "message": f"there is no picture {one.source}"}]
+                errors=[{"field": place, "message": f"there is no picture {one.source}"}]
             )
+        found.append(asset)
+    return found
 
 
 def _found(tx: Connection, account_id: str, repeat: Repeat | None) -> Submitted | None:

@@ -8,7 +8,7 @@ from typing import Any
 from safelight.assets.asset import Asset
 from safelight.assets.view import asset_document
 from safelight.jobs.inputs import JobInput
-from safelight.jobs.job import Batch, Job, JobStatus, batch_status
+from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,6 @@ def batch_document(
     batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], *, base_url: str
 ) -> dict[str, Any]:
     """Return what the API says of `batch`; its status and progress are derived from its jobs."""
-    counts = Counter(job.status for job in jobs)
-    total = len(jobs) + len(batch.problems)
-    finished = sum(100.0 if job.is_final else job.progress for job in jobs)
-    address = f"{base_url}/v1/batches/{batch.id}"
     items: list[dict[str, Any]] = [
         {
             "index": job.batch_index,
@@ -83,25 +79,47 @@ def batch_document(
         }
         for job in jobs
     ] + [{**item, "job": None} for item in batch.problems]
+    summary = batch_summary(batch, tally_of(batch, jobs), base_url=base_url)
+    return summary | {"items": sorted(items, key=lambda item: item["index"])}
+
+
+def tally_of(batch: Batch, jobs: Sequence[Job]) -> Tally:
+    """Return how far a batch is whose jobs are all at hand."""
+    counts = Counter(job.status for job in jobs)
+    percent = sum(job.progress for job in jobs if not job.is_final)
+    return Tally(counts, percent, len(batch.problems))
+
+
+def batch_summary(batch: Batch, tally: Tally, *, base_url: str) -> dict[str, Any]:
+    """Return what lists say of `batch`: all but its items."""
+    address = f"{base_url}/v1/batches/{batch.id}"
     return {
         "id": batch.id,
         "kind": batch.kind,
         "name": batch.name or None,
-        "status": batch_status(counts, len(batch.problems)),
-        "progress": round((finished + 100.0 * len(batch.problems)) / total, 1) if total else 100.0,
-        "counts": {
-            "total": total,
-            "queued": counts[JobStatus.QUEUED],
-            "running": counts[JobStatus.RUNNING] + counts[JobStatus.WAITING],
-            "succeeded": counts[JobStatus.SUCCEEDED],
-            "failed": counts[JobStatus.FAILED] + len(batch.problems),
-            "canceled": counts[JobStatus.CANCELED],
-        },
-        "items": sorted(items, key=lambda item: item["index"]),
+        **batch_standing(tally),
         "tags": batch.tags,
         "metadata": batch.metadata,
         "created_at": batch.created_at,
         "finished_at": batch.finished_at,
         "status_url": address,
         "events_url": f"{address}/events",
+        "download_url": f"{address}/download",
+    }
+
+
+def batch_standing(tally: Tally) -> dict[str, Any]:
+    """Return how far a batch is."""
+    counts = Counter(tally.counts)
+    return {
+        "status": batch_status(tally),
+        "progress": tally.progress,
+        "counts": {
+            "total": tally.total,
+            "queued": counts[JobStatus.QUEUED],
+            "running": counts[JobStatus.RUNNING] + counts[JobStatus.WAITING],
+            "succeeded": counts[JobStatus.SUCCEEDED],
+            "failed": counts[JobStatus.FAILED] + tally.problems,
+            "canceled": counts[JobStatus.CANCELED],
+        },
     }

@@ -1,39 +1,31 @@
-"""Lets a stream follow a job or a batch, in the shape that delivery/stream.py asks for."""
+"""What streams of jobs and of batches tell, as delivery/stream.py asks for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safelight.delivery.stream import Snapshot
+from safelight.delivery.stream import Feed, Snapshot, Told
 from safelight.doorbell import doorbell
 from safelight.events import Event
 from safelight.ids import PREFIXES
-from safelight.jobs.view import batch_document, job_document
+from safelight.jobs.view import batch_document, batch_standing, job_document
 from safelight.web.answers import batch_answer, job_answer
 from safelight.web.services import Services
 
 _FINAL_JOB = frozenset({"job.succeeded", "job.failed", "job.canceled"})
 
 
-class SubjectFeed:
-    """One job, or one batch with its jobs, as its owner may see it."""
+def feed_of(services: Services, account_id: str, subject: str) -> Feed:
+    """Return what happens to a job or batch, as its owner may see it."""
+    kind = BatchFeed if subject.startswith(PREFIXES["batch"]) else JobFeed
+    return kind(services, account_id, subject)
 
+
+class _Feed:
     def __init__(self, services: Services, account_id: str, subject: str) -> None:
         self.topic = doorbell.subject(subject)
         self._services = services
         self._account_id = account_id
         self._subject = subject
-        self._is_batch = subject.startswith(PREFIXES["batch"])
-
-    async def snapshot(self) -> Snapshot:
-        base_url = self._services.public_url
-        if self._is_batch:
-            batch = await self._services.jobs.view_batch(self._account_id, self._subject)
-            document = batch_document(batch.batch, batch.jobs, batch.outputs, base_url=base_url)
-            heads = {job.id: job.seq for job in batch.jobs} | {batch.batch.id: batch.batch.seq}
-            return Snapshot(document, heads, batch.batch.finished_at is not None)
-        view = await self._services.jobs.view(self._account_id, self._subject)
-        document = job_document(view.job, view.outputs, base_url=base_url, place=view.place)
-        return Snapshot(document, {view.job.id: view.job.seq}, view.job.is_final)
 
     async def missed(self, last_event_id: str) -> Sequence[Event]:
         return await self._services.jobs.missed(self._subject, last_event_id)
@@ -41,12 +33,76 @@ class SubjectFeed:
     async def news(self, heads: Mapping[str, int]) -> tuple[Sequence[Event], bool]:
         return await self._services.jobs.news(self._account_id, self._subject, heads)
 
-    async def describe(self, event: Event) -> Mapping[str, Any]:
-        document = event.document()
-        if event.type in _FINAL_JOB:
-            whole = {"job": await job_answer(self._services, self._account_id, event.subject)}
-        elif event.type == "batch.finished":
-            whole = {"batch": await batch_answer(self._services, self._account_id, event.subject)}
-        else:
-            return document
-        return document | {"data": {**event.data, **whole}}
+    async def _ending(self, event: Event) -> Mapping[str, Any]:
+        """Return the whole job where an event ends it."""
+        if event.type not in _FINAL_JOB:
+            return {}
+        return {"job": await job_answer(self._services, self._account_id, event.subject)}
+
+
+class JobFeed(_Feed):
+    """One job: each of its events, and of its progress the newest."""
+
+    async def snapshot(self) -> Snapshot:
+        view = await self._services.jobs.view(self._account_id, self._subject)
+        base_url = self._services.public_url
+        document = job_document(view.job, view.outputs, base_url=base_url, place=view.place)
+        return Snapshot(document, {view.job.id: view.job.seq}, view.job.is_final)
+
+    async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
+        return [
+            Told(event.type, _with(event, await self._ending(event)), event.id)
+            for event in events
+            if event.type != "job.progress" or event is events[-1]
+        ]
+
+
+class BatchFeed(_Feed):
+    """A batch: all that happened to its jobs since the last look is one event.
+
+    However many jobs it has, a viewer gets no more events than there are looks.
+    """
+
+    async def snapshot(self) -> Snapshot:
+        view = await self._services.jobs.view_batch(self._account_id, self._subject)
+        base_url = self._services.public_url
+        document = batch_document(view.batch, view.jobs, view.outputs, base_url=base_url)
+        heads = {job.id: job.seq for job in view.jobs} | {view.batch.id: view.batch.seq}
+        return Snapshot(document, heads, view.batch.finished_at is not None)
+
+    async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
+        newest = {event.subject: event for event in events if event.subject != self._subject}
+        told = [await self._progress(list(newest.values()))] if newest else []
+        own = [event for event in events if event.subject == self._subject]
+        return told + [
+            Told(event.type, _with(event, await self._finish(event)), event.id) for event in own
+        ]
+
+    async def _progress(self, newest: Sequence[Event]) -> Told:
+        tally = await self._services.batches.tally(self._account_id, self._subject)
+        last = max(newest, key=lambda event: event.id)
+        items = [
+            {
+                "job_id": event.subject,
+                "event": event.type,
+                **event.data,
+                **await self._ending(event),
+            }
+            for event in newest
+        ]
+        document = last.document() | {
+            "type": "batch.progress",
+            "seq": None,
+            "subject": self._subject,
+            "data": {**batch_standing(tally), "items": items},
+        }
+        return Told("batch.progress", document, last.id)
+
+    async def _finish(self, event: Event) -> Mapping[str, Any]:
+        if event.type != "batch.finished":
+            return {}
+        return {"batch": await batch_answer(self._services, self._account_id, self._subject)}
+
+
+def _with(event: Event, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    return event.document() | {"data": {**event.data, **more}}

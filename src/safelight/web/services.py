@@ -12,6 +12,7 @@ from safelight.assets.service import Assets
 from safelight.assets.variants import Variants
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
+from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
@@ -38,6 +39,7 @@ class Services:
 
     accounts: Accounts
     jobs: Jobs
+    batches: Batches
     callbacks: Callbacks
     callback_addresses: CallbackAddresses
     submits: Submits

@@ -19,6 +19,7 @@ from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint
 from safelight.delivery.webhook import Outcome
 from safelight.errors import ServiceError
 from safelight.fetch import Poster
+from safelight.jobs import batch_store
 from safelight.jobs import store as job_store
 from safelight.jobs.view import batch_document, job_document
 
@@ -135,10 +136,10 @@ class Notifier:
             outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
             document = job_document(job, outputs, base_url=self._base_url)
             return [{"job": document}, {"job": _without(document, _LONG_IN_JOB)}]
-        batch = job_store.get_batch(tx, account_id, subject)
+        batch = batch_store.get(tx, account_id, subject)
         if batch is None:
             return []
-        jobs = job_store.of_batch(tx, batch.id)
+        jobs = batch_store.jobs_of(tx, batch.id)
         outputs_of = asset_store.of_jobs(tx, [job.id for job in jobs])
         document = batch_document(batch, jobs, outputs_of, base_url=self._base_url)
         return [{"batch": document}, {"batch": _without(document, _LONG_IN_BATCH)}]

@@ -37,6 +37,26 @@ def test_event_when_it_ends_one_job_of_a_batch_ends_nothing_else() -> None:
     assert update == Update((Row("job_1", "mug.png", "failed"),))
 
 
+def test_event_when_it_tells_of_several_jobs_of_a_batch_becomes_a_row_of_each() -> None:
+    items = [
+        {
+            "job_id": "job_1",
+            "event": "job.progress",
+            "name": "mug.png",
+            "progress": 40,
+            "stage": "x",
+        },
+        {"job_id": "job_2", "event": "job.failed", "name": "cup.png", "job": job(status="failed")},
+    ]
+
+    update = read_event("batch.progress", event("batch.progress", "bat_1", items=items), "bat_1")
+
+    assert update.rows == (
+        Row("job_1", "mug.png", "running", "x", 40),
+        Row("job_2", "cup.png", "failed"),
+    )
+
+
 def test_event_when_the_batch_is_finished_brings_its_document() -> None:
     final = batch(done(), finished_at="2026-01-01T00:00:02Z")
     data = event("batch.finished", "bat_1", batch=final)

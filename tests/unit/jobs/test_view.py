@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from safelight.jobs import view
-from safelight.jobs.job import JobStatus, batch_status
+from safelight.jobs.job import JobStatus, Tally, batch_status
 from tests import factories
 
 # As the design lists them.
@@ -40,7 +40,7 @@ URL = "https://example.com"
 )
 def test_batch_status_when_derived_follows_its_jobs(jobs: str, problems: int, status: str) -> None:
     counts = Counter(JobStatus(word) for word in jobs.split())
-    assert batch_status(counts, problems) == status
+    assert batch_status(Tally(counts, 0, problems)) == status
 
 
 @pytest.mark.parametrize("status", JobStatus)

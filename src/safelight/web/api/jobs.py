@@ -1,4 +1,4 @@
-"""Jobs and batches: look at them, follow them, cancel, redrive, delete."""
+"""Jobs: look at them, follow them, cancel, redrive, delete."""
 
 from typing import Annotated, Any
 
@@ -11,9 +11,9 @@ from safelight.errors import NotFound, WrongState
 from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
-from safelight.web.answers import batch_answer, conditional_response, job_answer, json_response
+from safelight.web.answers import conditional_response, job_answer, json_response
 from safelight.web.auth import Parts, Reader, Writer
-from safelight.web.feeds import SubjectFeed
+from safelight.web.feeds import feed_of
 from safelight.web.services import Services
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -106,28 +106,14 @@ async def follow_job(
 ) -> Response:
     """Follow one job as server-sent events, until it is final."""
     await services.jobs.view(caller.account_id, job_id)
-    return _stream(services, caller.account_id, job_id, last_event_id)
+    return stream(services, caller.account_id, job_id, last_event_id)
 
 
-@router.get("/batches/{batch_id}")
-async def get_batch(request: Request, batch_id: str, caller: Reader, services: Parts) -> Response:
-    """Return one batch with all its items."""
-    return conditional_response(request, await batch_answer(services, caller.account_id, batch_id))
-
-
-@router.get("/batches/{batch_id}/events", response_class=StreamingResponse)
-async def follow_batch(
-    batch_id: str, caller: Reader, services: Parts, last_event_id: LastEventId = None
-) -> Response:
-    """Follow a batch and all its jobs as server-sent events, until all are final."""
-    await services.jobs.view_batch(caller.account_id, batch_id)
-    return _stream(services, caller.account_id, batch_id, last_event_id)
-
-
-def _stream(
+def stream(
     services: Services, account_id: str, subject: str, last_event_id: str | None
 ) -> StreamingResponse:
-    feed = SubjectFeed(services, account_id, subject)
+    """Return what happens to a job or batch as server-sent events."""
+    feed = feed_of(services, account_id, subject)
     return StreamingResponse(
         follow(feed, services.bell, last_event_id=last_event_id, stopping=services.stopping),
         media_type="text/event-stream",

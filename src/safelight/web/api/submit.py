@@ -37,10 +37,10 @@ async def generate(
     """Make pictures from a prompt, and from reference pictures where there are any."""
     await services.check_space()
     for index, reference in enumerate(body.references):
-        _check_source(services, f"references.{index}", reference)
+        check_source(services, f"references.{index}", reference)
     if body.mask:
-        _check_source(services, "mask", body.mask)
-    repeat = await _repeat(request, key)
+        check_source(services, "mask", body.mask)
+    repeat = await repeat_of(request, key)
     made = await services.submits.generate(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)
 
@@ -55,7 +55,7 @@ async def import_images(
 ) -> Response:
     """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
     await services.check_space()
-    repeat = await _repeat(request, key)
+    repeat = await repeat_of(request, key)
     if body.url is not None:
         services.check_url(body.url)
         made = await services.submits.import_one(caller.account_id, body, repeat)
@@ -148,7 +148,8 @@ def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[st
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
 
 
-def _check_source(services: Services, field: str, source: str) -> None:
+def check_source(services: Services, field: str, source: str) -> None:
+    """Raise `InvalidRequest` for an address that may not be fetched."""
     if source.startswith("ast_"):
         return
     try:
@@ -174,7 +175,8 @@ def _checked(
     return item
 
 
-async def _repeat(request: Request, key: str | None) -> Repeat | None:
+async def repeat_of(request: Request, key: str | None) -> Repeat | None:
+    """Return how a JSON request is known again."""
     if not key:
         return None
     return Repeat(

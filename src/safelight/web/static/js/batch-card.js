@@ -71,6 +71,7 @@ function buttonsOf(card, act) {
   }
   const failed = jobs(["failed"]);
   return [
+    ...(jobs(["succeeded"]).length ? [downloadLink(card.doc)] : []),
     ...(failed.length ? [textButton("Try failed again", () => act.redriveAll(failed))] : []),
     iconButton("trash", "Delete all of this batch", () => act.remove(jobs(["succeeded", "failed", "canceled"]), card.doc), "danger"),
   ];
@@ -120,6 +121,11 @@ function finalTile(item, currentBatch, act) {
   const button = el("button", { type: "button", class: media.className, "aria-label": `${item.name}: ${problem?.title ?? "canceled"}. Show why`, on: { click: open } });
   button.append(...media.childNodes);
   return button;
+}
+
+function downloadLink(batch) {
+  const address = `/v1/batches/${encodeURIComponent(batch.id)}/download?previews=true`;
+  return el("a", { class: "quiet-button", href: address, download: "" }, "Download all");
 }
 
 function textButton(label, onClick) {

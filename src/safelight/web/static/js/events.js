@@ -14,7 +14,7 @@ const MOST_ASKED = 20;
 const ROUND_MS = 2000;
 const TYPES = [
   "job.queued", "job.started", "job.waiting", "job.progress", "job.retrying",
-  "job.succeeded", "job.failed", "job.canceled", "batch.created", "batch.finished",
+  "job.succeeded", "job.failed", "job.canceled", "batch.created", "batch.progress", "batch.finished",
 ];
 
 export class Follower {
@@ -94,6 +94,7 @@ export class Follower {
 
   #hear(entry, news) {
     if (news.batch) this.#take(news.batch);
+    else if (news.items) for (const item of news.items) this.#hear(entry, item);
     else if (news.job) this.#take(news.job);
     else this.#on.progress(entry.id, news);
   }

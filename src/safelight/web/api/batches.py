@@ -1,0 +1,134 @@
+"""Batches: make one of pictures that are here, find, follow, change, end, retry, take home."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from safelight.doorbell import doorbell
+from safelight.errors import TooManyFiles, WrongState
+from safelight.jobs.inputs import BatchChange, MakeBatch
+from safelight.jobs.job import Job
+from safelight.jobs.view import batch_summary
+from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
+from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream
+from safelight.web.api.submit import IdempotencyKey, check_source, repeat_of
+from safelight.web.archive import Entry, archive
+from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.package import MANIFEST, clean, manifest, pack
+from safelight.web.services import Services
+
+router = APIRouter(prefix="/v1", tags=["batches"])
+
+
+@router.post("/batches", status_code=202)
+async def make_batch(
+    request: Request,
+    body: MakeBatch,
+    caller: Writer,
+    services: Parts,
+    key: IdempotencyKey = None,
+) -> Response:
+    """Make a 3D model of each item: a picture that is here or at an address, or several views."""
+    await services.check_space()
+    if len(body.items) > services.limits.batch_files:
+        raise TooManyFiles(f"At most {services.limits.batch_files} items a batch.")
+    for index, item in enumerate(body.whole_items()):
+        for one in item.inputs:
+            check_source(services, f"items.{index}", one.source)
+    repeat = await repeat_of(request, key)
+    made = await services.submits.make_3d_of(caller.account_id, body, repeat)
+    return await answer_submit(request, services, caller.account_id, made)
+
+
+@router.get("/batches")
+async def list_batches(
+    request: Request, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Return your batches without their items, newest first."""
+    found = await services.batches.page(caller.account_id, before=cursor, limit=limit + 1)
+    shown = [
+        batch_summary(batch, tally, base_url=services.public_url) for batch, tally in found[:limit]
+    ]
+    return conditional_response(request, paged(shown, more=len(found) > limit))
+
+
+@router.get("/batches/{batch_id}")
+async def get_batch(request: Request, batch_id: str, caller: Reader, services: Parts) -> Response:
+    """Return one batch with all its items."""
+    return conditional_response(request, await batch_answer(services, caller.account_id, batch_id))
+
+
+@router.patch("/batches/{batch_id}")
+async def change_batch(
+    batch_id: str, body: BatchChange, caller: Writer, services: Parts
+) -> Response:
+    """Give a batch another name, other tags or metadata; what is left out stays."""
+    values = body.model_dump(exclude_unset=True)
+    await services.batches.change(caller.account_id, batch_id, values)
+    return json_response(await batch_answer(services, caller.account_id, batch_id))
+
+
+@router.get("/batches/{batch_id}/events", response_class=StreamingResponse)
+async def follow_batch(
+    batch_id: str, caller: Reader, services: Parts, last_event_id: LastEventId = None
+) -> Response:
+    """Follow a batch as server-sent events, until all its jobs are final.
+
+    What happened to its jobs since the last look is one `batch.progress`, of a few a second.
+    """
+    await services.batches.tally(caller.account_id, batch_id)
+    return stream(services, caller.account_id, batch_id, last_event_id)
+
+
+@router.post("/batches/{batch_id}/cancel")
+async def cancel_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
+    """End every job of the batch that has not ended."""
+    _ring(services, batch_id, await services.batches.cancel(caller.account_id, batch_id))
+    return json_response(await batch_answer(services, caller.account_id, batch_id))
+
+
+@router.post("/batches/{batch_id}/redrive", status_code=202)
+async def redrive_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
+    """Queue every failed job of the batch anew."""
+    _ring(services, batch_id, await services.batches.redrive(caller.account_id, batch_id))
+    return json_response(await batch_answer(services, caller.account_id, batch_id), 202)
+
+
+@router.get("/batches/{batch_id}/download", response_class=StreamingResponse)
+async def download_batch(
+    batch_id: str,
+    caller: Reader,
+    services: Parts,
+    *,
+    previews: Annotated[bool, Query(description="With a picture of each 3D model.")] = False,
+) -> Response:
+    """Return all results in one ZIP, with a manifest that says what each is."""
+    view = await services.jobs.view_batch(caller.account_id, batch_id)
+    files = pack(view, previews=previews)
+    if not files:
+        raise WrongState("The batch has no result to download.")
+    said = manifest(view, files, base_url=services.public_url)
+    content = orjson.dumps(said, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
+    entries = [
+        Entry(MANIFEST, datetime.now(UTC), len(content), content),
+        *(Entry(file.path, file.made_at, file.bytes, file.key) for file in files),
+    ]
+    name = quote(clean(view.batch.name) or batch_id)
+    headers = {
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": f"attachment; filename={batch_id}.zip; filename*=UTF-8''{name}.zip",
+    }
+    return StreamingResponse(
+        archive(services.storage, entries), headers=headers, media_type="application/zip"
+    )
+
+
+def _ring(services: Services, batch_id: str, moved: Sequence[Job]) -> None:
+    lanes = {doorbell.lane(job.lane) for job in moved}
+    subjects = [doorbell.subject(job.id) for job in moved]
+    services.bell.ring(doorbell.subject(batch_id), doorbell.HALT, *lanes, *subjects)

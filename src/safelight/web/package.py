@@ -1,0 +1,124 @@
+"""What a batch is taken home as: its files under names that people recognise, and a manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from safelight.assets.asset import EXTENSIONS, Asset
+from safelight.jobs.job import Job
+from safelight.jobs.service import BatchView
+from safelight.jobs.view import batch_summary, tally_of
+
+MANIFEST = "manifest.json"
+
+_MOST_LETTERS = 120
+# What some system forbids in the name of a file, or reads as something else.
+_FORBIDDEN = str.maketrans(
+    dict.fromkeys('<>:"/\\|?*', "_") | {chr(code): "_" for code in range(32)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One file: where it lies in the package, and where in the storage."""
+
+    path: str
+    key: str
+    bytes: int
+    made_at: datetime
+    job_id: str
+    asset_id: str
+
+
+def pack(view: BatchView, *, previews: bool) -> list[Packed]:
+    """Return the files of every job that has succeeded, in the order of the batch."""
+    found = [
+        file
+        for job in view.jobs
+        for asset in view.outputs.get(job.id, ())
+        for file in _files(job, asset, len(view.outputs[job.id]), previews=previews)
+    ]
+    names = distinct([MANIFEST, *(file.path for file in found)])[1:]
+    return [
+        Packed(name, file.key, file.bytes, file.made_at, file.job_id, file.asset_id)
+        for name, file in zip(names, found, strict=True)
+    ]
+
+
+def manifest(view: BatchView, files: Sequence[Packed], *, base_url: str) -> Mapping[str, Any]:
+    """Return what the package says of itself, also of what is missing from it."""
+    paths: dict[str, list[str]] = {}
+    for file in files:
+        paths.setdefault(file.asset_id, []).append(file.path)
+    items: list[dict[str, Any]] = [
+        {
+            "index": job.batch_index,
+            "name": job.name or job.source_url or None,
+            "job_id": job.id,
+            "status": job.status.value,
+            "error": job.error,
+            "model": job.model,
+            "params": job.params,
+            "inputs": job.inputs,
+            "files": [
+                {
+                    "paths": paths.get(asset.id, []),
+                    "asset_id": asset.id,
+                    "media_type": asset.media_type,
+                    "bytes": asset.bytes,
+                    "sha256": asset.sha256,
+                    "url": f"{base_url}/files/{asset.key}" if asset.key else None,
+                    "facts": asset.facts,
+                }
+                for asset in view.outputs.get(job.id, ())
+            ],
+        }
+        for job in view.jobs
+    ] + [{**problem, "files": []} for problem in view.batch.problems]
+    summary = batch_summary(view.batch, tally_of(view.batch, view.jobs), base_url=base_url)
+    return summary | {"items": sorted(items, key=lambda item: item["index"])}
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, with a number in those that a file system would take for an earlier one."""
+    taken: set[str] = set()
+    found: list[str] = []
+    for name in names:
+        path = PurePosixPath(name)
+        number, free = 1, name
+        while free.casefold() in taken:
+            number += 1
+            free = f"{path.stem} ({number}){path.suffix}"
+        taken.add(free.casefold())
+        found.append(free)
+    return found
+
+
+def clean(name: str) -> str:
+    """Return a name that every system can store; empty where nothing of it is left."""
+    return name.translate(_FORBIDDEN)[:_MOST_LETTERS].strip(" .")
+
+
+def _files(job: Job, asset: Asset, outputs: int, *, previews: bool) -> list[Packed]:
+    if asset.key is None:
+        return []
+    stem = _stem(job, asset) + (f"-{asset.position + 1}" if outputs > 1 else "")
+    shown = [(f"{stem}.{EXTENSIONS[asset.media_type]}", asset.key, asset.bytes)]
+    preview = asset.renditions.get("preview") if previews else None
+    if preview and preview["key"] != asset.key:
+        name = f"{stem}.{EXTENSIONS[preview['media_type']]}"
+        shown.append((name, preview["key"], preview["bytes"]))
+    return [
+        Packed(path, key, size, asset.created_at, job.id, asset.id) for path, key, size in shown
+    ]
+
+
+def _stem(job: Job, asset: Asset) -> str:
+    """Return how people know the item: by its own name, or that of the file it came from."""
+    for name in (job.name, unquote(urlsplit(job.source_url).path), asset.name):
+        if stem := clean(PurePosixPath(name).stem):
+            return stem
+    return f"item {(job.batch_index or 0) + 1}"
