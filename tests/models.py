@@ -27,16 +27,19 @@ def glb(**more: object) -> bytes:
         "scene": 0,
         **more,
     }
-    text = json.dumps(document).encode()
+    return packed(document, triangle)
+
+
+def packed(document: object, binary: bytes = b"") -> bytes:
+    """A binary glTF of a description and what its first buffer holds."""
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
-    size = 12 + 8 + len(text) + 8 + len(triangle)
-    return (
-        struct.pack("<4sII", b"glTF", 2, size)
-        + struct.pack("<I4s", len(text), b"JSON")
-        + text
-        + struct.pack("<I4s", len(triangle), b"BIN\0")
-        + triangle
-    )
+    binary += bytes(-len(binary) % 4)
+    parts = [struct.pack("<I4s", len(text), b"JSON"), text]
+    if binary:
+        parts += [struct.pack("<I4s", len(binary), b"BIN\0"), binary]
+    size = 12 + sum(map(len, parts))
+    return b"".join([struct.pack("<4sII", b"glTF", 2, size), *parts])
 
 
 FBX = (

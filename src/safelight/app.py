@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
+from safelight.assets.conversions import Conversions
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
@@ -235,15 +236,11 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     )
     notifier = Notifier(database, ground.poster, base_url=_public_url(settings))
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
-    variants = Variants(
-        database,
-        storage,
-        # A limit of its own: who waits for a picture to look at does not wait behind 3D models.
-        CpuPool(max(ground.pool.size // 2, 1)),
-        signatures,
-        ground.scratch,
-        check_space=space,
-    )
+    # A limit of its own: who waits for a picture to look at does not wait behind jobs.
+    apart = CpuPool(max(ground.pool.size // 2, 1))
+    scratch = ground.scratch
+    variants = Variants(database, storage, apart, signatures, scratch, check_space=space)
+    conversions = Conversions(database, storage, apart, scratch, check_space=space)
     operations = Operations(database)
     services = Services(
         accounts=Accounts(database),
@@ -257,6 +254,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         assets=assets,
         intake=intake,
         variants=variants,
+        conversions=conversions,
         signatures=signatures,
         storage=storage,
         registry=registry,
@@ -299,7 +297,7 @@ def _web(services: Services, roles: frozenset[Role]) -> ASGIApp:
 def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provider]:
     installed: list[Provider] = [
         SketchProvider(pool),
-        InflateProvider(pool),
+        InflateProvider(pool, saliency=settings.inflate_saliency_model),
         LinkProvider(fetcher),
     ]
     if settings.fake_provider:

@@ -146,6 +146,14 @@ class NoPublicPicture(RequestError):
     title = "This asset has no public picture"
 
 
+class FormatUnavailable(RequestError):
+    """The asset is no 3D model of glTF: it cannot be had in another 3D format."""
+
+    code = "format_unavailable"
+    status = 409
+    title = "This asset is not to be had in that format"
+
+
 class IdempotencyConflict(RequestError):
     """The idempotency key was used before, with another method, route or body."""
 

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Jobs at once that need a GPU; 0 is one a device that the catalogue names.",
     )
+    inflate_saliency_model: Path | None = Field(
+        default=None,
+        description="An ONNX file (U²-Net, IS-Net, BiRefNet …) by which `inflate` tells objects from "
+        "their background; needs `safelight[onnx]`.",
+    )
     ingest_slots: int = Field(default=32, ge=1, description="Downloads at once.")
     remote_slots: int = Field(
         default=2000, ge=1, description="Jobs at once that wait for other machines."

@@ -400,3 +400,42 @@ def test_command_line_when_given_many_pictures_makes_a_batch_that_can_be_downloa
     assert again.returncode == 0, again.stderr
     wrong = run(server, "model3d", *names[:2], "--back", names[2], folder=tmp_path)
     assert (wrong.returncode, "go with one picture" in wrong.stderr) == (2, True)
+
+
+# --- other formats ------------------------------------------------------------------------------
+
+STARTS = {"obj": b"PK", "stl": b"", "ply": b"ply\n", "usdz": b"PK"}
+
+
+async def test_model_when_asked_for_in_another_format_is_made_once_and_stays(
+    api: httpx2.AsyncClient,
+) -> None:
+    sent = parts(*icons(2))
+    wait = {"Prefer": "wait=60"}
+    made = await api.post("/v1/upload/batch", files=sent, data={"params": PARAMS}, headers=wait)
+    batch = made.json()
+    job = batch["items"][0]["job"]
+    asset = job["outputs"][0]
+    for form, start in STARTS.items():
+        first = await api.get(f"/v1/assets/{asset['id']}/formats/{form}")
+        again = await api.get(f"/v1/jobs/{job['id']}/download", params={"format": form})
+        assert (first.status_code, again.status_code) == (303, 303), first.text
+        assert first.headers["location"] == again.headers["location"]
+        file = await api.get(first.headers["location"], headers={"Authorization": ""})
+        assert file.content.startswith(start)
+        assert file.headers["content-disposition"].startswith("attachment")
+        assert len(file.content) > 1000
+    taken = await api.get(batch["download_url"], params={"format": "stl"})
+    with zipfile.ZipFile(io.BytesIO(taken.content)) as zipped:
+        names = zipped.namelist()
+        triangles = int.from_bytes(zipped.read(names[1])[80:84], "little")
+    assert [Path(name).suffix for name in names] == [".json", ".stl", ".stl"]
+    assert triangles == asset["facts"]["triangles"]
+    unknown = await api.get(f"/v1/assets/{asset['id']}/formats/blend")
+    assert unknown.status_code == 422
+    picture = await upload(api)
+    refused = await api.get(f"/v1/assets/{picture}/formats/stl")
+    assert refused.json()["code"] == "format_unavailable"
+    await api.delete(f"/v1/jobs/{job['id']}")
+    gone = await api.get(first.headers["location"])
+    assert gone.status_code == 404

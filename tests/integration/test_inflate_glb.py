@@ -78,7 +78,7 @@ def test_models_when_made_pass_the_validator_without_errors_or_warnings(tmp_path
     files: list[Path] = []
     for name, params in _PARAMS.items():
         files.append(tmp_path / f"{name}.glb")
-        order = Order(picture, "image/png", Params(**params), files[-1], tmp_path / "preview.png")
+        order = Order(picture, "image/png", Params(**params), files[-1])
         make_model(order)
     for file, report in zip(files, _validated(files), strict=True):
         issues = report["issues"]
@@ -87,7 +87,7 @@ def test_models_when_made_pass_the_validator_without_errors_or_warnings(tmp_path
 
 
 @pytest.mark.parametrize("params", [{}, {"mode": "relief"}], ids=["inflate", "relief"])
-async def test_provider_when_given_a_picture_makes_a_closed_model_and_a_preview(
+async def test_provider_when_given_a_picture_makes_a_closed_model(
     tmp_path: Path, pool: CpuPool, params: dict[str, Any]
 ) -> None:
     attempt = _Attempt()
@@ -102,14 +102,10 @@ async def test_provider_when_given_a_picture_makes_a_closed_model_and_a_preview(
     assert mesh.volume > 0
     assert made.facts["triangles"] == len(mesh.faces)
     assert made.facts["bounding_box_m"] == pytest.approx(mesh.extents.tolist(), abs=1e-4)
-    assert made.preview is not None
-    preview = pyvips.Image.new_from_file(str(made.preview))
-    assert (preview.width, preview.height, preview.bands) == (768, 768, 3)
     assert {stage for _, stage in attempt.heard} <= {
         "finding the object",
         "inflating",
         "texturing",
-        "rendering",
     }
 
 
@@ -124,9 +120,7 @@ async def test_model_when_the_picture_is_huge_fits_into_two_gigabytes(
 ) -> None:
     picture = tmp_path / "huge.jpg"
     _star(256).flatten(background=[255]).resize(16).jpegsave(str(picture))
-    order = Order(
-        picture, "image/jpeg", Params(texture_size=1024), tmp_path / "m.glb", tmp_path / "p.png"
-    )
+    order = Order(picture, "image/jpeg", Params(texture_size=1024), tmp_path / "m.glb")
     limits = Limits(memory_bytes=2 * 2**30)
     facts = await pool.run(make_model, order, limits=limits)
     assert (facts["mask"], facts["watertight"]) == ("border", True)

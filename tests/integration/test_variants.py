@@ -21,7 +21,7 @@ from safelight.assets.keeping import Note
 from safelight.assets.service import Assets
 from safelight.assets.variant import Fit, Format, Spec
 from safelight.assets.variant_store import Variant
-from safelight.assets.variants import VariantRules, Variants
+from safelight.assets.variants import MakingRules, Variants
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, variants
@@ -82,7 +82,7 @@ class Studio:
     def variants(
         self,
         pool: CpuPool | None = None,
-        rules: VariantRules | None = None,
+        rules: MakingRules | None = None,
         *,
         is_full: bool = False,
     ) -> Variants:
@@ -276,7 +276,7 @@ async def test_delete_when_variants_are_being_made_then_leaves_none(
 
 async def test_open_when_too_many_wait_then_says_when_to_come_again(studio: Studio) -> None:
     asset = await studio.publish()
-    service = studio.variants(rules=VariantRules(max_waiting=3))
+    service = studio.variants(rules=MakingRules(max_waiting=3))
     studio.pool.gate.clear()
     waiting = [
         asyncio.ensure_future(studio.open(service, asset, Spec(w=width))) for width in (1, 2, 3)
@@ -295,7 +295,7 @@ async def test_open_when_it_takes_too_long_then_gives_up_and_can_be_asked_again(
     studio: Studio,
 ) -> None:
     asset = await studio.publish()
-    service = studio.variants(rules=VariantRules(deadline=timedelta(milliseconds=50)))
+    service = studio.variants(rules=MakingRules(deadline=timedelta(milliseconds=50)))
     studio.pool.gate.clear()
     with pytest.raises(Busy):
         await studio.open(service, asset)

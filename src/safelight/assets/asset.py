@@ -17,6 +17,10 @@ EXTENSIONS = {
     "image/heic": "heic",
     "model/gltf-binary": "glb",
     "application/vnd.autodesk.fbx": "fbx",
+    "application/zip": "zip",
+    "model/ply": "ply",
+    "model/stl": "stl",
+    "model/vnd.usdz+zip": "usdz",
 }
 MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
 

@@ -12,22 +12,26 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 
 from safelight import ids
-from safelight.assets import fbx, glb, keeping
+from safelight.assets import keeping
 from safelight.assets.asset import AssetKind, Rendition, public_key
 from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import Facts, InspectRules, inspect
 from safelight.assets.keeping import Note, Original
+from safelight.assets.model3d import fbx
+from safelight.assets.model3d.arrival import receive
+from safelight.assets.model3d.take_in import GLB, ModelRules
 from safelight.assets.picture import RENDITION_SIDES, Picture
-from safelight.cpu import CpuPool, Limits
+from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
+from safelight.errors import MediaError
 from safelight.providers.provider import MediaFile
 from safelight.storage.storage import Storage
 
 _INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
 _INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
 _HASH_CHUNK = 1 << 20
-_MODEL_CHECKS = {glb.MEDIA_TYPE: glb.check, fbx.MEDIA_TYPE: fbx.check}
+_MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,14 @@ class Intake:
         pool: CpuPool,
         rules: InspectRules,
         *,
+        model_rules: ModelRules | None = None,
         keep_originals: bool = True,
     ) -> None:
         """Without `keep_originals` of pictures from outside only the public copy stays."""
         self._storage = storage
         self._pool = pool
         self._rules = rules
+        self._model_rules = model_rules or ModelRules()
         self._keep_originals = keep_originals
         self._note: Grouped[Note, Original | None] = Grouped(database, keeping.note_all, pace_s=0)
 
@@ -171,10 +177,15 @@ class Intake:
             "height": served.height,
         }
 
-    async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
-        """Store one output of a provider, checked by its bytes; return the row to insert."""
-        if media.media_type in _MODEL_CHECKS:
-            return await self._keep_model(media, origin, position)
+    async def keep_media(
+        self, media: MediaFile, origin: Origin, position: int, *, report: Report | None = None
+    ) -> dict[str, Any]:
+        """Store one output of a provider, checked by its bytes; return the row to insert.
+
+        `report` hears how far a model is that is being drawn.
+        """
+        if media.media_type in _MODELS:
+            return await self._keep_model(media, origin, position, report)
         return await self.keep_picture(
             media.path,
             origin,
@@ -185,23 +196,15 @@ class Intake:
             position=position,
         )
 
-    async def _keep_model(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
-        await anyio.to_thread.run_sync(_MODEL_CHECKS[media.media_type], media.path)
+    async def _keep_model(
+        self, media: MediaFile, origin: Origin, position: int, report: Report | None
+    ) -> dict[str, Any]:
         asset_id = ids.new("asset")
         owner = origin.job_id or asset_id
+        folder = media.path.parent / f"renditions-{asset_id}"
+        folder.mkdir()
+        facts, pictures = await self._look_at_model(media, folder, report)
         size, digest = await anyio.to_thread.run_sync(_measure, media.path)
-        pictures: dict[str, Picture] = {}
-        if media.preview is not None:
-            folder = media.path.parent / f"renditions-{asset_id}"
-            folder.mkdir()
-            made = await self._pool.run(
-                partial(take_in, serve=False),
-                media.preview,
-                folder,
-                self._rules,
-                limits=_INGEST_LIMITS,
-            )
-            pictures = made.pictures or {"preview": _as_it_is(media.preview, made.facts)}
         renditions, files = _renditions_of(owner, pictures)
         key = public_key(AssetKind.MODEL_3D, owner, media.media_type)
         await self._store(_Objects(asset_id, origin.account_id, {key: media.path} | files))
@@ -215,9 +218,32 @@ class Intake:
             "media_type": media.media_type,
             "bytes": size,
             "sha256": digest,
-            "facts": dict(media.facts),
+            "facts": dict(media.facts) | facts,
             "renditions": renditions,
         }
+
+    async def _look_at_model(
+        self, media: MediaFile, folder: Path, report: Report | None
+    ) -> tuple[dict[str, Any], dict[str, Picture]]:
+        """Return what the file itself says, and its pictures: the provider's before our own."""
+        if media.media_type == fbx.MEDIA_TYPE:
+            await anyio.to_thread.run_sync(fbx.check, media.path)
+            return {}, await self._brought(media.preview, folder)
+        brought = await self._brought(media.preview, folder)
+        rules, still = self._model_rules, not brought
+        made = await receive(self._pool, media.path, folder, rules, still=still, report=report)
+        return made.facts.document(), brought | made.pictures
+
+    async def _brought(self, preview: Path | None, folder: Path) -> dict[str, Picture]:
+        """Return a provider's own picture of its model as renditions; none if it is damaged."""
+        if preview is None:
+            return {}
+        look = partial(take_in, serve=False)
+        try:
+            made = await self._pool.run(look, preview, folder, self._rules, limits=_INGEST_LIMITS)
+        except MediaError:  # it is the model that was paid for
+            return {}
+        return made.pictures or {"preview": _as_it_is(preview, made.facts)}
 
     async def _store(self, objects: _Objects) -> str | None:
         """Note the keys, then store the bytes; return the key of the original, if one is kept.

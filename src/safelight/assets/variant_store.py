@@ -1,4 +1,4 @@
-"""The rows of pictures that were made on the fly, and of the public pictures they are made of."""
+"""The rows of files that were made of assets on the fly, and of the pictures they are made of."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,7 +16,10 @@ from safelight.errors import ObjectsSwept
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row of `variants`: what was made of an asset by `spec`, a canonical spelling."""
+    """One row of `variants`: what was made of an asset by `spec`, a canonical spelling.
+
+    A 3D model has no size in pixels: 0.
+    """
 
     asset_id: str
     spec: str
@@ -74,6 +77,13 @@ def find(tx: Connection, key: str, specs: Sequence[str]) -> Source | None:
     )
 
 
+def get(tx: Connection, asset_id: str, spec: str) -> Variant | None:
+    """Return what was made of an asset by `spec`, if it was."""
+    query = sa.select(variants).where(variants.c.asset_id == asset_id, variants.c.spec == spec)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else _to_variant(row)
+
+
 def keep(tx: Connection, variant: Variant, note: str) -> Variant | None:
     """Write a variant whose object is stored and noted as `note`; return what stands.
 
@@ -87,7 +97,7 @@ def keep(tx: Connection, variant: Variant, note: str) -> Variant | None:
         return None
     if not _insert(tx, variant):
         keeping.give_up(tx, [note])
-        return _get(tx, variant.asset_id, variant.spec)
+        return get(tx, variant.asset_id, variant.spec)
     if keeping.swept(tx, [note], ()):
         raise ObjectsSwept
     return variant
@@ -102,11 +112,6 @@ def _insert(tx: Connection, variant: Variant) -> bool:
         .returning(variants.c.key)
     )
     return tx.scalars(statement).one_or_none() is not None
-
-
-def _get(tx: Connection, asset_id: str, spec: str) -> Variant:
-    query = sa.select(variants).where(variants.c.asset_id == asset_id, variants.c.spec == spec)
-    return _to_variant(tx.execute(query).mappings().one())
 
 
 def _to_variant(row: RowMapping) -> Variant:

@@ -1,43 +1,28 @@
 """Makes pictures of other sizes and formats when they are first asked for, and keeps them."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from safelight import ids
 from safelight.accounts import signing
 from safelight.accounts.signatures import Signatures
-from safelight.assets import keeping, variant_store
+from safelight.assets import variant_store
 from safelight.assets.asset import EXTENSIONS, Asset, AssetKind, media_type_of
-from safelight.assets.keeping import Note
-from safelight.assets.once import Once
+from safelight.assets.making import Made, Making, MakingRules, Wanted
 from safelight.assets.transform import transform
 from safelight.assets.variant import Spec, order, settled
 from safelight.assets.variant_store import Source, Variant
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
-from safelight.errors import Busy, NoPublicPicture, NotFound, SignatureInvalid
+from safelight.errors import NoPublicPicture, NotFound, SignatureInvalid
 from safelight.storage.storage import Storage
 from safelight.telemetry import VARIANT_SECONDS, VARIANTS
 
 # AVIF takes the most: 3.6 s and 0.6 GiB at 4096 x 4096, and a large WebP source 0.3 more.
 _LIMITS = Limits(cpu_s=10, memory_bytes=2**30, wall_s=20)
-_COPIES_A_CHILD = 2  # the next source is there when a child gets free, and no more fill the disk
-_COME_AGAIN = timedelta(seconds=2)
 _UNKNOWN = "There is no such file."
-
-
-@dataclass(frozen=True, slots=True)
-class VariantRules:
-    """How much may wait here, and for how long."""
-
-    max_waiting: int = 64
-    deadline: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +46,19 @@ class Variants:
         scratch: Path,
         *,
         check_space: Callable[[], Awaitable[None]],
-        rules: VariantRules | None = None,
+        rules: MakingRules | None = None,
     ) -> None:
-        """Sources are copied to `scratch`; `check_space` raises `StorageFull`."""
         self._db = database
-        self._storage = storage
         self._pool = pool
         self._signatures = signatures
-        self._scratch = scratch
-        self._check_space = check_space
-        self._rules = rules or VariantRules()
-        self._turns = asyncio.Semaphore(pool.size * _COPIES_A_CHILD)
-        self._once: Once[tuple[str, str], Variant] = Once(self._rules.max_waiting)
+        self._making = Making(
+            database,
+            storage,
+            scratch,
+            children=pool.size,
+            check_space=check_space,
+            rules=rules or MakingRules(),
+        )
 
     async def promise(self, asset: Asset, asked: Spec) -> Promise:
         """Return what `open` will give for `asked`; raise `NoPublicPicture`."""
@@ -104,51 +90,22 @@ class Variants:
         VARIANTS.labels("miss" if found is None else "hit").inc()
         if found is not None:
             return found
-        name = source.asset_id, spec.canonical
-        return await self._once(name, partial(self._make_in_time, source, spec))
-
-    async def _make_in_time(self, source: Source, spec: Spec) -> Variant:
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._rules.deadline.total_seconds()), self._turns:
-                made = await self._make(source, spec)
-        except TimeoutError:
-            raise Busy(retry_after=_COME_AGAIN) from None
-        VARIANT_SECONDS.labels(spec.format.value).observe(time.perf_counter() - began)
-        return made
+        return await self._make(source, spec)
 
     async def _make(self, source: Source, spec: Spec) -> Variant:
-        # Whoever made it just now may have been done between our look and our turn.
-        name = spec.canonical
-        again = await self._db.read(lambda tx: variant_store.find(tx, source.key, [name]))
-        if again is not None and name in again.variants:
-            return again.variants[name]
-        await self._check_space()
-        with TemporaryDirectory(dir=self._scratch, prefix="variant-") as folder:
-            original, target = Path(folder, "source"), Path(folder, "target")
-            await self._storage.copy_to(source.key, original)
-            wanted = order(spec, source.width, source.height)
-            made = await self._pool.run(transform, original, target, wanted, limits=_LIMITS)
-            variant = Variant(
-                source.asset_id,
-                spec.canonical,
-                _new_key(source.asset_id, made.media_type),
-                made.media_type,
-                made.width,
-                made.height,
-                made.bytes,
-            )
-            return await self._keep(source.account_id, variant, target)
+        wanted = order(spec, source.width, source.height)
 
-    async def _keep(self, account_id: str, variant: Variant, path: Path) -> Variant:
-        """Store the object, then the row. What fails between is swept when its note runs out."""
-        note = Note(ids.new("asset"), account_id, [variant.key])
-        await self._db.write(lambda tx: keeping.note_all(tx, [note]))
-        await self._storage.put(variant.key, path)
-        kept = await self._db.write(lambda tx: variant_store.keep(tx, variant, note.asset_id))
-        if kept is None:
-            raise NotFound(_UNKNOWN)
-        return kept
+        async def make(original: Path, folder: Path) -> Made:
+            target = folder / "target"
+            made = await self._pool.run(transform, original, target, wanted, limits=_LIMITS)
+            key = _new_key(source.asset_id, made.media_type)
+            return Made(target, key, made.media_type, made.bytes, made.width, made.height)
+
+        began = time.perf_counter()
+        name = Wanted(source.asset_id, source.account_id, source.key, spec.canonical)
+        variant = await self._making(name, make)
+        VARIANT_SECONDS.labels(spec.format.value).observe(time.perf_counter() - began)
+        return variant
 
 
 def _check_is_picture(key: str) -> None:

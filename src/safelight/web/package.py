@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from safelight.assets.asset import EXTENSIONS, Asset
+from safelight.assets.variant_store import Variant
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.view import batch_summary, tally_of
@@ -33,13 +34,19 @@ class Packed:
     asset_id: str
 
 
-def pack(view: BatchView, *, previews: bool) -> list[Packed]:
-    """Return the files of every job that has succeeded, in the order of the batch."""
+def pack(
+    view: BatchView, *, previews: bool, converted: Mapping[str, Variant] | None = None
+) -> list[Packed]:
+    """Return the files of every job that has succeeded, in the order of the batch.
+
+    Of assets in `converted`, by their id, it is the other format that is packed.
+    """
+    others = converted or {}
     found = [
         file
         for job in view.jobs
         for asset in view.outputs.get(job.id, ())
-        for file in _files(job, asset, len(view.outputs[job.id]), previews=previews)
+        for file in _files(job, asset, len(view.outputs[job.id]), others, previews=previews)
     ]
     names = distinct([MANIFEST, *(file.path for file in found)])[1:]
     return [
@@ -102,11 +109,19 @@ def clean(name: str) -> str:
     return name.translate(_FORBIDDEN)[:_MOST_LETTERS].strip(" .")
 
 
-def _files(job: Job, asset: Asset, outputs: int, *, previews: bool) -> list[Packed]:
+def _files(
+    job: Job, asset: Asset, outputs: int, others: Mapping[str, Variant], *, previews: bool
+) -> list[Packed]:
     if asset.key is None:
         return []
     stem = _stem(job, asset) + (f"-{asset.position + 1}" if outputs > 1 else "")
-    shown = [(f"{stem}.{EXTENSIONS[asset.media_type]}", asset.key, asset.bytes)]
+    other = others.get(asset.id)
+    form, key, size = (
+        (other.media_type, other.key, other.bytes)
+        if other
+        else (asset.media_type, asset.key, asset.bytes)
+    )
+    shown = [(f"{stem}.{EXTENSIONS[form]}", key, size)]
     preview = asset.renditions.get("preview") if previews else None
     if preview and preview["key"] != asset.key:
         name = f"{stem}.{EXTENSIONS[preview['media_type']]}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
+from safelight.assets.conversions import Conversions
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
 from safelight.assets.variants import Variants
@@ -48,6 +49,7 @@ class Services:
     assets: Assets
     intake: Intake
     variants: Variants
+    conversions: Conversions
     signatures: Signatures
     storage: Storage
     registry: Registry

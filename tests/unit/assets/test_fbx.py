@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.assets import fbx
+from safelight.assets.model3d import fbx
 from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
 from safelight.fetch.sniff import sniff
 from tests.models import FBX

@@ -26,24 +26,16 @@ def blur(values: Floats, sigma: float, *, outside: float | None = None) -> Float
     )
 
 
-def read_at(
-    values: Floats, down: Floats, across: Floats, *, outside: float | None = None
-) -> Floats:
-    """Return `values` read at places that may lie between pixels; 0 is the first pixel's middle.
-
-    `down` and `across` are of one shape, which is the result's.
-    """
-    mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
-    places = np.stack([down, across])
-    return cast("Floats", ndimage.map_coordinates(values, places, order=1, mode=mode, cval=beyond))
-
-
 def read_grid(
     values: Floats, down: Floats, across: Floats, *, outside: float | None = None
 ) -> Floats:
-    """Return `values` read where rows `down` and columns `across` cross: (rows, columns)."""
-    rows, columns = np.meshgrid(down, across, indexing="ij")
-    return read_at(values, rows, columns, outside=outside)
+    """Return `values` read where rows `down` and columns `across` cross: (rows, columns).
+
+    They may lie between pixels; 0 is the first pixel's middle.
+    """
+    mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
+    places = np.stack(np.meshgrid(down, across, indexing="ij"))
+    return cast("Floats", ndimage.map_coordinates(values, places, order=1, mode=mode, cval=beyond))
 
 
 def grown(found: Bools, pixels: int) -> Bools:

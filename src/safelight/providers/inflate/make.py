@@ -8,7 +8,7 @@ from safelight.providers.inflate.order import Fact, Order
 
 
 def make_model(order: Order) -> dict[str, Fact]:
-    """Write the GLB and its preview and return the facts of the mesh; for a child process.
+    """Write the GLB and return the facts of the mesh; for a child process.
 
     Raises `NoForeground` where no object stands out, and `MediaError` for a damaged picture.
     """

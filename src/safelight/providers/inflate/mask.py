@@ -1,11 +1,14 @@
 """Tells the object from its background: a socket of named mask functions, and what all share.
 
 A mask function takes a picture and returns how surely each pixel belongs to the object: float32 of
-shape (rows, columns), 0 to 1, the outline running at 0.5. To add one, put it into `MASKS`.
+shape (rows, columns), 0 to 1, the outline running at 0.5. To add one, put it into `MASKS`. One more
+is a network in a file that the operator names.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +19,7 @@ from safelight.providers.inflate.background import fit_shade, to_lab
 from safelight.providers.inflate.grabcut import part_from_background
 from safelight.providers.inflate.images import blur, connected, filled, opened, parts
 from safelight.providers.inflate.picture import Picture
+from safelight.providers.inflate.saliency import load_network
 from safelight.providers.inflate.threshold import NotTwoKinds, otsu
 
 MaskFunction: TypeAlias = Callable[[Picture], Floats]
@@ -26,7 +30,7 @@ SIDE = 1024
 _BORDER_SIDE = 512  # colors are compared at this size: less noise, a quarter of the work
 _BORDER_BLUR = 1.2  # pixels
 _LEARN_SIDE, _GRABCUT_SIDE = 192, 384  # colors are learned at one size and applied at the other
-_SURE = 0.5
+_SURE, _UNSURE = 0.5, 0.49
 _SPECK = 0.002  # of the largest part's area: smaller parts are dirt
 _HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
 # A scene of many colors has more that passes for the object, and more in it that does not.
@@ -45,14 +49,16 @@ class Mask:
     name: str
 
 
-def find_object(picture: Picture, name: str) -> Mask:
+def find_object(picture: Picture, name: str, network: Path | None = None) -> Mask:
     """Return the mask that `name` asks for ("auto" chooses); raise `NoForeground` if it is empty.
 
-    A name that is not in `MASKS` is a KeyError: the params' schema lists the same names.
+    A name that is not in `MASKS` is a KeyError: the params' schema lists the same names. "onnx" is
+    a name too where there is a `network`.
     """
+    functions = MASKS if network is None else MASKS | {"onnx": partial(by_network, network)}
     if name == "auto":
-        name = _fitting(picture)
-    coverage = MASKS[name](picture)
+        name = _fitting(picture, "grabcut" if network is None else "onnx")
+    coverage = functions[name](picture)
     if not (coverage > _SURE).any():
         raise NoForeground
     return Mask(coverage, name)
@@ -77,9 +83,7 @@ def by_alpha(picture: Picture) -> Floats:
         raise NoForeground("The picture is transparent all over.")
     if strongest <= _SURE:
         alpha /= np.float32(strongest)
-    return np.where(
-        without_specks(alpha > _SURE, _SPECK), alpha, np.minimum(alpha, np.float32(0.49))
-    )
+    return _without_specks_in(alpha)
 
 
 def by_border(picture: Picture) -> Floats:
@@ -102,16 +106,24 @@ def by_grabcut(picture: Picture) -> Floats:
     return _cleaned(part_from_background(small, large) > _SURE, _SCENE_SPECK, _SCENE_HOLE)
 
 
+def by_network(network: Path, picture: Picture) -> Floats:
+    """Take what a network in an ONNX file says is the object."""
+    loaded = load_network(network)
+    rows, columns = picture.pixels(SIDE).shape[:2]
+    rgb = _opaque(picture.pixels(max(loaded.size)))
+    return _without_specks_in(loaded.ask(rgb, (rows, columns)))
+
+
 MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border, "grabcut": by_grabcut}
 
 
-def _fitting(picture: Picture) -> str:
-    """Return the name of the mask function that suits a picture."""
+def _fitting(picture: Picture, otherwise: str) -> str:
+    """Return the name of the mask function that suits a picture; `otherwise` for a busy one."""
     if picture.has_transparency:
         return "alpha"
     shade = fit_shade(to_lab(_opaque(picture.pixels(_LEARN_SIDE)), _BORDER_BLUR))
     smooth = shade.spread <= _SMOOTH_SPREAD and shade.follows >= _SMOOTH_PART
-    return "border" if smooth else "grabcut"
+    return "border" if smooth else otherwise
 
 
 def _cleaned(found: Bools, speck: float, hole: float) -> Floats:
@@ -120,6 +132,11 @@ def _cleaned(found: Bools, speck: float, hole: float) -> Floats:
     solid = opened(found) if opened(found).any() else found
     clean = without_specks(without_small_holes(solid, hole), speck)
     return blur(clean.astype(np.float32), _EDGE_BLUR)
+
+
+def _without_specks_in(coverage: Floats) -> Floats:
+    kept = without_specks(coverage > _SURE, _SPECK)
+    return np.where(kept, coverage, np.minimum(coverage, np.float32(_UNSURE)))
 
 
 def without_specks(found: Bools, least: float) -> Bools:

@@ -19,7 +19,7 @@ class Params:
     smoothing: float = 0.5
     face_limit: int = 60_000
     texture: bool = True
-    texture_size: int = 1024
+    texture_size: int = 4096
     size_m: float = 1.0
     mask: str = "auto"
 
@@ -32,10 +32,13 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One picture to make a model of; `model` and `preview` are the files to write."""
+    """One picture to make a model of; `model` is the file to write.
+
+    `saliency` is the ONNX file of the network that masks may be made by, if there is one.
+    """
 
     picture: Path
     media_type: str
     params: Params
     model: Path
-    preview: Path
+    saliency: Path | None = None

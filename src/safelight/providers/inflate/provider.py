@@ -1,13 +1,13 @@
 """Offers image to 3D on this machine's processor: no key, no GPU and no model weights."""
 
 from datetime import timedelta
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.inflate.make import make_model
 from safelight.providers.inflate.order import Order, Params
-from safelight.providers.inflate.schema import PARAMS
+from safelight.providers.inflate.schema import PARAMS, with_network
 from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,
@@ -32,8 +32,10 @@ class InflateProvider(NoCallbacks):
 
     name = "inflate"
 
-    def __init__(self, pool: CpuPool) -> None:
+    def __init__(self, pool: CpuPool, saliency: Path | None = None) -> None:
+        """`saliency` is the ONNX file of a network that tells objects from backgrounds."""
         self._pool = pool
+        self._saliency = saliency
 
     def capabilities(self) -> tuple[Model, ...]:
         return (
@@ -46,7 +48,7 @@ class InflateProvider(NoCallbacks):
                 "backgrounds. No AI model.",
                 kinds=frozenset({Kind.IMAGE_TO_3D}),
                 lane=Lane.LOCAL,
-                params_schema=PARAMS,
+                params_schema=PARAMS if self._saliency is None else with_network(PARAMS),
                 timeout=_TIMEOUT,
                 repeatable=True,
                 max_inputs=1,
@@ -63,14 +65,11 @@ class InflateProvider(NoCallbacks):
             media_type=picture.media_type,
             params=Params.read(request.params),
             model=request.scratch / "model.glb",
-            preview=request.scratch / "preview.png",
+            saliency=self._saliency,
         )
         facts = await self._pool.run(make_model, order, limits=_LIMITS, report=attempt.report)
         stem = PurePath(picture.name).stem or PurePath(picture.path.name).stem
-        made = MediaFile(
-            order.model, _MEDIA_TYPE, facts=facts, preview=order.preview, name=f"{stem}.glb"
-        )
-        return Done((made,))
+        return Done((MediaFile(order.model, _MEDIA_TYPE, facts=facts, name=f"{stem}.glb"),))
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -52,8 +52,8 @@ PARAMS: Mapping[str, Any] = {
         },
         "texture_size": {
             "title": "Texture size",
-            "description": "The longest side of the texture, in pixels; never larger than "
-            "what the picture holds.",
+            "description": "The longest side of the texture, in pixels; never more than "
+            "the picture itself has of the object.",
             "type": "integer",
             "minimum": 256,
             "maximum": 4096,
@@ -79,3 +79,14 @@ PARAMS: Mapping[str, Any] = {
         },
     },
 }
+
+
+def with_network(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the params where the operator has named a mask network."""
+    mask = params["properties"]["mask"]
+    more = {
+        "description": f"{mask['description']} onnx asks a neural network, which auto prefers for "
+        "backgrounds that are not plain.",
+        "enum": [*mask["enum"], "onnx"],
+    }
+    return {**params, "properties": {**params["properties"], "mask": mask | more}}

@@ -1,7 +1,8 @@
-"""Makes a model from a picture, step by step: mask, shape, mesh, texture, file, preview."""
+"""Makes a model from a picture, step by step: mask, shape, mesh, texture, file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,14 +17,11 @@ from safelight.providers.inflate.mesh import Mesh, balloon, finish, plaque
 from safelight.providers.inflate.order import Fact, Mode, Order, Params
 from safelight.providers.inflate.picture import Picture, load_picture
 from safelight.providers.inflate.relief import relief, rim_height
-from safelight.providers.inflate.render import render, save_png
 from safelight.providers.inflate.shape import Shape, fit_shape, texture_box
 from safelight.providers.inflate.texture import Texture, encode, make_texture, texture_places
 
 _LARGEST = 4096  # pixels that a picture's longest side is ever held at
 _NOTE = "inflated from one picture, no AI model"
-_PREVIEW_SIDE = 768
-_PREVIEW_YAW, _PREVIEW_PITCH = 28.0, 12.0
 _LIGHTNESS = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 
 
@@ -46,23 +44,21 @@ class _Body:
 
 
 def sculpt(order: Order) -> dict[str, Fact]:
-    """Write the model and its preview and return the mesh's facts."""
+    """Write the model and return the mesh's facts."""
     params = order.params
     cpu.report(5, "finding the object")
     # Twice the texture's size, for the object may fill but half of the picture.
     side = min(_LARGEST, max(masks.SIDE, 2 * params.texture_size))
-    made = make_sculpture(load_picture(order.picture, order.media_type, side), params)
+    picture = load_picture(order.picture, order.media_type, side)
+    made = make_sculpture(picture, params, order.saliency)
     look = Look(made.texture.color, encode(made.texture.pixels) if params.texture else None)
     order.model.write_bytes(to_glb(made.mesh, look, "object"))
-    cpu.report(75, "rendering")
-    skin = made.texture.pixels if params.texture else made.texture.flat
-    save_png(render(made.mesh, skin, _PREVIEW_YAW, _PREVIEW_PITCH, _PREVIEW_SIDE), order.preview)
     return _facts(made, params)
 
 
-def make_sculpture(picture: Picture, params: Params) -> Sculpture:
-    """Return the model of what stands in `picture`."""
-    mask = _mask(picture, params)
+def make_sculpture(picture: Picture, params: Params, saliency: Path | None = None) -> Sculpture:
+    """Return the model of what stands in `picture`, if need be by the network in a file."""
+    mask = _mask(picture, params, saliency)
     cpu.report(25, "inflating")
     body = _MODES[params.mode](picture, mask, params)
     cpu.report(55, "texturing")
@@ -74,10 +70,10 @@ def make_sculpture(picture: Picture, params: Params) -> Sculpture:
     return Sculpture(mesh, texture, mask.name)
 
 
-def _mask(picture: Picture, params: Params) -> Mask:
+def _mask(picture: Picture, params: Params, saliency: Path | None) -> Mask:
     if params.mode == "relief" and params.mask == "auto":
         return masks.whole(picture)
-    return masks.find_object(picture, params.mask)
+    return masks.find_object(picture, params.mask, saliency)
 
 
 def _balloon(_picture: Picture, mask: Mask, params: Params) -> _Body:

@@ -1,5 +1,6 @@
 """Batches: make one of pictures that are here, find, follow, change, end, retry, take home."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,12 +10,17 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from safelight.assets.conversions import is_convertible
+from safelight.assets.model3d.convert import ModelFormat
+from safelight.assets.variant_store import Variant
 from safelight.doorbell import doorbell
 from safelight.errors import TooManyFiles, WrongState
 from safelight.jobs.inputs import BatchChange, MakeBatch
 from safelight.jobs.job import Job
+from safelight.jobs.service import BatchView
 from safelight.jobs.view import batch_summary
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
+from safelight.web.api.formats import FormatQuery
 from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream
 from safelight.web.api.submit import IdempotencyKey, check_source, repeat_of
 from safelight.web.archive import Entry, archive
@@ -106,10 +112,12 @@ async def download_batch(
     services: Parts,
     *,
     previews: Annotated[bool, Query(description="With a picture of each 3D model.")] = False,
+    form: FormatQuery = None,
 ) -> Response:
     """Return all results in one ZIP, with a manifest that says what each is."""
     view = await services.jobs.view_batch(caller.account_id, batch_id)
-    files = pack(view, previews=previews)
+    converted = await _converted(services, view, form) if form else {}
+    files = pack(view, previews=previews, converted=converted)
     if not files:
         raise WrongState("The batch has no result to download.")
     said = manifest(view, files, base_url=services.public_url)
@@ -126,6 +134,13 @@ async def download_batch(
     return StreamingResponse(
         archive(services.storage, entries), headers=headers, media_type="application/zip"
     )
+
+
+async def _converted(services: Services, view: BatchView, form: ModelFormat) -> dict[str, Variant]:
+    """Have every model of the batch in another format; what has none stays as it is."""
+    models = [asset for made in view.outputs.values() for asset in made if is_convertible(asset)]
+    found = await asyncio.gather(*(services.conversions.open(model, form) for model in models))
+    return {each.asset_id: each for each in found}
 
 
 def _ring(services: Services, batch_id: str, moved: Sequence[Job]) -> None:

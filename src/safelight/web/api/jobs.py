@@ -12,6 +12,7 @@ from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
 from safelight.web.answers import conditional_response, job_answer, json_response
+from safelight.web.api.formats import FormatQuery, key_in_format
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.feeds import feed_of
 from safelight.web.services import Services
@@ -122,14 +123,17 @@ def stream(
 
 
 @router.get("/jobs/{job_id}/download", response_class=RedirectResponse)
-async def download(job_id: str, caller: Reader, services: Parts) -> Response:
-    """Lead to the job's first output, to be saved as a file."""
-    document = await job_answer(services, caller.account_id, job_id)
-    if document["status"] != "succeeded":
+async def download(
+    job_id: str, caller: Reader, services: Parts, form: FormatQuery = None
+) -> Response:
+    """Lead to the job's first output, to be saved as a file; a 3D model in any of its formats."""
+    view = await services.jobs.view(caller.account_id, job_id)
+    if view.job.status is not JobStatus.SUCCEEDED:
         raise WrongState("The job has no result to download.")
-    if not document["outputs"]:
+    if not view.outputs or not view.outputs[0].key:
         raise NotFound("The job's outputs have been deleted.")
-    return RedirectResponse(document["outputs"][0]["download_url"], 303)
+    key = await key_in_format(services, view.outputs[0], form)
+    return RedirectResponse(f"{services.public_url}/files/{key}?download=1", 303)
 
 
 @router.post("/jobs/{job_id}/cancel")

@@ -1,0 +1,11 @@
+"""The kinds of array that the modules of `model3d` hand each other."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Ints: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]

@@ -1,0 +1,39 @@
+"""3D models in other formats: made when they are first asked for, then at a permanent address."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import RedirectResponse, Response
+
+from safelight.assets.asset import Asset
+from safelight.assets.model3d.convert import ModelFormat
+from safelight.errors import NotFound
+from safelight.web.auth import Parts, Reader
+from safelight.web.services import Services
+
+router = APIRouter(prefix="/v1", tags=["assets"])
+
+FormatQuery = Annotated[
+    ModelFormat | None,
+    Query(alias="format", description="Of a 3D model: another format than it is kept in."),
+]
+
+
+@router.get("/assets/{asset_id}/formats/{form}", response_class=RedirectResponse)
+async def get_format(asset_id: str, form: ModelFormat, caller: Reader, services: Parts) -> Response:
+    """Lead to a 3D model in another format, which is made now if nobody has asked before.
+
+    OBJ is a ZIP with its materials and textures. Lengths are meters.
+    """
+    asset = await services.assets.get(caller.account_id, asset_id)
+    key = await key_in_format(services, asset, form)
+    return RedirectResponse(f"{services.public_url}/files/{key}?download=1", 303)
+
+
+async def key_in_format(services: Services, asset: Asset, form: ModelFormat | None) -> str:
+    """Return the key of an asset's public copy, in another format where one is asked for."""
+    if form is not None:
+        return (await services.conversions.open(asset, form)).key
+    if asset.key is None:
+        raise NotFound("The asset has no public copy.")
+    return asset.key
