@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from safelight.providers.provider import Kind, Lane, Model, Role
-from safelight.providers.replicate.fields import Fields, fields_of
+from safelight.providers.replicate.fields import VIEWS, Fields, fields_of
 from safelight.providers.replicate.params import params_schema
 from safelight.providers.replicate.reference import Reference
 from safelight.providers.replicate.schema import rules_of
@@ -134,7 +134,9 @@ class ReplicateModel:
     def _roles(self) -> frozenset[Role]:
         fields = self.fields
         mask = {Role.MASK} if fields.mask else set[Role]()
-        return frozenset({Role.REFERENCE, *fields.views} | mask)
+        # A list of pictures for a 3D model is one of views, in the order in which they are given.
+        listed = VIEWS if fields.many and Kind.IMAGE_TO_3D in self.kinds else ()
+        return frozenset({Role.REFERENCE, *fields.views, *listed} | mask)
 
     def _max_inputs(self) -> int:
         singles = len({*self.fields.pictures, *self.fields.views.values()})

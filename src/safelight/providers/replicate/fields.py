@@ -27,7 +27,7 @@ _PICTURES = ("images", "input_images", "image_input", "reference_images", "image
 _MASK = ("mask", "mask_image", "image_mask", "inpaint_mask")
 _NUMBERED = re.compile(r"(?:input_|reference_)?image_?[0-9]{1,2}", re.ASCII)
 _NO_PICTURE = re.compile(r"audio|video|voice|speech|song|lora|weight|model|mask|file|zip|control")
-_VIEWS = (Role.FRONT, Role.LEFT, Role.BACK, Role.RIGHT)
+VIEWS = (Role.FRONT, Role.LEFT, Role.BACK, Role.RIGHT)
 # Our name of a param, and what models call it.
 _PARAMS: Mapping[str, tuple[str, ...]] = {
     "n": ("n", "num_outputs", "num_images", "number_of_images", "num_samples"),
@@ -35,7 +35,7 @@ _PARAMS: Mapping[str, tuple[str, ...]] = {
     "format": ("format", "output_format", "image_format"),
     "negative_prompt": ("negative_prompt", "negative"),
 }
-_OWN = frozenset({"prompt", "picture", "pictures", "mask", *_VIEWS, *_PARAMS})
+_OWN = frozenset({"prompt", "picture", "pictures", "mask", *VIEWS, *_PARAMS})
 
 
 class Sizing(Enum):
@@ -108,7 +108,7 @@ def _is_address(rule: Rule) -> bool:
 def _views(singles: list[str], named: Mapping[str, str]) -> dict[Role, str]:
     found = {
         role: named.get(role) or next((name for name in singles if role in name.split("_")), "")
-        for role in _VIEWS
+        for role in VIEWS
     }
     return {role: name for role, name in found.items() if name}
 
