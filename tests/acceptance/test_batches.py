@@ -396,6 +396,12 @@ def test_command_line_when_given_many_pictures_makes_a_batch_that_can_be_downloa
         assert sorted(zipped.namelist()) == sorted(
             ["manifest.json", *(name.replace(".png", ".glb") for name in names)]
         )
+    model = batch["items"][0]["job"]["id"]
+    printed = run(server, "download", model, "--format", "stl", "-o", "p.stl", folder=tmp_path)
+    assert printed.returncode == 0, printed.stderr
+    assert (tmp_path / "p.stl").stat().st_size > 1000
+    strange = run(server, "download", model, "--format", "blend", folder=tmp_path)
+    assert (strange.returncode, "format" in strange.stderr) == (2, True), strange.stderr
     again = run(server, "redrive", batch["id"], folder=tmp_path)
     assert again.returncode == 0, again.stderr
     wrong = run(server, "model3d", *names[:2], "--back", names[2], folder=tmp_path)

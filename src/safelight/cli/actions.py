@@ -119,14 +119,15 @@ async def cancel(subject: str, manner: Manner) -> None:
         screen.result(f"{document['id']} is {document['status']}")
 
 
-async def download(subject: str, manner: Manner, *, previews: bool) -> None:
+async def download(subject: str, manner: Manner, *, form: str | None, previews: bool) -> None:
     """Save a job's first output, or all of a batch as one ZIP."""
     outputs.check_target(manner.target)
     screen = Screen()
     async with connected(read_settings(), works=False, note=screen.note) as link:
-        name = outputs.name_of(await link.client.get(subject))
+        name = outputs.name_of(await link.client.get(subject), form)
         target = outputs.target_of(manner.target, name)
-        await link.client.download_result(subject, target, previews=previews)
+        chosen = {"format": form, "previews": previews or None}
+        await link.client.download_result(subject, target, chosen)
     screen.result(str(target))
 
 

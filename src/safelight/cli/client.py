@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TypedDict, Unpack, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -156,10 +156,13 @@ class Client:
         """Queue a failed or canceled job anew, or all failed ones of a batch."""
         return cast("Document", (await self._call("POST", f"{_path(subject)}/redrive")).json())
 
-    async def download_result(self, subject: str, target: Path, *, previews: bool = False) -> None:
+    async def download_result(
+        self, subject: str, target: Path, chosen: Mapping[str, str | bool | None]
+    ) -> None:
         """Write a job's first output, or the ZIP of a batch, to `target`."""
+        query = urlencode({name: value for name, value in chosen.items() if value is not None})
         # The key goes to this server alone: where it leads elsewhere, the address is public.
-        path = f"{_path(subject)}/download" + ("?previews=1" if previews else "")
+        path = f"{_path(subject)}/download?{query}"
         await self._save(target, lambda draft: self._stream_to(path, draft, self._http))
 
     # --- operate -----------------------------------------------------------------------------

@@ -241,13 +241,16 @@ def download(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="Save here: a file or a folder.")
     ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Of 3D models: obj, stl, ply or usdz; else GLB.")
+    ] = None,
     previews: Annotated[
         bool, typer.Option("--previews", help="Of a batch: with a picture of each 3D model.")
     ] = False,
 ) -> None:
     """Save what a job made, or all of a batch as one ZIP."""
     manner = _actions().Manner(target=output)
-    _settle(_actions().download(subject, manner, previews=previews))
+    _settle(_actions().download(subject, manner, form=form, previews=previews))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from safelight.cli.failure import BadUse
 
 _ENDINGS = {"image/jpeg": "jpg", "model/gltf-binary": "glb", "image/webp": "webp"}
 _ALIKE = {"jpeg": "jpg", "tiff": "tif"}
+_PACKED = {"obj": "zip"}  # with its materials and textures
 _LONGEST_STEM = 80
 
 
@@ -43,12 +44,15 @@ def outputs_of(document: Document) -> list[tuple[str, Asset]]:
     ]
 
 
-def name_of(document: Document) -> str:
-    """Return a file's name for what is downloaded of a job or batch as one."""
+def name_of(document: Document, form: str | None = None) -> str:
+    """Return a file's name for what is downloaded of a job or batch as one, in another format."""
     if "items" in document:
         return f"{document['id']}.zip"
     made = outputs_of(document)
-    return f"{made[0][0]}.{ending(made[0][1])}" if made else document["id"]
+    if not made:
+        return document["id"]
+    stem, asset = made[0]
+    return f"{stem}.{_PACKED.get(form, form) if form else ending(asset)}"
 
 
 def target_of(target: str | None, name: str) -> Path:
