@@ -17,8 +17,10 @@ from bench.claims import claim_cost
 from bench.components import Components, components
 from bench.flight import in_flight
 from bench.fullpath import full_path
+from bench.inflation import conversion, inflation
 from bench.ingest import ingest
 from bench.library import library
+from bench.models import models
 from bench.pickup import pickup
 from bench.recovery import recovery
 from bench.sizes import FULL, QUICK, SMOKE, Sizes
@@ -84,6 +86,14 @@ async def _library(ground: Components, asked: Asked) -> Answers:
     }
 
 
+async def _models(_: Components, asked: Asked) -> Answers:
+    return {
+        "Taking in a 3D model: facts, preview, thumb, turntable": await models(asked.sizes),
+        "Pictures of 1024 x 1024 to 3D by `inflate`, one core": await inflation(asked.sizes),
+        "One model in other formats": await conversion(asked.sizes),
+    }
+
+
 _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "alone": _alone,
     "submit": _submit,
@@ -94,6 +104,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "claims": _claims,
     "ingest": _ingest,
     "library": _library,
+    "models": _models,
 }
 
 

@@ -25,6 +25,8 @@ class Sizes:
     searches: int  # of each kind
     picture_rounds: int
     pictures: int  # a round, of each contender
+    models: tuple[int, ...]  # triangles of each
+    model_rounds: int
 
 
 FULL = Sizes(
@@ -46,6 +48,8 @@ FULL = Sizes(
     searches=100,
     picture_rounds=10,
     pictures=10,
+    models=(5_000, 60_000, 500_000),
+    model_rounds=5,
 )
 QUICK = Sizes(
     jobs=1000,
@@ -66,6 +70,8 @@ QUICK = Sizes(
     searches=40,
     picture_rounds=4,
     pictures=4,
+    models=(5_000, 60_000),
+    model_rounds=3,
 )
 SMOKE = Sizes(
     jobs=40,
@@ -86,4 +92,6 @@ SMOKE = Sizes(
     searches=3,
     picture_rounds=1,
     pictures=1,
+    models=(5_000,),
+    model_rounds=1,
 )
