@@ -69,7 +69,12 @@ from safelight.worker.writes import Writes
 
 # How long a vendor that can report may leave us without word of work whose answer was lost.
 _REPORTS_WITHIN = timedelta(minutes=15)
-_USED_IN_CHILDREN = ("numpy", "pyvips", "resvg_py", "scipy.ndimage", "scipy.sparse.linalg")
+_USED_IN_CHILDREN = (
+    "resvg_py",
+    "safelight.assets.model3d.look",
+    "scipy.ndimage",
+    "scipy.sparse.linalg",
+)
 
 
 class Role(StrEnum):

@@ -194,7 +194,7 @@ class MediaError(SafelightError):
 
     code = "media_unreadable"
     status = 422
-    title = "The file cannot be read as a picture"
+    title = "The file cannot be read"
 
 
 class MediaEmpty(MediaError):

@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     )
     inflate_saliency_model: Path | None = Field(
         default=None,
-        description="An ONNX file (U²-Net, IS-Net, BiRefNet …) by which `inflate` tells objects from "
-        "their background; needs `safelight[onnx]`.",
+        description="An ONNX file (U²-Net, IS-Net, BiRefNet …) by which `inflate` tells objects "
+        "from their background; needs `safelight[onnx]`.",
     )
     ingest_slots: int = Field(default=32, ge=1, description="Downloads at once.")
     remote_slots: int = Field(

@@ -13,14 +13,15 @@ import anyio.to_thread
 
 from safelight import ids
 from safelight.assets import keeping
-from safelight.assets.asset import AssetKind, Rendition, public_key
+from safelight.assets.asset import AssetKind, public_key
 from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import Facts, InspectRules, inspect
 from safelight.assets.keeping import Note, Original
 from safelight.assets.model3d import fbx
 from safelight.assets.model3d.arrival import receive
 from safelight.assets.model3d.take_in import GLB, ModelRules
-from safelight.assets.picture import RENDITION_SIDES, Picture
+from safelight.assets.picture import Picture
+from safelight.assets.renditions import as_it_is, itself, renditions_of
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
@@ -155,9 +156,9 @@ class Intake:
     ) -> dict[str, Any]:
         """Store what the public sees of a picture; return its columns."""
         owner = origin.job_id or asset_id
-        served = made.served or _as_it_is(path, made.facts)
+        served = made.served or as_it_is(path, made.facts)
         key = public_key(AssetKind.IMAGE, owner, served.media_type)
-        renditions, files = _renditions_of(owner, made.pictures)
+        renditions, files = renditions_of(owner, made.pictures)
         apart = sanitize and self._keep_originals
         original = await self._store(
             _Objects(
@@ -170,7 +171,7 @@ class Intake:
         return {
             "key": key,
             "original_key": original or key,
-            "renditions": renditions or _itself(served, key),
+            "renditions": renditions or itself(served, key),
             "media_type": served.media_type,
             "bytes": served.bytes,
             "width": served.width,
@@ -205,7 +206,7 @@ class Intake:
         folder.mkdir()
         facts, pictures = await self._look_at_model(media, folder, report)
         size, digest = await anyio.to_thread.run_sync(_measure, media.path)
-        renditions, files = _renditions_of(owner, pictures)
+        renditions, files = renditions_of(owner, pictures)
         key = public_key(AssetKind.MODEL_3D, owner, media.media_type)
         await self._store(_Objects(asset_id, origin.account_id, {key: media.path} | files))
         return origin.row() | {
@@ -243,7 +244,7 @@ class Intake:
             made = await self._pool.run(look, preview, folder, self._rules, limits=_INGEST_LIMITS)
         except MediaError:  # it is the model that was paid for
             return {}
-        return made.pictures or {"preview": _as_it_is(preview, made.facts)}
+        return made.pictures or {"preview": as_it_is(preview, made.facts)}
 
     async def _store(self, objects: _Objects) -> str | None:
         """Note the keys, then store the bytes; return the key of the original, if one is kept.
@@ -258,38 +259,6 @@ class Intake:
             files[original.key] = objects.original[1]
         await asyncio.gather(*(self._storage.put(key, path) for key, path in files.items()))
         return original.key if original else None
-
-
-def _renditions_of(
-    owner: str, pictures: Mapping[str, Picture]
-) -> tuple[dict[str, Rendition], dict[str, Path]]:
-    """Return what a row says of smaller pictures, and the file of each key."""
-    renditions: dict[str, Rendition] = {}
-    files: dict[str, Path] = {}
-    for name, picture in pictures.items():
-        key = public_key(AssetKind.IMAGE, owner, picture.media_type)
-        renditions[name] = _rendition(picture, key)
-        files[key] = picture.path
-    return renditions, files
-
-
-def _itself(served: Picture, key: str) -> dict[str, Rendition]:
-    """Return the renditions of a picture that is small enough to be its own."""
-    return dict.fromkeys(RENDITION_SIDES, _rendition(served, key))
-
-
-def _rendition(picture: Picture, key: str) -> Rendition:
-    return Rendition(
-        key=key,
-        media_type=picture.media_type,
-        width=picture.width,
-        height=picture.height,
-        bytes=picture.bytes,
-    )
-
-
-def _as_it_is(path: Path, found: Facts) -> Picture:
-    return Picture(path, found.media_type, found.width, found.height, found.bytes)
 
 
 def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

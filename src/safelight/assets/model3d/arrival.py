@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from safelight import telemetry
 from safelight.assets.model3d.take_in import (
     ModelRules,
     TakenInModel,
@@ -12,6 +13,8 @@ from safelight.assets.model3d.take_in import (
 )
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.errors import OutOfResources
+
+_log = telemetry.logger(__name__)
 
 _LIMITS = Limits(cpu_s=120, memory_bytes=2 * 2**30, wall_s=180)
 
@@ -32,7 +35,10 @@ async def receive(
     """
     draw = partial(take_in_model, still=still)
     try:
-        return await pool.run(draw, source, folder, rules, limits=_LIMITS, report=report)
+        made = await pool.run(draw, source, folder, rules, limits=_LIMITS, report=report)
     except OutOfResources as error:
         facts = await pool.run(look_at_model, source, rules, limits=_LIMITS)
-        return TakenInModel(replace(facts, undrawn=error.detail), {})
+        made = TakenInModel(replace(facts, undrawn=error.detail), {})
+    if made.facts.undrawn:
+        _log.warning("model not drawn", reason=made.facts.undrawn, file=source.name)
+    return made

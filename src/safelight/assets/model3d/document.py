@@ -16,7 +16,6 @@ Size: TypeAlias = Annotated[int, Field(ge=1)]
 Many: TypeAlias = Annotated[list[T], FailFast()]
 
 UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5121, 5123, 5125
-TRIANGLES, STRIP, FAN = 4, 5, 6
 
 
 class Properties(BaseModel):
@@ -48,19 +47,17 @@ class View(Properties):
     byte_stride: Annotated[int, Field(ge=4, le=252)] | None = None
 
 
-class SparseIndices(Properties):
-    """Which items of an accessor are replaced."""
-
-    buffer_view: Index
-    byte_offset: Index = 0
-    component_type: Literal[5121, 5123, 5125]
-
-
 class SparseValues(Properties):
-    """What they are replaced by."""
+    """What items of an accessor are replaced by."""
 
     buffer_view: Index
     byte_offset: Index = 0
+
+
+class SparseIndices(SparseValues):
+    """Which items those are."""
+
+    component_type: Literal[5121, 5123, 5125]
 
 
 class Sparse(Properties):
@@ -88,7 +85,7 @@ class Primitive(Properties):
     attributes: dict[str, Index]
     indices: Index | None = None
     material: Index | None = None
-    mode: Literal[0, 1, 2, 3, 4, 5, 6] = TRIANGLES
+    mode: Literal[0, 1, 2, 3, 4, 5, 6] = 4
 
 
 class Mesh(Properties):
@@ -170,7 +167,6 @@ class Texture(Properties):
     extensions: TextureExtensions = TextureExtensions()
 
     def sources(self) -> list[int]:
-        """Return the images that can be read."""
         webp = self.extensions.webp
         return [index for index in (self.source, webp and webp.source) if index is not None]
 

@@ -56,3 +56,5 @@ def picture(seen: Seen, folder: Path, *, still: bool) -> tuple[dict[str, Picture
         return {}, error.detail
     except MemoryError:
         return {}, "it needs more memory than drawing may use"
+    except Exception as error:  # noqa: BLE001  the reason is told and logged, the model is kept
+        return {}, f"drawing failed: {type(error).__name__}"

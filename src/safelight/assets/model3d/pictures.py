@@ -13,14 +13,13 @@ from safelight.assets.model3d.render import Renderer
 from safelight.assets.model3d.stage import Stage, make_stage, pictures_of
 from safelight.assets.model3d.textures import Textures, load_textures
 from safelight.assets.picture import RENDITION_SIDES, Picture
-from safelight.assets.vips import decoding
 
 _YAW, _PITCH = 28.0, 12.0
 _TEXTURE_SIDE = 2048  # twice the preview's: as many texels as it has samples
 _FRAMES = 24
 _FRAME_SIDE = 320
 _FRAME_MS = 125
-_QUALITY, _TURNTABLE_QUALITY = 86, 75
+_QUALITY, _TURNTABLE_QUALITY = 86, 82
 _EFFORT = 2
 _NOTHING = 0  # of the metadata is kept
 _MEDIA_TYPE = "image/webp"
@@ -34,9 +33,8 @@ def draw(scene: Scene, folder: Path, *, still: bool) -> dict[str, Picture]:
     cpu.report(20, "reading the textures")
     stage = make_stage(scene)
     textures = load_textures([each.data for each in pictures_of(scene)], _TEXTURE_SIDE)
-    with decoding():
-        stills = _stills(stage, textures, folder) if still else {}
-        return stills | _turntable(stage, textures.halved(), folder)
+    stills = _stills(stage, textures, folder) if still else {}
+    return stills | _turntable(stage, textures.halved(), folder)
 
 
 def _stills(stage: Stage, textures: Textures, folder: Path) -> dict[str, Picture]:

@@ -31,12 +31,12 @@ class Renderer:
         self._textures = textures
         self._size = size
         self._camera = Camera(pitch, size * SAMPLES)
-        self._backdrop = Backdrop(Camera(pitch, size), stage.ground)
+        self._backdrop = Backdrop(Camera(pitch, size), stage)
 
     def draw(self, yaw: float) -> Bytes:
         """Return (size, size, 3), sRGB: the model from `yaw` degrees to the right of its front."""
         view = _View.of(self._stage, self._textures, self._camera, yaw)
-        image = self._backdrop.behind(view.points, self._stage.triangles)
+        image = self._backdrop.behind(view.points)
         model = np.zeros_like(image)
         free = np.ones(len(image), np.float32)
         for hits in view.visible(self._size):

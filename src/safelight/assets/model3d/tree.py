@@ -1,8 +1,10 @@
 """Checks a glTF's nodes: a forest that ends, whose scene stays within the budgets."""
 
-from safelight.assets.model3d.document import FAN, STRIP, TRIANGLES, Document, Primitive
+from safelight.assets.model3d.document import Document, Primitive
 from safelight.assets.model3d.facts import ModelRules
 from safelight.errors import MediaError, MediaTruncated
+
+_TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
 def roots(document: Document) -> list[int]:
@@ -19,9 +21,9 @@ def triangles_of(document: Document, primitive: Primitive) -> int:
         corners = document.accessors[primitive.indices].count
     else:
         corners = vertices_of(document, primitive)
-    if primitive.mode == TRIANGLES:
+    if primitive.mode == _TRIANGLES:
         return corners // 3
-    return max(corners - 2, 0) if primitive.mode in {STRIP, FAN} else 0
+    return max(corners - 2, 0) if primitive.mode in {_STRIP, _FAN} else 0
 
 
 def vertices_of(document: Document, primitive: Primitive) -> int:

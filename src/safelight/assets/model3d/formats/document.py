@@ -1,24 +1,18 @@
 """A binary glTF taken apart: its description, and the bytes that it points at.
 
-https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6 (buffers) and 4 (container)
+https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers)
 """
 
-import base64
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
+from safelight.assets.model3d.container import data_of, open_container
 from safelight.errors import MediaTruncated, MediaUnsupported
 
 Json: TypeAlias = dict[str, Any]
-
-_HEADER = struct.Struct("<4sII")
-_CHUNK = struct.Struct("<I4s")
-_DESCRIPTION, _BINARY = b"JSON", b"BIN\0"
-_DATA_URI = "data:"
 
 # What a file may insist on: the first are followed, the others change what no other format has.
 _FOLLOWED = frozenset({"KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp"})
@@ -30,8 +24,8 @@ class Document:
     """The description as JSON, and the binary chunk."""
 
     json: Json
-    binary: bytes
-    _decoded: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    binary: memoryview
+    _decoded: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
 
     def items(self, name: str) -> list[Json]:
         """Return one of the description's lists, such as its nodes."""
@@ -49,50 +43,27 @@ class Document:
         buffer = self._buffer(view["buffer"])
         if not 0 <= start <= end <= len(buffer):
             raise MediaTruncated("The 3D file ends before its data does.")
-        return memoryview(buffer)[start:end]
+        return buffer[start:end]
 
-    def _buffer(self, index: int) -> bytes:
+    def _buffer(self, index: int) -> memoryview:
         uri = self.item("buffers", index).get("uri")
         if uri is None:
             if index:
                 raise MediaUnsupported("The 3D model is compressed in a way that is not supported.")
             return self.binary
         if index not in self._decoded:
-            self._decoded[index] = from_data_uri(uri)
+            self._decoded[index] = memoryview(data_of(uri))
         return self._decoded[index]
 
 
 def read_document(path: Path) -> Document:
     """Return the file's parts; raise `MediaUnsupported` if it needs what is not known here."""
-    data = path.read_bytes()
-    chunks = _chunks(data)
-    document = Document(orjson.loads(chunks[_DESCRIPTION]), chunks.get(_BINARY, b""))
+    text, binary = open_container(memoryview(path.read_bytes()))
+    document = Document(orjson.loads(text), binary)
     needed = [name for name in document.json.get("extensionsRequired", []) if not _is_known(name)]
     if needed:
         raise MediaUnsupported(f"The 3D model needs {', '.join(needed)}, which is not supported.")
     return document
-
-
-def from_data_uri(uri: str) -> bytes:
-    """Return what an address holds in itself; raise `MediaUnsupported` for any other address."""
-    head, comma, text = uri.partition(",")
-    if not (head.startswith(_DATA_URI) and head.endswith(";base64") and comma):
-        raise MediaUnsupported("The 3D file refers to other files.")
-    return base64.b64decode(text)
-
-
-def _chunks(data: bytes) -> dict[bytes, bytes]:
-    magic, version, _ = _HEADER.unpack_from(data)
-    if magic != b"glTF" or version != 2:  # noqa: PLR2004
-        raise MediaUnsupported("The file is not a binary glTF 2.0.")
-    found: dict[bytes, bytes] = {}
-    at = _HEADER.size
-    while at < len(data):
-        length, kind = _CHUNK.unpack_from(data, at)
-        at += _CHUNK.size
-        found.setdefault(kind, data[at : at + length])
-        at += length
-    return found
 
 
 def _is_known(extension: str) -> bool:

@@ -9,7 +9,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from safelight.assets.model3d.formats.document import Document, Json, from_data_uri
+from safelight.assets.model3d.container import data_of
+from safelight.assets.model3d.formats.document import Document, Json
 from safelight.assets.model3d.formats.pixels import as_png
 from safelight.assets.model3d.formats.scene import (
     Floats,
@@ -117,7 +118,7 @@ class Looks:
     def _load(self, index: int) -> Picture:
         given = self._document.item("images", index)
         data = (
-            from_data_uri(given["uri"])
+            data_of(given["uri"])
             if "uri" in given
             else bytes(self._document.view(given["bufferView"]))
         )

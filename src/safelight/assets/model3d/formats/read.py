@@ -101,10 +101,15 @@ def _placed(name: str, surface: Surface, matrix: Matrix, joints: Matrix | None) 
         _finite(pose.move_points(surface.points, matrix)),
         triangles,
         surface.material,
-        None if normals is None else _finite(pose.move_normals(normals, matrix)),
-        None if surface.uv is None else _finite(surface.uv),
-        None if surface.colors is None else _finite(surface.colors),
+        None if normals is None else _mended(pose.move_normals(normals, matrix)),
+        None if surface.uv is None else _mended(surface.uv),
+        None if surface.colors is None else _mended(surface.colors),
     )
+
+
+def _mended(values: Floats) -> Floats:
+    """Return the values with 0 for what is no number: a flaw in the looks, which costs no model."""
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _finite(values: Floats) -> Floats:
