@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
-from safelight.cpu import CpuPool
+from safelight.cpu import CpuPool, Report
 from safelight.db.engine import Database, Work
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
@@ -127,10 +127,12 @@ class OddIntake(Intake):
     failures: list[Exception]
     overtake: Callable[[], Awaitable[object]] | None = None
 
-    async def keep_media(self, media: MediaFile, origin: Origin, position: int) -> dict[str, Any]:
+    async def keep_media(
+        self, media: MediaFile, origin: Origin, position: int, *, report: Report | None = None
+    ) -> dict[str, Any]:
         if self.failures:
             raise self.failures.pop(0)
-        row = await super().keep_media(media, origin, position)
+        row = await super().keep_media(media, origin, position, report=report)
         if self.overtake is not None:
             await self.overtake()
         return row

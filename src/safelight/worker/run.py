@@ -41,6 +41,7 @@ from safelight.worker.under_way import Hold, Run
 
 _log = telemetry.logger(__name__)
 
+_KEEPING_PERCENT = 99.0
 _HEAR_AGAIN = timedelta(seconds=30)
 _UNHEARD = "waiting to hear whether the provider has it"
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
@@ -91,7 +92,7 @@ class Runner:
                 if isinstance(answer, Pending):
                     run.hold = Hold.RESUMABLE
                     return await self._park(run, answer)
-                rows = await self._keep(job, attempt, answer.outputs)
+                rows = await self._keep(run, attempt, answer.outputs)
         except StaleJob:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
@@ -229,20 +230,29 @@ class Runner:
         )
 
     async def _keep(
-        self, job: Job, attempt: Attempt, outputs: tuple[MediaFile, ...]
+        self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...]
     ) -> list[dict[str, Any]]:
         """Copy every output into our own storage, before the job may be called succeeded."""
         rows: list[dict[str, Any]] = []
+        report = self.settlement.writes.report
         try:
-            for position, media in enumerate(outputs):
-                rows.append(await self._keep_one(job, attempt, media, position))
+            async with ProgressWriter(
+                report, self.bell, run.job, run.claim, attempt.id
+            ) as progress:
+                for position, media in enumerate(outputs):
+                    rows.append(await self._keep_one(run.job, attempt, media, position, progress))
         except SafelightError:
             await self.settlement.discard(rows)
             raise
         return rows
 
     async def _keep_one(
-        self, job: Job, attempt: Attempt, media: MediaFile, position: int
+        self,
+        job: Job,
+        attempt: Attempt,
+        media: MediaFile,
+        position: int,
+        progress: ProgressWriter,
     ) -> dict[str, Any]:
         """Keep one output, waiting while that cannot be done, as long as the job's time lasts.
 
@@ -261,7 +271,13 @@ class Runner:
         )
         while True:
             try:
-                return await self.intake.keep_media(media, origin, position)
+                return await self.intake.keep_media(
+                    media,
+                    origin,
+                    position,
+                    # What is left is little of the whole, and 100 is said by its end alone.
+                    report=lambda _, words: progress.report(_KEEPING_PERCENT, words),
+                )
             except ServiceError as error:
                 if failure.is_of_storage(error) and failure.can_have_it_again(job, attempt):
                     raise

@@ -194,6 +194,28 @@ def test_check_when_a_place_is_no_number_says_so(tmp_path: Path, value: float) -
     assert isinstance(refused, MediaTruncated)
 
 
+def test_check_when_a_normal_is_no_number_keeps_the_model(tmp_path: Path) -> None:
+    normals = np.full((3, 3), np.nan, "<f4").tobytes()
+    views = [
+        {"buffer": 0, "byteLength": 36},
+        {"buffer": 0, "byteOffset": 36, "byteLength": 6},
+        {"buffer": 0, "byteOffset": 44, "byteLength": 36},
+    ]
+    document = _document(
+        buffers=[{"byteLength": 80}],
+        bufferViews=views,
+        accessors=[
+            {"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"},
+            {"bufferView": 1, "componentType": 5123, "count": 3, "type": "SCALAR"},
+            {"bufferView": 2, "componentType": 5126, "count": 3, "type": "VEC3"},
+        ],
+        meshes=[{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 2}, "indices": 1}]}],
+    )
+    found = _look(tmp_path, packed(document, _TRIANGLE + _INDICES + bytes(2) + normals))
+    assert found["triangles"] == 1
+    assert "undrawn" not in found
+
+
 @pytest.mark.parametrize("address", ["https://a.invalid/b.bin", "../b.bin", "file:///etc/passwd"])
 @pytest.mark.parametrize("kind", ["buffers", "images"])
 def test_check_when_it_refers_to_other_files_is_unsupported(
