@@ -21,7 +21,7 @@ from safelight.delivery.service import Webhooks
 from safelight.errors import NotFound
 from safelight.fetch import FetchPolicy, Poster
 from safelight.fetch.post import Posted
-from safelight.jobs import store as jobs
+from safelight.jobs import batch_store
 from safelight.jobs.job import Job
 from safelight.worker.notifier import Notifier
 from tests import factories
@@ -319,7 +319,7 @@ async def test_round_when_a_batch_is_long_leaves_its_items_out(
 ) -> None:
     await endpoint(database, account, receiver.url, "batch.finished")
     batch = factories.batch_row(account)
-    await database.write(lambda tx: jobs.insert_batch(tx, batch))
+    await database.write(lambda tx: batch_store.insert(tx, batch))
     await factories.queue_many(
         database,
         [
