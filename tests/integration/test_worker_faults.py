@@ -17,7 +17,8 @@ from tests.workshop import EVER, MOMENT, Workshop, until_closed, working
 
 
 async def test_paid_result_when_storage_is_away_is_held_until_it_is_back(shop: Workshop) -> None:
-    shop.intake.failures += [errors.StorageFailed(), errors.StorageFull()]
+    # As often as it is tried in five minutes of the real pace.
+    shop.intake.failures += [errors.StorageFailed(), errors.StorageFull()] * 30
     job = await shop.queue(params={"outputs": 1}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
