@@ -38,6 +38,7 @@ def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
         "metadata": {},
         "lane": Lane.REMOTE,
         "timeout_s": 600.0,
+        "keep_s": None,
         "repeatable": True,
         "max_attempts": 3,
         **changes,

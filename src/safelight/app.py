@@ -215,6 +215,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             settlement,
             addresses,
             ground.scratch,
+            keep_s=settings.outputs_kept_days * 86_400 or None,
         ),
         WorkerRules(
             slots,

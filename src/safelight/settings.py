@@ -186,6 +186,13 @@ class Settings(BaseSettings):
         description="Days after which finished jobs are forgotten; their files stay. 0 keeps them.",
     )
 
+    outputs_kept_days: float = Field(
+        default=0,
+        ge=0,
+        description="Days after which what jobs made goes by itself, where a job does not say "
+        "otherwise; 0 keeps it.",
+    )
+
     # models and vendors
     catalogue: Path | None = Field(
         default=None,

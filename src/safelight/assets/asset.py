@@ -80,6 +80,7 @@ class Asset:
     model: str
     provider: str
     created_at: datetime
+    expires_at: datetime | None  # when it goes by itself; None is never
 
     @property
     def public_keys(self) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Origin:
     external_id: str = ""
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    expires_at: datetime | None = None
 
     def row(self) -> dict[str, Any]:
         """Return these facts as columns."""
@@ -62,6 +64,7 @@ class Origin:
             "external_id": self.external_id,
             "tags": list(self.tags),
             "metadata": dict(self.metadata),
+            "expires_at": self.expires_at,
         }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from safelight.assets import keeping, search, store
 from safelight.assets.asset import Asset
 from safelight.assets.search import Facets
@@ -83,6 +85,16 @@ class Assets:
         """Remove what was stored for assets that will get no row."""
         await self._db.write(lambda tx: keeping.give_up(tx, asset_ids))
         await self.sweep()
+
+    async def expire(self) -> int:
+        """Remove assets whose time has come, up to some hundreds; return how many."""
+
+        def write(tx: Connection) -> int:
+            found = store.expired(tx, limit=_SWEPT_AT_ONCE)
+            store.delete(tx, found)
+            return len(found)
+
+        return await self._db.write(write)
 
     async def sweep(self) -> int:
         """Remove objects that no asset names, up to some hundreds; return how many.

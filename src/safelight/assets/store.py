@@ -14,7 +14,7 @@ from safelight.assets import index, keeping, terms
 from safelight.assets.asset import Asset, AssetKind, is_original
 from safelight.db.given import Given
 from safelight.db.tables import asset_numbers, assets, variants
-from safelight.db.types import now
+from safelight.db.types import Instant, now
 from safelight.errors import ObjectsSwept
 from safelight.events import NewEvent
 
@@ -46,6 +46,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "prompt": sa.Text,
     "model": sa.Text,
     "provider": sa.Text,
+    "expires_at": Instant,
 }
 _EMPTY = (
     "name",
@@ -149,6 +150,18 @@ def change(
     index.remove(tx, [asset.number])
     index.add(tx, [_entry(asset)])
     return asset
+
+
+def expired(tx: Connection, *, limit: int) -> list[Asset]:
+    """Return assets whose time has come, the longest overdue first."""
+    query = (
+        sa.select(assets)
+        .where(assets.c.expires_at <= now())
+        .order_by(assets.c.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [to_asset(row) for row in tx.execute(query).mappings()]
 
 
 def delete(tx: Connection, found: Sequence[Asset]) -> None:

@@ -41,4 +41,5 @@ def asset_document(asset: Asset, *, base_url: str) -> dict[str, Any]:
         "model": asset.model or None,
         "provider": asset.provider or None,
         "created_at": asset.created_at,
+        "expires_at": asset.expires_at,
     }

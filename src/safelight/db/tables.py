@@ -41,6 +41,7 @@ OPEN = text("state <> 'closed'")
 PENDING = text("state = 'pending'")
 UNTOLD = text("NOT told")
 HELD = text("held_until IS NOT NULL")
+EXPIRES = text("expires_at IS NOT NULL")
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
 
 
@@ -119,6 +120,7 @@ jobs = Table(
     Column("run_at", Instant, nullable=False),
     Column("start_by", Instant),
     Column("timeout_s", sa.Float, nullable=False),
+    Column("keep_s", sa.Float),  # how long its outputs stay; null is as the installation says
     Column("repeatable", sa.Boolean, nullable=False),
     Column("max_attempts", sa.Integer, nullable=False),
     Column("attempts", sa.Integer, nullable=False, server_default="0"),  # those that were sent
@@ -304,12 +306,14 @@ assets = Table(
     Column("model", sa.Text, nullable=False, server_default=""),
     Column("provider", sa.Text, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),  # null is never
     CheckConstraint("kind IN ('image','model_3d')", name="kind"),
     UniqueConstraint("job_id", "position"),
     Index("uq_assets_number", "number", unique=True),
     Index("ix_assets_account", "account_id", sa.desc("number")),
     Index("ix_assets_original", "original_key"),
     Index("ix_assets_created_at", "created_at"),
+    Index("ix_assets_expires_at", "expires_at", **_where(EXPIRES)),
 )
 
 # Private originals, each kept once for an account however many assets show it. While `held_until`

@@ -126,6 +126,9 @@ class Submission(BaseModel):
     priority: int = Field(
         default=0, ge=-100, le=100, description="Higher goes first among your own jobs."
     )
+    keep_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = Field(
+        default=None, description="Seconds after which what is made goes by itself; else it stays."
+    )
     start_at: Time | None = Field(default=None, description="Do not start before.")
     start_by: Time | None = Field(default=None, description="Give up if not started by then.")
 
@@ -242,6 +245,9 @@ class AssetChange(BaseModel):
     external_id: Name = ""
     tags: Tags = []
     metadata: Tree = {}
+    expires_at: Time | None = Field(
+        default=None, description="When it goes by itself; null keeps it."
+    )
 
 
 class UploadFields(AssetChange):

@@ -135,6 +135,7 @@ class Job:
     run_at: datetime
     start_by: datetime | None
     timeout_s: float
+    keep_s: float | None  # how long its outputs stay; None is as the installation says
     repeatable: bool
     max_attempts: int
     attempts: int

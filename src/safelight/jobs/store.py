@@ -47,6 +47,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "run_at": Instant,
     "start_by": Instant,
     "timeout_s": sa.Float,
+    "keep_s": sa.Float,
     "repeatable": sa.Boolean,
     "max_attempts": sa.Integer,
     "estimate_micros": sa.BigInteger,

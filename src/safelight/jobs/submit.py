@@ -231,6 +231,7 @@ class Submits:
             "tags": wanted.tags,
             "metadata": wanted.metadata,
             "priority": wanted.priority,
+            "keep_s": wanted.keep_s,
             "run_at": wanted.start_at,
             "start_by": wanted.start_by,
         }

@@ -56,6 +56,7 @@ def job_document(
         "source_url": job.source_url or None,
         "priority": job.priority,
         "start_by": job.start_by,
+        "keep_s": job.keep_s,
         "tags": job.tags,
         "metadata": job.metadata,
         "created_at": job.created_at,

@@ -88,6 +88,7 @@ class Janitor:
         await self._ring_again()
         await self._signals.publish()
         await self._retention.round()
+        await self._assets.expire()
         await self._sweep_objects()
 
     async def _rescue(self) -> None:

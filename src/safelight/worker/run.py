@@ -60,6 +60,7 @@ class Runner:
     settlement: Settlement
     addresses: CallbackAddresses
     scratch: Path
+    keep_s: float | None = None  # how long outputs stay of jobs that do not say
 
     async def run(self, run: Run) -> None:
         """Carry the claimed job as far as it goes now, and settle it.
@@ -268,6 +269,7 @@ class Runner:
             external_id=job.external_id,
             tags=job.tags,
             metadata=job.metadata,
+            expires_at=_gone_at(job.keep_s or self.keep_s),
         )
         while True:
             try:
@@ -299,6 +301,11 @@ def _time_left(job: Job, attempt: Attempt | None) -> float:
         return job.timeout_s
     left = (job.started_at + job.timeout - datetime.now(UTC)).total_seconds()
     return max(left, 0.001 if attempt is None else _LAST_LOOK_S)
+
+
+def _gone_at(keep_s: float | None) -> datetime | None:
+    """Return when what is made now goes by itself."""
+    return None if keep_s is None else datetime.now(UTC) + timedelta(seconds=keep_s)
 
 
 def _is_overdue(job: Job) -> bool:

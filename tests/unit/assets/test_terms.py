@@ -44,6 +44,7 @@ def asset(**changes: Any) -> Asset:
         "model": "link",
         "provider": "link",
         "created_at": MADE,
+        "expires_at": None,
     }
     return Asset(**fields | changes)
 
