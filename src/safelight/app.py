@@ -55,7 +55,7 @@ from safelight.providers.replicate import ReplicateConfig
 from safelight.providers.sketch import SketchProvider
 from safelight.providers.vendors import SageMakerPlaces, Vendors, open_vendors
 from safelight.settings import Settings
-from safelight.storage.storage import open_disk
+from safelight.storage.storage import Storage, open_disk
 from safelight.web import server
 from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
@@ -141,7 +141,7 @@ async def open_safelight(
     Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
     """
     data = settings.data_dir
-    url = settings.database_url or f"sqlite:///{data / 'safelight.db'}"
+    url = _database_url(settings)
     sole = url.startswith("sqlite:")
     async with AsyncExitStack() as stack:
         stack.enter_context(claim_data_dir(data, alone=sole))
@@ -165,6 +165,18 @@ async def open_safelight(
             roles,
             _Ground(database, bell, pool, fetcher, poster, providers, catalogue, scratch, sole),
         )
+
+
+@asynccontextmanager
+async def open_kept(settings: Settings) -> AsyncIterator[tuple[Database, Storage]]:
+    """Yield what an installation keeps, for a backup: its database, migrated, and its storage."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = open_database(_database_url(settings))
+    try:
+        await migrate(database)
+        yield database, open_disk(settings.data_dir / "objects")
+    finally:
+        await database.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +405,10 @@ def _listed(text: str) -> list[str]:
 
 def _days(days: float) -> timedelta | None:
     return timedelta(days=days) if days else None
+
+
+def _database_url(settings: Settings) -> str:
+    return settings.database_url or f"sqlite:///{settings.data_dir / 'safelight.db'}"
 
 
 def _doorbell_url(settings: Settings) -> str:

@@ -146,6 +146,14 @@ class NoPublicPicture(RequestError):
     title = "This asset has no public picture"
 
 
+class BackupUnfit(RequestError):
+    """The backup cannot be restored here: it is damaged, of another version, or not needed."""
+
+    code = "backup_unfit"
+    status = 409
+    title = "The backup cannot be restored here"
+
+
 class FormatUnavailable(RequestError):
     """The asset is no 3D model of glTF: it cannot be had in another 3D format."""
 

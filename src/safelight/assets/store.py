@@ -152,6 +152,12 @@ def change(
     return asset
 
 
+def index_again(tx: Connection, asset_ids: Iterable[str]) -> None:
+    """Put assets into the search index, which does not have them yet."""
+    query = sa.select(assets).where(assets.c.id.in_(list(asset_ids)))
+    index.add(tx, [_entry(to_asset(row)) for row in tx.execute(query).mappings()])
+
+
 def expired(tx: Connection, *, limit: int) -> list[Asset]:
     """Return assets whose time has come, the longest overdue first."""
     query = (

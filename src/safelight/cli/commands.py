@@ -329,6 +329,24 @@ def doctor(
 
 
 @app.command()
+def backup(
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The file: safelight-DATE.tar.")
+    ] = None,
+) -> None:
+    """Write all that this installation keeps, rows and files, into one TAR; it may be at work."""
+    _settle(_backup().write_backup(output))
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `safelight backup` wrote.")],
+) -> None:
+    """Put a backup into an installation that nobody has used yet, on any database."""
+    _settle(_backup().restore_backup(file))
+
+
+@app.command()
 def lanes(as_json: Json = False) -> None:
     """Show what stands in each lane and at each provider."""
     _settle(_operations().show_lanes(_actions().Manner(as_json)))
@@ -402,6 +420,12 @@ def _actions():
     from safelight.cli import actions  # noqa: PLC0415
 
     return actions
+
+
+def _backup():
+    from safelight.cli import backup as keeping  # noqa: PLC0415
+
+    return keeping
 
 
 def _doctor():

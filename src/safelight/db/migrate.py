@@ -14,14 +14,14 @@ _LOCK = 7_331_001  # any number that only Safelight uses for pg_advisory_xact_lo
 
 async def migrate(database: Database) -> None:
     """Apply what is missing. A database that is up to date costs one query."""
-    if await database.read(_current) == _newest():
+    if await database.read(_current) == newest_revision():
         return
     await database.write(_upgrade)
 
 
 async def is_current(database: Database) -> bool:
     """Say whether the schema is the one that this code was written for."""
-    return await database.read(_current) == _newest()
+    return await database.read(_current) == newest_revision()
 
 
 def _current(tx: Connection) -> str | None:
@@ -30,7 +30,7 @@ def _current(tx: Connection) -> str | None:
     return tx.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
 
-def _newest() -> str:
+def newest_revision() -> str:
     """Return the last revision's name, which its numbered file bears, without loading alembic."""
     return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 

@@ -1,0 +1,176 @@
+"""One TAR of all rows and objects of an installation; an empty one takes it, on any database.
+
+Rows are read at one moment, then the objects that they name; those are never changed, only
+removed. Restoring stores the objects first: an interrupted restore leaves an empty database, and
+is begun anew.
+"""
+
+import asyncio
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from safelight.backup import store
+from safelight.db.engine import Database
+from safelight.db.migrate import newest_revision
+from safelight.db.tables import assets, originals, variants
+from safelight.errors import BackupUnfit, NotFound
+from safelight.storage.storage import Storage
+
+_MANIFEST = "manifest.json"
+_ROWS, _OBJECTS = "rows/", "objects/"
+_FORMAT = 1
+_MAX_MANIFEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a backup holds; `missing` are objects that went while it was made."""
+
+    rows: int
+    objects: int
+    missing: int
+
+
+async def back_up(database: Database, storage: Storage, target: Path, scratch: Path) -> Summary:
+    """Write everything into `target`, which is there only when it is whole."""
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        with tempfile.TemporaryDirectory(dir=scratch, prefix="backup-") as name:
+            folder = Path(name)
+            counts = await database.read(lambda tx: store.dump(tx, folder))
+            with await asyncio.to_thread(tarfile.open, draft, "w") as tar:
+                await asyncio.to_thread(_add_rows, tar, folder, counts)
+                objects, missing = await _add_objects(tar, storage, folder)
+        await asyncio.to_thread(draft.replace, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Summary(sum(counts.values()), objects, missing)
+
+
+async def restore(database: Database, storage: Storage, source: Path, scratch: Path) -> Summary:
+    """Put a backup into an installation that nobody has used yet, its schema up to date.
+
+    Raises `BackupUnfit` for a file that is no backup, is of another version, or where there is
+    something already.
+    """
+    if not await database.read(store.is_empty):
+        raise BackupUnfit("There is something here already: a backup needs an empty installation.")
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="restore-") as name:
+        folder = Path(name)
+        try:
+            with await asyncio.to_thread(tarfile.open, source) as tar:
+                objects = await _take(tar, storage, folder)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise BackupUnfit(f"{source} is no whole backup: {error}") from None
+        told = _checked(folder)
+        await database.write(lambda tx: store.load(tx, folder))
+        named = len(set(_keys(folder)))
+    return Summary(sum(told["rows"].values()), objects, named - objects)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def _add_rows(tar: tarfile.TarFile, folder: Path, counts: dict[str, int]) -> None:
+    told = {
+        "format": _FORMAT,
+        "safelight": version("safelight"),
+        "schema": newest_revision(),
+        "made_at": datetime.now(UTC),
+        "rows": counts,
+    }
+    content = orjson.dumps(told, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
+    entry = tarfile.TarInfo(_MANIFEST)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+    for table in store.kept_tables():
+        name = store.file_name(table)
+        tar.add(folder / name, f"{_ROWS}{name}", filter=_plain)
+
+
+async def _add_objects(tar: tarfile.TarFile, storage: Storage, folder: Path) -> tuple[int, int]:
+    copy = folder / "object"
+    added = missing = 0
+    for key in sorted(set(_keys(folder))):
+        try:
+            await storage.copy_to(key, copy)
+        except NotFound:
+            missing += 1
+            continue
+        await asyncio.to_thread(tar.add, copy, f"{_OBJECTS}{key}", filter=_plain)
+        added += 1
+    return added, missing
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out whose files they were on this machine."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o600
+    return entry
+
+
+def _keys(folder: Path) -> Iterator[str]:
+    """Yield the key of every object that a row names."""
+    for row in store.lines(folder / store.file_name(assets)):
+        yield from filter(None, (row["key"], row["original_key"]))
+        yield from (each["key"] for each in row["renditions"].values())
+    for table in (variants, originals):
+        for row in store.lines(folder / store.file_name(table)):
+            yield row["key"]
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path) -> int:
+    """Put the rows into `folder` and the objects into storage; return how many those are."""
+    known = {store.file_name(table) for table in store.kept_tables()}
+    copy = folder / "object"
+    objects = 0
+    while entry := await asyncio.to_thread(tar.next):
+        if entry.name == _MANIFEST and entry.size <= _MAX_MANIFEST:
+            await asyncio.to_thread(_extract, tar, entry, folder / _MANIFEST)
+            _checked(folder)
+        elif entry.name.removeprefix(_ROWS) in known:
+            await asyncio.to_thread(_extract, tar, entry, folder / entry.name.removeprefix(_ROWS))
+        elif entry.name.startswith(_OBJECTS):
+            await asyncio.to_thread(_extract, tar, entry, copy)
+            await storage.put(entry.name.removeprefix(_OBJECTS), copy)
+            objects += 1
+        else:
+            raise BackupUnfit(f"{entry.name} does not belong into a backup.")
+    return objects
+
+
+def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
+    content = tar.extractfile(entry)
+    if content is None:
+        raise BackupUnfit(f"{entry.name} is no file.")
+    with target.open("wb") as file:
+        while piece := content.read(1 << 20):
+            file.write(piece)
+
+
+def _checked(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a backup that this version can read."""
+    try:
+        told = orjson.loads((folder / _MANIFEST).read_bytes())
+        form, schema = told["format"], told["schema"]
+    except (FileNotFoundError, orjson.JSONDecodeError, TypeError, KeyError):
+        raise BackupUnfit("The file is no backup.") from None
+    if form != _FORMAT or schema != newest_revision():
+        raise BackupUnfit(
+            f"The backup is of the schema {schema}, and this is {newest_revision()}: restore it "
+            "with the version that made it, then upgrade."
+        )
+    return told
