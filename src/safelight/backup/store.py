@@ -28,7 +28,7 @@ def kept_tables() -> list[Table]:
 
 def dump(tx: Connection, folder: Path) -> dict[str, int]:
     """Write a file for each table, all of one moment; return how many rows each has."""
-    return {table.name: _dump_table(tx, table, folder) for table in kept_tables()}
+    return {str(table.name): _dump_table(tx, table, folder) for table in kept_tables()}
 
 
 def is_empty(tx: Connection) -> bool:
