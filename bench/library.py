@@ -130,6 +130,7 @@ def _model(
         model="link",
         provider="link",
         created_at=_FIRST,
+        expires_at=None,
     )
     words = terms.words_of(asset).replace(terms.account(_BIG), "").strip()
     return _Model(asset, words)
