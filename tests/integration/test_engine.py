@@ -26,6 +26,8 @@ notes = sa.Table(
     sa.Column("at", Instant),
 )
 
+_ONE = sa.text("SELECT 1")
+
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
@@ -312,3 +314,15 @@ async def test_read_when_it_tries_to_write_is_refused(postgresql: PostgresDataba
 def test_url_when_of_another_database_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must start with"):
         open_database(url)
+
+
+async def test_sqlite_when_a_new_file_is_opened_by_many_at_once_refuses_none(
+    tmp_path: Path,
+) -> None:
+    for number in range(20):  # of files, as who comes first is chance
+        url = f"sqlite:///{tmp_path / f'{number}.db'}"
+        opened = [SqliteDatabase(url) for _ in range(6)]
+        found = await asyncio.gather(*(one.read(lambda tx: tx.scalar(_ONE)) for one in opened))
+        assert found == [1] * 6
+        for one in opened:
+            await one.close()

@@ -31,6 +31,8 @@ _Asked = tuple[Work[Any], Future[Any]]
 
 _TRIES = 5
 _MAX_GROUP = 64
+_BUSY_S = 30  # that a process waits for others to let go of a SQLite file
+_BUSY_PAUSE_S = 0.01
 _CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -258,11 +260,29 @@ def _failed_by(error: BaseException, code: int) -> bool:
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # BEGIN and COMMIT are ours to say
     connection.create_function("now_us", 0, lambda: time.time_ns() // 1000)
+    _log_ahead(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "busy_timeout=30000",
+        f"busy_timeout={_BUSY_S * 1000}",
         "cache_size=-16000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Processes that make a new database at once refuse each other without waiting.
+
+    The busy timeout does not hold for this switch, as two who wait would wait for each other.
+    """
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            primary = error.sqlite_errorcode & 0xFF  # the rest says why it is busy
+            if primary != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(_BUSY_PAUSE_S)  # noqa: TID251  on a thread of the database's own
