@@ -1,5 +1,6 @@
 """What the plug for Replicate does with predictions of every shape, and every way they fail."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from safelight.errors import (
     Forbidden,
+    MediaTruncated,
     MediaUnsupported,
     ProviderBadInput,
     ProviderError,
@@ -267,6 +269,32 @@ async def test_start_when_the_input_would_be_refused_there_is_refused_here(
     assert server.calls == []
 
 
+async def test_start_when_the_answer_tells_the_end_is_looked_at_without_delay(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    told = {"id": "pred1", "status": "succeeded", "output": f"{server.url}/made/0.png"}
+    server.fault("POST", ORDER, vendor.refuse(201, told))
+    answer = await plug.start(order(plug, tmp_path), Handle(HOOK))
+    assert isinstance(answer, Pending)
+    assert (answer.ticket, answer.check_after) == ("pred1", timedelta())
+
+
+async def test_start_when_a_field_is_fixed_sends_it_and_lets_no_job_say_otherwise(
+    server: ReplicateStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    model = replace(MODELS[0], fixed={"megapixels": "0.25", "disable_safety_checker": False})
+    async with ReplicateProvider(offered(server, model), fetcher, (model,)) as plug:
+        request = order(plug, tmp_path)
+        assert "megapixels" not in plug.capabilities()[0].params_schema["properties"]
+        with pytest.raises(ProviderBadInput) as caught:
+            await plug.start(replace(request, params={"megapixels": "1"}), Handle())
+        assert caught.value.errors
+        assert server.calls == []
+        await begun(plug, request)
+    told = server.orders[0].json["input"]
+    assert (told["megapixels"], told["disable_safety_checker"]) == ("0.25", False)
+
+
 # --- how it ends --------------------------------------------------------------------------------
 
 
@@ -419,6 +447,34 @@ async def test_check_when_the_file_is_not_what_it_should_be_is_no_result(
     assert len(server.orders) == 1
 
 
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        ("data:image/png;base64,###", MediaTruncated),
+        ("data:text/plain;base64,bm8gcGljdHVyZQ==", MediaUnsupported),
+        ("data:image/png,plain", ProviderRejected),
+        ("file:///etc/passwd", ProviderRejected),
+    ],
+)
+async def test_check_when_an_output_only_looks_like_a_file_says_so(
+    plug: ReplicateProvider,
+    server: ReplicateStub,
+    tmp_path: Path,
+    output: str,
+    error: type[SafelightError],
+) -> None:
+    server.output = output
+    with pytest.raises(error):
+        await ended(plug, server, order(plug, tmp_path))
+
+
+async def test_check_when_a_3d_model_was_wanted_and_none_made_says_so(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    with pytest.raises(ProviderRejected, match="no 3D model"):
+        await ended(plug, server, order(plug, tmp_path, TRELLIS, input_of(tmp_path)))
+
+
 async def test_check_when_one_of_two_files_is_damaged_keeps_the_other(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
@@ -463,6 +519,44 @@ async def test_start_when_it_is_refused_says_how(
     assert len(server.orders) == 1
 
 
+async def test_start_when_fields_are_refused_names_them_as_jobs_know_them(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    wrong = [{"type": "x", "field": "input.seed", "description": "Too large"}, "odd", None]
+    server.fault("POST", ORDER, refusal(422, "- input.seed", "Invalid", invalid_fields=wrong))
+    with pytest.raises(ProviderBadInput) as caught:
+        await plug.start(order(plug, tmp_path), Handle())
+    assert caught.value.errors[0] == {"field": "seed", "message": "Too large"}
+
+
+@pytest.mark.parametrize(
+    ("told", "header", "wait"),
+    [
+        (8, "3", 8),
+        (3, "8", 8),
+        (-1, "", None),
+        (True, "", None),
+        ("soon", "", None),
+        (1e9, "", 86400),
+    ],
+)
+async def test_start_when_throttled_waits_for_the_longer_of_two_bounded(
+    plug: ReplicateProvider,
+    server: ReplicateStub,
+    tmp_path: Path,
+    told: object,
+    header: str,
+    wait: float | None,
+) -> None:
+    body = {"detail": "Throttled.", "retry_after": told}
+    headers = {"Retry_After": header} if header else {}
+    server.fault("POST", ORDER, vendor.refuse(429, body, **headers))
+    with pytest.raises(ProviderRateLimited) as caught:
+        await plug.start(order(plug, tmp_path), Handle())
+    after = caught.value.retry_after
+    assert (after.total_seconds() if after else None) == wait
+
+
 @pytest.mark.parametrize(
     "fault", [vendor.refuse(500), vendor.garbage, vendor.hang_in_body, vendor.drip(0.2)]
 )
@@ -490,6 +584,14 @@ async def test_start_when_the_answer_names_no_prediction_is_unknown(
         (vendor.refuse(500), ProviderError),
         (vendor.cut, ProviderError),
         (vendor.hang, ProviderError),
+        (vendor.hang_after_headers, ProviderError),
+        (vendor.hang_in_body, ProviderError),
+        (vendor.cut_in_body, ProviderError),
+        (vendor.garbage, ProviderError),
+        (vendor.endless, ProviderError),
+        (vendor.drip(0.1), ProviderError),
+        (vendor.html, ProviderError),
+        (vendor.refuse(503, b"<html>"), ProviderError),
         (vendor.no_json, ProviderError),
         (vendor.refuse(200, {"id": "another"}), ProviderError),
         (refusal(429, "Throttled."), ProviderRateLimited),
@@ -547,6 +649,68 @@ async def test_callback_when_it_tells_of_other_work_or_no_end_is_looked_behind(
     assert len(server.called("GET", LOOK)) == 3
 
 
+async def test_callback_when_the_answer_to_the_start_was_lost_is_enough_to_go_on(
+    config: ReplicateConfig, fetcher: Fetcher, server: ReplicateStub, tmp_path: Path
+) -> None:
+    adopts = replace(config, adopts_within=timedelta(minutes=15))
+    async with ReplicateProvider(adopts, fetcher, clock=lambda: NOW) as plug:
+        assert plug.adopts_within == timedelta(minutes=15)
+        request = order(plug, tmp_path)
+        server.fault("POST", ORDER, vendor.lose_answer)
+        with pytest.raises(UnknownOutcome):
+            await plug.start(request, Handle(HOOK))
+        (lost,) = server.works
+        body = encode(server.finish(lost))
+        news = await called(plug, body, sign(body, NOW.timestamp()))
+        assert news.ticket == lost
+        done = await plug.check(lost, request, Handle(HOOK, body))
+    assert isinstance(done, Done)
+    assert len(server.orders) == 1
+    assert server.called("GET", LOOK) == []
+
+
+async def test_adoption_when_nothing_can_be_heard_is_not_promised(
+    plug: ReplicateProvider,
+) -> None:
+    assert plug.adopts_within == timedelta()
+    assert await plug.look_up("att_test") is None
+
+
+async def test_callback_when_it_comes_again_says_the_same_and_asks_nobody(
+    plug: ReplicateProvider, server: ReplicateStub
+) -> None:
+    body = encode(server.finish("pred1"))
+    headers = sign(body, NOW.timestamp())
+    assert await called(plug, body, headers) == await called(plug, body, headers)
+    assert server.called("GET", LOOK) == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [
+        ({"status": "failed", "error": "NSFW content detected."}, ProviderRefused),
+        ({"status": "failed", "error": "boom"}, ProviderRejected),
+        ({"status": "canceled"}, ProviderRejected),
+        ({"status": "aborted"}, ProviderRejected),
+        ({"output": None, "data_removed": True}, ProviderRejected),
+    ],
+)
+async def test_callback_when_the_work_failed_says_why_without_a_look(
+    plug: ReplicateProvider,
+    server: ReplicateStub,
+    tmp_path: Path,
+    ending: dict[str, Any],
+    error: type[SafelightError],
+) -> None:
+    server.ending = ending
+    request = order(plug, tmp_path)
+    ticket = await begun(plug, request, Handle(HOOK))
+    with pytest.raises(SafelightError) as caught:
+        await plug.check(ticket, request, Handle(HOOK, encode(server.finish(ticket))))
+    assert type(caught.value) is error
+    assert server.called("GET", LOOK) == []
+
+
 async def test_callback_when_anything_is_wrong_with_it_is_forbidden(
     plug: ReplicateProvider, server: ReplicateStub
 ) -> None:
@@ -591,6 +755,56 @@ async def test_callback_when_the_secret_cannot_be_had_is_not_believed_nor_forgot
         with pytest.raises(ProviderError):
             await called(plug, body, sign(body, NOW.timestamp()))
     assert len(server.called("GET", "/v1/webhooks/default/secret")) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        vendor.cut,
+        vendor.garbage,
+        vendor.no_json,
+        vendor.refuse(401),
+        vendor.refuse(200, {"key": "whsec_!"}),
+        vendor.refuse(200, {"key": 7}),
+        vendor.refuse(200, []),
+    ],
+)
+async def test_callback_when_the_secret_could_not_be_had_is_asked_for_after_a_pause(
+    config: ReplicateConfig, fetcher: Fetcher, server: ReplicateStub, fault: vendor.Fault
+) -> None:
+    now = [NOW]
+    body = encode(server.finish("pred1"))
+    headers = sign(body, NOW.timestamp())
+    server.fault("GET", ".*/secret", fault)
+    async with ReplicateProvider(config, fetcher, clock=lambda: now[0]) as plug:
+        with pytest.raises(ProviderError):
+            await called(plug, body, headers)
+        now[0] = NOW + timedelta(seconds=29)
+        with pytest.raises(ProviderError):
+            await called(plug, body, headers)
+        assert len(server.called("GET", ".*/secret")) == 1
+        now[0] = NOW + timedelta(seconds=31)
+        assert (await called(plug, body, headers)).is_proven
+
+
+async def test_callback_when_many_come_at_once_the_secret_is_asked_for_once(
+    plug: ReplicateProvider, server: ReplicateStub
+) -> None:
+    body = encode(server.finish("pred1"))
+    headers = sign(body, NOW.timestamp())
+    heard = await asyncio.gather(*(called(plug, body, headers) for _ in range(20)))
+    assert all(news.is_proven for news in heard)
+    assert len(server.called("GET", ".*/secret")) == 1
+
+
+async def test_callback_when_stale_or_unsigned_makes_nobody_ask_for_the_secret(
+    plug: ReplicateProvider, server: ReplicateStub
+) -> None:
+    body = encode({"id": "pred1"})
+    for headers in ({}, sign(body, NOW.timestamp() - 301), sign(body, NOW.timestamp() + 301)):
+        with pytest.raises(Forbidden):
+            await called(plug, body, headers)
+    assert server.calls == []
 
 
 async def test_callback_when_a_secret_is_set_is_held_against_that(
@@ -674,6 +888,68 @@ async def test_learn_when_a_model_cannot_be_asked_takes_it_as_configured(
     assert found == known
 
 
+ODD: tuple[dict[str, Any], ...] = (
+    {"type": {"of": "nothing"}},
+    {"type": [["string"], {}]},
+    {"type": "string", "title": "_"},
+    {"type": "integer", "enum": [{}], "minimum": "low", "default": {}},
+)
+
+
+@pytest.mark.parametrize("rule", ODD)
+async def test_learn_when_a_rule_makes_no_sense_offers_the_rest(
+    config: ReplicateConfig, server: ReplicateStub, rule: dict[str, Any]
+) -> None:
+    server.describe(
+        "me/paint", prompt={"type": "string"}, odd=dict(rule), steps={"type": "integer"}
+    )
+    (model,) = await learn(config, (ReplicateModel("me/paint", "Paint"),))
+    assert set(model.offer.params_schema["properties"]) == {"odd", "steps"}
+
+
+@pytest.mark.parametrize(
+    "schemas",
+    [
+        {},
+        {"Input": []},
+        {"Input": {"$ref": "#/components/schemas/Input"}},
+        {"Input": {"properties": {f"f{number}": {} for number in range(101)}}},
+        {"Input": {"properties": {"a": {"enum": ["x" * 70_000]}}}},
+    ],
+)
+async def test_learn_when_a_description_is_of_no_use_takes_the_model_as_configured(
+    config: ReplicateConfig, server: ReplicateStub, schemas: dict[str, Any]
+) -> None:
+    server.schemas["me/paint"] = schemas
+    server.describe("me/other", prompt={"type": "string"}, steps={"type": "integer"})
+    known = (ReplicateModel("me/paint", "Paint"), ReplicateModel("me/other", "Other"))
+    bad, good = await learn(config, known)
+    assert bad == known[0]
+    assert set(good.offer.params_schema["properties"]) == {"steps"}
+
+
+async def test_learn_when_a_named_field_is_gone_or_nobody_can_be_asked_keeps_what_is_configured(
+    config: ReplicateConfig, server: ReplicateStub
+) -> None:
+    server.describe("me/paint", prompt={"type": "string"})
+    rules = {"type": "object", "properties": {"style": {"type": "string", "format": "uri"}}}
+    named = ReplicateModel("me/paint", "Paint", input_schema=rules, takes={"picture": "style"})
+    bare = ReplicateModel(VERSION, "A version alone")
+    assert await learn(config, (named, bare)) == (named, bare)
+    assert [call.path for call in server.calls] == ["/v1/models/me/paint"]
+
+
+async def test_learn_when_descriptions_are_endless_or_slow_is_over_in_time(
+    config: ReplicateConfig, server: ReplicateStub
+) -> None:
+    server.fault("GET", "/v1/models/.*", vendor.endless, vendor.drip(0.1), vendor.hang)
+    known = tuple(ReplicateModel(f"me/model{number}", "Model") for number in range(3))
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    assert await learn(replace(config, learn_s=0.5), known) == known
+    assert loop.time() - before < 3
+
+
 async def test_verify_when_the_token_is_good_says_whose_it_is(
     plug: ReplicateProvider, server: ReplicateStub
 ) -> None:
@@ -683,6 +959,41 @@ async def test_verify_when_the_token_is_good_says_whose_it_is(
     server.fault("GET", "/v1/account", vendor.refuse(401))
     with pytest.raises(ProviderUnauthorized):
         await plug.verify()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(vendor.refuse(500), ProviderError), (vendor.cut, ProviderError)],
+)
+async def test_verify_when_nobody_answers_is_not_taken_for_a_bad_token(
+    plug: ReplicateProvider,
+    server: ReplicateStub,
+    fault: vendor.Fault,
+    error: type[SafelightError],
+) -> None:
+    server.fault("GET", "/v1/account", fault)
+    with pytest.raises(SafelightError) as caught:
+        await plug.verify()
+    assert type(caught.value) is error
+
+
+async def test_verify_when_the_account_has_no_name_is_content(
+    plug: ReplicateProvider, server: ReplicateStub
+) -> None:
+    server.fault("GET", "/v1/account", vendor.refuse(200, []))
+    assert await plug.verify() == "the token is good for an account"
+
+
+def test_config_when_shown_keeps_its_secrets() -> None:
+    shown = repr(ReplicateConfig("r8_token", webhook_secret=SECRET))
+    assert "r8_token" not in shown
+    assert SECRET not in shown
+
+
+def test_provider_when_a_model_is_of_another_is_refused() -> None:
+    stranger = ReplicateModel("me/paint", "Paint", provider="other")
+    with pytest.raises(ValueError, match="its provider"):
+        ReplicateProvider(ReplicateConfig("r8_test"), Fetcher(FetchPolicy()), (stranger,))
 
 
 def test_models_when_offered_are_of_the_kinds_that_jobs_know() -> None:

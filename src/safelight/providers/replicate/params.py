@@ -65,8 +65,10 @@ def arguments(
 def _size_of_sides(rules: Mapping[str, Rule]) -> Rule:
     width, height = (rules[side] for side in _SIDES)
     rule = {**_SIZE, "description": f"WIDTHxHEIGHT in pixels{_span(width)}."}
-    if "default" in width and "default" in height and "aspect_ratio" not in rules:
-        rule["default"] = f"{width['default']}x{height['default']}"
+    usual = f"{width.get('default')}x{height.get('default')}"
+    # A default such as 0 leaves it to the model and is no size.
+    if re.fullmatch(rule["pattern"], usual, re.ASCII) and "aspect_ratio" not in rules:
+        rule["default"] = usual
     return rule
 
 

@@ -136,8 +136,8 @@ def _plain(flat: Mapping[str, Any]) -> Rule:
 def _words(flat: Mapping[str, Any]) -> Rule:
     words: Rule = {}
     title, description = flat.get("title"), flat.get("description")
-    if isinstance(title, str) and title.strip():
-        plain = title.replace("_", " ").strip()[:_MAX_TITLE]
+    plain = title.replace("_", " ").strip()[:_MAX_TITLE] if isinstance(title, str) else ""
+    if plain:
         words["title"] = plain[0].upper() + plain[1:]
     if isinstance(description, str) and description.strip() not in _EMPTY_WORDS:
         words["description"] = description.strip()[:_MAX_DESCRIPTION]
@@ -146,7 +146,8 @@ def _words(flat: Mapping[str, Any]) -> Rule:
 
 def _kind(flat: Mapping[str, Any]) -> Rule:
     told = flat.get("type")
-    kinds = [kind for kind in (told if isinstance(told, list) else [told]) if kind in _TYPES]
+    named = _list(told) or [told]
+    kinds = [kind for kind in named if isinstance(kind, str) and kind in _TYPES]
     if not kinds:
         return {}
     return {"type": kinds[0] if len(kinds) == 1 else kinds}
