@@ -67,6 +67,7 @@ def job(**changes: Any) -> Job:
         "source_url": "",
         "name": "",
         "external_id": "",
+        "webhook_url": "",
         "fallbacks": [],
         "batch_id": None,
         "batch_index": None,
@@ -93,7 +94,13 @@ def job(**changes: Any) -> Job:
 
 def batch(**changes: Any) -> Batch:
     """Return a batch that was never in a database."""
-    fields: dict[str, Any] = {"name": "", "seq": 1, "created_at": NOON, "finished_at": None}
+    fields: dict[str, Any] = {
+        "name": "",
+        "webhook_url": "",
+        "seq": 1,
+        "created_at": NOON,
+        "finished_at": None,
+    }
     return Batch(**fields | batch_row("acc_1", **changes))
 
 

@@ -138,6 +138,14 @@ class WrongState(RequestError):
     title = "The job's status does not allow that"
 
 
+class EndpointDisabled(RequestError):
+    """The webhook endpoint is disabled: nothing is sent there until it is enabled."""
+
+    code = "endpoint_disabled"
+    status = 409
+    title = "This webhook endpoint is disabled"
+
+
 class NoPublicPicture(RequestError):
     """The asset is no picture, or only its owner may see it: nothing can be made of it."""
 

@@ -21,10 +21,12 @@ from safelight.providers.fake import FakeProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
 from safelight.storage.storage import ObstoreStorage, open_disk
+from safelight.worker.notifier import Notifier
 from safelight.worker.run import Runner
 from safelight.worker.settlement import Settlement
 from safelight.worker.writes import Writes
 from tests import factories
+from tests.receivers import Receiver, notifying, receiving
 from tests.workshop import MOMENT, SOON, FlakyDatabase, OddIntake, OddProvider, Workshop
 
 
@@ -40,6 +42,20 @@ async def database(migrated_database_url: str) -> AsyncIterator[Database]:
 async def account(database: Database) -> str:
     """The id of an account in that database."""
     return await factories.new_account(database)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A server to be told by webhooks."""
+    async with receiving() as running:
+        yield running
+
+
+@pytest.fixture
+async def notifier(database: Database) -> AsyncIterator[Notifier]:
+    """What tells, and may tell this machine; a receiver has two seconds to answer."""
+    async with notifying(database) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,80 +1,38 @@
 """Webhooks on real sockets: each event once to each endpoint, whatever becomes of who sends."""
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from safelight import events
-from safelight.db import tables
 from safelight.db.engine import Database
-from safelight.db.types import now
 from safelight.delivery import store
-from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint, sign
+from safelight.delivery.delivery import Delivery, DeliveryState
+from safelight.delivery.endpoint import sign
 from safelight.delivery.service import Webhooks
 from safelight.errors import NotFound
 from safelight.fetch import FetchPolicy, Poster
 from safelight.fetch.post import Posted
 from safelight.jobs import batch_store
-from safelight.jobs.job import Job
-from safelight.worker.notifier import Notifier
+from safelight.worker.notifier import Notifier, webhook_urls
 from tests import factories
 from tests.factories import claim_of
+from tests.receivers import (
+    ANY_PORT,
+    BASE,
+    Receiver,
+    at_work,
+    endpoint,
+    finish,
+    log,
+    make_due,
+    notifying,
+    receiving,
+)
 from tests.workshop import FlakyDatabase
-
-BASE = "http://safelight.test"
-
-
-@dataclass
-class Message:
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def event(self) -> dict[str, object]:
-        return json.loads(self.body)
-
-
-@dataclass
-class Receiver:
-    """A web server that answers what the test says, and keeps what it was sent."""
-
-    port: int = 0
-    answers: list[str] = field(default_factory=list[str])
-    got: list[Message] = field(default_factory=list[Message])
-    hangs: bool = False
-    now: int = 0
-    most: int = 0  # at once
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        lines = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
-        fields = {name.lower(): value for name, value in lines}
-        body = await reader.readexactly(int(fields["content-length"]))
-        self.now += 1
-        self.most = max(self.most, self.now)
-        self.got.append(Message(fields, body))
-        self.arrived.set()
-        if self.hangs:
-            await reader.read()
-        self.now -= 1
-        answer = self.answers.pop(0) if self.answers else "200 OK"
-        writer.write(
-            f"HTTP/1.1 {answer}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode()
-        )
-        await writer.drain()
-        writer.close()
 
 
 class BrokenPoster(Poster):
@@ -82,63 +40,6 @@ class BrokenPoster(Poster):
 
     async def post(self, url: str, body: bytes, fields: dict[str, str]) -> Posted:
         raise OverflowError
-
-
-@asynccontextmanager
-async def receiving() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
-        yield receiver
-    finally:
-        server.close()
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as running:
-        yield running
-
-
-@pytest.fixture
-async def notifier(database: Database, receiver: Receiver) -> AsyncIterator[Notifier]:
-    policy = FetchPolicy(allow_private=True, ports=frozenset(range(1, 65536)))
-    async with Poster(policy, total_s=2) as poster:
-        yield Notifier(database, poster, base_url=BASE)
-
-
-async def endpoint(database: Database, account: str, url: str, *wanted: str) -> Endpoint:
-    return await Webhooks(database).create(account, url=url, wanted=wanted or ["job.succeeded"])
-
-
-@asynccontextmanager
-async def at_work(notifier: Notifier) -> AsyncIterator[None]:
-    """Run a notifier until the block ends, which is its death: it settles nothing more."""
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(notifier.run())
-        yield
-        running.cancel()
-
-
-async def arrivals(receiver: Receiver, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(receiver.got) < count:
-            receiver.arrived.clear()
-            await receiver.arrived.wait()
-
-
-async def finish(database: Database, account: str) -> Job:
-    job = await factories.run_one(database, account)
-    return await database.write(lambda tx: factories.succeed(tx, claim_of(job), cost_micros=0))
-
-
-async def log(database: Database, of: Endpoint) -> list[Delivery]:
-    return await database.read(lambda tx: store.of_endpoint(tx, of.id, before=None, limit=200))
-
-
-async def make_due(database: Database) -> None:
-    await database.write(lambda tx: tx.execute(sa.update(tables.deliveries).values(due_at=now())))
 
 
 async def test_round_when_a_job_succeeded_posts_it_signed_with_its_document(
@@ -194,7 +95,7 @@ async def test_delivery_when_its_notifier_died_is_sent_again_under_the_same_id(
     made = await endpoint(database, account, receiver.url)
     await finish(database, account)
     async with at_work(notifier):
-        await arrivals(receiver, 1)
+        await receiver.arrivals(1)
     receiver.hangs = False
     await notifier.round()
     assert len(receiver.got) == 1, "the lease has not run out"
@@ -257,7 +158,7 @@ async def test_delivery_when_an_endpoint_hangs_delays_no_other(
         for _ in range(20):
             await finish(database, account)
         async with at_work(notifier):
-            await arrivals(receiver, 20)
+            await receiver.arrivals(20)
             assert hanging.most <= 4, "no more than its share at once"
 
 
@@ -267,10 +168,10 @@ async def test_claim_when_an_endpoint_is_busy_takes_only_what_it_has_room_for(
     one, other = [await endpoint(database, account, receiver.url) for _ in range(2)]
     for _ in range(6):
         await finish(database, account)
-    await database.write(lambda tx: store.fan_out(tx, limit=100))
+    await database.write(lambda tx: store.fan_out(tx, limit=100, urls_of=webhook_urls))
     busy = {one.id: 3, "whe_full": 4}
     taken = await database.write(
-        lambda tx: store.claim_due(tx, slots=100, each=4, busy=busy, lease=factories.LEASE)
+        lambda tx: store.claim_due(tx, slots=100, each=4, taken=busy, lease=factories.LEASE)
     )
     assert Counter(each.endpoint_id for each in taken) == {one.id: 1, other.id: 4}
 
@@ -282,11 +183,11 @@ async def test_claim_when_notifiers_race_gives_each_delivery_to_one(
         await endpoint(database, account, receiver.url)
     for _ in range(4):
         await finish(database, account)
-    await database.write(lambda tx: store.fan_out(tx, limit=100))
+    await database.write(lambda tx: store.fan_out(tx, limit=100, urls_of=webhook_urls))
 
     async def take() -> list[Delivery]:
         return await database.write(
-            lambda tx: store.claim_due(tx, slots=5, each=4, busy={}, lease=factories.LEASE)
+            lambda tx: store.claim_due(tx, slots=5, each=4, taken={}, lease=factories.LEASE)
         )
 
     # Who finds all rows locked takes none, as it would on its next look.
@@ -347,11 +248,7 @@ async def test_run_when_the_database_was_away_goes_on(
     await endpoint(database, account, receiver.url)
     await finish(database, account)
     flaky = FlakyDatabase(database, Counter({"_take": 1, "_try": 1}))
-    policy = FetchPolicy(allow_private=True, ports=frozenset(range(1, 65536)))
-    async with (
-        Poster(policy, total_s=2) as poster,
-        at_work(Notifier(flaky, poster, base_url=BASE)),
-    ):
+    async with notifying(flaky) as notifier, at_work(notifier):
         await made_due_until_arrival(database, receiver)
     assert not flaky.away.total()
 
@@ -371,7 +268,7 @@ async def test_delivery_when_the_address_is_private_is_never_made(
 ) -> None:
     made = await endpoint(database, account, receiver.url)
     await finish(database, account)
-    async with Poster(FetchPolicy(ports=frozenset(range(1, 65536)))) as guarded:
+    async with Poster(FetchPolicy(ports=ANY_PORT)) as guarded:
         await Notifier(database, guarded, base_url=BASE).round()
     assert receiver.got == []
     (delivery,) = await log(database, made)

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.delivery.endpoint import matches, new_secret, sign, unknown_patterns, wait_after
+from safelight.delivery.delivery import wait_after
+from safelight.delivery.endpoint import matches, new_secret, sign, unknown_patterns
 from safelight.events import TYPES
 
 SIGNATURE_VECTOR = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="

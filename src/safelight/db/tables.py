@@ -39,6 +39,7 @@ DEAD = text("status = 'failed'")
 ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
 PENDING = text("state = 'pending'")
+DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches name
 UNTOLD = text("NOT told")
 HELD = text("held_until IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
@@ -83,6 +84,7 @@ batches = Table(
     Column("problems", Json, nullable=False),  # [{index, name, problem}] refused at submit
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
+    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -113,6 +115,7 @@ jobs = Table(
     Column("batch_index", sa.Integer),
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
+    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
     # when and by whom
     Column("lane", sa.Text, nullable=False),
     Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -407,9 +410,16 @@ endpoints = Table(
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
     Column("url", sa.Text, nullable=False),
     Column("events", Json, nullable=False),  # types, with `*` at the end for all that begin so
+    Column("thin", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("secret", sa.Text, nullable=False),  # signs what is sent, so it cannot be a hash
+    Column("old_secret", sa.Text),  # signs as well until then
+    Column("old_secret_until", Instant),
+    Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
+    Column("failing_since", Instant),  # the first failure after the last success
     Column("disabled_at", Instant),
+    Column("disabled_reason", sa.Text, nullable=False, server_default=""),
+    Index("uq_endpoints_default", "account_id", unique=True, **_where(DEFAULT)),
 )
 
 deliveries = Table(
@@ -419,8 +429,11 @@ deliveries = Table(
     Column("endpoint_id", sa.Text, ForeignKey("endpoints.id", ondelete="CASCADE"), nullable=False),
     Column("event_id", sa.Text, nullable=False),
     Column("event", Json, nullable=False),
+    Column("url", sa.Text, nullable=False, server_default=""),  # empty is the endpoint's own
+    Column("receiver", sa.Text, nullable=False, server_default=""),  # shares are counted by it
     Column("state", sa.Text, nullable=False),
     Column("tries", sa.Integer, nullable=False, server_default="0"),
+    Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
     Column("due_at", Instant, nullable=False),  # a notifier that takes it moves this on
     Column("status", sa.Integer),  # of the last answer
     Column("error", sa.Text, nullable=False, server_default=""),
@@ -432,4 +445,19 @@ deliveries = Table(
     UniqueConstraint("endpoint_id", "event_id"),
     Index("ix_deliveries_due", "due_at", **_where(PENDING)),
     Index("ix_deliveries_finished_at", "finished_at"),
+)
+
+# How each try of a delivery went: the newest few.
+delivery_tries = Table(
+    "delivery_tries",
+    metadata,
+    Column("delivery_id", sa.Text, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("number", sa.Integer, nullable=False),  # the delivery's claim_no
+    Column("at", Instant, nullable=False),
+    Column("took_ms", sa.Integer, nullable=False),
+    Column("status", sa.Integer),
+    Column("error", sa.Text, nullable=False),
+    Column("request", Json, nullable=False),  # {headers, body}, and of the body the beginning
+    Column("answer", Json),  # likewise
+    sa.PrimaryKeyConstraint("delivery_id", "number"),
 )

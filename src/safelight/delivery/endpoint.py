@@ -1,4 +1,4 @@
-"""What a webhook endpoint is, which events it wants, and when a failed delivery is tried again."""
+"""What a webhook endpoint is, which events it wants, and by which secrets it is told."""
 
 import base64
 import hashlib
@@ -8,69 +8,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-DEFAULT_EVENTS = ("job.succeeded", "job.failed", "job.canceled", "batch.finished")
+FINAL_EVENTS = ("job.succeeded", "job.failed", "job.canceled", "batch.finished")
+TEST_EVENT = "webhook.test"  # sent when asked for; happens to nothing, so it is in no log
 
-# Before each try, the first included: about three days in all, as Standard Webhooks advises.
-_WAITS = (
-    timedelta(),
-    timedelta(seconds=5),
-    timedelta(minutes=5),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=5),
-    timedelta(hours=10),
-    timedelta(hours=14),
-    timedelta(hours=20),
-    timedelta(hours=24),
-)
-_JITTER = 0.1
+BOTH_VALID = timedelta(hours=24)  # the old secret and the new one, after a rotation
+GIVEN_UP_AFTER = timedelta(days=5)  # of nothing but failures
+
 _SECRET_BYTES = 32
 _SECRET_PREFIX = "whsec_"  # noqa: S105  says what follows, and is none itself
 
 
-class DeliveryState(StrEnum):
-    """Where a delivery is."""
+class DisabledReason(StrEnum):
+    """Why an endpoint is told nothing."""
 
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    FAILED = "failed"  # every try failed, or the endpoint is gone
+    ASKED = "asked"  # by its account
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # for days, and nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of `endpoints`: where an account wants to be told, and of what."""
+    """One row of `endpoints`: where an account wants to be told, and of what.
+
+    One of each account has no address: it is the sender, with its secret and its log, to the
+    addresses that single jobs and batches name.
+    """
 
     id: str
     account_id: str
     url: str
     events: list[str]
+    thin: bool  # events without the document of their subject
     secret: str
+    old_secret: str | None
+    old_secret_until: datetime | None
+    seq: int
     created_at: datetime
+    failing_since: datetime | None  # the first failure after the last success
     disabled_at: datetime | None
+    disabled_reason: str
+
+    @property
+    def is_default(self) -> bool:
+        """Say whether it is the one for addresses that jobs and batches name."""
+        return not self.url
 
     def wants(self, event_type: str) -> bool:
         """Say whether it asked for events of that type."""
         return any(matches(pattern, event_type) for pattern in self.events)
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One row of `deliveries`: one event on its way to one endpoint. Its id is the message's."""
-
-    id: str
-    endpoint_id: str
-    event_id: str
-    event: dict[str, Any]
-    state: DeliveryState
-    tries: int
-    due_at: datetime
-    status: int | None
-    error: str
-    answer: str
-    created_at: datetime
-    finished_at: datetime | None
+    def secrets_at(self, time: datetime) -> list[str]:
+        """Return what a message of that moment is signed with, the newest first."""
+        if self.old_secret and self.old_secret_until and time < self.old_secret_until:
+            return [self.secret, self.old_secret]
+        return [self.secret]
 
 
 def matches(pattern: str, event_type: str) -> bool:
@@ -85,23 +77,13 @@ def unknown_patterns(patterns: Sequence[str], types: frozenset[str]) -> list[str
     return [pattern for pattern in patterns if not any(matches(pattern, kind) for kind in types)]
 
 
-def wait_after(tries: int, jitter: float) -> timedelta | None:
-    """Return how long to wait after `tries` failed ones; None when that was the last.
-
-    `jitter` is a random number from 0 to 1.
-    """
-    if tries >= len(_WAITS):
-        return None
-    return _WAITS[tries] * (1 + _JITTER * jitter)
-
-
 def new_secret() -> str:
     """Return a signing secret in the form of Standard Webhooks."""
     return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the `webhook-signature` of a message (https://www.standardwebhooks.com)."""
+    """Return one signature of a message (https://www.standardwebhooks.com)."""
     key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     digest = hmac.new(key, signed, hashlib.sha256).digest()

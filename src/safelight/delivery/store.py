@@ -1,42 +1,70 @@
-"""The rows of webhook endpoints and of deliveries to them."""
+"""The rows of webhook endpoints, of deliveries to them, and of each try."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight import events, ids
-from safelight.db.tables import PENDING, deliveries, endpoints
-from safelight.db.types import now
-from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint
-from safelight.events import Event
+from safelight.db.given import Given
+from safelight.db.tables import DEFAULT, PENDING, deliveries, delivery_tries, endpoints
+from safelight.db.types import Instant, now
+from safelight.delivery import fanout
+from safelight.delivery.delivery import Delivery, DeliveryState, Logged, Outcome, Try
+from safelight.delivery.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
+from safelight.events import NewEvent
 
-_LOOKED_AT = 500  # due deliveries a claim, from which each endpoint gets its share
+_LOOKED_AT = 500  # due deliveries a claim, from which each receiver gets its share
+_TRIES_KEPT = 20  # of a delivery, which may have been sent again
+_TOO_LONG_AGO = now(-GIVEN_UP_AFTER)
+
+Ended = tuple[Delivery, Outcome]
+
+# Returns the addresses that jobs and batches of those ids have named; delivery knows neither.
+UrlsOf = Callable[[Connection, Collection[str]], Mapping[str, str]]
 
 
 # --- endpoints -------------------------------------------------------------------------------
 
 
-def insert_endpoint(
-    tx: Connection, account_id: str, *, url: str, wanted: Sequence[str], secret: str
-) -> Endpoint:
+def insert_endpoint(tx: Connection, account_id: str, **values: Any) -> Endpoint:
     """Write a new endpoint; it is told of what happens from now on."""
     statement = (
         sa.insert(endpoints)
-        .values(
-            id=ids.new("endpoint"),
-            account_id=account_id,
-            url=url,
-            events=list(wanted),
-            secret=secret,
-            created_at=now(),
-        )
+        .values(id=ids.new("endpoint"), account_id=account_id, created_at=now(), **values)
         .returning(endpoints)
     )
     return _to_endpoint(tx.execute(statement).mappings().one())
+
+
+def find_default(tx: Connection, account_id: str) -> Endpoint | None:
+    """Return the account's endpoint for addresses that jobs and batches name."""
+    query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else _to_endpoint(row)
+
+
+def ensure_default(tx: Connection, account_id: str, *, secret: str) -> Endpoint:
+    """Return it; of several who make it at once, one is first for all."""
+    tx.execute(
+        _inserting(tx)(endpoints)
+        .values(
+            id=ids.new("endpoint"),
+            account_id=account_id,
+            url="",
+            events=[],
+            secret=secret,
+            created_at=now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
+    return _to_endpoint(tx.execute(query).mappings().one())
 
 
 def endpoints_of(tx: Connection, account_ids: Collection[str]) -> list[Endpoint]:
@@ -58,6 +86,23 @@ def get_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint 
     return None if row is None else _to_endpoint(row)
 
 
+def change_endpoint(tx: Connection, endpoint_id: str, **values: Any) -> None:
+    """Set columns of an endpoint that are its owner's."""
+    if values:
+        tx.execute(sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**values))
+
+
+def rotate(tx: Connection, endpoint_id: str, *, secret: str) -> Endpoint:
+    """Give an endpoint a new secret; the one it had signs as well for a while."""
+    statement = (
+        sa.update(endpoints)
+        .where(endpoints.c.id == endpoint_id)
+        .values(secret=secret, old_secret=endpoints.c.secret, old_secret_until=now(BOTH_VALID))
+        .returning(endpoints)
+    )
+    return _to_endpoint(tx.execute(statement).mappings().one())
+
+
 def delete_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> bool:
     """Remove an endpoint with its deliveries; False where the account has none of that id."""
     statement = sa.delete(endpoints).where(
@@ -66,19 +111,42 @@ def delete_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> bool:
     return bool(tx.execute(statement).rowcount)
 
 
-def disable(tx: Connection, endpoint_id: str) -> None:
-    """Send nothing more to an endpoint that said it is gone."""
-    tx.execute(
+def enable(tx: Connection, endpoint_id: str) -> None:
+    """Send to an endpoint again, as if it had never failed."""
+    change_endpoint(tx, endpoint_id, disabled_at=None, disabled_reason="", failing_since=None)
+
+
+def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
+    """Send nothing more to an endpoint, and end what is on its way there."""
+    statement = (
         sa.update(endpoints)
         .where(endpoints.c.id == endpoint_id, endpoints.c.disabled_at.is_(None))
-        .values(disabled_at=now())
+        .values(disabled_at=now(), disabled_reason=reason, seq=endpoints.c.seq + 1)
+        .returning(endpoints.c.account_id, endpoints.c.seq)
     )
+    row = tx.execute(statement).one_or_none()
+    if row is None:
+        return
+    # What another notifier settles now is locked: waiting for it could be for ever. It is ended
+    # when it is due.
+    waiting = (
+        sa.select(deliveries.c.id)
+        .where(PENDING, deliveries.c.endpoint_id == endpoint_id)
+        .with_for_update(skip_locked=True)
+    )
+    tx.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(waiting))
+        .values(state=DeliveryState.FAILED, error="The endpoint was disabled.", finished_at=now())
+    )
+    told = NewEvent(row.account_id, endpoint_id, row.seq, "delivery.disabled", {"reason": reason})
+    events.append(tx, [told])
 
 
-# --- deliveries ------------------------------------------------------------------------------
+# --- making and claiming deliveries ----------------------------------------------------------
 
 
-def fan_out(tx: Connection, *, limit: int) -> int:
+def fan_out(tx: Connection, *, limit: int, urls_of: UrlsOf) -> int:
     """Make the deliveries of up to `limit` events that have none yet; return how many events.
 
     A pair of endpoint and event is one row however often this happens.
@@ -86,122 +154,271 @@ def fan_out(tx: Connection, *, limit: int) -> int:
     found = events.untold(tx, limit=limit)
     if not found:
         return 0
-    open_to = [
-        endpoint
-        for endpoint in endpoints_of(tx, {event.account_id for event in found})
-        if endpoint.disabled_at is None
-    ]
-    rows = [
-        _new_delivery(endpoint, event)
-        for event in found
-        for endpoint in open_to
-        if endpoint.account_id == event.account_id and endpoint.wants(event.type)
-    ]
+    listening = endpoints_of(tx, {event.account_id for event in found})
+    ended = fanout.named_in(found) if any(one.is_default for one in listening) else []
+    rows = fanout.deliveries_of(found, listening, urls_of(tx, ended) if ended else {})
     if rows:
-        insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(deliveries).values(due_at=now(), created_at=now())
+        statement = _inserting(tx)(deliveries).values(due_at=now(), created_at=now())
         tx.execute(statement.on_conflict_do_nothing(), rows)
     events.mark_told(tx, found)
     return len(found)
 
 
-def _new_delivery(endpoint: Endpoint, event: Event) -> dict[str, Any]:
-    document = event.document() | {"created_at": event.created_at.isoformat()}
-    return {
-        "id": ids.new("delivery"),
-        "endpoint_id": endpoint.id,
-        "event_id": event.id,
-        "event": document,
-        "state": DeliveryState.PENDING,
-    }
+def insert_trial(tx: Connection, endpoint: Endpoint) -> Delivery:
+    """Make a message that says nothing, due now."""
+    statement = sa.insert(deliveries).values(
+        due_at=now(), created_at=now(), **fanout.trial_of(endpoint)
+    )
+    return _to_delivery(tx.execute(statement.returning(deliveries)).mappings().one())
+
+
+_TAKEN = Given(receiver=sa.Text, taken=sa.Integer)
 
 
 def claim_due(
-    tx: Connection, *, slots: int, each: int, busy: Mapping[str, int], lease: timedelta
+    tx: Connection, *, slots: int, each: int, taken: Mapping[str, int], lease: timedelta
 ) -> list[Delivery]:
-    """Take up to `slots` due deliveries; with those `busy`, no endpoint has more than `each`.
+    """Take up to `slots` due deliveries; no receiver gets more than `each`, less what is `taken`.
 
     Whoever takes one moves its time on by the lease: if that notifier dies, it is due again then.
     """
-    full = sorted(name for name, count in busy.items() if count >= each)
+    rows = ({"receiver": name, "taken": count} for name, count in taken.items())
+    given = {**_TAKEN.bind(tx, rows), "slots": slots}
+    claimed = tx.execute(_claiming(tx.dialect.name, each, lease), given).mappings()
+    return [_to_delivery(row) for row in claimed]
+
+
+@cache
+def _claiming(dialect: str, each: int, lease: timedelta) -> ReturningUpdate[Any]:
+    taken = _TAKEN.table(dialect)
+    full = sa.select(taken.c.receiver).where(taken.c.taken >= each)
     due = (
-        sa.select(deliveries.c.id, deliveries.c.endpoint_id, deliveries.c.due_at)
-        .where(
-            PENDING,
-            deliveries.c.due_at <= now(),
-            deliveries.c.endpoint_id.not_in(full),
-        )
+        sa.select(deliveries.c.id, deliveries.c.receiver, deliveries.c.due_at)
+        .where(PENDING, deliveries.c.due_at <= now(), deliveries.c.receiver.not_in(full))
         .order_by(deliveries.c.due_at)
         .limit(_LOOKED_AT)
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    turn = sa.func.row_number().over(partition_by=due.c.endpoint_id, order_by=due.c.due_at)
-    ranked = sa.select(due.c.id, due.c.endpoint_id, turn.label("turn")).subquery()
-    under_way = sa.case(dict(busy), value=ranked.c.endpoint_id, else_=0) if busy else sa.literal(0)
-    chosen = sa.select(ranked.c.id).where(ranked.c.turn + under_way <= each).limit(slots)
-    statement = (
+    turn = sa.func.row_number().over(partition_by=due.c.receiver, order_by=due.c.due_at)
+    ranked = sa.select(due.c.id, due.c.receiver, turn.label("turn")).subquery()
+    chosen = (
+        sa.select(ranked.c.id)
+        .outerjoin(taken, taken.c.receiver == ranked.c.receiver)
+        .where(ranked.c.turn + sa.func.coalesce(taken.c.taken, 0) <= each)
+        .limit(sa.bindparam("slots", type_=sa.Integer))
+    )
+    return (
         sa.update(deliveries)
         .where(deliveries.c.id.in_(chosen))
-        .values(due_at=now(lease), tries=deliveries.c.tries + 1)
+        .values(
+            due_at=now(lease),
+            tries=deliveries.c.tries + 1,
+            claim_no=deliveries.c.claim_no + 1,
+        )
         .returning(deliveries)
     )
-    return [_to_delivery(row) for row in tx.execute(statement).mappings()]
 
 
-def settle(
-    tx: Connection,
-    delivery: Delivery,
-    *,
-    state: DeliveryState,
-    status: int | None,
-    error: str,
-    answer: str,
-    wait: timedelta = timedelta(),
-) -> None:
-    """Write how a try ended, unless the lease ran out and another notifier tries meanwhile."""
-    final = state is not DeliveryState.PENDING
-    tx.execute(
+# --- how it went -----------------------------------------------------------------------------
+
+
+_SETTLED = Given(
+    id=sa.Text,
+    claim_no=sa.Integer,
+    state=sa.Text,
+    status=sa.Integer,
+    error=sa.Text,
+    answer=sa.Text,
+    due_at=Instant,
+    finished_at=Instant,
+)
+
+
+def settle_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]:
+    """Write how tries ended, but for those that another notifier took up meanwhile."""
+    clock = tx.execute(sa.select(now())).scalar_one()
+    given = _SETTLED.bind(tx, (_settled(delivery, outcome, clock) for delivery, outcome in ended))
+    written = set(tx.scalars(_settling(tx.dialect.name), given))
+    tried = [
+        (delivery, outcome, outcome.tried)
+        for delivery, outcome in ended
+        if outcome.tried and delivery.id in written
+    ]
+    if tried:
+        _keep_tries(tx, [(delivery, one) for delivery, _, one in tried])
+        _note_health(tx, [(one.endpoint_id, outcome) for one, outcome, _ in tried if not one.url])
+    return [None] * len(ended)
+
+
+def _settled(delivery: Delivery, outcome: Outcome, clock: datetime) -> dict[str, Any]:
+    tried = outcome.tried
+    return {
+        "id": delivery.id,
+        "claim_no": delivery.claim_no,
+        "state": outcome.state.value,
+        "status": tried.status if tried else None,
+        "error": outcome.error,
+        "answer": tried.answer.body if tried and tried.answer else "",
+        "due_at": clock + outcome.wait,
+        "finished_at": None if outcome.state is DeliveryState.PENDING else clock,
+    }
+
+
+@cache
+def _settling(dialect: str) -> ReturningUpdate[Any]:
+    given = _SETTLED.table(dialect)
+    changed = ("state", "status", "error", "answer", "due_at", "finished_at")
+    return (
         sa.update(deliveries)
-        .where(deliveries.c.id == delivery.id, deliveries.c.tries == delivery.tries, PENDING)
-        .values(
-            state=state,
-            status=status,
-            error=error,
-            answer=answer,
-            due_at=now(wait),
-            finished_at=now() if final else None,
+        .where(
+            deliveries.c.id == given.c.id,
+            deliveries.c.claim_no == given.c.claim_no,
+            deliveries.c.state == DeliveryState.PENDING,
         )
+        .values({name: given.c[name] for name in changed})
+        .returning(deliveries.c.id)
     )
+
+
+def _keep_tries(tx: Connection, tried: Sequence[tuple[Delivery, Try]]) -> None:
+    rows = [
+        {
+            "delivery_id": delivery.id,
+            "number": delivery.claim_no,
+            "at": one.at,
+            "took_ms": round(one.took.total_seconds() * 1000),
+            "status": one.status,
+            "error": one.error,
+            "request": one.request.document(),
+            "answer": one.answer.document() if one.answer else None,
+        }
+        for delivery, one in tried
+    ]
+    tx.execute(sa.insert(delivery_tries), rows)
+    for delivery, _ in tried:
+        if delivery.claim_no > _TRIES_KEPT:
+            tx.execute(
+                sa.delete(delivery_tries).where(
+                    delivery_tries.c.delivery_id == delivery.id,
+                    delivery_tries.c.number <= delivery.claim_no - _TRIES_KEPT,
+                )
+            )
+
+
+def _note_health(tx: Connection, ended: Sequence[tuple[str, Outcome]]) -> None:
+    """Remember since when endpoints have only failed; disable those gone or given up."""
+    well = {name for name, outcome in ended if outcome.state is DeliveryState.DELIVERED}
+    gone = {name for name, outcome in ended if outcome.gone}
+    failed = {name for name, _ in ended} - well - gone
+    since = endpoints.c.failing_since
+    if well:
+        recovered = sa.update(endpoints).where(endpoints.c.id.in_(well), since.is_not(None))
+        tx.execute(recovered.values(failing_since=None))
+    if failed:
+        fallen = sa.update(endpoints).where(endpoints.c.id.in_(failed), since.is_(None))
+        tx.execute(fallen.values(failing_since=now()))
+        hopeless = sa.select(endpoints.c.id).where(
+            endpoints.c.id.in_(failed), endpoints.c.disabled_at.is_(None), since < _TOO_LONG_AGO
+        )
+        for endpoint_id in tx.scalars(hopeless).all():
+            disable(tx, endpoint_id, DisabledReason.FAILING)
+    for endpoint_id in sorted(gone):
+        disable(tx, endpoint_id, DisabledReason.GONE)
 
 
 def of_endpoint(
-    tx: Connection, endpoint_id: str, *, before: str | None, limit: int
+    tx: Connection,
+    endpoint_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    state: DeliveryState | None = None,
 ) -> list[Delivery]:
     """Return up to `limit` deliveries to an endpoint older than id `before`, newest first."""
     query = sa.select(deliveries).where(deliveries.c.endpoint_id == endpoint_id)
     if before:
         query = query.where(deliveries.c.id < before)
+    if state:
+        query = query.where(deliveries.c.state == state)
     query = query.order_by(deliveries.c.id.desc()).limit(limit)
     return [_to_delivery(row) for row in tx.execute(query).mappings()]
+
+
+def get(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery | None:
+    """Return one delivery to an endpoint."""
+    query = sa.select(deliveries).where(
+        deliveries.c.id == delivery_id, deliveries.c.endpoint_id == endpoint_id
+    )
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else _to_delivery(row)
+
+
+def tries_of(tx: Connection, delivery_id: str) -> list[Logged]:
+    """Return the tries of a delivery, oldest first."""
+    columns = [column for column in delivery_tries.c if column.name != "delivery_id"]
+    query = (
+        sa.select(*columns)
+        .where(delivery_tries.c.delivery_id == delivery_id)
+        .order_by(delivery_tries.c.number)
+    )
+    found: list[Logged] = []
+    for row in tx.execute(query).mappings():
+        fields: dict[str, Any] = {**row}
+        found.append(Logged(**fields))
+    return found
+
+
+# --- once more -------------------------------------------------------------------------------
 
 
 def send_again(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery | None:
     """Make a delivery due now with all its tries ahead of it; None where there is none such."""
     statement = (
-        sa.update(deliveries)
-        .where(deliveries.c.id == delivery_id, deliveries.c.endpoint_id == endpoint_id)
-        .values(state=DeliveryState.PENDING, tries=0, due_at=now(), finished_at=None)
-        .returning(deliveries)
+        _sending_again(endpoint_id).where(deliveries.c.id == delivery_id).returning(deliveries)
     )
     row = tx.execute(statement).mappings().one_or_none()
     return None if row is None else _to_delivery(row)
+
+
+def send_failed_again(tx: Connection, endpoint_id: str, *, since: datetime, limit: int) -> int:
+    """Do so with up to `limit` that were made since then and failed, the oldest first."""
+    failed = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.endpoint_id == endpoint_id,
+            deliveries.c.state == DeliveryState.FAILED,
+            deliveries.c.created_at >= since,
+        )
+        .order_by(deliveries.c.created_at)
+        .limit(limit)
+    )
+    statement = _sending_again(endpoint_id).where(deliveries.c.id.in_(failed))
+    return tx.execute(statement).rowcount
+
+
+def _sending_again(endpoint_id: str) -> sa.Update:
+    return (
+        sa.update(deliveries)
+        .where(deliveries.c.endpoint_id == endpoint_id)
+        .values(
+            state=DeliveryState.PENDING,
+            tries=0,
+            claim_no=deliveries.c.claim_no + 1,
+            due_at=now(),
+            finished_at=None,
+        )
+    )
 
 
 def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
     """Remove deliveries that ended longer than `kept` ago, a page at a time."""
     old = sa.select(deliveries.c.id).where(deliveries.c.finished_at < now(-kept)).limit(limit)
     return tx.execute(sa.delete(deliveries).where(deliveries.c.id.in_(old))).rowcount
+
+
+def _inserting(tx: Connection) -> Callable[[sa.Table], postgresql.Insert | sqlite.Insert]:
+    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
 
 
 def _to_endpoint(row: RowMapping) -> Endpoint:

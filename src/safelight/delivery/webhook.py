@@ -1,45 +1,43 @@
-"""Sends one message to one endpoint, signed by Standard Webhooks, and says how it went."""
+"""Sends one message to one address, signed by Standard Webhooks, and says how it went."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from http import HTTPStatus
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from prometheus_client import Counter
 
-from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint, sign, wait_after
+from safelight.delivery.delivery import (
+    Delivery,
+    DeliveryState,
+    Outcome,
+    Part,
+    Try,
+    after_failure,
+    judge,
+)
+from safelight.delivery.endpoint import Endpoint, sign
 from safelight.errors import FetchError
-from safelight.fetch import Poster
+from safelight.fetch import Posted, Poster
 
 DELIVERIES = Counter("safelight_deliveries_total", "Tries to deliver a webhook.", ("outcome",))
 
-_MOST_BYTES = 20_000
+MOST_BYTES = 20_000
 _EXCERPT = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a try ended, and after which wait another follows if it is still pending."""
-
-    state: DeliveryState
-    status: int | None = None
-    error: str = ""
-    answer: str = ""
-    wait: timedelta = timedelta()
-    gone: bool = False  # the endpoint wants nothing more
-
-
 def body_of(delivery: Delivery, forms: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the event with the first of the `forms` of its subject that fits, or with none."""
+    """Return the event with the first of the `forms` of its subject that fits, or with none.
+
+    Where even what the event says by itself is too long, only what it is about is left.
+    """
     event = delivery.event
-    for subject in forms:
-        body = _to_json(event | {"data": {**event["data"], **subject}})
-        if len(body) <= _MOST_BYTES:
+    for data in (*({**event["data"], **form} for form in forms), event["data"]):
+        body = _to_json(event | {"data": data})
+        if len(body) <= MOST_BYTES:
             return body
-    return _to_json(event)
+    return _to_json(event | {"data": {}})
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:
@@ -50,40 +48,56 @@ async def send(
     poster: Poster, endpoint: Endpoint, delivery: Delivery, body: bytes, *, jitter: float
 ) -> Outcome:
     """Post the message once."""
-    timestamp = int(time.time())
-    fields = {
-        "webhook-id": delivery.id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(endpoint.secret, delivery.id, timestamp, body),
-    }
+    at, began = datetime.now(UTC), time.monotonic()
+    fields = _signed(endpoint, delivery.id, at, body)
+    posted: Posted | None = None
+    error = ""
     try:
-        posted = await poster.post(endpoint.url, body, fields)
-    except FetchError as error:
-        return failed(delivery, jitter, error=error.detail)
-    excerpt = posted.text[:_EXCERPT]
-    if HTTPStatus.OK <= posted.status < HTTPStatus.MULTIPLE_CHOICES:
-        DELIVERIES.labels("delivered").inc()
-        return Outcome(DeliveryState.DELIVERED, posted.status, answer=excerpt)
+        posted = await poster.post(delivery.url or endpoint.url, body, fields)
+    except FetchError as failure:
+        error = failure.detail
+    took = timedelta(seconds=time.monotonic() - began)
+    request = Part(fields, body[:_EXCERPT].decode(errors="replace"))
+    tried = _said(posted, at, took, request) if posted else Try(at, took, request, error=error)
+    outcome = judge(
+        tried, delivery.tries, asked=posted.retry_after if posted else None, jitter=jitter
+    )
+    _count(outcome)
+    return outcome
+
+
+def unforeseen(delivery: Delivery, *, jitter: float) -> Outcome:
+    """Return what follows where sending broke: a message that breaks its sender ends as well."""
+    error = "Sending failed for an unknown reason."
+    outcome = after_failure(error, delivery.tries, jitter=jitter)
+    _count(outcome)
+    return outcome
+
+
+def _signed(endpoint: Endpoint, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    timestamp = int(at.timestamp())
+    signatures = [sign(secret, message_id, timestamp, body) for secret in endpoint.secrets_at(at)]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _said(posted: Posted, at: datetime, took: timedelta, request: Part) -> Try:
+    answer = Part(posted.headers, posted.text[:_EXCERPT])
+    tried = Try(at, took, request, answer, posted.status)
+    if tried.is_success:
+        return tried
     error = f"The endpoint answered with status {posted.status}."
-    if posted.status == HTTPStatus.GONE:
-        DELIVERIES.labels("gone").inc()
-        return Outcome(DeliveryState.FAILED, posted.status, error, excerpt, gone=True)
-    return failed(delivery, jitter, posted.status, error, excerpt, posted.retry_after)
+    return Try(at, took, request, answer, posted.status, error)
 
 
-def failed(
-    delivery: Delivery,
-    jitter: float,
-    status: int | None = None,
-    error: str = "",
-    answer: str = "",
-    at_least: timedelta | None = None,
-) -> Outcome:
-    """Return what follows from a failed try: another, or the end after the last."""
-    wait = wait_after(delivery.tries, jitter)
-    if wait is None:
-        DELIVERIES.labels("given_up").inc()
-        return Outcome(DeliveryState.FAILED, status, error, answer)
-    DELIVERIES.labels("failed").inc()
-    wait = max(wait, at_least or timedelta())
-    return Outcome(DeliveryState.PENDING, status, error, answer, wait)
+def _count(outcome: Outcome) -> None:
+    if outcome.gone:
+        kind = "gone"
+    elif outcome.state is DeliveryState.FAILED:
+        kind = "given_up"
+    else:
+        kind = "failed" if outcome.state is DeliveryState.PENDING else "delivered"
+    DELIVERIES.labels(kind).inc()

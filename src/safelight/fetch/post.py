@@ -1,6 +1,7 @@
 """Posts a message to an address that a stranger gave, guarded as downloads are."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import Self
 
 import httpx2
 
-from safelight.errors import FetchTimeout
+from safelight.errors import FetchError, FetchTimeout
 from safelight.fetch import headers
 from safelight.fetch.guard import Resolver, SystemResolver
 from safelight.fetch.policy import FetchPolicy
@@ -16,13 +17,18 @@ from safelight.fetch.transport import GuardedTransport
 from safelight.fetch.url import parse
 
 _READ_BYTES = 2_000  # of an answer, of which only the beginning is wanted
+_READ_S = 5.0  # for those: what counts is the status, which has come by then
+_MOST_FIELDS = 30
+_MOST_CHARS = 200  # of a header field
+_PRIVATE = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What came back: the status, the first bytes as text, and when to come again if it said."""
+    """What came back: status, fields, the first bytes, and when to come again if it said."""
 
     status: int
+    headers: dict[str, str]
     text: str
     retry_after: timedelta | None
 
@@ -64,8 +70,9 @@ class Poster:
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 10.0)},
         )
         try:
-            async with asyncio.timeout(self._total_s):
-                response = await self._transport.handle_async_request(request)
+            async with asyncio.timeout(self._total_s + _READ_S):
+                async with asyncio.timeout(self._total_s):
+                    response = await self._transport.handle_async_request(request)
                 try:
                     text = await _beginning(response)
                 finally:
@@ -73,13 +80,29 @@ class Poster:
         except TimeoutError:
             raise FetchTimeout(f"No answer within {self._total_s:g} s.") from None
         wait = headers.retry_after(response.headers, datetime.now(UTC))
-        return Posted(response.status_code, text, wait)
+        return Posted(response.status_code, _fields(response.headers), text, wait)
+
+
+def _fields(given: httpx2.Headers) -> dict[str, str]:
+    """Return the header fields that may be shown: not too many, none too long, no secrets."""
+    shown = [(name, text) for name, text in given.items() if name.lower() not in _PRIVATE]
+    return {
+        name.lower()[:_MOST_CHARS]: _storable(text[:_MOST_CHARS])
+        for name, text in shown[:_MOST_FIELDS]
+    }
 
 
 async def _beginning(response: httpx2.Response) -> str:
+    """Return how the body begins. One that breaks off, or drips, takes nothing from its status."""
     gathered = bytearray()
-    async for part in response.aiter_raw():
-        gathered += part
-        if len(gathered) >= _READ_BYTES:
-            break
-    return bytes(gathered[:_READ_BYTES]).decode(errors="replace").replace("\x00", "\ufffd")
+    with suppress(FetchError, TimeoutError):
+        async with asyncio.timeout(_READ_S):
+            async for part in response.aiter_raw():
+                gathered += part
+                if len(gathered) >= _READ_BYTES:
+                    break
+    return _storable(bytes(gathered[:_READ_BYTES]).decode(errors="replace"))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")

@@ -1,6 +1,6 @@
 """The rows of batches, and of their jobs together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +27,14 @@ def get(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
     query = sa.select(batches).where(batches.c.id == batch_id, batches.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_batch(row)
+
+
+def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the addresses that those of these batches have named that name one."""
+    query = sa.select(batches.c.id, batches.c.webhook_url).where(
+        batches.c.id.in_(ids), batches.c.webhook_url != ""
+    )
+    return {row.id: row.webhook_url for row in tx.execute(query)}
 
 
 def change(tx: Connection, batch_id: str, values: Mapping[str, Any]) -> None:

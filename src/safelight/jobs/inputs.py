@@ -129,6 +129,9 @@ class Submission(BaseModel):
     keep_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = Field(
         default=None, description="Seconds after which what is made goes by itself; else it stays."
     )
+    webhook_url: Url | None = Field(
+        default=None, description="Told once it has ended: the job, or the batch as a whole."
+    )
     start_at: Time | None = Field(default=None, description="Do not start before.")
     start_by: Time | None = Field(default=None, description="Give up if not started by then.")
 

@@ -129,6 +129,7 @@ class Job:
     batch_index: int | None
     tags: list[str]
     metadata: dict[str, Any]
+    webhook_url: str  # told of its end; empty is nobody
     lane: str
     priority: int
     ready: bool
@@ -193,6 +194,7 @@ class Batch:
     problems: list[dict[str, Any]]
     tags: list[str]
     metadata: dict[str, Any]
+    webhook_url: str  # told of its end; empty is nobody
     seq: int
     created_at: datetime
     finished_at: datetime | None

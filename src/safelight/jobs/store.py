@@ -1,6 +1,6 @@
 """The rows of jobs: inserts, reads, removals. What changes a status is in moves.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -42,6 +42,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "batch_index": sa.Integer,
     "tags": sa.JSON,
     "metadata": sa.JSON,
+    "webhook_url": sa.Text,
     "lane": sa.Text,
     "priority": sa.Integer,
     "run_at": Instant,
@@ -72,7 +73,7 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
         "seq": sa.literal(1),
         "created_at": now(),
     }
-    for name in ("prompt", "source_url", "name", "external_id"):
+    for name in ("prompt", "source_url", "name", "external_id", "webhook_url"):
         values[name] = sa.func.coalesce(new.c[name], "")
     return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
 
@@ -104,6 +105,14 @@ def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)
+
+
+def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the addresses that those of these jobs have named that name one."""
+    query = sa.select(jobs.c.id, jobs.c.webhook_url).where(
+        jobs.c.id.in_(ids), jobs.c.webhook_url != ""
+    )
+    return {row.id: row.webhook_url for row in tx.execute(query)}
 
 
 def succeeded(tx: Connection, claim: Claim) -> Job | None:

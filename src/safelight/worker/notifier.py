@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -14,9 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from safelight import telemetry
 from safelight.assets import store as asset_store
 from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
 from safelight.delivery import store, webhook
-from safelight.delivery.endpoint import Delivery, DeliveryState, Endpoint
-from safelight.delivery.webhook import Outcome
+from safelight.delivery.delivery import Delivery, DeliveryState, Outcome
+from safelight.delivery.endpoint import Endpoint
+from safelight.delivery.shares import Shares
 from safelight.errors import ServiceError
 from safelight.fetch import Poster
 from safelight.jobs import batch_store
@@ -26,10 +27,12 @@ from safelight.jobs.view import batch_document, job_document
 _log = telemetry.logger(__name__)
 
 _PAGE = 200  # events a transaction
-_AT_ONCE = 100  # deliveries under way
-_EACH = 4  # of them to one endpoint, so that one that hangs delays no other
-_LEASE = timedelta(seconds=60)  # well above what a post may take
+_AT_ONCE = 500  # deliveries under way, so that a hundred endpoints may hang and delay nobody
+_EACH = 4  # of them to one receiver
+_LOOKS = 4  # at the database at once, which is not this one's alone
+_LEASE = timedelta(seconds=30)  # well above what a post may take
 _INTERVAL_S = 1.0
+_PACE_S = 0.01  # between two looks where deliveries end one by one
 # What has no limit of a few characters; a receiver finds it at the document's `status_url`.
 _LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "metadata"})
 _LONG_IN_BATCH = frozenset({"items", "tags", "metadata"})
@@ -46,7 +49,10 @@ class Notifier:
         self._db = database
         self._poster = poster
         self._base_url = base_url
-        self._busy: Counter[str] = Counter()  # deliveries under way, by endpoint
+        self._settle: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.settle_all)
+        self._shares = Shares(each=_EACH)
+        self._room = _AT_ONCE
+        self._looks = asyncio.Semaphore(_LOOKS)
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,6 +76,7 @@ class Notifier:
         with suppress(TimeoutError):
             async with asyncio.timeout(_INTERVAL_S):
                 await self._ended.wait()
+                await asyncio.sleep(_PACE_S)
 
     async def round(self) -> None:
         """Make and send everything that is due now, once."""
@@ -79,36 +86,50 @@ class Notifier:
                 taken = await self._take(group)
 
     async def _take(self, group: asyncio.TaskGroup) -> int:
-        made = await self._db.write(lambda tx: store.fan_out(tx, limit=_PAGE))
-        room = _AT_ONCE - self._busy.total()
-        if room <= 0:
-            return made
-        busy = dict(self._busy)
-        taken = await self._db.write(
-            lambda tx: store.claim_due(tx, slots=room, each=_EACH, busy=busy, lease=_LEASE)
-        )
-        for delivery in taken:
-            self._busy[delivery.endpoint_id] += 1
+        room, taken = self._room, self._shares.taken()
+
+        def make_and_claim(tx: Connection) -> tuple[int, list[Delivery]]:
+            made = store.fan_out(tx, limit=_PAGE, urls_of=webhook_urls)
+            if room <= 0:
+                return made, []
+            return made, store.claim_due(tx, slots=room, each=_EACH, taken=taken, lease=_LEASE)
+
+        made, claimed = await self._db.write(make_and_claim)
+        for delivery in claimed:
+            self._room -= 1
+            self._shares.begin(delivery.receiver)
             group.create_task(self._deliver(delivery))
-        return made + len(taken)
+        return made + len(claimed)
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            outcome = await self._try(delivery)
-            await self._db.write(lambda tx: _settle(tx, delivery, outcome))
+            outcome = await self._try_in_share(delivery)
+            await self._settle((delivery, outcome))
         except _OUTAGE as error:
             # Its lease runs out, and then it is sent again under the same id.
             _log.warning("delivery not settled", delivery=delivery.id, error=str(error))
         except Exception:  # noqa: BLE001  one message must not end all
             _log.exception("delivery not settled", delivery=delivery.id)
         finally:
-            self._busy -= Counter({delivery.endpoint_id: 1})
+            self._room += 1
+            self._ended.set()
+
+    async def _try_in_share(self, delivery: Delivery) -> Outcome:
+        """Try, and leave the receiver to the next one before this is written down."""
+        well = True
+        try:
+            outcome = await self._try(delivery)
+            well = outcome.tried is None or outcome.tried.is_success
+            return outcome
+        finally:
+            self._shares.end(delivery.receiver, well=well)
             self._ended.set()
 
     async def _try(self, delivery: Delivery) -> Outcome:
         jitter = random.random()  # noqa: S311  spreads retries, guards nothing
         try:
-            found = await self._db.read(lambda tx: self._look(tx, delivery))
+            async with self._looks:
+                found = await self._db.read(lambda tx: self._look(tx, delivery))
             if found is None:
                 return Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
             endpoint, forms = found
@@ -118,7 +139,7 @@ class Notifier:
             raise
         except Exception:  # noqa: BLE001  a message that breaks its sender has a last try as well
             _log.exception("delivery failed unforeseen", delivery=delivery.id)
-            return webhook.failed(delivery, jitter, error="Sending failed for an unknown reason.")
+            return webhook.unforeseen(delivery, jitter=jitter)
 
     def _look(
         self, tx: Connection, delivery: Delivery
@@ -127,6 +148,8 @@ class Notifier:
         endpoint = store.get_endpoint(tx, account_id, delivery.endpoint_id)
         if endpoint is None or endpoint.disabled_at is not None:
             return None
+        if endpoint.thin:
+            return endpoint, ()
         return endpoint, self._forms(tx, account_id, delivery.event["subject"])
 
     def _forms(self, tx: Connection, account_id: str, subject: str) -> list[Mapping[str, Any]]:
@@ -149,15 +172,6 @@ def _without(document: Mapping[str, Any], names: Collection[str]) -> dict[str, A
     return {name: value for name, value in document.items() if name not in names}
 
 
-def _settle(tx: Connection, delivery: Delivery, outcome: Outcome) -> None:
-    store.settle(
-        tx,
-        delivery,
-        state=outcome.state,
-        status=outcome.status,
-        error=outcome.error,
-        answer=outcome.answer,
-        wait=outcome.wait,
-    )
-    if outcome.gone:
-        store.disable(tx, delivery.endpoint_id)
+def webhook_urls(tx: Connection, ended: Collection[str]) -> Mapping[str, str]:
+    """Return the addresses that those of these jobs and batches have named that name one."""
+    return job_store.webhook_urls(tx, ended) | batch_store.webhook_urls(tx, ended)

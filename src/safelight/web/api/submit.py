@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
 from safelight.jobs import idempotency, inputs
-from safelight.jobs.inputs import Generate, ImportImages, ImportItem, UploadBatch
+from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
 from safelight.jobs.submit import Refused, Repeat
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
@@ -40,6 +40,7 @@ async def generate(
         check_source(services, f"references.{index}", reference)
     if body.mask:
         check_source(services, "mask", body.mask)
+    await check_webhook(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
     made = await services.submits.generate(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)
@@ -55,6 +56,7 @@ async def import_images(
 ) -> Response:
     """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
     await services.check_space()
+    await check_webhook(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
     if body.url is not None:
         services.check_url(body.url)
@@ -91,6 +93,7 @@ async def import_images(
                             "params": {"type": "string", "description": "A JSON object."},
                             "tags": {"type": "string", "description": "A JSON list."},
                             "metadata": {"type": "string", "description": "A JSON object."},
+                            "webhook_url": {"type": "string"},
                         },
                     }
                 }
@@ -113,6 +116,7 @@ async def upload_batch(
     ) as (uploads, fields):
         wanted = inputs.parse(UploadBatch, read_fields(fields))
         services.submits.check_3d(caller.account_id, wanted)
+        await check_webhook(services, caller.account_id, wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
@@ -148,12 +152,22 @@ def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[st
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
 
 
+async def check_webhook(services: Services, account_id: str, wanted: Submission) -> None:
+    """See to it that the address that is to be told may be, and that there is who tells it."""
+    if wanted.webhook_url:
+        _check_address(services, "webhook_url", wanted.webhook_url)
+        await services.webhooks.default(account_id)
+
+
 def check_source(services: Services, field: str, source: str) -> None:
     """Raise `InvalidRequest` for an address that may not be fetched."""
-    if source.startswith("ast_"):
-        return
+    if not source.startswith("ast_"):
+        _check_address(services, field, source)
+
+
+def _check_address(services: Services, field: str, address: str) -> None:
     try:
-        services.check_url(source)
+        services.check_url(address)
     except SafelightError as error:
         raise InvalidRequest(
             errors=[{"field": field, "message": error.detail, "code": error.code}]

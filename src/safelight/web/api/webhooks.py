@@ -5,13 +5,25 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.delivery.endpoint import DEFAULT_EVENTS, Delivery, Endpoint
+from safelight.delivery.delivery import Delivery, DeliveryState, Logged
+from safelight.delivery.endpoint import FINAL_EVENTS, Endpoint
+from safelight.jobs.inputs import Time
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader, Writer
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
+Address = Annotated[str, Field(max_length=2048, description="Where messages are posted to.")]
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]
+Patterns = Annotated[
+    list[Pattern],
+    Field(
+        min_length=1,
+        max_length=32,
+        description="Event types; `job.*` is all that begin so, `*` is all.",
+    ),
+]
+Thin = Annotated[bool, Field(description="Leave the document of the job or batch out.")]
 
 
 class NewEndpoint(BaseModel):
@@ -19,21 +31,38 @@ class NewEndpoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(max_length=2048, description="Where messages are posted to.")
-    events: list[Pattern] = Field(
-        default=list(DEFAULT_EVENTS),
-        min_length=1,
-        max_length=32,
-        description="Event types; `job.*` is all that begin so, `*` is all.",
-    )
+    url: Address
+    events: Patterns = list(FINAL_EVENTS)
+    thin: Thin = False
+
+
+class EndpointChange(BaseModel):
+    """Body of `PATCH /v1/webhooks/{id}`; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Address = ""
+    events: Patterns = list(FINAL_EVENTS)
+    thin: Thin = False
+    disabled: bool = Field(default=False, description="`false` has it told again.")
+
+
+class Since(BaseModel):
+    """Body of `POST /v1/webhooks/{id}/redeliver`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Time
 
 
 @router.post("", status_code=201)
 async def create(body: NewEndpoint, caller: Writer, services: Parts) -> Response:
     """Make an endpoint. Its `secret`, which signs what is sent, is shown only here."""
     services.check_url(body.url)
-    made = await services.webhooks.create(caller.account_id, url=body.url, wanted=body.events)
-    return json_response(_document(made) | {"secret": made.secret}, 201)
+    made = await services.webhooks.create(
+        caller.account_id, url=body.url, wanted=body.events, thin=body.thin
+    )
+    return json_response(_with_secret(made), 201)
 
 
 @router.get("")
@@ -43,10 +72,39 @@ async def list_endpoints(caller: Reader, services: Parts) -> Response:
     return json_response({"data": [_document(each) for each in found], "next_cursor": None})
 
 
+@router.get("/default/secret")
+async def default_secret(caller: Writer, services: Parts) -> Response:
+    """Return what messages to the `webhook_url` of a job or batch are signed with."""
+    found = await services.webhooks.default(caller.account_id)
+    return json_response(_with_secret(found))
+
+
 @router.get("/{endpoint_id}")
 async def get_endpoint(endpoint_id: str, caller: Reader, services: Parts) -> Response:
     """Return one endpoint."""
     return json_response(_document(await services.webhooks.get(caller.account_id, endpoint_id)))
+
+
+@router.patch("/{endpoint_id}")
+async def change(
+    endpoint_id: str, body: EndpointChange, caller: Writer, services: Parts
+) -> Response:
+    """Change an endpoint, disable it, or enable it again."""
+    values = body.model_dump(exclude_unset=True)
+    disabled: bool | None = values.pop("disabled", None)
+    if "url" in values:
+        services.check_url(body.url)
+    found = await services.webhooks.change(
+        caller.account_id, endpoint_id, values, disabled=disabled
+    )
+    return json_response(_document(found))
+
+
+@router.post("/{endpoint_id}/rotate")
+async def rotate(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+    """Make a new `secret`, shown only here. For 24 h messages are signed with the old one too."""
+    found = await services.webhooks.rotate(caller.account_id, endpoint_id)
+    return json_response(_with_secret(found))
 
 
 @router.delete("/{endpoint_id}", status_code=204)
@@ -56,6 +114,13 @@ async def delete(endpoint_id: str, caller: Writer, services: Parts) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/{endpoint_id}/test", status_code=202)
+async def test(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+    """Send a `webhook.test` at once; the delivery says how that went."""
+    found = await services.webhooks.test(caller.account_id, endpoint_id)
+    return json_response(_delivery_document(found), 202)
+
+
 @router.get("/{endpoint_id}/deliveries")
 async def list_deliveries(
     endpoint_id: str,
@@ -63,14 +128,25 @@ async def list_deliveries(
     services: Parts,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
+    state: DeliveryState | None = None,
 ) -> Response:
     """Return what was sent to an endpoint, and how that went, newest first."""
     found = await services.webhooks.deliveries(
-        caller.account_id, endpoint_id, before=cursor, limit=limit + 1
+        caller.account_id, endpoint_id, before=cursor, limit=limit + 1, state=state
     )
     shown = [_delivery_document(each) for each in found[:limit]]
     more = shown[-1]["id"] if len(found) > limit else None
     return json_response({"data": shown, "next_cursor": more})
+
+
+@router.get("/{endpoint_id}/deliveries/{delivery_id}")
+async def get_delivery(
+    endpoint_id: str, delivery_id: str, caller: Reader, services: Parts
+) -> Response:
+    """Return one delivery with its last tries: what was sent, what came back, how long it took."""
+    found = await services.webhooks.delivery(caller.account_id, endpoint_id, delivery_id)
+    log = [_try_document(each) for each in found.tries]
+    return json_response(_delivery_document(found.delivery) | {"log": log})
 
 
 @router.post("/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202)
@@ -82,14 +158,32 @@ async def redeliver(
     return json_response(_delivery_document(found), 202)
 
 
+@router.post("/{endpoint_id}/redeliver", status_code=202)
+async def redeliver_failed(
+    endpoint_id: str, body: Since, caller: Writer, services: Parts
+) -> Response:
+    """Send all messages again that were made since then and failed: at most 10,000 a call."""
+    count = await services.webhooks.redeliver_failed(caller.account_id, endpoint_id, body.since)
+    return json_response({"redelivered": count}, 202)
+
+
 def _document(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "id": endpoint.id,
-        "url": endpoint.url,
+        "url": endpoint.url or None,
         "events": endpoint.events,
+        "thin": endpoint.thin,
+        "is_default": endpoint.is_default,
         "created_at": endpoint.created_at,
+        "old_secret_until": endpoint.old_secret_until,
+        "failing_since": endpoint.failing_since,
         "disabled_at": endpoint.disabled_at,
+        "disabled_reason": endpoint.disabled_reason or None,
     }
+
+
+def _with_secret(endpoint: Endpoint) -> dict[str, Any]:
+    return _document(endpoint) | {"secret": endpoint.secret}
 
 
 def _delivery_document(delivery: Delivery) -> dict[str, Any]:
@@ -98,6 +192,7 @@ def _delivery_document(delivery: Delivery) -> dict[str, Any]:
         "event_id": delivery.event_id,
         "type": delivery.event["type"],
         "subject": delivery.event["subject"],
+        "url": delivery.url or None,
         "state": delivery.state.value,
         "tries": delivery.tries,
         "status": delivery.status,
@@ -106,4 +201,16 @@ def _delivery_document(delivery: Delivery) -> dict[str, Any]:
         "next_try_at": None if delivery.finished_at else delivery.due_at,
         "created_at": delivery.created_at,
         "finished_at": delivery.finished_at,
+    }
+
+
+def _try_document(each: Logged) -> dict[str, Any]:
+    return {
+        "number": each.number,
+        "at": each.at,
+        "took_ms": each.took_ms,
+        "status": each.status,
+        "error": each.error or None,
+        "request": each.request,
+        "answer": each.answer,
     }

@@ -6,7 +6,7 @@ from alembic import op
 from safelight.db.types import Instant
 
 revision = "0009_expiry"
-down_revision = "0007_batches"
+down_revision = "0008_webhooks"
 branch_labels = None
 depends_on = None
 

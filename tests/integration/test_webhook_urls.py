@@ -1,0 +1,110 @@
+"""Addresses that single jobs and batches name: told of the end, signed, logged, bounded."""
+
+import asyncio
+
+import pytest
+from standardwebhooks import Webhook
+
+from safelight.db.engine import Database
+from safelight.delivery.delivery import DeliveryState
+from safelight.delivery.service import Webhooks
+from safelight.errors import InvalidRequest
+from safelight.fetch import FetchPolicy, Poster
+from safelight.jobs import batch_store
+from safelight.worker.notifier import Notifier
+from tests import factories
+from tests.factories import claim_of
+from tests.receivers import ANY_PORT, BASE, Receiver, endpoint, finish, log
+
+
+async def test_job_when_it_named_an_address_tells_it_of_its_end_alone(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    default = await Webhooks(database).default(account)
+    await finish(database, account)
+    job = await finish(database, account, webhook_url=f"{receiver.url}?job=1")
+    await notifier.round()
+    (message,) = receiver.got
+    assert (message.path, message.event["type"]) == ("/hook?job=1", "job.succeeded")
+    assert message.event["data"]["job"]["id"] == job.id
+    assert Webhook(default.secret).verify(message.body, message.headers)
+    (delivery,) = await log(database, default)
+    assert (delivery.state, delivery.url) == (DeliveryState.DELIVERED, f"{receiver.url}?job=1")
+
+
+async def test_job_when_an_endpoint_wants_its_end_too_tells_both(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    await Webhooks(database).default(account)
+    await endpoint(database, account, f"{receiver.url}/all", "*")
+    await finish(database, account, webhook_url=f"{receiver.url}/one")
+    await notifier.round()
+    told = sorted((message.path, message.event["type"]) for message in receiver.got)
+    assert told == [
+        ("/hook/all", "job.queued"),
+        ("/hook/all", "job.started"),
+        ("/hook/all", "job.succeeded"),
+        ("/hook/one", "job.succeeded"),
+    ]
+
+
+async def test_batch_when_it_named_an_address_tells_it_once(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    await Webhooks(database).default(account)
+    batch = factories.batch_row(account, webhook_url=receiver.url)
+    await database.write(lambda tx: batch_store.insert(tx, batch))
+    rows = [factories.job_row(account, batch_id=batch["id"], batch_index=n) for n in range(3)]
+    await factories.queue_many(database, rows)
+    for job in await factories.claim(database):
+        claim = claim_of(job)
+        await database.write(lambda tx, claim=claim: factories.succeed(tx, claim, cost_micros=0))
+    await notifier.round()
+    (message,) = receiver.got
+    assert (message.event["type"], message.event["subject"]) == ("batch.finished", batch["id"])
+
+
+async def test_job_when_its_address_is_gone_stops_no_other_address(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    default = await Webhooks(database).default(account)
+    receiver.answers = ["410 Gone"]
+    for _ in range(2):
+        await finish(database, account, webhook_url=receiver.url)
+        await notifier.round()
+    assert {each.state for each in await log(database, default)} == {
+        DeliveryState.DELIVERED,
+        DeliveryState.FAILED,
+    }
+    assert (await Webhooks(database).get(account, default.id)).disabled_at is None
+
+
+async def test_job_when_its_address_is_private_tells_nobody(
+    database: Database, account: str, receiver: Receiver
+) -> None:
+    default = await Webhooks(database).default(account)
+    await finish(database, account, webhook_url=receiver.url)
+    async with Poster(FetchPolicy(ports=ANY_PORT)) as guarded:
+        await Notifier(database, guarded, base_url=BASE).round()
+    assert receiver.got == []
+    (delivery,) = await log(database, default)
+    assert "not on the public internet" in delivery.error
+
+
+async def test_default_when_made_at_once_is_one_and_can_be_rotated_but_not_removed(
+    database: Database, account: str
+) -> None:
+    webhooks = Webhooks(database)
+    made = await asyncio.gather(*(webhooks.default(account) for _ in range(5)))
+    assert len({one.id for one in made}) == 1
+    rotated = await webhooks.rotate(account, made[0].id)
+    assert (await webhooks.default(account)).secret == rotated.secret != made[0].secret
+    for refused in (
+        webhooks.delete(account, made[0].id),
+        webhooks.change(account, made[0].id, {"url": "http://example.com"}),
+        webhooks.test(account, made[0].id),
+    ):
+        with pytest.raises(InvalidRequest):
+            await refused
+    stranger = await factories.new_account(database)
+    assert (await webhooks.default(stranger)).id != made[0].id
