@@ -19,7 +19,7 @@ from safelight.assets.intake import Intake, Origin
 from safelight.cpu import CpuPool
 from safelight.db.engine import open_database
 from safelight.db.migrate import migrate
-from safelight.storage.storage import open_disk
+from safelight.storage.disk import DiskStorage
 from tests.factories import new_account
 
 _MODULES = ("safelight.assets.decode", "safelight.assets.render")  # what only children import
@@ -38,7 +38,7 @@ async def whole(source: Path, folder: Path, at_once: int) -> None:
     origin = Origin(await new_account(database))
     pool = CpuPool(at_once)
     await pool.warm(_MODULES)
-    intake = Intake(database, open_disk(folder / "objects"), pool, InspectRules())
+    intake = Intake(database, DiskStorage(folder / "objects"), pool, InspectRules())
 
     async def some(count: int, took: list[float]) -> None:
         for _ in range(count):

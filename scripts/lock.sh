@@ -12,7 +12,7 @@ compile() { # LOCK ARGUMENT…: versions and hashes for every system, no address
 }
 
 compile requirements.lock pyproject.toml
-compile requirements-dev.lock pyproject.toml --extra redis --extra nats --extra sqs --extra sagemaker --extra onnx --group test --group lint --group peers \
+compile requirements-dev.lock pyproject.toml --extra redis --extra nats --extra sqs --extra sagemaker --extra cloudfront --extra onnx --group test --group lint --group peers \
   --constraints requirements.lock
 compile requirements-build.lock --group build --constraints requirements-dev.lock
 if [[ -n ${UPGRADE:-} ]]; then

@@ -173,15 +173,15 @@ def nats(home: Path, *, jetstream: bool = True) -> Broker:
     """Return a NATS server."""
     port = free_port()
     options = ["-js", "-sd", home / "jetstream"] if jetstream else []
-    command = tethered(_program("nats-server"), "-a", "127.0.0.1", "-p", str(port), *options)
+    command = tethered(program("nats-server"), "-a", "127.0.0.1", "-p", str(port), *options)
     url = f"nats://127.0.0.1:{port}"
     return Broker("nats", port, url, command, home / "nats.log", lambda: _listens(port))
 
 
 def sqs(home: Path) -> Broker:
-    """Return a server that answers as SQS does."""
+    """Return a server that answers as SQS does, and as the rest of AWS."""
     port = free_port()
-    command = tethered(sys.executable, _program("moto_server"), "-H", "127.0.0.1", "-p", str(port))
+    command = tethered(sys.executable, program("moto_server"), "-H", "127.0.0.1", "-p", str(port))
     url = f"sqs://{_REGION}/{_PREFIX}?endpoint_url=http://127.0.0.1:{port}"
     return Broker("sqs", port, url, command, home / "sqs.log", lambda: _answers_http(port))
 
@@ -244,7 +244,7 @@ def redrive(dead_letters: str, after: int) -> str:
     )
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     path = Path(sysconfig.get_path("scripts")) / name
     if not path.exists():
         raise ComponentMissing(f"{name} is missing: run `make setup-dev`.")

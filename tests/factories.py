@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from safelight import ids
 from safelight.accounts import store as accounts
+from safelight.accounts.account import Visibility
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
 from safelight.db.engine import Database
@@ -68,6 +69,7 @@ def job(**changes: Any) -> Job:
         "name": "",
         "external_id": "",
         "webhook_url": "",
+        "visibility": Visibility.PUBLIC,
         "fallbacks": [],
         "batch_id": None,
         "batch_index": None,

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from safelight.assets.links import Links
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
@@ -23,6 +24,7 @@ from safelight.worker.notifier import Notifier
 from tests import factories
 
 BASE = "http://safelight.test"
+LINKS = Links(BASE, f"{BASE}/files", "a secret")
 ANY_PORT = frozenset(range(1, 65536))
 
 
@@ -140,7 +142,7 @@ async def notifying(database: Database, *, total_s: float = 2) -> AsyncIterator[
     """A notifier that may post to this machine."""
     policy = FetchPolicy(allow_private=True, ports=ANY_PORT)
     async with Poster(policy, total_s=total_s) as poster:
-        yield Notifier(database, poster, base_url=BASE)
+        yield Notifier(database, poster, LINKS)
 
 
 @asynccontextmanager

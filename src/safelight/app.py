@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +23,10 @@ from safelight.accounts.signatures import Signatures
 from safelight.assets.conversions import Conversions
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
+from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
+from safelight.assets.links import Links
 from safelight.assets.service import Assets
+from safelight.assets.showing import Showing
 from safelight.assets.variants import Variants
 from safelight.cpu import CpuPool
 from safelight.datadir import claim_data_dir, scratch_folder
@@ -55,7 +58,11 @@ from safelight.providers.replicate import ReplicateConfig
 from safelight.providers.sketch import SketchProvider
 from safelight.providers.vendors import SageMakerPlaces, Vendors, open_vendors
 from safelight.settings import Settings
-from safelight.storage.storage import Storage, open_disk
+from safelight.storage.cdn import Cdn, NoCdn
+from safelight.storage.open import open_storage
+from safelight.storage.place import Place, parse_place
+from safelight.storage.signer import CloudFrontSigner
+from safelight.storage.storage import Served, Storage
 from safelight.web import server
 from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
@@ -69,12 +76,15 @@ from safelight.worker.writes import Writes
 
 # How long a vendor that can report may leave us without word of work whose answer was lost.
 _REPORTS_WITHIN = timedelta(minutes=15)
+_DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
 _USED_IN_CHILDREN = (
     "resvg_py",
     "safelight.assets.model3d.look",
     "scipy.ndimage",
     "scipy.sparse.linalg",
 )
+
+Direct = Callable[[str], Awaitable[str | None]]
 
 
 class Role(StrEnum):
@@ -146,6 +156,7 @@ async def open_safelight(
     async with AsyncExitStack() as stack:
         stack.enter_context(claim_data_dir(data, alone=sole))
         scratch = stack.enter_context(scratch_folder(data / "scratch"))
+        storage = _storage(settings)
         database = open_database(url)
         stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1)
@@ -156,6 +167,8 @@ async def open_safelight(
         # The lock on the data directory says that whoever held these leases is dead.
         if sole:
             await database.write(claims.end_all_leases)
+        links = _links(settings, await Signatures(database).files_key())
+        direct = _direct(settings, storage)
         bell = await stack.enter_async_context(open_doorbell(_doorbell_url(settings)))
         catalogue = _catalogue(settings)
         vendors = await open_vendors(_vendors(settings), catalogue, fetcher, stack)
@@ -163,7 +176,20 @@ async def open_safelight(
         yield _compose(
             settings,
             roles,
-            _Ground(database, bell, pool, fetcher, poster, providers, catalogue, scratch, sole),
+            _Ground(
+                database,
+                storage,
+                links,
+                direct,
+                bell,
+                pool,
+                fetcher,
+                poster,
+                providers,
+                catalogue,
+                scratch,
+                sole,
+            ),
         )
 
 
@@ -174,7 +200,7 @@ async def open_kept(settings: Settings) -> AsyncIterator[tuple[Database, Storage
     database = open_database(_database_url(settings))
     try:
         await migrate(database)
-        yield database, open_disk(settings.data_dir / "objects")
+        yield database, _storage(settings)
     finally:
         await database.close()
 
@@ -184,6 +210,9 @@ class _Ground:
     """What everything else stands on."""
 
     database: Database
+    storage: Storage
+    links: Links
+    direct: Direct
     bell: Doorbell
     pool: CpuPool
     fetcher: Fetcher
@@ -196,9 +225,9 @@ class _Ground:
 
 def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Safelight:
     database, bell = ground.database, ground.bell
-    storage = open_disk(settings.data_dir / "objects")
+    storage, links = ground.storage, ground.links
     registry = _registry(ground)
-    assets = Assets(database, storage)
+    assets = Assets(database, storage, _cdn(settings))
     intake = Intake(
         database,
         storage,
@@ -252,7 +281,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         lease=settings.lease,
         sole_worker=ground.is_sole,
     )
-    notifier = Notifier(database, ground.poster, base_url=_public_url(settings))
+    notifier = Notifier(database, ground.poster, links)
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     # A limit of its own: who waits for a picture to look at does not wait behind jobs.
     apart = CpuPool(max(ground.pool.size // 2, 1))
@@ -270,11 +299,14 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
+        showing=Showing(database, storage, assets, scratch),
         intake=intake,
         variants=variants,
         conversions=conversions,
         signatures=signatures,
+        links=links,
         storage=storage,
+        direct=ground.direct,
         registry=registry,
         bell=bell,
         limits=_limits(settings),
@@ -382,6 +414,58 @@ def _registry(ground: _Ground) -> Registry:
         defaults=catalogue.defaults,
         models=changed(all_models(ground.providers), catalogue.models),
     )
+
+
+def _storage(settings: Settings) -> Storage:
+    """Raises `ValueError` for a place that cannot be understood."""
+    folder = settings.data_dir / "objects"
+    place = _place("storage", settings.storage) or Place("file", folder=str(folder))
+    public = _place("storage_public", settings.storage_public)
+    return open_storage(place, public, describe=_served, is_public=is_public)
+
+
+def _served(key: str) -> Served:
+    media_type = MEDIA_TYPES.get(ending_of(key), "application/octet-stream")
+    return Served(media_type, cache_control_of(key))
+
+
+def _place(name: str, text: str) -> Place | None:
+    try:
+        return parse_place(text) if text else None
+    except ValueError as error:
+        raise ValueError(f"SAFELIGHT_{name.upper()}: {error}") from None
+
+
+def _links(settings: Settings, secret: str) -> Links:
+    lifetime = timedelta(seconds=settings.signed_s)
+    return Links(_public_url(settings), _files_url(settings), secret, lifetime)
+
+
+async def _nowhere(_key: str) -> str | None:
+    return None
+
+
+def _direct(settings: Settings, storage: Storage) -> Direct:
+    """Return what sends who may have a private file to where it is, instead of bringing it."""
+    if settings.private_files == "bucket":
+        return partial(storage.address, lifetime=_DIRECT)
+    if settings.private_files == "cloudfront" and settings.cloudfront_key:
+        base = _files_url(settings)
+        signer = CloudFrontSigner(base, settings.cloudfront_key_id, settings.cloudfront_key)
+        return partial(signer.address, lifetime=_DIRECT)
+    return _nowhere
+
+
+def _cdn(settings: Settings) -> Cdn:
+    if not settings.cloudfront_distribution:
+        return NoCdn()
+    from safelight.storage.cloudfront import CloudFrontCdn  # noqa: PLC0415  an extra
+
+    return CloudFrontCdn(settings.cloudfront_distribution, _files_url(settings))
+
+
+def _files_url(settings: Settings) -> str:
+    return settings.files_url.rstrip("/") or f"{_public_url(settings)}/files"
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:

@@ -154,6 +154,14 @@ class NoPublicPicture(RequestError):
     title = "This asset has no public picture"
 
 
+class ShowsNothing(RequestError):
+    """The asset is an input that nobody but its owner may have: it shows nothing to make public."""
+
+    code = "shows_nothing"
+    status = 409
+    title = "This asset shows nothing"
+
+
 class BackupUnfit(RequestError):
     """The backup cannot be restored here: it is damaged, of another version, or not needed."""
 

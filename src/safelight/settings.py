@@ -103,6 +103,45 @@ class Settings(BaseSettings):
         "`nats://…` or `sqs://REGION/PREFIX`; empty is the database where that is PostgreSQL.",
     )
 
+    # where bytes are kept, and by which addresses
+    storage: str = Field(
+        default="",
+        description="Where files are kept: `file:///FOLDER`, `s3://BUCKET/FOLDER?region=…`, "
+        "`gs://…` or `az://…`; empty is `objects` in the data folder.",
+    )
+    storage_public: str = Field(
+        default="",
+        description="Where those are kept that anybody may see, if apart from the others.",
+    )
+    files_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^\s?#]+$",
+        description="What addresses of public files begin with, such as a CDN's; empty is "
+        "`/files` of this server.",
+    )
+    private_files: Literal["stream", "bucket", "cloudfront"] = Field(
+        default="stream",
+        description="How who has the signed address of a private file gets it: through this "
+        "server, or sent on to an address of the bucket's or of CloudFront's.",
+    )
+    signed_s: int = Field(
+        default=3600,
+        ge=60,
+        le=7 * 86_400,
+        description="Seconds that the address of a private file holds at least.",
+    )
+    cloudfront_key_id: str = Field(
+        default="", description="Id of the public key that CloudFront checks signed addresses by."
+    )
+    cloudfront_key: Path | None = Field(
+        default=None, description="PEM file of the private key that belongs to it."
+    )
+    cloudfront_distribution: str = Field(
+        default="",
+        description="Id of the distribution that forgets files once they are removed; needs "
+        "`safelight[cloudfront]`.",
+    )
+
     # the web edge
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any.")
@@ -329,12 +368,27 @@ class Settings(BaseSettings):
     api_key: SecretStr = Field(default=SecretStr(""), description="CLI: API key for that server.")
 
     @model_validator(mode="after")
+    def _cloudfront_is_whole(self) -> Self:
+        if self.private_files == "cloudfront":
+            for name in ("files_url", "cloudfront_key_id", "cloudfront_key"):
+                if not getattr(self, name):
+                    raise ValueError(f"private_files=cloudfront needs {name} too")
+        if self.cloudfront_distribution and not self.files_url:
+            raise ValueError("cloudfront_distribution needs files_url too")
+        return self
+
+    @model_validator(mode="after")
     def _sagemaker_is_whole(self) -> Self:
         names = ("endpoints", "inputs", "outputs", "failures")
         missing = [name for name in names if not getattr(self, f"sagemaker_{name}")]
         if self.sagemaker_region and missing:
             raise ValueError(f"sagemaker_region needs sagemaker_{missing[0]} too")
         return self
+
+    @property
+    def objects(self) -> Path | None:
+        """The folder of files where no other place is named."""
+        return None if self.storage else self.data_dir / "objects"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.registry import Registry
-from safelight.storage.storage import ObstoreStorage, open_disk
+from safelight.storage.disk import DiskStorage
 from safelight.worker.notifier import Notifier
 from safelight.worker.run import Runner
 from safelight.worker.settlement import Settlement
@@ -67,19 +67,19 @@ async def pool() -> AsyncIterator[CpuPool]:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> ObstoreStorage:
+def storage(tmp_path: Path) -> DiskStorage:
     """Objects in an empty folder."""
-    return open_disk(tmp_path / "objects")
+    return DiskStorage(tmp_path / "objects")
 
 
 @pytest.fixture
-def assets(database: Database, storage: ObstoreStorage) -> Assets:
+def assets(database: Database, storage: DiskStorage) -> Assets:
     """Assets kept in that database and that folder."""
     return Assets(database, storage)
 
 
 @pytest.fixture
-def intake(database: Database, storage: ObstoreStorage, pool: CpuPool) -> Intake:
+def intake(database: Database, storage: DiskStorage, pool: CpuPool) -> Intake:
     """What takes files into them."""
     return Intake(database, storage, pool, InspectRules(max_pixels=10**6))
 
@@ -120,7 +120,7 @@ async def shop(
     flaky = FlakyDatabase(database)
     bell = MemoryDoorbell()
     policy = RetryPolicy(MOMENT, SOON)
-    storage = open_disk(tmp_path / "objects")
+    storage = DiskStorage(tmp_path / "objects")
     assets = Assets(flaky, storage)
     intake = OddIntake(flaky, storage, pool, InspectRules(max_pixels=10**6))
     intake.failures = []

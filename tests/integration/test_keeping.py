@@ -17,7 +17,7 @@ from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, originals
 from safelight.db.types import now
 from safelight.errors import ObjectsSwept, StorageFailed
-from safelight.storage.storage import ObstoreStorage, open_disk
+from safelight.storage.disk import DiskStorage
 from tests import factories
 from tests.pictures import picture
 
@@ -138,15 +138,15 @@ async def test_row_when_its_objects_were_swept_meanwhile_is_refused(
 async def test_sweep_when_storage_is_away_goes_on_where_it_ended(
     intake: Intake, database: Database, account: str, photo: Path, tmp_path: Path
 ) -> None:
-    class Away(ObstoreStorage):
+    class Away(DiskStorage):
         async def delete(self, keys: Any) -> None:
             raise StorageFailed
 
     row = await intake.keep_picture(photo, Origin(account), sanitize=True)
     await let_time_pass(database)
     with pytest.raises(StorageFailed):
-        await Assets(database, Away(store=None)).sweep()  # pyright: ignore[reportArgumentType]
-    there = Assets(database, open_disk(tmp_path / "objects"))
+        await Assets(database, Away(tmp_path / "objects")).sweep()
+    there = Assets(database, DiskStorage(tmp_path / "objects"))
     with pytest.raises(ObjectsSwept):
         await there.add(row)  # what has begun to go cannot be named again
     assert await there.sweep() == 4
@@ -166,7 +166,7 @@ async def test_sweeps_when_several_run_at_once_remove_each_object_once(
 
 async def test_originals_when_policy_drops_them_leave_only_the_public_copy(
     database: Database,
-    storage: ObstoreStorage,
+    storage: DiskStorage,
     pool: Any,
     account: str,
     photo: Path,

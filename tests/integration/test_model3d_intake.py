@@ -25,7 +25,8 @@ from safelight.cpu import CpuPool
 from safelight.db.engine import Database
 from safelight.errors import MediaTruncated, OutOfResources
 from safelight.providers.provider import MediaFile
-from safelight.storage.storage import Storage, open_disk
+from safelight.storage.disk import DiskStorage
+from safelight.storage.storage import Storage
 from tests import pictures
 from tests.factories import new_account
 from tests.models import FBX, glb, packed
@@ -42,7 +43,7 @@ async def pool(anyio_backend: str) -> AsyncIterator[CpuPool]:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return open_disk(tmp_path / "objects")
+    return DiskStorage(tmp_path / "objects")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from safelight.jobs.job import FINAL, MAX_CRASHES, Job, JobStatus, Outcome, Stal
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
 from safelight.providers.registry import Registry
-from safelight.storage.storage import open_disk
+from safelight.storage.disk import DiskStorage
 from safelight.worker.janitor import Janitor
 from safelight.worker.retention import Retention
 from safelight.worker.signals import Signals
@@ -141,7 +141,7 @@ class Moves(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.database = open_database(self.url)
         registry = Registry([FakeProvider()])
-        assets = Assets(self.database, open_disk(self.folder / "objects"))
+        assets = Assets(self.database, DiskStorage(self.folder / "objects"))
         self.service = Jobs(self.database, assets, slots={})
         self.janitor = Janitor(
             self.database,

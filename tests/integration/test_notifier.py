@@ -23,6 +23,7 @@ from tests.factories import claim_of
 from tests.receivers import (
     ANY_PORT,
     BASE,
+    LINKS,
     Receiver,
     at_work,
     endpoint,
@@ -206,7 +207,7 @@ async def test_delivery_when_sending_breaks_unforeseen_has_a_last_try(
     made = await endpoint(database, account, receiver.url)
     await finish(database, account)
     async with BrokenPoster(FetchPolicy()) as poster:
-        notifier = Notifier(database, poster, base_url=BASE)
+        notifier = Notifier(database, poster, LINKS)
         for _ in range(11):
             await notifier.round()
             await make_due(database)
@@ -269,7 +270,7 @@ async def test_delivery_when_the_address_is_private_is_never_made(
     made = await endpoint(database, account, receiver.url)
     await finish(database, account)
     async with Poster(FetchPolicy(ports=ANY_PORT)) as guarded:
-        await Notifier(database, guarded, base_url=BASE).round()
+        await Notifier(database, guarded, LINKS).round()
     assert receiver.got == []
     (delivery,) = await log(database, made)
     assert "not on the public internet" in delivery.error

@@ -16,8 +16,9 @@ from safelight import ids
 from safelight.accounts import signing
 from safelight.accounts.signatures import Signatures
 from safelight.assets import keeping, store
-from safelight.assets.asset import Asset, AssetKind, public_key
+from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.keeping import Note
+from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.service import Assets
 from safelight.assets.variant import Fit, Format, Spec
 from safelight.assets.variant_store import Variant
@@ -33,7 +34,7 @@ from safelight.errors import (
     SignatureInvalid,
     StorageFull,
 )
-from safelight.storage.storage import ObstoreStorage
+from safelight.storage.disk import DiskStorage
 from tests import factories, pictures
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class Studio:
     """One process's variants, and what stands around them."""
 
     database: Database
-    storage: ObstoreStorage
+    storage: DiskStorage
     pool: CountingPool
     scratch: Path
     account: str
@@ -110,7 +111,7 @@ class Studio:
     ) -> Asset:
         """Keep a public picture of 60 x 40."""
         asset_id = ids.new("asset")
-        key = public_key(kind, asset_id, media_type)
+        key = shown_key(kind.folder, asset_id, media_type, Visibility.PUBLIC)
         source = self.scratch / asset_id
         source.write_bytes(data or pictures.picture("png", 60, 40))
         note = Note(asset_id, self.account, [key])
@@ -163,9 +164,7 @@ class Studio:
 
 
 @pytest.fixture
-async def studio(
-    database: Database, storage: ObstoreStorage, account: str, tmp_path: Path
-) -> Studio:
+async def studio(database: Database, storage: DiskStorage, account: str, tmp_path: Path) -> Studio:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     return Studio(database, storage, CountingPool(), scratch, account)
@@ -347,7 +346,7 @@ async def test_open_when_the_key_is_no_public_picture_then_says_so(studio: Studi
     with pytest.raises(NoPublicPicture):
         await studio.open(service, model)
     with pytest.raises(NoPublicPicture):
-        await service.promise(model, SMALL)
+        await service.promise(model, SMALL, until=0)
     for key in ("originals/acc_1/ab", "renditions/ast_1/ab.png", "images/x/y.jpg", "images/\0.jpg"):
         with pytest.raises(NotFound):
             await service.open(key, SMALL, "A" * 22, "")

@@ -14,7 +14,7 @@ from safelight.jobs import batch_store
 from safelight.worker.notifier import Notifier
 from tests import factories
 from tests.factories import claim_of
-from tests.receivers import ANY_PORT, BASE, Receiver, endpoint, finish, log
+from tests.receivers import ANY_PORT, LINKS, Receiver, endpoint, finish, log
 
 
 async def test_job_when_it_named_an_address_tells_it_of_its_end_alone(
@@ -85,7 +85,7 @@ async def test_job_when_its_address_is_private_tells_nobody(
     default = await Webhooks(database).default(account)
     await finish(database, account, webhook_url=receiver.url)
     async with Poster(FetchPolicy(ports=ANY_PORT)) as guarded:
-        await Notifier(database, guarded, base_url=BASE).round()
+        await Notifier(database, guarded, LINKS).round()
     assert receiver.got == []
     (delivery,) = await log(database, default)
     assert "not on the public internet" in delivery.error

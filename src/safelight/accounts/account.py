@@ -25,6 +25,13 @@ class Scope(StrEnum):
 OWNER_SCOPES = (Scope.READ, Scope.WRITE, Scope.ADMIN)
 
 
+class Visibility(StrEnum):
+    """Who gets what is kept: anybody who has its address, or for a while by a signed one."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Whose jobs and files they are."""
@@ -33,6 +40,7 @@ class Account:
     name: str
     created_at: datetime
     max_in_flight: int | None = None  # jobs at once; None is what the settings say
+    visibility: Visibility = Visibility.PUBLIC  # of what its jobs make where they do not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -12,6 +13,7 @@ from safelight.accounts.account import (
     Account,
     Caller,
     Scope,
+    Visibility,
     hash_secret,
     hint,
     new_secret,
@@ -53,9 +55,14 @@ class Accounts:
 
     async def limit(self, account_id: str, max_in_flight: int | None) -> Account:
         """Set how many jobs an account may have in flight; raise `NotFound`."""
-        account = await self._db.write(
-            lambda tx: store.limit_account(tx, account_id, max_in_flight)
-        )
+        return await self._change(account_id, max_in_flight=max_in_flight)
+
+    async def show(self, account_id: str, visibility: Visibility) -> Account:
+        """Set who sees what an account's jobs make from now on; raise `NotFound`."""
+        return await self._change(account_id, visibility=visibility)
+
+    async def _change(self, account_id: str, **values: Any) -> Account:
+        account = await self._db.write(lambda tx: store.change_account(tx, account_id, **values))
         if account is None:
             raise NotFound("There is no such account.")
         return account

@@ -21,6 +21,10 @@ class Signatures:
         """Return the key of the addresses that providers report to; no account has it."""
         return signing.signing_key(await self._known(), "callbacks")
 
+    async def files_key(self) -> str:
+        """Return the key of the addresses of private files; no account has it."""
+        return signing.signing_key(await self._known(), "files")
+
     async def _known(self) -> bytes:
         if self._secret is None:
             found = await self._db.read(lambda tx: secrets.find(tx, _NAME))

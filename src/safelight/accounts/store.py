@@ -1,12 +1,13 @@
 """The rows of accounts and keys."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
-from safelight.accounts.account import Account, Caller, Scope
+from safelight.accounts.account import Account, Caller, Scope, Visibility
 from safelight.db.tables import accounts, keys
 from safelight.db.types import now
 
@@ -14,7 +15,7 @@ from safelight.db.types import now
 def first_account(tx: Connection) -> Account | None:
     """Return the oldest account, if there is any."""
     row = tx.execute(sa.select(accounts).order_by(accounts.c.id).limit(1)).mappings().one_or_none()
-    return None if row is None else Account(**row)
+    return None if row is None else _to_account(row)
 
 
 def lock_accounts(tx: Connection) -> None:
@@ -28,7 +29,7 @@ def get_account(tx: Connection, account_id: str) -> Account | None:
     row = (
         tx.execute(sa.select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
     )
-    return None if row is None else Account(**row)
+    return None if row is None else _to_account(row)
 
 
 def insert_account(tx: Connection, name: str) -> Account:
@@ -38,19 +39,16 @@ def insert_account(tx: Connection, name: str) -> Account:
         .values(id=ids.new("account"), name=name, created_at=now())
         .returning(accounts)
     )
-    return Account(**tx.execute(statement).mappings().one())
+    return _to_account(tx.execute(statement).mappings().one())
 
 
-def limit_account(tx: Connection, account_id: str, max_in_flight: int | None) -> Account | None:
-    """Set how many jobs the account may have in flight; None is what the settings say."""
+def change_account(tx: Connection, account_id: str, **values: Any) -> Account | None:
+    """Set columns of an account."""
     statement = (
-        sa.update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(max_in_flight=max_in_flight)
-        .returning(accounts)
+        sa.update(accounts).where(accounts.c.id == account_id).values(**values).returning(accounts)
     )
     row = tx.execute(statement).mappings().one_or_none()
-    return None if row is None else Account(**row)
+    return None if row is None else _to_account(row)
 
 
 def insert_key(
@@ -110,3 +108,9 @@ def delete_expired_keys(tx: Connection, *, before: datetime, limit: int) -> int:
         .limit(limit)
     )
     return tx.execute(sa.delete(keys).where(keys.c.id.in_(old))).rowcount
+
+
+def _to_account(row: RowMapping) -> Account:
+    fields: dict[str, Any] = {**row}
+    fields["visibility"] = Visibility(row["visibility"])
+    return Account(**fields)

@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from safelight.assets import variant_store
-from safelight.assets.asset import Asset, AssetKind, public_key
+from safelight.assets.asset import Asset
+from safelight.assets.keys import shown_key
 from safelight.assets.making import Made, Making, MakingRules, Wanted
 from safelight.assets.model3d.convert import ModelFormat, convert
 from safelight.assets.model3d.take_in import GLB
@@ -63,7 +64,8 @@ class Conversions:
 
         async def make(source: Path, folder: Path) -> Made:
             path = await self._pool.run(convert, source, form, folder, name, limits=_LIMITS)
-            key = public_key(AssetKind.MODEL_3D, asset.job_id or asset.id, form.media_type)
+            owner = asset.job_id or asset.id
+            key = shown_key(asset.kind.folder, owner, form.media_type, asset.visibility)
             return Made(path, key, form.media_type, path.stat().st_size)
 
         return await self._making(Wanted(asset.id, asset.account_id, asset.key, spec), make)

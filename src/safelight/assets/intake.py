@@ -14,10 +14,11 @@ import anyio.to_thread
 
 from safelight import ids
 from safelight.assets import keeping
-from safelight.assets.asset import AssetKind, public_key
+from safelight.assets.asset import AssetKind
 from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import Facts, InspectRules, inspect
 from safelight.assets.keeping import Note, Original
+from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.model3d import fbx
 from safelight.assets.model3d.arrival import receive
 from safelight.assets.model3d.take_in import GLB, ModelRules
@@ -51,6 +52,7 @@ class Origin:
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     expires_at: datetime | None = None
+    visibility: Visibility = Visibility.PUBLIC
 
     def row(self) -> dict[str, Any]:
         """Return these facts as columns."""
@@ -129,11 +131,11 @@ class Intake:
         source_url: str = "",
         position: int = 0,
     ) -> dict[str, Any]:
-        """Store a picture with a public copy and renditions; return the row to insert.
+        """Store a picture with a copy to show and renditions; return the row to insert.
 
-        `sanitize` is for pictures from outside: the public copy is made anew, upright, in sRGB
-        and without metadata, and the original stays private. Pictures that a provider made are
-        public as they are.
+        `sanitize` is for pictures from outside: the copy is made anew, upright, in sRGB and
+        without metadata, and the original stays private. Pictures that a provider made are shown
+        as they are.
         """
         asset_id = ids.new("asset")
         folder = path.parent / f"renditions-{asset_id}"
@@ -157,11 +159,12 @@ class Intake:
     async def _show(
         self, path: Path, made: TakenIn, origin: Origin, asset_id: str, *, sanitize: bool
     ) -> dict[str, Any]:
-        """Store what the public sees of a picture; return its columns."""
+        """Store what is shown of a picture; return its columns."""
         owner = origin.job_id or asset_id
         served = made.served or as_it_is(path, made.facts)
-        key = public_key(AssetKind.IMAGE, owner, served.media_type)
-        renditions, files = renditions_of(owner, made.pictures)
+        folder, seen_by = AssetKind.IMAGE.folder, origin.visibility
+        key = shown_key(folder, owner, served.media_type, seen_by)
+        renditions, files = renditions_of(owner, made.pictures, seen_by)
         apart = sanitize and self._keep_originals
         original = await self._store(
             _Objects(
@@ -209,8 +212,9 @@ class Intake:
         folder.mkdir()
         facts, pictures = await self._look_at_model(media, folder, report)
         size, digest = await anyio.to_thread.run_sync(_measure, media.path)
-        renditions, files = renditions_of(owner, pictures)
-        key = public_key(AssetKind.MODEL_3D, owner, media.media_type)
+        seen_by = origin.visibility
+        renditions, files = renditions_of(owner, pictures, seen_by)
+        key = shown_key(AssetKind.MODEL_3D.folder, owner, media.media_type, seen_by)
         await self._store(_Objects(asset_id, origin.account_id, {key: media.path} | files))
         return origin.row() | {
             "id": asset_id,

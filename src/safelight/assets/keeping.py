@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import ids
-from safelight.assets.asset import original_key
+from safelight.assets.keys import original_key
 from safelight.db.tables import HELD, assets, loose_objects, originals
 from safelight.db.types import now
 

@@ -118,7 +118,9 @@ class Making:
         note = Note(ids.new("asset"), wanted.account_id, [variant.key])
         await self._db.write(lambda tx: keeping.note_all(tx, [note]))
         await self._storage.put(variant.key, made.path)
-        kept = await self._db.write(lambda tx: variant_store.keep(tx, variant, note.asset_id))
+        kept = await self._db.write(
+            lambda tx: variant_store.keep(tx, variant, note.asset_id, source=wanted.source_key)
+        )
         if kept is None:
             raise NotFound("There is no such file.")
         return kept

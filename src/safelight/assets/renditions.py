@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from safelight.assets.asset import AssetKind, Rendition, public_key
+from safelight.assets.asset import AssetKind, Rendition
 from safelight.assets.facts import Facts
+from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.picture import RENDITION_SIDES, Picture
 
 
 def renditions_of(
-    owner: str, pictures: Mapping[str, Picture]
+    owner: str, pictures: Mapping[str, Picture], visibility: Visibility
 ) -> tuple[dict[str, Rendition], dict[str, Path]]:
     """Return what a row says of smaller pictures, and the file of each key."""
     renditions: dict[str, Rendition] = {}
     files: dict[str, Path] = {}
     for name, picture in pictures.items():
-        key = public_key(AssetKind.IMAGE, owner, picture.media_type)
+        key = shown_key(AssetKind.IMAGE.folder, owner, picture.media_type, visibility)
         renditions[name] = _rendition(picture, key)
         files[key] = picture.path
     return renditions, files

@@ -8,10 +8,12 @@ from sqlalchemy import Connection
 
 from safelight.assets import keeping, search, store
 from safelight.assets.asset import Asset
+from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
 from safelight.assets.terms import Filter
 from safelight.db.engine import Database
 from safelight.errors import NotFound
+from safelight.storage.cdn import Cdn, NoCdn
 from safelight.storage.storage import Storage
 
 _SWEPT_AT_ONCE = 200
@@ -22,9 +24,10 @@ _UNKNOWN = "There is no such asset."
 class Assets:
     """The assets of every account; each call names the account that asks."""
 
-    def __init__(self, database: Database, storage: Storage) -> None:
+    def __init__(self, database: Database, storage: Storage, cdn: Cdn | None = None) -> None:
         self._db = database
         self._storage = storage
+        self._cdn = cdn or NoCdn()
 
     async def add(self, row: Mapping[str, Any]) -> Asset:
         """Write the row of an asset whose bytes the intake has stored."""
@@ -106,5 +109,6 @@ class Assets:
         keys = [key for each in found for key in each.keys]
         if found:
             await self._storage.delete(keys)
+            await self._cdn.forget([key for key in keys if is_public(key)])
             await self._db.write(lambda tx: keeping.end_removal(tx, found))
         return len(keys)

@@ -10,10 +10,11 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import events
-from safelight.assets import index, keeping, terms
-from safelight.assets.asset import Asset, AssetKind, is_original
+from safelight.assets import index, keeping, terms, variant_store
+from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.keys import is_original
 from safelight.db.given import Given
-from safelight.db.tables import asset_numbers, assets, variants
+from safelight.db.tables import asset_numbers, assets
 from safelight.db.types import Instant, now
 from safelight.errors import ObjectsSwept
 from safelight.events import NewEvent
@@ -178,17 +179,44 @@ def delete(tx: Connection, found: Sequence[Asset]) -> None:
     # Held first: a variant made between the look and the delete would leave its object behind.
     held = sa.select(assets.c.id).where(assets.c.id.in_(asset_ids)).order_by(assets.c.id)
     tx.execute(held.with_for_update())
-    derived: dict[str, list[str]] = {}
-    query = sa.select(variants.c.asset_id, variants.c.key).where(variants.c.asset_id.in_(asset_ids))
-    for asset_id, key in tx.execute(query):
-        derived.setdefault(asset_id, []).append(key)
+    derived = variant_store.drop(tx, asset_ids)
     index.remove(tx, [asset.number for asset in found])
     tx.execute(sa.delete(assets).where(assets.c.id.in_(asset_ids)))
     for asset in found:
-        keys = [*asset.public_keys, *derived.get(asset.id, ())]
+        keys = [*asset.shown_keys, *derived[asset.id]]
         shared = asset.original_key if is_original(asset.original_key) else None
         keeping.let_go(tx, asset.id, keys, shared)
     events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
+
+
+def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> Asset | None:
+    """Show an asset under the keys that its own have become; the old ones are left to the sweep.
+
+    So is what was made of it. The new objects are noted as `note`. None where it is no longer what
+    it was: then they are left to the sweep as well.
+    """
+    renditions = {
+        name: {**each, "key": moves[each["key"]]} for name, each in asset.renditions.items()
+    }
+    statement = (
+        sa.update(assets)
+        .where(assets.c.id == asset.id, assets.c.key == asset.key)
+        .values(
+            key=moves[asset.key or ""],
+            original_key=moves.get(asset.original_key, asset.original_key),
+            renditions=renditions,
+        )
+        .returning(assets)
+    )
+    row = tx.execute(statement).mappings().one_or_none()
+    if row is None:
+        keeping.give_up(tx, [note])
+        return None
+    if keeping.swept(tx, [note], ()):
+        raise ObjectsSwept
+    derived = variant_store.drop(tx, [asset.id])
+    keeping.let_go(tx, note, [*moves, *derived[asset.id]], None)
+    return to_asset(row)
 
 
 def _entry(asset: Asset) -> index.Entry:

@@ -12,7 +12,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from safelight.assets.asset import EXTENSIONS, Asset
+from safelight.assets.asset import Asset
+from safelight.assets.keys import EXTENSIONS
 from safelight.assets.words import MAX_WORDS, TextQuery, words
 
 _HASH_CHARS = 10

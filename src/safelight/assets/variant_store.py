@@ -1,6 +1,6 @@
 """The rows of files that were made of assets on the fly, and of the pictures they are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import sqlalchemy as sa
@@ -32,7 +32,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A public picture, with those of its variants that were asked for, by their spec."""
+    """A picture that is shown, with those of its variants that were asked for, by their spec."""
 
     asset_id: str
     account_id: str
@@ -47,7 +47,7 @@ _COLUMNS = [field.name for field in fields(Variant)]
 
 
 def find(tx: Connection, key: str, specs: Sequence[str]) -> Source | None:
-    """Return the picture whose public copy is `key`, and which of `specs` there are already."""
+    """Return the picture that is shown as `key`, and which of `specs` there are already."""
     joined = sa.and_(variants.c.asset_id == assets.c.id, variants.c.spec.in_(specs))
     query = (
         sa.select(
@@ -84,13 +84,13 @@ def get(tx: Connection, asset_id: str, spec: str) -> Variant | None:
     return None if row is None else _to_variant(row)
 
 
-def keep(tx: Connection, variant: Variant, note: str) -> Variant | None:
+def keep(tx: Connection, variant: Variant, note: str, *, source: str) -> Variant | None:
     """Write a variant whose object is stored and noted as `note`; return what stands.
 
-    That is another process's where it was quicker, and None where the asset is gone: then the
-    object is left to the next sweep.
+    That is another process's where it was quicker, and None where the asset is gone, or no longer
+    shown as `source`: then the object is left to the next sweep.
     """
-    held = sa.select(assets.c.id).where(assets.c.id == variant.asset_id)
+    held = sa.select(assets.c.id).where(assets.c.id == variant.asset_id, assets.c.key == source)
     # Held until the commit, so that whoever deletes the asset afterwards finds this row.
     if tx.scalars(held.with_for_update(read=True, key_share=True)).one_or_none() is None:
         keeping.give_up(tx, [note])
@@ -101,6 +101,19 @@ def keep(tx: Connection, variant: Variant, note: str) -> Variant | None:
     if keeping.swept(tx, [note], ()):
         raise ObjectsSwept
     return variant
+
+
+def drop(tx: Connection, asset_ids: Collection[str]) -> dict[str, list[str]]:
+    """Forget what was made of these assets, and return the keys of it by asset."""
+    statement = (
+        sa.delete(variants)
+        .where(variants.c.asset_id.in_(asset_ids))
+        .returning(variants.c.asset_id, variants.c.key)
+    )
+    keys: dict[str, list[str]] = {asset_id: [] for asset_id in asset_ids}
+    for asset_id, key in tx.execute(statement):
+        keys[asset_id].append(key)
+    return keys
 
 
 def _insert(tx: Connection, variant: Variant) -> bool:

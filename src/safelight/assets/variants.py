@@ -9,7 +9,8 @@ from safelight import ids
 from safelight.accounts import signing
 from safelight.accounts.signatures import Signatures
 from safelight.assets import variant_store
-from safelight.assets.asset import EXTENSIONS, Asset, AssetKind, media_type_of
+from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.keys import EXTENSIONS, is_public, media_type_of
 from safelight.assets.making import Made, Making, MakingRules, Wanted
 from safelight.assets.transform import transform
 from safelight.assets.variant import Spec, order, settled
@@ -35,7 +36,7 @@ class Promise:
 
 
 class Variants:
-    """The variants of public pictures. Only signed addresses make one, or anybody could."""
+    """The variants of pictures that are shown. Only signed addresses make one, or anybody could."""
 
     def __init__(
         self,
@@ -60,30 +61,38 @@ class Variants:
             rules=rules or MakingRules(),
         )
 
-    async def promise(self, asset: Asset, asked: Spec) -> Promise:
-        """Return what `open` will give for `asked`; raise `NoPublicPicture`."""
+    async def promise(self, asset: Asset, asked: Spec, *, until: int) -> Promise:
+        """Return what `open` will give for `asked`; raise `NoPublicPicture`.
+
+        That of a private picture ends at `until`, in seconds since 1970.
+        """
         if asset.kind is not AssetKind.IMAGE or not (asset.key and asset.width and asset.height):
             raise NoPublicPicture
         key = await self._signatures.key_of(asset.account_id)
-        signature = signing.sign(key, _signed_text(asset.key, asked))
-        query = "&".join(filter(None, (asked.canonical, f"sig={signature}")))
+        text = _signed_text(asset.key, asked, None if is_public(asset.key) else until)
+        path, _, query = text.partition("?")
+        query = "&".join(filter(None, (query, f"sig={signing.sign(key, text)}")))
         wanted = order(asked, asset.width, asset.height)
-        return Promise(f"{asset.key}?{query}", wanted.width, wanted.height)
+        return Promise(f"{path}?{query}", wanted.width, wanted.height)
 
-    async def open(self, key: str, asked: Spec, signature: str, accept: str) -> Variant:
-        """Return what is to be sent of the public picture `key`, made now if nobody has before.
+    async def open(
+        self, key: str, asked: Spec, signature: str, accept: str, *, until: int | None = None
+    ) -> Variant:
+        """Return what is to be sent of the picture `key`, made now if nobody has before.
 
-        `accept` is the request's header. Raises `SignatureInvalid` before anything is made, and
-        `NotFound`, `NoPublicPicture`, `Busy` or `OutOfResources`.
+        `accept` is the request's header, and `until` when the address of a private picture ends.
+        Raises `SignatureInvalid` before anything is made, and `NotFound`, `NoPublicPicture`, `Busy`
+        or `OutOfResources`.
         """
         _check_is_picture(key)
+        _check_is_open(key, until)
         specs = settled(asked, accept)
         names = [spec.canonical for spec in specs]
         source = await self._db.read(lambda tx: variant_store.find(tx, key, names))
         if source is None:
             raise NotFound(_UNKNOWN)
         signing_key = await self._signatures.key_of(source.account_id)
-        if not signing.is_signed(signing_key, _signed_text(key, asked), signature):
+        if not signing.is_signed(signing_key, _signed_text(key, asked, until), signature):
             raise SignatureInvalid
         spec = specs[-1] if source.has_alpha else specs[0]
         found = source.variants.get(spec.canonical)
@@ -116,8 +125,15 @@ def _check_is_picture(key: str) -> None:
         raise NoPublicPicture
 
 
-def _signed_text(key: str, asked: Spec) -> str:
-    return f"{key}?{asked.canonical}"
+def _check_is_open(key: str, until: int | None) -> None:
+    if not is_public(key) and (until is None or time.time() >= until):
+        raise SignatureInvalid("This address has ended.")
+
+
+def _signed_text(key: str, asked: Spec, until: int | None) -> str:
+    """Return an address as it is signed; that of a public picture never ends."""
+    ends = "" if until is None else f"until={until}"
+    return f"{key}?{'&'.join(filter(None, (asked.canonical, ends)))}"
 
 
 def _new_key(asset_id: str, media_type: str) -> str:

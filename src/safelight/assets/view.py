@@ -3,11 +3,11 @@
 from typing import Any
 
 from safelight.assets.asset import Asset
+from safelight.assets.links import Links
 
 
-def asset_document(asset: Asset, *, base_url: str) -> dict[str, Any]:
-    """Return what the API, streams and webhooks say of `asset`; addresses begin with `base_url`."""
-    url = f"{base_url}/files/{asset.key}" if asset.key else None
+def asset_document(asset: Asset, links: Links) -> dict[str, Any]:
+    """Return what the API, streams and webhooks say of `asset`."""
     return {
         "id": asset.id,
         "kind": asset.kind.value,
@@ -21,11 +21,12 @@ def asset_document(asset: Asset, *, base_url: str) -> dict[str, Any]:
         "bytes": asset.bytes,
         "width": asset.width,
         "height": asset.height,
-        "url": url,
-        "download_url": f"{url}?download=1" if url else None,
+        "visibility": asset.visibility.value,
+        "url": links.of(asset.key) if asset.key else None,
+        "download_url": links.download(asset.key) if asset.key else None,
         "renditions": {
             name: {
-                "url": f"{base_url}/files/{rendition['key']}",
+                "url": links.of(rendition["key"]),
                 "media_type": rendition["media_type"],
                 "width": rendition["width"],
                 "height": rendition["height"],

@@ -6,6 +6,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from safelight.cli import arguments, listing, outputs
 from safelight.cli.client import Client
@@ -271,11 +272,16 @@ def _tell_results(
     for number, (_, asset) in enumerate(made):
         url = asset["url"] or ""
         screen.result(f"{paths[number]}\t{url}" if paths else url)
-    if link.objects and made and not paths:
+    if link.is_own and made and not paths:
         screen.note("No server runs here: the address answers while `safelight serve` does.")
-        for _, asset in made:
-            key = (asset["url"] or "").partition("/files/")[2]
-            screen.note(f"The file is {link.objects / key}")
+        if link.objects is not None:
+            _tell_files(link.objects, screen, made)
+
+
+def _tell_files(folder: Path, screen: Screen, made: Sequence[tuple[str, Asset]]) -> None:
+    for _, asset in made:
+        key = urlsplit(asset["url"] or "").path.removeprefix("/files/")
+        screen.note(f"The file is {folder / key}")
 
 
 async def _reference(client: Client, text: str) -> str:

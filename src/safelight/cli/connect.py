@@ -22,15 +22,15 @@ _PATIENCE_S = 3.0  # before saying what is waited for
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A way to a server. `objects` is where its files lie, if it ends with this command."""
+    """A way to a server.
+
+    One that `is_own` lives in this process and ends with it; `objects` is then the folder of its
+    files, if they are in one.
+    """
 
     client: Client
+    is_own: bool = False
     objects: Path | None = None
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the server lives in this process, and ends with it."""
-        return self.objects is not None
 
 
 @asynccontextmanager
@@ -108,4 +108,4 @@ async def _own(settings: Settings, *, works: bool) -> AsyncGenerator[Link]:
         async with host.hosted(alone, listener, roles=roles) as whole:
             owner = await host.local_owner(whole)
             async with Client(host.address_of(listener), owner.key) as client:
-                yield Link(client, settings.data_dir / "objects")
+                yield Link(client, is_own=True, objects=settings.objects)

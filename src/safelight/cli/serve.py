@@ -112,8 +112,8 @@ async def _show(
     client: Client, screen: Screen, prompt: str, with_samples: bool, settings: Settings
 ) -> None:
     if with_samples and await samples.send(client, screen, prompt):
-        files = settings.data_dir / "objects"
-        screen.note(f"All results are on the web page; the files are in {files}.")
+        files = f"; the files are in {settings.objects}" if settings.objects else ""
+        screen.note(f"All results are on the web page{files}.")
 
 
 def _log_level(settings: Settings) -> str:

@@ -57,6 +57,7 @@ accounts = Table(
     Column("name", sa.Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("max_in_flight", sa.Integer),  # NULL: what the settings say
+    Column("visibility", sa.Text, nullable=False, server_default="public"),  # of what jobs make
     Index("ix_accounts_limited", "id", **_where(LIMITED)),
 )
 
@@ -123,6 +124,7 @@ jobs = Table(
     Column("run_at", Instant, nullable=False),
     Column("start_by", Instant),
     Column("timeout_s", sa.Float, nullable=False),
+    Column("visibility", sa.Text, nullable=False, server_default="public"),  # of its outputs
     Column("keep_s", sa.Float),  # how long its outputs stay; null is as the installation says
     Column("repeatable", sa.Boolean, nullable=False),
     Column("max_attempts", sa.Integer, nullable=False),

@@ -10,7 +10,9 @@ from safelight.fetch.proxy import Proxy
 MIB = 2**20
 
 # An object key: folders and a name, and nothing that could lead out of them.
-_KEY = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)*\.[a-z0-9]{2,5}", re.ASCII)
+_KEY = re.compile(
+    r"[a-z0-9_]+(?:/[a-z0-9_]+)*\.[a-z0-9]{2,5}(?:\?until=\d{1,12}&sig=[\w-]{22})?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from safelight.accounts.account import Visibility
 from safelight.errors import InvalidRequest
 from safelight.providers.provider import Model, Role
 
@@ -128,6 +129,11 @@ class Submission(BaseModel):
     )
     keep_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = Field(
         default=None, description="Seconds after which what is made goes by itself; else it stays."
+    )
+    visibility: Visibility | None = Field(
+        default=None,
+        description="Who sees what is made: anybody with its address, or for a while by a signed "
+        "one; else it is as the account says.",
     )
     webhook_url: Url | None = Field(
         default=None, description="Told once it has ended: the job, or the batch as a whole."
@@ -248,6 +254,7 @@ class AssetChange(BaseModel):
     external_id: Name = ""
     tags: Tags = []
     metadata: Tree = {}
+    visibility: Visibility = Visibility.PUBLIC
     expires_at: Time | None = Field(
         default=None, description="When it goes by itself; null keeps it."
     )

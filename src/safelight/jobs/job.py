@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from safelight.accounts.account import Visibility
+
 
 class JobStatus(StrEnum):
     """Where a job is. The public API shows `waiting` as `running` with a stage."""
@@ -136,6 +138,7 @@ class Job:
     run_at: datetime
     start_by: datetime | None
     timeout_s: float
+    visibility: Visibility  # of its outputs
     keep_s: float | None  # how long its outputs stay; None is as the installation says
     repeatable: bool
     max_attempts: int

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from safelight.accounts.account import Visibility
 from safelight.jobs.job import (
     Batch,
     Job,
@@ -15,6 +16,7 @@ def to_job(row: RowMapping) -> Job:
     """Make a job of a row."""
     fields: dict[str, Any] = {**row}
     fields["status"] = JobStatus(row["status"])
+    fields["visibility"] = Visibility(row["visibility"])
     return Job(**fields)
 
 

@@ -13,6 +13,7 @@ from safelight import telemetry
 from safelight.db.given import Given
 from safelight.db.tables import (
     READY,
+    accounts,
     jobs,
 )
 from safelight.db.types import Instant, now
@@ -48,6 +49,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "run_at": Instant,
     "start_by": Instant,
     "timeout_s": sa.Float,
+    "visibility": sa.Text,
     "keep_s": sa.Float,
     "repeatable": sa.Boolean,
     "max_attempts": sa.Integer,
@@ -75,6 +77,8 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
     }
     for name in ("prompt", "source_url", "name", "external_id", "webhook_url"):
         values[name] = sa.func.coalesce(new.c[name], "")
+    usual = sa.select(accounts.c.visibility).where(accounts.c.id == new.c.account_id)
+    values["visibility"] = sa.func.coalesce(new.c.visibility, usual.scalar_subquery())
     return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
 
 

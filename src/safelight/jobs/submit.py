@@ -232,6 +232,7 @@ class Submits:
             "tags": wanted.tags,
             "metadata": wanted.metadata,
             "priority": wanted.priority,
+            "visibility": wanted.visibility,
             "keep_s": wanted.keep_s,
             "run_at": wanted.start_at,
             "start_by": wanted.start_by,

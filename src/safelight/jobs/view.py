@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safelight.assets.asset import Asset
+from safelight.assets.links import Links
 from safelight.assets.view import asset_document
 from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
@@ -25,11 +26,11 @@ def public_status(job: Job) -> str:
 
 
 def job_document(
-    job: Job, outputs: Sequence[Asset], *, base_url: str, place: Place | None = None
+    job: Job, outputs: Sequence[Asset], links: Links, *, place: Place | None = None
 ) -> dict[str, Any]:
     """Return what the API, streams and webhooks say of `job`."""
     place = place or Place()
-    address = f"{base_url}/v1/jobs/{job.id}"
+    address = f"{links.base_url}/v1/jobs/{job.id}"
     return {
         "id": job.id,
         "kind": job.kind,
@@ -44,7 +45,7 @@ def job_document(
         "params": job.params,
         "fallbacks": [each["model"] for each in job.fallbacks],
         "inputs": [JobInput.read(entry).document() for entry in job.inputs],
-        "outputs": [asset_document(asset, base_url=base_url) for asset in outputs],
+        "outputs": [asset_document(asset, links) for asset in outputs],
         "error": job.error if job.status is JobStatus.FAILED else None,
         "cost_micros": job.cost_micros,
         "estimate_micros": job.estimate_micros,
@@ -56,6 +57,7 @@ def job_document(
         "source_url": job.source_url or None,
         "priority": job.priority,
         "start_by": job.start_by,
+        "visibility": job.visibility.value,
         "keep_s": job.keep_s,
         "tags": job.tags,
         "metadata": job.metadata,
@@ -68,19 +70,19 @@ def job_document(
 
 
 def batch_document(
-    batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], *, base_url: str
+    batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], links: Links
 ) -> dict[str, Any]:
     """Return what the API says of `batch`; its status and progress are derived from its jobs."""
     items: list[dict[str, Any]] = [
         {
             "index": job.batch_index,
             "name": job.name or job.source_url or None,
-            "job": job_document(job, outputs.get(job.id, ()), base_url=base_url),
+            "job": job_document(job, outputs.get(job.id, ()), links),
             "problem": None,
         }
         for job in jobs
     ] + [{**item, "job": None} for item in batch.problems]
-    summary = batch_summary(batch, tally_of(batch, jobs), base_url=base_url)
+    summary = batch_summary(batch, tally_of(batch, jobs), links)
     return summary | {"items": sorted(items, key=lambda item: item["index"])}
 
 
@@ -91,9 +93,9 @@ def tally_of(batch: Batch, jobs: Sequence[Job]) -> Tally:
     return Tally(counts, percent, len(batch.problems))
 
 
-def batch_summary(batch: Batch, tally: Tally, *, base_url: str) -> dict[str, Any]:
+def batch_summary(batch: Batch, tally: Tally, links: Links) -> dict[str, Any]:
     """Return what lists say of `batch`: all but its items."""
-    address = f"{base_url}/v1/batches/{batch.id}"
+    address = f"{links.base_url}/v1/batches/{batch.id}"
     return {
         "id": batch.id,
         "kind": batch.kind,

@@ -1,33 +1,32 @@
-"""The socket that bytes are kept behind, and its plug: any store that obstore can speak to."""
+"""The socket that bytes are kept behind: whole objects under keys, each written once."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore
-
-from safelight.errors import NotFound, StorageFailed, StorageFull
-from safelight.telemetry import STORED_BYTES
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
-_CHUNK = 256 * 1024
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is known of an object without reading it."""
+    """What is known of an object without reading it. `etag` is without quotes."""
 
     key: str
     bytes: int
     etag: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a bucket is to send an object that is fetched from it directly."""
+
+    media_type: str
+    cache_control: str
+
+
+Describe = Callable[[str], Served]
+"""Says of a key how its object is to be sent; storage itself knows no media types."""
 
 
 class Storage(Protocol):
@@ -56,80 +55,14 @@ class Storage(Protocol):
         """Remove objects; those that are not there are no error."""
         ...
 
+    def all(self) -> AsyncIterator[Stored]:
+        """Yield every object, in no order; what comes or goes meanwhile may be among them."""
+        ...
+
+    async def address(self, key: str, *, lifetime: timedelta) -> str | None:
+        """Return a URL where anybody gets the object for so long; None where there is no such."""
+        ...
+
     async def check(self) -> None:
         """Raise when the store cannot be reached or written."""
         ...
-
-
-class ObstoreStorage:
-    """Storage on an obstore store. `root` is its folder where that is a disk."""
-
-    def __init__(self, store: "ObjectStore", *, root: Path | None = None) -> None:
-        self._store = store
-        self._root = root
-
-    async def put(self, key: str, source: Path) -> None:
-        with typed_errors(key):
-            await obstore.put_async(self._store, key, source)
-        if self._root is not None:
-            # A rename is not durable until file and folder are synced, which obstore leaves out.
-            await asyncio.to_thread(_sync, self._root / key)
-        STORED_BYTES.inc((await self.head(key)).bytes)
-
-    async def head(self, key: str) -> Stored:
-        with typed_errors(key):
-            meta = await obstore.head_async(self._store, key)
-        return Stored(key, meta["size"], (meta["e_tag"] or "").strip('"'))
-
-    async def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
-        if end <= start:
-            return
-        with typed_errors(key):
-            found = await obstore.get_async(self._store, key, options={"range": (start, end)})
-            async for chunk in found.stream(min_chunk_size=_CHUNK):
-                yield bytes(chunk)
-
-    async def copy_to(self, key: str, target: Path) -> None:
-        size = (await self.head(key)).bytes
-        with await asyncio.to_thread(target.open, "wb") as file:
-            async for chunk in self.read(key, start=0, end=size):
-                await asyncio.to_thread(file.write, chunk)
-
-    async def delete(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            try:
-                await obstore.delete_async(self._store, key)
-            except FileNotFoundError:
-                continue
-
-    async def check(self) -> None:
-        with typed_errors("health"):
-            await obstore.put_async(self._store, "health/probe", b"ok")
-
-
-def open_disk(folder: Path) -> ObstoreStorage:
-    """Return storage in `folder`, made if it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return ObstoreStorage(LocalStore(prefix=folder), root=folder)
-
-
-@contextmanager
-def typed_errors(key: str) -> Generator[None]:
-    """Turn the store's and the disk's exceptions into Safelight's own."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise NotFound(f"There is no file {key}.") from None
-    except (BaseError, OSError) as error:
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise StorageFull from error
-        raise StorageFailed("The file store could not be reached.") from error
-
-
-def _sync(path: Path) -> None:
-    for target in (path, path.parent):
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

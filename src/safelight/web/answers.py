@@ -50,13 +50,13 @@ def has_it(request: Request, etag: str) -> bool:
 async def job_answer(services: Services, account_id: str, job_id: str) -> dict[str, Any]:
     """Return the job's public document."""
     view = await services.jobs.view(account_id, job_id)
-    return job_document(view.job, view.outputs, base_url=services.public_url, place=view.place)
+    return job_document(view.job, view.outputs, services.links, place=view.place)
 
 
 async def batch_answer(services: Services, account_id: str, batch_id: str) -> dict[str, Any]:
     """Return the batch's public document."""
     view = await services.jobs.view_batch(account_id, batch_id)
-    return batch_document(view.batch, view.jobs, view.outputs, base_url=services.public_url)
+    return batch_document(view.batch, view.jobs, view.outputs, services.links)
 
 
 async def answer_submit(
@@ -66,7 +66,7 @@ async def answer_submit(
     services.bell.ring(*(doorbell.lane(lane) for lane in made.lanes))
     seconds = min(_preferred_wait(request), services.limits.wait_s)
     if made.job is not None and not seconds:
-        document = job_document(made.job, (), base_url=services.public_url)
+        document = job_document(made.job, (), services.links)
     else:
         document = await _await_final(services, account_id, made.subject, seconds)
     finished = document["finished_at"] is not None

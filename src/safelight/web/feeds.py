@@ -45,8 +45,8 @@ class JobFeed(_Feed):
 
     async def snapshot(self) -> Snapshot:
         view = await self._services.jobs.view(self._account_id, self._subject)
-        base_url = self._services.public_url
-        document = job_document(view.job, view.outputs, base_url=base_url, place=view.place)
+        links = self._services.links
+        document = job_document(view.job, view.outputs, links, place=view.place)
         return Snapshot(document, {view.job.id: view.job.seq}, view.job.is_final)
 
     async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
@@ -65,8 +65,8 @@ class BatchFeed(_Feed):
 
     async def snapshot(self) -> Snapshot:
         view = await self._services.jobs.view_batch(self._account_id, self._subject)
-        base_url = self._services.public_url
-        document = batch_document(view.batch, view.jobs, view.outputs, base_url=base_url)
+        links = self._services.links
+        document = batch_document(view.batch, view.jobs, view.outputs, links)
         heads = {job.id: job.seq for job in view.jobs} | {view.batch.id: view.batch.seq}
         return Snapshot(document, heads, view.batch.finished_at is not None)
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from safelight.assets.keys import FOREVER
 from safelight.errors import RangeNotSatisfiable
 from safelight.storage.storage import Storage, Stored
 from safelight.web.answers import has_it
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Shown:
     name: str
     is_download: bool = False
     varies: bool = False
+    cache_control: str = FOREVER
 
 
 async def serve(request: Request, storage: Storage, shown: Shown) -> Response:
@@ -52,7 +53,7 @@ def _headers(shown: Shown) -> dict[str, str]:
     kind = "attachment" if shown.is_download else "inline"
     return {
         "Accept-Ranges": "bytes",
-        "Cache-Control": _FOREVER,
+        "Cache-Control": shown.cache_control,
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",

@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from safelight.assets.asset import EXTENSIONS, Asset
+from safelight.assets.asset import Asset
+from safelight.assets.keys import EXTENSIONS
+from safelight.assets.links import Links
 from safelight.assets.variant_store import Variant
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
@@ -55,7 +57,7 @@ def pack(
     ]
 
 
-def manifest(view: BatchView, files: Sequence[Packed], *, base_url: str) -> Mapping[str, Any]:
+def manifest(view: BatchView, files: Sequence[Packed], links: Links) -> Mapping[str, Any]:
     """Return what the package says of itself, also of what is missing from it."""
     paths: dict[str, list[str]] = {}
     for file in files:
@@ -77,7 +79,7 @@ def manifest(view: BatchView, files: Sequence[Packed], *, base_url: str) -> Mapp
                     "media_type": asset.media_type,
                     "bytes": asset.bytes,
                     "sha256": asset.sha256,
-                    "url": f"{base_url}/files/{asset.key}" if asset.key else None,
+                    "url": links.of(asset.key) if asset.key else None,
                     "facts": asset.facts,
                 }
                 for asset in view.outputs.get(job.id, ())
@@ -85,7 +87,7 @@ def manifest(view: BatchView, files: Sequence[Packed], *, base_url: str) -> Mapp
         }
         for job in view.jobs
     ] + [{**problem, "files": []} for problem in view.batch.problems]
-    summary = batch_summary(view.batch, tally_of(view.batch, view.jobs), base_url=base_url)
+    summary = batch_summary(view.batch, tally_of(view.batch, view.jobs), links)
     return summary | {"items": sorted(items, key=lambda item: item["index"])}
 
 

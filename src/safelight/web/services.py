@@ -9,7 +9,9 @@ from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
 from safelight.assets.conversions import Conversions
 from safelight.assets.intake import Intake
+from safelight.assets.links import Links
 from safelight.assets.service import Assets
+from safelight.assets.showing import Showing
 from safelight.assets.variants import Variants
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
@@ -47,11 +49,14 @@ class Services:
     operations: Operations
     webhooks: Webhooks
     assets: Assets
+    showing: Showing
     intake: Intake
     variants: Variants
     conversions: Conversions
     signatures: Signatures
+    links: Links
     storage: Storage
+    direct: Callable[[str], Awaitable[str | None]]  # where else a private file can be had
     registry: Registry
     bell: Doorbell
     limits: Limits

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
+from safelight.assets.links import Links
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.delivery import store, webhook
@@ -45,10 +46,10 @@ class Notifier:
     A message whose notifier dies is sent again under the same id; none is lost.
     """
 
-    def __init__(self, database: Database, poster: Poster, *, base_url: str) -> None:
+    def __init__(self, database: Database, poster: Poster, links: Links) -> None:
         self._db = database
         self._poster = poster
-        self._base_url = base_url
+        self._links = links
         self._settle: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.settle_all)
         self._shares = Shares(each=_EACH)
         self._room = _AT_ONCE
@@ -157,14 +158,14 @@ class Notifier:
         job = job_store.get(tx, account_id, subject)
         if job is not None:
             outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
-            document = job_document(job, outputs, base_url=self._base_url)
+            document = job_document(job, outputs, self._links)
             return [{"job": document}, {"job": _without(document, _LONG_IN_JOB)}]
         batch = batch_store.get(tx, account_id, subject)
         if batch is None:
             return []
         jobs = batch_store.jobs_of(tx, batch.id)
         outputs_of = asset_store.of_jobs(tx, [job.id for job in jobs])
-        document = batch_document(batch, jobs, outputs_of, base_url=self._base_url)
+        document = batch_document(batch, jobs, outputs_of, self._links)
         return [{"batch": document}, {"batch": _without(document, _LONG_IN_BATCH)}]
 
 

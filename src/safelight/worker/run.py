@@ -270,6 +270,7 @@ class Runner:
             tags=job.tags,
             metadata=job.metadata,
             expires_at=_gone_at(job.keep_s or self.keep_s),
+            visibility=job.visibility,
         )
         while True:
             try:

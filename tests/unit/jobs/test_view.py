@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from safelight.assets.links import Links
 from safelight.jobs import view
 from safelight.jobs.job import JobStatus, Tally, batch_status
 from tests import factories
@@ -15,7 +16,7 @@ FIELDS = """
     cost_micros estimate_micros attempts batch_id tags metadata created_at started_at finished_at
     status_url events_url
 """
-URL = "https://example.com"
+LINKS = Links("https://example.com", "https://example.com/files", "a secret")
 
 
 @pytest.mark.parametrize(
@@ -50,22 +51,22 @@ def test_public_status_when_a_job_waits_at_its_provider_is_running(status: JobSt
 
 
 def test_job_document_when_made_has_all_the_fields_of_the_design() -> None:
-    document = view.job_document(factories.job(id="job_1"), [], base_url=URL)
+    document = view.job_document(factories.job(id="job_1"), [], LINKS)
     assert set(document) >= set(FIELDS.split())
     assert document["status_url"] == "https://example.com/v1/jobs/job_1"
     assert document["events_url"] == "https://example.com/v1/jobs/job_1/events"
 
 
 def test_job_document_when_the_cost_is_unknown_says_null_and_never_zero() -> None:
-    assert view.job_document(factories.job(), [], base_url=URL)["cost_micros"] is None
-    assert view.job_document(factories.job(cost_micros=0), [], base_url=URL)["cost_micros"] == 0
+    assert view.job_document(factories.job(), [], LINKS)["cost_micros"] is None
+    assert view.job_document(factories.job(cost_micros=0), [], LINKS)["cost_micros"] == 0
 
 
 def test_job_document_when_a_retried_job_has_an_old_error_shows_none() -> None:
     waiting = factories.job(status=JobStatus.QUEUED, error=factories.PROBLEM)
-    assert view.job_document(waiting, [], base_url=URL)["error"] is None
+    assert view.job_document(waiting, [], LINKS)["error"] is None
     failed = factories.job(status=JobStatus.FAILED, error=factories.PROBLEM)
-    assert view.job_document(failed, [], base_url=URL)["error"] == factories.PROBLEM
+    assert view.job_document(failed, [], LINKS)["error"] == factories.PROBLEM
 
 
 def batch_of(*statuses: JobStatus, problems: int = 0, **changes: Any) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def batch_of(*statuses: JobStatus, problems: int = 0, **changes: Any) -> dict[st
         for index, status in enumerate(statuses)
     ]
     refused = [{"index": index, "name": "x", "problem": {}} for index in range(problems)]
-    return view.batch_document(factories.batch(problems=refused), jobs, {}, base_url=URL)
+    return view.batch_document(factories.batch(problems=refused), jobs, {}, LINKS)
 
 
 def test_batch_document_when_items_were_refused_counts_and_lists_them_in_order() -> None:

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.accounts.account import MAX_KEY_LENGTH
+from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.service import SESSION_LASTS
 from safelight.errors import Unauthenticated
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
-from safelight.web.auth import COOKIE, Parts, Reader, Writer
+from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer
 
 router = APIRouter(tags=["account"])
 
@@ -22,6 +22,16 @@ class SignIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, description="An API key.")
+
+
+class AccountChange(BaseModel):
+    """Body of `PATCH /v1/account`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility = Field(
+        description="Of what its jobs make and it uploads, unless they say."
+    )
 
 
 @router.get("/login", include_in_schema=False)
@@ -54,12 +64,22 @@ async def sign_out(request: Request, caller: Reader, services: Parts) -> Respons
 @router.get("/v1/account")
 async def get_account(caller: Reader, services: Parts) -> Response:
     """Return the account that the key belongs to."""
-    account = await services.accounts.get(caller.account_id)
+    return _account(await services.accounts.get(caller.account_id), caller)
+
+
+@router.patch("/v1/account")
+async def change_account(body: AccountChange, caller: Admin, services: Parts) -> Response:
+    """Change what holds for all of the account; what there is already stays as it is."""
+    return _account(await services.accounts.show(caller.account_id, body.visibility), caller)
+
+
+def _account(account: Account, caller: Caller) -> Response:
     return json_response(
         {
             "id": account.id,
             "name": account.name,
             "scopes": sorted(scope.value for scope in caller.scopes),
+            "visibility": account.visibility,
             "created_at": account.created_at,
         }
     )

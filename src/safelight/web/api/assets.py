@@ -35,6 +35,7 @@ _FILE_SCHEMA = {
                         "external_id": {"type": "string"},
                         "tags": {"type": "string", "description": "A JSON list."},
                         "metadata": {"type": "string", "description": "A JSON object."},
+                        "visibility": {"type": "string", "enum": ["public", "private"]},
                     },
                 }
             }
@@ -59,10 +60,14 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
     ) as (uploads, fields):
         said = inputs.parse(UploadFields, read_fields(fields))
         sent = uploads[0]
-        origin = Origin(caller.account_id, **said.model_dump())
+        values = said.model_dump()
+        if "visibility" not in said.model_fields_set:
+            account = await services.accounts.get(caller.account_id)
+            values["visibility"] = account.visibility
+        origin = Origin(caller.account_id, **values)
         row = await services.intake.keep_picture(sent.path, origin, sanitize=True, name=sent.name)
         asset = await services.assets.add(row)
-    document = asset_document(asset, base_url=services.public_url)
+    document = asset_document(asset, services.links)
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})
 
 
@@ -119,7 +124,7 @@ async def list_assets(
     found = await services.assets.page(caller.account_id, wanted, before=before, limit=limit + 1)
     shown = found[:limit]
     document: dict[str, Any] = {
-        "data": [asset_document(asset, base_url=services.public_url) for asset in shown],
+        "data": [asset_document(asset, services.links) for asset in shown],
         "next_cursor": str(shown[-1].number) if len(found) > limit else None,
     }
     if names:
@@ -132,7 +137,7 @@ async def list_assets(
 async def get_asset(request: Request, asset_id: str, caller: Reader, services: Parts) -> Response:
     """Return one asset with all its facts."""
     asset = await services.assets.get(caller.account_id, asset_id)
-    return conditional_response(request, asset_document(asset, base_url=services.public_url))
+    return conditional_response(request, asset_document(asset, services.links))
 
 
 @router.get("/assets/{asset_id}/similar")
@@ -150,10 +155,7 @@ async def similar_assets(
     found = await services.assets.similar(
         caller.account_id, asset_id, distance=distance, limit=limit
     )
-    data = [
-        asset_document(asset, base_url=services.public_url) | {"distance": bits}
-        for asset, bits in found
-    ]
+    data = [asset_document(asset, services.links) | {"distance": bits} for asset, bits in found]
     return conditional_response(request, {"data": data, "next_cursor": None})
 
 
@@ -165,8 +167,11 @@ async def change_asset(
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidRequest("There is nothing to change.")
+    visibility = values.pop("visibility", None)
     asset = await services.assets.change(caller.account_id, asset_id, values)
-    return json_response(asset_document(asset, base_url=services.public_url))
+    if visibility is not None:
+        asset = await services.showing.change(caller.account_id, asset_id, visibility)
+    return json_response(asset_document(asset, services.links))
 
 
 @router.delete("/assets/{asset_id}", status_code=204)

@@ -58,9 +58,7 @@ async def list_batches(
 ) -> Response:
     """Return your batches without their items, newest first."""
     found = await services.batches.page(caller.account_id, before=cursor, limit=limit + 1)
-    shown = [
-        batch_summary(batch, tally, base_url=services.public_url) for batch, tally in found[:limit]
-    ]
+    shown = [batch_summary(batch, tally, services.links) for batch, tally in found[:limit]]
     return conditional_response(request, paged(shown, more=len(found) > limit))
 
 
@@ -121,7 +119,7 @@ async def download_batch(
     files = pack(view, previews=previews, converted=converted)
     if not files:
         raise WrongState("The batch has no result to download.")
-    said = manifest(view, files, base_url=services.public_url)
+    said = manifest(view, files, services.links)
     content = orjson.dumps(said, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
     entries = [
         Entry(MANIFEST, datetime.now(UTC), len(content), content),

@@ -27,7 +27,7 @@ async def get_format(asset_id: str, form: ModelFormat, caller: Reader, services:
     """
     asset = await services.assets.get(caller.account_id, asset_id)
     key = await key_in_format(services, asset, form)
-    return RedirectResponse(f"{services.public_url}/files/{key}?download=1", 303)
+    return RedirectResponse(services.links.download(key), 303)
 
 
 async def key_in_format(services: Services, asset: Asset, form: ModelFormat | None) -> str:

@@ -54,8 +54,7 @@ async def list_jobs(
         equal={name: value for name, value in wanted.items() if value is not None},
         statuses=_SHOWN_AS[status] if status else (),
     )
-    base_url = services.public_url
-    shown = [job_document(view.job, view.outputs, base_url=base_url) for view in views[:limit]]
+    shown = [job_document(view.job, view.outputs, services.links) for view in views[:limit]]
     return conditional_response(request, paged(shown, more=len(views) > limit))
 
 
@@ -133,7 +132,7 @@ async def download(
     if not view.outputs or not view.outputs[0].key:
         raise NotFound("The job's outputs have been deleted.")
     key = await key_in_format(services, view.outputs[0], form)
-    return RedirectResponse(f"{services.public_url}/files/{key}?download=1", 303)
+    return RedirectResponse(services.links.download(key), 303)
 
 
 @router.post("/jobs/{job_id}/cancel")

@@ -62,10 +62,10 @@ async def sign_picture(
     refuse_repeated(request)
     asked = query.spec()
     asset = await services.assets.get(caller.account_id, asset_id)
-    promise = await services.variants.promise(asset, asked)
+    promise = await services.variants.promise(asset, asked, until=services.links.until())
     return json_response(
         {
-            "url": f"{services.public_url}/files/{promise.path}",
+            "url": f"{services.links.base_url}/files/{promise.path}",
             "w": asked.w,
             "h": asked.h,
             "fit": asked.fit.value,

@@ -1,0 +1,67 @@
+"""Storage in a bucket of S3, Google Cloud or Azure, or of what speaks their protocols."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
+
+from safelight.storage.objects import ObjectStorage, typed_errors
+from safelight.storage.place import Place
+from safelight.storage.storage import Describe
+
+if TYPE_CHECKING:
+    from obstore import Attributes
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+# A request is one piece of a few MiB; a result that cannot be kept for longer waits with its job.
+_CONNECT = timedelta(seconds=5)
+_PATIENCE = timedelta(seconds=60)
+_RETRY: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+
+
+class BucketStorage(ObjectStorage):
+    """Storage in a bucket, which is told how to send each object to who asks it directly."""
+
+    def __init__(
+        self, place: Place, describe: Describe, *, patience: timedelta = _PATIENCE
+    ) -> None:
+        """Credentials come from where the cloud's own tools find them, such as `AWS_…`.
+
+        `patience` is how long one request may take.
+        """
+        super().__init__(_open(place, patience))
+        self._storage_class = place.storage_class
+        self._describe = describe
+
+    def _attributes(self, key: str) -> "Attributes":
+        served = self._describe(key)
+        attributes: Attributes = {
+            "Content-Type": served.media_type,
+            "Cache-Control": served.cache_control,
+        }
+        if self._storage_class:
+            attributes["Storage-Class"] = self._storage_class
+        return attributes
+
+    async def address(self, key: str, *, lifetime: timedelta) -> str | None:
+        if isinstance(self._store, (S3Store, GCSStore, AzureStore)):
+            with typed_errors(key):
+                return await obstore.sign_async(self._store, "GET", key, lifetime)
+        return None
+
+
+def _open(place: Place, patience: timedelta) -> "ObjectStore":
+    prefix = place.folder or None
+    endpoint = place.config.get("endpoint", place.config.get("base_url", ""))
+    client: ClientConfig = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": _CONNECT,
+        "timeout": patience,
+    }
+    if place.scheme == "memory":
+        return MemoryStore()
+    opener = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[place.scheme]
+    return opener(
+        place.bucket, prefix=prefix, client_options=client, retry_config=_RETRY, **place.config
+    )

@@ -1,0 +1,48 @@
+"""Has CloudFront forget files that have been removed."""
+
+import hashlib
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError
+
+from safelight.errors import StorageFailed
+
+# At most 3,000 paths may be on their way at once, of all calls together.
+_MOST_PATHS = 1000
+_CONFIG = AioConfig(connect_timeout=5, read_timeout=20, retries={"max_attempts": 3})
+
+
+class CloudFrontCdn:
+    """One distribution; credentials come from where AWS's own tools find them."""
+
+    def __init__(self, distribution: str, files_url: str) -> None:
+        self._distribution = distribution
+        self._folder = urlsplit(files_url).path
+        self._session = AioSession()
+
+    async def forget(self, keys: Collection[str]) -> None:
+        """Have it forget these objects; the same call twice is one, as its reference says."""
+        paths = sorted(f"{self._folder}/{key}" for key in keys)
+        if not paths:
+            return
+        try:
+            # CloudFront is everywhere, and is called as if it were here.
+            opening: Any = self._session.create_client(
+                "cloudfront", region_name="us-east-1", config=_CONFIG
+            )
+            async with opening as client:
+                for begin in range(0, len(paths), _MOST_PATHS):
+                    some = paths[begin : begin + _MOST_PATHS]
+                    await client.create_invalidation(
+                        DistributionId=self._distribution,
+                        InvalidationBatch={
+                            "Paths": {"Quantity": len(some), "Items": some},
+                            "CallerReference": hashlib.sha256("\n".join(some).encode()).hexdigest(),
+                        },
+                    )
+        except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
+            raise StorageFailed(f"CloudFront was not told what has gone: {error}") from error

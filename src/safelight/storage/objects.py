@@ -1,0 +1,106 @@
+"""Storage on any store that obstore can speak to; disks and buckets add what is their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+
+from safelight.errors import NotFound, StorageFailed, StorageFull
+from safelight.storage.storage import Stored
+from safelight.telemetry import STORED_BYTES
+
+if TYPE_CHECKING:
+    from obstore import Attributes, ObjectMeta
+    from obstore.store import ObjectStore
+
+# One request each, so that a reader who is slow holds none open, and memory is bounded.
+_PIECE = 4 * 2**20
+_DELETES_AT_ONCE = 16
+_PROBE = "health/probe"
+
+
+class ObjectStorage:
+    """Storage in `store`."""
+
+    def __init__(self, store: "ObjectStore") -> None:
+        self._store = store
+
+    async def put(self, key: str, source: Path) -> None:
+        with typed_errors():
+            size = (await asyncio.to_thread(source.stat)).st_size
+            await obstore.put_async(self._store, key, source, attributes=self._attributes(key))
+        STORED_BYTES.inc(size)
+
+    def _attributes(self, _key: str) -> "Attributes | None":
+        """Return what the store is to keep beside the bytes."""
+        return None
+
+    async def head(self, key: str) -> Stored:
+        with typed_errors(key):
+            return _stored(await obstore.head_async(self._store, key))
+
+    async def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
+        for begin in range(start, end, _PIECE):
+            with typed_errors(key):
+                piece = await obstore.get_range_async(
+                    self._store, key, start=begin, end=min(begin + _PIECE, end)
+                )
+            yield bytes(piece)
+
+    async def copy_to(self, key: str, target: Path) -> None:
+        size = (await self.head(key)).bytes
+        with await asyncio.to_thread(target.open, "wb") as file:
+            async for piece in self.read(key, start=0, end=size):
+                await asyncio.to_thread(file.write, piece)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        known = list(keys)
+        for begin in range(0, len(known), _DELETES_AT_ONCE):
+            await asyncio.gather(*map(self._delete, known[begin : begin + _DELETES_AT_ONCE]))
+
+    async def _delete(self, key: str) -> None:
+        with typed_errors(key):
+            try:
+                await obstore.delete_async(self._store, key)
+            except FileNotFoundError:
+                return
+
+    async def all(self) -> AsyncIterator[Stored]:
+        with typed_errors():
+            async for page in obstore.list(self._store):
+                for meta in page:
+                    if meta["path"] != _PROBE:
+                        yield _stored(meta)
+
+    async def address(self, key: str, *, lifetime: timedelta) -> str | None:
+        return None
+
+    async def check(self) -> None:
+        with typed_errors():
+            await obstore.put_async(self._store, _PROBE, b"ok")
+
+
+def _stored(meta: "ObjectMeta") -> Stored:
+    etag = (meta["e_tag"] or "").strip('"')
+    return Stored(meta["path"], meta["size"], etag, meta["last_modified"])
+
+
+@contextmanager
+def typed_errors(looked_for: str = "") -> Generator[None]:
+    """Turn the store's and the disk's exceptions into Safelight's own.
+
+    What is not there is `NotFound` where it was looked for, else it is the store itself.
+    """
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        if looked_for and isinstance(error, FileNotFoundError):
+            raise NotFound(f"There is no file {looked_for}.") from None
+        if "No space left" in str(error) or "os error 28" in str(error):
+            raise StorageFull from error
+        raise StorageFailed("The file store could not be reached.") from error

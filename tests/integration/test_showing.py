@@ -1,0 +1,179 @@
+"""Assets change who sees them: their objects move, nothing is lost, and nothing stays behind."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from safelight.accounts.account import Visibility
+from safelight.assets import store, variant_store
+from safelight.assets.asset import Asset
+from safelight.assets.intake import Intake, Origin
+from safelight.assets.keeping import Note, note_all
+from safelight.assets.service import Assets
+from safelight.assets.showing import Showing
+from safelight.assets.variant_store import Variant
+from safelight.db.engine import Database
+from safelight.db.tables import loose_objects
+from safelight.db.types import now
+from safelight.errors import NotFound, ShowsNothing, StorageFailed
+from safelight.storage.disk import DiskStorage
+from tests.pictures import picture
+
+PUBLIC, PRIVATE = Visibility.PUBLIC, Visibility.PRIVATE
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(picture("jpeg", 1100, 800))
+    return path
+
+
+@pytest.fixture
+def showing(database: Database, storage: DiskStorage, assets: Assets, tmp_path: Path) -> Showing:
+    return Showing(database, storage, assets, tmp_path)
+
+
+@pytest.fixture
+async def asset(intake: Intake, assets: Assets, account: str, photo: Path) -> Asset:
+    return await assets.add(await intake.keep_picture(photo, Origin(account), sanitize=True))
+
+
+def kept(tmp_path: Path) -> set[str]:
+    root = tmp_path / "objects"
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def content(tmp_path: Path, keys: Iterable[str]) -> list[bytes]:
+    return [(tmp_path / "objects" / key).read_bytes() for key in keys]
+
+
+async def test_change_when_made_private_moves_every_object_and_leaves_none(
+    showing: Showing, asset: Asset, account: str, tmp_path: Path
+) -> None:
+    before = content(tmp_path, asset.shown_keys)
+    hidden = await showing.change(account, asset.id, PRIVATE)
+    assert hidden.visibility is PRIVATE
+    assert all(key.startswith("private/images/") for key in hidden.shown_keys)
+    assert content(tmp_path, hidden.shown_keys) == before
+    assert hidden.original_key == asset.original_key
+    assert kept(tmp_path) == {*hidden.shown_keys, hidden.original_key}
+    assert set(hidden.renditions) == set(asset.renditions)
+
+
+async def test_change_when_made_public_again_has_other_addresses(
+    showing: Showing, asset: Asset, account: str, tmp_path: Path
+) -> None:
+    await showing.change(account, asset.id, PRIVATE)
+    shown = await showing.change(account, asset.id, PUBLIC)
+    assert shown.visibility is PUBLIC
+    assert not set(shown.shown_keys) & set(asset.shown_keys), "the old ones may be in caches"
+    assert kept(tmp_path) == {*shown.shown_keys, shown.original_key}
+
+
+async def test_change_when_it_is_so_already_does_nothing(
+    showing: Showing, asset: Asset, account: str
+) -> None:
+    assert await showing.change(account, asset.id, PUBLIC) == asset
+
+
+async def test_change_when_the_original_is_what_is_shown_moves_it_too(
+    showing: Showing, intake: Intake, assets: Assets, account: str, photo: Path, tmp_path: Path
+) -> None:
+    made = await assets.add(await intake.keep_picture(photo, Origin(account), sanitize=False))
+    assert made.original_key == made.key
+    hidden = await showing.change(account, made.id, PRIVATE)
+    assert hidden.original_key == hidden.key
+    assert kept(tmp_path) == set(hidden.shown_keys)
+
+
+async def test_change_when_something_was_made_of_it_that_goes(
+    showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
+) -> None:
+    variant = await keep_variant(database, storage, asset, photo)
+    await showing.change(asset.account_id, asset.id, PRIVATE)
+    assert await database.read(lambda tx: variant_store.get(tx, asset.id, variant.spec)) is None
+    with pytest.raises(NotFound):
+        await storage.head(variant.key)
+
+
+async def test_variant_when_its_picture_moved_meanwhile_is_not_kept(
+    showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
+) -> None:
+    await showing.change(asset.account_id, asset.id, PRIVATE)
+    with pytest.raises(AssertionError):
+        await keep_variant(database, storage, asset, photo)
+
+
+async def keep_variant(
+    database: Database, storage: DiskStorage, asset: Asset, photo: Path
+) -> Variant:
+    """Keep something as made of what the asset showed at first."""
+    variant = Variant(asset.id, "w=10", f"renditions/{asset.id}/x.jpg", "image/jpeg", 10, 10, 1)
+    note = Note("ast_variant", asset.account_id, [variant.key])
+    await database.write(lambda tx: note_all(tx, [note]))
+    await storage.put(variant.key, photo)
+    source = asset.key or ""
+    kept = await database.write(
+        lambda tx: variant_store.keep(tx, variant, note.asset_id, source=source)
+    )
+    assert kept == variant
+    return variant
+
+
+async def test_change_when_several_ask_at_once_ends_in_one_place(
+    showing: Showing,
+    asset: Asset,
+    account: str,
+    assets: Assets,
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    found = await asyncio.gather(*(showing.change(account, asset.id, PRIVATE) for _ in range(4)))
+    assert {each.visibility for each in found} == {PRIVATE}
+    now_there = await assets.get(account, asset.id)
+    assert now_there.visibility is PRIVATE
+    await sweep_later(database, assets)
+    assert kept(tmp_path) == {*now_there.shown_keys, now_there.original_key}
+
+
+async def test_change_when_storage_fails_on_the_way_leaves_it_as_it_was(
+    database: Database, assets: Assets, asset: Asset, account: str, tmp_path: Path
+) -> None:
+    objects = kept(tmp_path)
+
+    class Full(DiskStorage):
+        async def put(self, key: str, source: Path) -> None:
+            if kept(tmp_path) > objects:
+                raise StorageFailed  # for the second one
+            await super().put(key, source)
+
+    showing = Showing(database, Full(tmp_path / "objects"), assets, tmp_path)
+    with pytest.raises(StorageFailed):
+        await showing.change(account, asset.id, PRIVATE)
+    assert await assets.get(account, asset.id) == asset
+    await sweep_later(database, assets)
+    assert kept(tmp_path) == {*asset.shown_keys, asset.original_key}
+
+
+async def sweep_later(database: Database, assets: Assets) -> None:
+    await database.write(lambda tx: tx.execute(sa.update(loose_objects).values(until=now())))
+    await assets.sweep()
+
+
+async def test_change_when_it_is_anothers_is_refused(showing: Showing, asset: Asset) -> None:
+    with pytest.raises(NotFound):
+        await showing.change("acc_other", asset.id, PRIVATE)
+
+
+async def test_change_when_it_shows_nothing_is_refused(
+    showing: Showing, intake: Intake, database: Database, account: str, photo: Path
+) -> None:
+    facts = await intake.inspect(photo)
+    row = await intake.keep_private(photo, facts, "input.jpg", account)
+    (kept,) = await database.write(lambda tx: store.insert(tx, [row]))
+    with pytest.raises(ShowsNothing):
+        await showing.change(account, kept.id, PRIVATE)
