@@ -458,6 +458,7 @@ class StorageFailed(ServiceError):
 
     code = "storage_failed"
     title = "The file store failed"
+    remedy = Remedy.WAIT  # costs no attempt: whatever could be kept again could be made again
 
 
 class ObjectsSwept(SafelightError):

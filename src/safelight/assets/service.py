@@ -67,6 +67,8 @@ class Assets:
 
     async def change(self, account_id: str, asset_id: str, values: Mapping[str, Any]) -> Asset:
         """Write what its owner says of an asset; `values` are columns."""
+        if not values:
+            return await self.get(account_id, asset_id)
         asset = await self._db.write(lambda tx: store.change(tx, account_id, asset_id, values))
         if asset is None:
             raise NotFound(_UNKNOWN)

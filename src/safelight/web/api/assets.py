@@ -168,9 +168,9 @@ async def change_asset(
     if not values:
         raise InvalidRequest("There is nothing to change.")
     visibility = values.pop("visibility", None)
-    asset = await services.assets.change(caller.account_id, asset_id, values)
     if visibility is not None:
-        asset = await services.showing.change(caller.account_id, asset_id, visibility)
+        await services.showing.change(caller.account_id, asset_id, visibility)
+    asset = await services.assets.change(caller.account_id, asset_id, values)
     return json_response(asset_document(asset, services.links))
 
 
