@@ -25,6 +25,7 @@ from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
 from safelight.assets.links import Links
+from safelight.assets.remaking import Remaking
 from safelight.assets.service import Assets
 from safelight.assets.showing import Showing
 from safelight.assets.variants import Variants
@@ -35,7 +36,7 @@ from safelight.db.migrate import is_current, migrate
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.doorbell.open import open_doorbell
-from safelight.errors import ServiceError, StorageFull
+from safelight.errors import ServiceError, SettingInvalid, StorageFull
 from safelight.fetch import Fetcher, FetchPolicy, Poster, Proxy, check_url
 from safelight.jobs import claims
 from safelight.jobs.batches import Batches
@@ -193,16 +194,38 @@ async def open_safelight(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an installation keeps, and what takes care of it beside a server."""
+
+    database: Database
+    storage: Storage
+    assets: Assets
+    remaking: Remaking
+    scratch: Path
+
+
 @asynccontextmanager
-async def open_kept(settings: Settings) -> AsyncIterator[tuple[Database, Storage]]:
-    """Yield what an installation keeps, for a backup: its database, migrated, and its storage."""
+async def open_kept(settings: Settings) -> AsyncIterator[Kept]:
+    """Yield what an installation keeps, its database migrated; a server may run meanwhile."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = open_database(_database_url(settings))
-    try:
+    async with AsyncExitStack() as stack:
+        scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
+        storage = _storage(settings)
+        database = open_database(_database_url(settings))
+        stack.push_async_callback(database.close)
+        pool = CpuPool(1)
+        stack.callback(pool.close)
         await migrate(database)
-        yield database, _storage(settings)
-    finally:
-        await database.close()
+        assets = Assets(database, storage, _cdn(settings))
+        remaking = Remaking(storage, pool, _inspect_rules(settings), scratch=scratch)
+        yield Kept(database, storage, assets, remaking, scratch)
+
+
+def storage_place(settings: Settings) -> Place:
+    """Return where files are kept; raise `SettingInvalid` where that cannot be understood."""
+    folder = settings.data_dir / "objects"
+    return _place("storage", settings.storage) or Place("file", folder=str(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +255,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         database,
         storage,
         ground.pool,
-        InspectRules(max_pixels=settings.max_pixels),
+        _inspect_rules(settings),
         keep_originals=settings.keep_originals,
     )
     slots = _slots(settings, ground)
@@ -417,10 +440,7 @@ def _registry(ground: _Ground) -> Registry:
 
 
 def _storage(settings: Settings) -> Storage:
-    """Raises `ValueError` for a place that cannot be understood."""
-    folder = settings.data_dir / "objects"
-    place = _place("storage", settings.storage) or Place("file", folder=str(folder))
-    public = _place("storage_public", settings.storage_public)
+    place, public = storage_place(settings), _place("storage_public", settings.storage_public)
     return open_storage(place, public, describe=_served, is_public=is_public)
 
 
@@ -433,7 +453,7 @@ def _place(name: str, text: str) -> Place | None:
     try:
         return parse_place(text) if text else None
     except ValueError as error:
-        raise ValueError(f"SAFELIGHT_{name.upper()}: {error}") from None
+        raise SettingInvalid(f"SAFELIGHT_{name.upper()}: {error}") from None
 
 
 def _links(settings: Settings, secret: str) -> Links:
@@ -451,7 +471,10 @@ def _direct(settings: Settings, storage: Storage) -> Direct:
         return partial(storage.address, lifetime=_DIRECT)
     if settings.private_files == "cloudfront" and settings.cloudfront_key:
         base = _files_url(settings)
-        signer = CloudFrontSigner(base, settings.cloudfront_key_id, settings.cloudfront_key)
+        try:
+            signer = CloudFrontSigner(base, settings.cloudfront_key_id, settings.cloudfront_key)
+        except ValueError as error:
+            raise SettingInvalid(f"SAFELIGHT_CLOUDFRONT_KEY: {error}") from None
         return partial(signer.address, lifetime=_DIRECT)
     return _nowhere
 
@@ -459,8 +482,11 @@ def _direct(settings: Settings, storage: Storage) -> Direct:
 def _cdn(settings: Settings) -> Cdn:
     if not settings.cloudfront_distribution:
         return NoCdn()
-    from safelight.storage.cloudfront import CloudFrontCdn  # noqa: PLC0415  an extra
-
+    try:
+        from safelight.storage.cloudfront import CloudFrontCdn  # noqa: PLC0415  an extra
+    except ModuleNotFoundError:
+        needs = "SAFELIGHT_CLOUDFRONT_DISTRIBUTION needs another package"
+        raise SettingInvalid(f"{needs}: pip install 'safelight[cloudfront]'.") from None
     return CloudFrontCdn(settings.cloudfront_distribution, _files_url(settings))
 
 
@@ -485,6 +511,10 @@ def _fetch_policy(settings: Settings) -> FetchPolicy:
 
 def _listed(text: str) -> list[str]:
     return text.split(",") if text else []
+
+
+def _inspect_rules(settings: Settings) -> InspectRules:
+    return InspectRules(max_pixels=settings.max_pixels)
 
 
 def _days(days: float) -> timedelta | None:

@@ -477,6 +477,13 @@ class DataDirectoryInUse(ServiceError):
     title = "Another Safelight process uses this data directory"
 
 
+class SettingInvalid(ServiceError):
+    """A setting cannot be followed as it stands; nothing starts with it."""
+
+    code = "setting_invalid"
+    title = "A setting has a mistake"
+
+
 class CatalogueInvalid(ServiceError):
     """The catalogue of models cannot be read, or says what cannot be; nothing starts with it."""
 

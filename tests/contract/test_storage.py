@@ -13,6 +13,7 @@ import pytest
 from safelight.errors import NotFound, StorageFailed, StorageFull
 from safelight.storage.bucket import BucketStorage
 from safelight.storage.disk import DiskStorage
+from safelight.storage.lifecycle import lifecycle_of
 from safelight.storage.objects import typed_errors
 from safelight.storage.open import open_storage
 from safelight.storage.parted import PartedStorage
@@ -313,3 +314,12 @@ async def test_read_when_the_server_stalls_ends_by_its_deadline_and_goes_on_late
             with pytest.raises(StorageFailed):
                 await storage.head(KEY)
     assert (await storage.head(KEY)).bytes == len(CONTENT)
+
+
+def test_lifecycle_when_given_to_a_bucket_is_taken(moto: Broker) -> None:
+    place = parse_place(buckets.new_place(moto))
+    rules = lifecycle_of(place, originals="originals/", cool_after_days=60)
+    s3 = buckets.client(moto)
+    s3.put_bucket_lifecycle_configuration(Bucket=buckets.BUCKET, LifecycleConfiguration=rules)
+    there = s3.get_bucket_lifecycle_configuration(Bucket=buckets.BUCKET)["Rules"]
+    assert [each["ID"] for each in there] == ["safelight-clear", "safelight-originals"]

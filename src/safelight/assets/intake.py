@@ -32,7 +32,7 @@ from safelight.providers.provider import MediaFile
 from safelight.storage.storage import Storage
 
 _INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
-_INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
+INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
 _HASH_CHUNK = 1 << 20
 _MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
@@ -141,7 +141,7 @@ class Intake:
         folder = path.parent / f"renditions-{asset_id}"
         folder.mkdir()
         made = await self._pool.run(
-            partial(take_in, serve=sanitize), path, folder, self._rules, limits=_INGEST_LIMITS
+            partial(take_in, serve=sanitize), path, folder, self._rules, limits=INGEST_LIMITS
         )
         shown = await self._show(path, made, origin, asset_id, sanitize=sanitize)
         return (
@@ -248,7 +248,7 @@ class Intake:
             return {}
         look = partial(take_in, serve=False)
         try:
-            made = await self._pool.run(look, preview, folder, self._rules, limits=_INGEST_LIMITS)
+            made = await self._pool.run(look, preview, folder, self._rules, limits=INGEST_LIMITS)
         except MediaError:  # it is the model that was paid for
             return {}
         return made.pictures or {"preview": as_it_is(preview, made.facts)}

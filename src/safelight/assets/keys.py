@@ -20,7 +20,7 @@ EXTENSIONS = {
 }
 MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.items()}
 
-_ORIGINALS = "originals/"
+ORIGINALS = "originals/"
 _PRIVATE = "private/"
 _SHOWN = ("images/", "models/")
 
@@ -30,12 +30,12 @@ FOR_ONE = "private, max-age=3600"
 
 def original_key(account_id: str, sha256: str) -> str:
     """Return a new key for an account's bytes, kept in private once however often they come."""
-    return f"{_ORIGINALS}{account_id}/{sha256}-{ids.secret(40)}"
+    return f"{ORIGINALS}{account_id}/{sha256}-{ids.secret(40)}"
 
 
 def is_original(key: str) -> bool:
     """Say whether `key` is a private original, which several assets may share."""
-    return key.startswith(_ORIGINALS)
+    return key.startswith(ORIGINALS)
 
 
 def shown_key(folder: str, owner: str, media_type: str, visibility: Visibility) -> str:

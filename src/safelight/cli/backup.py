@@ -18,8 +18,8 @@ async def write_backup(target: str | None) -> None:
         raise BadUse(f"{path} cannot be written: there is no folder {path.parent}.")
     screen = Screen()
     try:
-        async with open_kept(read_settings()) as (database, storage):
-            done = await back_up(database, storage, path, path.parent)
+        async with open_kept(read_settings()) as kept:
+            done = await back_up(kept.database, kept.storage, path, path.parent)
     except SafelightError as error:
         raise Failure(error.detail) from None
     screen.result(str(path))
@@ -32,10 +32,9 @@ async def restore_backup(source: str) -> None:
     if not path.is_file():  # noqa: ASYNC240  before anything else goes on
         raise BadUse(f"{path} cannot be read: there is no such file.")
     screen = Screen()
-    settings = read_settings()
     try:
-        async with open_kept(settings) as (database, storage):
-            done = await restore(database, storage, path, settings.data_dir)
+        async with open_kept(read_settings()) as kept:
+            done = await restore(kept.database, kept.storage, path, kept.scratch)
     except SafelightError as error:
         raise Failure(error.detail) from None
     screen.result(_told(done))

@@ -20,6 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+storage = typer.Typer(help="Look after the files that are kept.", no_args_is_help=True)
+app.add_typer(storage, name="storage")
+
 Output = Annotated[
     str | None,
     typer.Option("--output", "-o", help="Save here: a file, numbered if several, or a folder."),
@@ -346,6 +349,28 @@ def restore(
     _settle(_backup().restore_backup(file))
 
 
+@storage.command()
+def fsck(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove what nobody names; make anew what can be.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare files and rows; say what is lost or left over. A server may run meanwhile."""
+    _settle(_storage().check(repair=repair, as_json=as_json))
+
+
+@storage.command()
+def lifecycle(
+    cool_after: Annotated[
+        int | None,
+        typer.Option(metavar="DAYS", min=30, help="Then originals go to a cheaper class."),
+    ] = None,
+) -> None:
+    """Print rules for the bucket, as its cloud takes them: uploads cut off, old versions."""
+    _settle(_storage().write_lifecycle(cool_after))
+
+
 @app.command()
 def lanes(as_json: Json = False) -> None:
     """Show what stands in each lane and at each provider."""
@@ -426,6 +451,12 @@ def _backup():
     from safelight.cli import backup as keeping  # noqa: PLC0415
 
     return keeping
+
+
+def _storage():
+    from safelight.cli import storage as files  # noqa: PLC0415
+
+    return files
 
 
 def _doctor():

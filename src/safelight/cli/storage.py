@@ -1,0 +1,73 @@
+"""Looks after the files that are kept: compares them with the rows, writes a bucket's rules."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from safelight.app import Kept, open_kept, storage_place
+from safelight.assets.keys import ORIGINALS
+from safelight.cli.environment import read_settings
+from safelight.cli.failure import BadUse, Failure
+from safelight.cli.show import Screen
+from safelight.errors import SafelightError
+from safelight.fsck import Finding, Remedy, Report, examine, mend
+from safelight.storage.lifecycle import lifecycle_of
+
+_FOUND = "left over"
+
+
+async def check(*, repair: bool, as_json: bool) -> None:
+    """Say what is amiss, line by line, and mend it where asked to.
+
+    Raises `Failure` where something is amiss that was not mended.
+    """
+    screen = Screen()
+    counts: Counter[str] = Counter()
+    try:
+        async with (
+            open_kept(read_settings()) as kept,
+            examine(kept.database, kept.storage, kept.scratch) as report,
+        ):
+            async for finding, word in _all(kept, report, repair=repair):
+                counts[word] += 1
+                _show(screen, finding, word, as_json=as_json)
+            screen.note(f"{report.objects} files with {report.bytes} bytes were compared.")
+    except SafelightError as error:
+        raise Failure(error.detail) from None
+    if not counts:
+        screen.note("All is well: every file is named, and nothing is lost.")
+        return
+    told = ", ".join(f"{count} {word}" for word, count in counts.items())
+    amiss = counts[Remedy.NONE.value] + counts[_FOUND]
+    if amiss:
+        raise Failure(told if repair else f"{told}; `--repair` does what can be done.")
+    screen.note(told)
+
+
+async def _all(kept: Kept, report: Report, *, repair: bool) -> AsyncIterator[tuple[Finding, str]]:
+    if repair:
+        mending = mend(report.findings, kept.database, kept.assets, kept.remaking)
+        async for finding, remedy in mending:
+            yield finding, remedy.value
+        return
+    async for finding in report.findings:
+        yield finding, _FOUND if finding.role is None else Remedy.NONE.value
+
+
+def _show(screen: Screen, finding: Finding, word: str, *, as_json: bool) -> None:
+    role = finding.role.value if finding.role else None
+    if as_json:
+        asset = finding.asset_id or None
+        screen.document({"key": finding.key, "role": role, "asset_id": asset, "state": word})
+    else:
+        owner = f"\t{role} of {finding.asset_id}" if role else f"\t{finding.bytes} bytes"
+        screen.result(f"{word}\t{finding.key}{owner}")
+
+
+async def write_lifecycle(cool_after_days: int | None) -> None:
+    """Print the rules for the bucket that the settings name."""
+    place = storage_place(read_settings())
+    try:
+        rules = lifecycle_of(place, originals=ORIGINALS, cool_after_days=cool_after_days)
+    except ValueError as error:
+        raise BadUse(str(error)) from None
+    Screen().document(rules)

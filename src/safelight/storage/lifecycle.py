@@ -1,0 +1,89 @@
+"""Writes the rules by which a bucket clears up after itself, in its cloud's own form."""
+
+from typing import Any
+
+from safelight.storage.place import Place
+
+_UPLOAD_DAYS = 2  # after which what was begun and never ended goes
+_OLD_VERSION_DAYS = 30  # that a bucket with versions keeps what was removed
+_COOL = {"s3": "STANDARD_IA", "gs": "NEARLINE"}
+
+
+def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -> dict[str, Any]:
+    """Return rules for the bucket of `place`: nothing that a row names is ever removed by them.
+
+    What begins with `originals` goes to a cheaper class after so many days. Raises `ValueError` for
+    a place that is no bucket.
+    """
+    prefix = f"{place.folder}/" if place.folder else ""
+    match place.scheme:
+        case "s3":
+            return {"Rules": _s3(prefix, f"{prefix}{originals}", cool_after_days)}
+        case "gs":
+            return {"rule": _gs(prefix, f"{prefix}{originals}", cool_after_days)}
+        case "az":
+            return {"rules": _az(f"{place.bucket}/{prefix}", originals, cool_after_days)}
+        case _:
+            raise ValueError("Only buckets have rules; a disk needs none.")
+
+
+def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
+    clear: dict[str, Any] = {
+        "ID": "safelight-clear",
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _UPLOAD_DAYS},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": _OLD_VERSION_DAYS},
+    }
+    if cool_after_days is None:
+        return [clear]
+    cool: dict[str, Any] = {
+        "ID": "safelight-originals",
+        "Status": "Enabled",
+        "Filter": {"Prefix": originals},
+        "Transitions": [{"Days": cool_after_days, "StorageClass": _COOL["s3"]}],
+    }
+    return [clear, cool]
+
+
+def _gs(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
+    within = {"matchesPrefix": [prefix]} if prefix else {}
+    rules: list[dict[str, Any]] = [
+        {
+            "action": {"type": "AbortIncompleteMultipartUpload"},
+            "condition": {"age": _UPLOAD_DAYS, **within},
+        },
+        {
+            "action": {"type": "Delete"},
+            "condition": {"daysSinceNoncurrentTime": _OLD_VERSION_DAYS, **within},
+        },
+    ]
+    if cool_after_days is not None:
+        rules.append(
+            {
+                "action": {"type": "SetStorageClass", "storageClass": _COOL["gs"]},
+                "condition": {"age": cool_after_days, "matchesPrefix": [originals]},
+            }
+        )
+    return rules
+
+
+def _az(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
+    # Azure drops what was begun and never ended by itself, after a week.
+    after = "daysAfterCreationGreaterThan"
+    rules = [_az_rule("clear", prefix, {"version": {"delete": {after: _OLD_VERSION_DAYS}}})]
+    if cool_after_days is not None:
+        cool = {"baseBlob": {"tierToCool": {"daysAfterModificationGreaterThan": cool_after_days}}}
+        rules.append(_az_rule("originals", f"{prefix}{originals}", cool))
+    return rules
+
+
+def _az_rule(name: str, prefix: str, actions: dict[str, Any]) -> dict[str, Any]:
+    filters = {"blobTypes": ["blockBlob"], "prefixMatch": [prefix]}
+    definition = {"actions": actions, "filters": filters}
+    return {
+        "enabled": True,
+        "name": f"safelight-{name}",
+        "type": "Lifecycle",
+        "definition": definition,
+    }
