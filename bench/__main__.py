@@ -15,6 +15,7 @@ import uvloop
 from bench.alone import alone
 from bench.claims import claim_cost
 from bench.components import Components, components
+from bench.files import files
 from bench.flight import in_flight
 from bench.fullpath import full_path
 from bench.inflation import conversion, inflation
@@ -86,6 +87,11 @@ async def _library(ground: Components, asked: Asked) -> Answers:
     }
 
 
+async def _files(_: Components, asked: Asked) -> Answers:
+    title = "Kept files, 4 connections, client and server on the same two cores"
+    return {title: await files(asked.sizes)}
+
+
 async def _models(_: Components, asked: Asked) -> Answers:
     return {
         "Taking in a 3D model: facts, preview, thumb, turntable": await models(asked.sizes),
@@ -105,6 +111,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "ingest": _ingest,
     "library": _library,
     "models": _models,
+    "files": _files,
 }
 
 

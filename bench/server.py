@@ -80,6 +80,7 @@ class Setup:
             "SAFELIGHT_LOG_LEVEL": "error",
             "SAFELIGHT_REMOTE_SLOTS": str(self.remote_slots),
             "SAFELIGHT_LEASE_S": str(self.lease_s),
+            "SAFELIGHT_FILE_REQUESTS_PER_S": "0",
             "SAFELIGHT_GRACE_S": "0",  # what still runs at the end was measured already
         }
 

@@ -27,6 +27,7 @@ class Sizes:
     pictures: int  # a round, of each contender
     models: tuple[int, ...]  # triangles of each
     model_rounds: int
+    files_s: float  # that each file is asked for
 
 
 FULL = Sizes(
@@ -50,6 +51,7 @@ FULL = Sizes(
     pictures=10,
     models=(5_000, 60_000, 500_000),
     model_rounds=5,
+    files_s=10,
 )
 QUICK = Sizes(
     jobs=1000,
@@ -72,6 +74,7 @@ QUICK = Sizes(
     pictures=4,
     models=(5_000, 60_000),
     model_rounds=3,
+    files_s=5,
 )
 SMOKE = Sizes(
     jobs=40,
@@ -94,4 +97,5 @@ SMOKE = Sizes(
     pictures=1,
     models=(5_000,),
     model_rounds=1,
+    files_s=1,
 )

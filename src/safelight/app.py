@@ -65,6 +65,7 @@ from safelight.storage.place import Place, parse_place
 from safelight.storage.signer import CloudFrontSigner
 from safelight.storage.storage import Served, Storage
 from safelight.web import server
+from safelight.web.rates import Rates
 from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
 from safelight.worker.notifier import Notifier
@@ -333,6 +334,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         registry=registry,
         bell=bell,
         limits=_limits(settings),
+        file_rates=Rates(settings.file_requests_per_s),
         check_url=partial(check_url, policy=_fetch_policy(settings)),
         check_space=space,
         checks={

@@ -445,6 +445,15 @@ class Busy(ServiceError):
     title = "Too many pictures are being made at once"
 
 
+class TooManyRequests(RequestError):
+    """One file is asked for more often than it may be; `retry_after` says when to ask again."""
+
+    code = "too_many_requests"
+    status = 429
+    title = "This is asked for too often"
+    remedy = Remedy.WAIT
+
+
 class StorageFull(ServiceError):
     """The disk is full, or has less free space than is kept back."""
 

@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         le=7 * 86_400,
         description="Seconds that the address of a private file holds at least.",
     )
+    file_requests_per_s: float = Field(
+        default=300,
+        ge=0,
+        description="Requests a second for one file, of each process; 0 is no limit.",
+    )
     cloudfront_key_id: str = Field(
         default="", description="Id of the public key that CloudFront checks signed addresses by."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -162,6 +163,24 @@ def _dot() -> bytes:
     import pyvips  # noqa: PLC0415  heavy
 
     return pyvips.Image.black(8, 8).pngsave_buffer()
+
+
+async def test_file_when_asked_for_too_often_says_when_to_come_again(
+    tmp_path: Path, anybody: httpx2.AsyncClient
+) -> None:
+    server = RunningServer(tmp_path / "data", {"SAFELIGHT_FILE_REQUESTS_PER_S": "2"})
+    server.start()
+    try:
+        async with server.client() as client:
+            made, other = await make(client), await make(client)
+        answers = [await anybody.get(made["url"]) for _ in range(8)]
+        assert [each.status_code for each in answers[:4]] == [200] * 4
+        assert answers[-1].status_code == 429
+        assert answers[-1].headers["retry-after"] == "1"
+        assert answers[-1].json()["code"] == "too_many_requests"
+        assert (await anybody.get(other["url"])).status_code == 200
+    finally:
+        server.close()
 
 
 async def test_delete_when_asked_empties_the_bucket_of_it(

@@ -46,3 +46,10 @@ Failures = Annotated[
     str | None, typer.Option(metavar="FILE", help="What failed and why: LIST.failures.csv.")
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin a list anew, with all of it.")]
+
+
+def visibility(private: bool | None) -> str | None:
+    """Return what the API calls it; None leaves it to the account."""
+    if private is None:
+        return None
+    return "private" if private else "public"

@@ -28,6 +28,10 @@ Output = Annotated[
     typer.Option("--output", "-o", help="Save here: a file, numbered if several, or a folder."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the document as JSON, nothing else.")]
+Private = Annotated[
+    bool | None,
+    typer.Option("--private/--public", help="Who sees what is made; else as the account says."),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Queue it and return at once.")]
 Params = Annotated[
     list[str] | None,
@@ -109,6 +113,7 @@ def generate(
         ),
     ] = None,
     param: Params = None,
+    private: Private = None,
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
@@ -122,6 +127,7 @@ def generate(
         "seed": seed,
         "format": form,
         "negative_prompt": negative_prompt,
+        "visibility": of.visibility(private),
     }
     manner = _actions().Manner(as_json, not no_wait, output)
     _settle(_actions().generate(wanted, reference or [], mask, param or [], manner))
@@ -179,13 +185,14 @@ def model3d(
     name: Annotated[str | None, typer.Option(help="What to call the batch.")] = None,
     tag: of.Tags = None,
     param: Params = None,
+    private: Private = None,
     as_json: Json = False,
     no_wait: NoWait = False,
 ) -> None:
     """Make a 3D model of each picture; or of one thing from several sides, FILE being the front."""
     manner = _actions().Manner(as_json, not no_wait, output)
     sides = {"left": left, "back": back, "right": right}
-    said = {"model": model, "name": name, "tags": tag}
+    said = {"model": model, "name": name, "tags": tag, "visibility": of.visibility(private)}
     _settle(_actions().make_3d(files, sides, said, param or [], manner))
 
 

@@ -53,6 +53,7 @@ def build(services: Services, *, version: str) -> FastAPI:
     app.state.services = services
     problems.install(app)
     for part in (
+        files,  # asked for most, and routes are tried in turn
         submit,
         admin,
         callbacks,
@@ -64,7 +65,6 @@ def build(services: Services, *, version: str) -> FastAPI:
         formats,
         webhooks,
         account,
-        files,
         health,
     ):
         app.include_router(part.router)

@@ -22,6 +22,7 @@ from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
+from safelight.web.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Services:
     registry: Registry
     bell: Doorbell
     limits: Limits
+    file_rates: Rates
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
     checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name

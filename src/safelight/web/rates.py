@@ -1,0 +1,41 @@
+"""Limits how often one thing is asked for, so that a favourite leaves room for all others."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+from safelight.errors import TooManyRequests
+
+_REMEMBERED = 10_000  # names; the one not asked for longest is forgotten first, and begins anew
+_BURST_S = 2.0
+
+
+class Rates:
+    """A token bucket for each name, in this process: `per_s` a second, twice that at once.
+
+    0 is no limit.
+    """
+
+    def __init__(self, per_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_s
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def take(self, name: str) -> None:
+        """Count one request; raise `TooManyRequests` with the time until the next is due."""
+        if not self._per_s:
+            return
+        most = max(self._per_s * _BURST_S, 1.0)
+        now = self._clock()
+        tokens, then = self._known.pop(name, (most, now))
+        tokens = min(tokens + (now - then) * self._per_s, most)
+        taken = tokens >= 1
+        self._known[name] = (tokens - taken, now)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        if not taken:
+            raise TooManyRequests(retry_after=timedelta(seconds=(1 - tokens) / self._per_s))
