@@ -131,6 +131,8 @@ def _model(
         provider="link",
         created_at=_FIRST,
         expires_at=None,
+        hold="",
+        seq=1,
     )
     words = terms.words_of(asset).replace(terms.account(_BIG), "").strip()
     return _Model(asset, words)

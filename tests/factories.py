@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -11,14 +12,19 @@ from safelight.accounts import store as accounts
 from safelight.accounts.account import Visibility
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.copying import Copying
+from safelight.assets.service import Assets
+from safelight.assets.trash import Trash
 from safelight.db.engine import Database
 from safelight.jobs import attempts, claims, moves, store
 from safelight.jobs.job import Attempt, Batch, Claim, Job, JobStatus
 from safelight.providers.provider import Kind, Lane, Model
+from safelight.storage.storage import Storage
 
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
+WEEK = timedelta(days=7)
 LONG_AGO = timedelta(seconds=-1)
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PROBLEM = {"code": "internal", "title": "Something went wrong"}
@@ -44,6 +50,13 @@ def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
         "max_attempts": 3,
         **changes,
     }
+
+
+def trash(
+    database: Database, assets: Assets, storage: Storage, scratch: Path, *, kept: timedelta = WEEK
+) -> Trash:
+    """Return deletion with a window."""
+    return Trash(database, assets, Copying(database, storage, scratch), kept=kept)
 
 
 def batch_row(account_id: str, **changes: Any) -> dict[str, Any]:

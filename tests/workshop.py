@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
+from safelight.assets.trash import Trash
 from safelight.cpu import CpuPool, Report
 from safelight.db.engine import Database, Work
 from safelight.doorbell import doorbell
@@ -191,6 +192,10 @@ class Workshop:
         rules = WorkerRules({Lane.REMOTE: slots}, lease, look_every, grace)
         return Worker(self.database, self.bell, self.runner, rules)
 
+    @property
+    def trash(self) -> Trash:
+        return factories.trash(self.database, self.assets, self.storage, self.ledger_file.parent)
+
     def janitor(self, *, lease: timedelta = timedelta(), interval: timedelta = MOMENT) -> Janitor:
         return Janitor(
             self.database,
@@ -198,7 +203,8 @@ class Workshop:
             self.registry,
             Signals(self.database, None),
             Retention(self.database, events_kept=None, jobs_kept=None),
-            self.assets,
+            assets=self.assets,
+            trash=self.trash,
             interval=interval,
             lease=lease,
             sole_worker=True,

@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 from starlette.types import ASGIApp
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
 from safelight.assets.conversions import Conversions
+from safelight.assets.copying import Copying
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
@@ -28,7 +30,9 @@ from safelight.assets.links import Links
 from safelight.assets.remaking import Remaking
 from safelight.assets.service import Assets
 from safelight.assets.showing import Showing
+from safelight.assets.trash import Trash
 from safelight.assets.variants import Variants
+from safelight.audit import Audit
 from safelight.cpu import CpuPool
 from safelight.datadir import claim_data_dir, scratch_folder
 from safelight.db.engine import Database, open_database
@@ -183,6 +187,7 @@ async def open_safelight(
                 storage,
                 links,
                 direct,
+                await _file_origins(settings, direct),
                 bell,
                 pool,
                 fetcher,
@@ -237,6 +242,7 @@ class _Ground:
     storage: Storage
     links: Links
     direct: Direct
+    file_origins: tuple[str, ...]
     bell: Doorbell
     pool: CpuPool
     fetcher: Fetcher
@@ -252,6 +258,9 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     storage, links = ground.storage, ground.links
     registry = _registry(ground)
     assets = Assets(database, storage, _cdn(settings))
+    copying = Copying(database, storage, ground.scratch)
+    deleted_kept = timedelta(days=settings.deleted_kept_days)
+    trash = Trash(database, assets, copying, kept=deleted_kept)
     intake = Intake(
         database,
         storage,
@@ -300,7 +309,8 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             events_kept=_days(settings.events_kept_days),
             jobs_kept=_days(settings.jobs_kept_days),
         ),
-        assets,
+        assets=assets,
+        trash=trash,
         interval=look_every,
         lease=settings.lease,
         sole_worker=ground.is_sole,
@@ -323,7 +333,9 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         webhooks=Webhooks(database),
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
-        showing=Showing(database, storage, assets, scratch),
+        showing=Showing(database, assets, copying),
+        trash=trash,
+        audit=Audit(database),
         intake=intake,
         variants=variants,
         conversions=conversions,
@@ -335,6 +347,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         bell=bell,
         limits=_limits(settings),
         file_rates=Rates(settings.file_requests_per_s),
+        file_origins=ground.file_origins,
         check_url=partial(check_url, policy=_fetch_policy(settings)),
         check_space=space,
         checks={
@@ -479,6 +492,13 @@ def _direct(settings: Settings, storage: Storage) -> Direct:
             raise SettingInvalid(f"SAFELIGHT_CLOUDFRONT_KEY: {error}") from None
         return partial(signer.address, lifetime=_DIRECT)
     return _nowhere
+
+
+async def _file_origins(settings: Settings, direct: Direct) -> tuple[str, ...]:
+    """Return from where else than this server pages may show files."""
+    addresses = [settings.files_url, await direct("any") or ""]
+    parts = [urlsplit(address) for address in addresses if address]
+    return tuple(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
 
 
 def _cdn(settings: Settings) -> Cdn:

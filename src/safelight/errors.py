@@ -162,6 +162,14 @@ class ShowsNothing(RequestError):
     title = "This asset shows nothing"
 
 
+class OnHold(RequestError):
+    """The asset, or all that its account has, is held: nothing is deleted before the release."""
+
+    code = "on_hold"
+    status = 409
+    title = "This is held"
+
+
 class BackupUnfit(RequestError):
     """The backup cannot be restored here: it is damaged, of another version, or not needed."""
 

@@ -27,6 +27,7 @@ TYPES = frozenset(
         "batch.finished",
         "asset.created",
         "asset.deleted",
+        "asset.restored",
         "delivery.disabled",
     }
 )

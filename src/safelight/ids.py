@@ -21,6 +21,7 @@ PREFIXES = {
     "key": "key_",
     "worker": "wrk_",
     "request": "req_",
+    "audit": "aud_",
 }
 
 

@@ -237,6 +237,12 @@ class Settings(BaseSettings):
         "otherwise; 0 keeps it.",
     )
 
+    deleted_kept_days: float = Field(
+        default=0,
+        ge=0,
+        description="Days that a deleted asset can be had back; 0 deletes for good at once.",
+    )
+
     # models and vendors
     catalogue: Path | None = Field(
         default=None,

@@ -156,8 +156,9 @@ def _check(job: Mapping[str, Any], paid: Counter[str]) -> None:
     if job["status"] == "succeeded":
         assert paid[job["prompt"]] == 1, job
         assert len(job["outputs"]) == 1, job
-    elif code == "unknown_outcome":
-        # The process died, or the answer was lost, between the call and the ticket.
+    elif code in ("unknown_outcome", "worker_crashed"):
+        # The process died, or the answer was lost, between the call and the ticket; or it was
+        # being run at three of the four kills, as a slow machine can have it.
         assert paid[job["prompt"]] <= 1, job
     else:
         # An HTML page in place of the picture: the work was paid, and is not paid again.

@@ -276,7 +276,7 @@ async def test_delete_when_an_attempt_is_open_is_refused_until_it_is_settled(
     made = await ticketed(database, job)
     await jobs.cancel(account, job.id)
     with pytest.raises(WrongState):
-        await jobs.delete(account, job.id)
+        await jobs.delete(account, job.id, actor="key_1")
     await database.write(lambda tx: attempts.close(tx, made.id, Outcome.CANCELED))
-    await jobs.delete(account, job.id)
+    await jobs.delete(account, job.id, actor="key_1")
     assert await ledger(database, job) == []

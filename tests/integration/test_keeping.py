@@ -59,7 +59,7 @@ async def test_original_when_it_comes_often_is_kept_once_and_goes_with_the_last(
     await let_time_pass(database)
     for number, asset in enumerate(made, start=1):
         assert len(objects(tmp_path, "originals")) == 1
-        await assets.delete(account, asset.id)
+        await assets.delete(account, asset.id, actor="key_1")
         assert len(objects(tmp_path, "images")) == 3 * (3 - number)
     assert objects(tmp_path) == []
     assert await database.read(lambda tx: tx.scalars(sa.select(originals)).all()) == []
@@ -72,7 +72,7 @@ async def test_original_when_two_accounts_have_it_is_kept_for_each(
     mine = await import_one(intake, assets, account, photo)
     theirs = await import_one(intake, assets, other, photo)
     await let_time_pass(database)
-    await assets.delete(account, mine.id)
+    await assets.delete(account, mine.id, actor="key_1")
     (left,) = objects(tmp_path, "originals")
     assert same(left, photo)
     assert theirs.original_key.endswith(left.name)
@@ -85,7 +85,8 @@ async def test_original_when_it_comes_while_the_last_is_deleted_is_there_afterwa
         first = await import_one(intake, assets, account, photo)
         await let_time_pass(database)
         second, _ = await asyncio.gather(
-            import_one(intake, assets, account, photo), assets.delete(account, first.id)
+            import_one(intake, assets, account, photo),
+            assets.delete(account, first.id, actor="key_1"),
         )
         copy = tmp_path / "copy"
         await assets.copy_original(second, copy)
@@ -93,7 +94,7 @@ async def test_original_when_it_comes_while_the_last_is_deleted_is_there_afterwa
         await let_time_pass(database)
         await assets.sweep()
         await assets.copy_original(second, copy)  # still: it is shown
-        await assets.delete(account, second.id)
+        await assets.delete(account, second.id, actor="key_1")
     await let_time_pass(database)
     await assets.sweep()
     assert objects(tmp_path) == []
@@ -104,7 +105,7 @@ async def test_original_when_the_last_two_go_at_once_goes_too(
 ) -> None:
     made = [await import_one(intake, assets, account, photo) for _ in range(2)]
     await let_time_pass(database)
-    await asyncio.gather(*(assets.delete(account, asset.id) for asset in made))
+    await asyncio.gather(*(assets.delete(account, asset.id, actor="key_1") for asset in made))
     await assets.sweep()
     assert objects(tmp_path) == []
 
@@ -177,7 +178,7 @@ async def test_originals_when_policy_drops_them_leave_only_the_public_copy(
     asset = await import_one(intake, assets, account, photo)
     assert asset.original_key == asset.key
     assert objects(tmp_path, "originals") == []
-    await assets.delete(account, asset.id)
+    await assets.delete(account, asset.id, actor="key_1")
     assert objects(tmp_path) == []
 
 

@@ -141,7 +141,8 @@ class Moves(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.database = open_database(self.url)
         registry = Registry([FakeProvider()])
-        assets = Assets(self.database, DiskStorage(self.folder / "objects"))
+        storage = DiskStorage(self.folder / "objects")
+        assets = Assets(self.database, storage)
         self.service = Jobs(self.database, assets, slots={})
         self.janitor = Janitor(
             self.database,
@@ -149,7 +150,8 @@ class Moves(RuleBasedStateMachine):
             registry,
             Signals(self.database, None),
             Retention(self.database, events_kept=None, jobs_kept=None),
-            assets,
+            assets=assets,
+            trash=factories.trash(self.database, assets, storage, self.folder),
             interval=timedelta(seconds=1),
             lease=timedelta(),
             sole_worker=True,

@@ -147,11 +147,11 @@ async def test_asset_when_changed_is_found_by_what_is_said_now(
 async def test_asset_when_deleted_is_found_no_more(
     assets: Assets, account: str, shelf: dict[str, Asset]
 ) -> None:
-    await assets.delete(account, shelf["cat.jpg"].id)
+    await assets.delete(account, shelf["cat.jpg"].id, actor="key_1")
     assert await names(assets, account, "cats") == []
     assert "cat.jpg" not in await names(assets, account)
     with pytest.raises(NotFound):
-        await assets.delete(account, shelf["cat.jpg"].id)
+        await assets.delete(account, shelf["cat.jpg"].id, actor="key_1")
 
 
 async def test_facets_when_asked_for_count_what_matches(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from safelight.accounts.account import Visibility
 from safelight.assets import store, variant_store
 from safelight.assets.asset import Asset
+from safelight.assets.copying import Copying
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.keeping import Note, note_all
 from safelight.assets.service import Assets
@@ -34,7 +35,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def showing(database: Database, storage: DiskStorage, assets: Assets, tmp_path: Path) -> Showing:
-    return Showing(database, storage, assets, tmp_path)
+    return Showing(database, assets, Copying(database, storage, tmp_path))
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def test_change_when_made_private_moves_every_object_and_leaves_none(
     showing: Showing, asset: Asset, account: str, tmp_path: Path
 ) -> None:
     before = content(tmp_path, asset.shown_keys)
-    hidden = await showing.change(account, asset.id, PRIVATE)
+    hidden = await showing.change(account, asset.id, PRIVATE, actor="key_1")
     assert hidden.visibility is PRIVATE
     assert all(key.startswith("private/images/") for key in hidden.shown_keys)
     assert content(tmp_path, hidden.shown_keys) == before
@@ -67,8 +68,8 @@ async def test_change_when_made_private_moves_every_object_and_leaves_none(
 async def test_change_when_made_public_again_has_other_addresses(
     showing: Showing, asset: Asset, account: str, tmp_path: Path
 ) -> None:
-    await showing.change(account, asset.id, PRIVATE)
-    shown = await showing.change(account, asset.id, PUBLIC)
+    await showing.change(account, asset.id, PRIVATE, actor="key_1")
+    shown = await showing.change(account, asset.id, PUBLIC, actor="key_1")
     assert shown.visibility is PUBLIC
     assert not set(shown.shown_keys) & set(asset.shown_keys), "the old ones may be in caches"
     assert kept(tmp_path) == {*shown.shown_keys, shown.original_key}
@@ -77,7 +78,7 @@ async def test_change_when_made_public_again_has_other_addresses(
 async def test_change_when_it_is_so_already_does_nothing(
     showing: Showing, asset: Asset, account: str
 ) -> None:
-    assert await showing.change(account, asset.id, PUBLIC) == asset
+    assert await showing.change(account, asset.id, PUBLIC, actor="key_1") == asset
 
 
 async def test_change_when_the_original_is_what_is_shown_moves_it_too(
@@ -85,7 +86,7 @@ async def test_change_when_the_original_is_what_is_shown_moves_it_too(
 ) -> None:
     made = await assets.add(await intake.keep_picture(photo, Origin(account), sanitize=False))
     assert made.original_key == made.key
-    hidden = await showing.change(account, made.id, PRIVATE)
+    hidden = await showing.change(account, made.id, PRIVATE, actor="key_1")
     assert hidden.original_key == hidden.key
     assert kept(tmp_path) == set(hidden.shown_keys)
 
@@ -94,7 +95,7 @@ async def test_change_when_something_was_made_of_it_that_goes(
     showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
 ) -> None:
     variant = await keep_variant(database, storage, asset, photo)
-    await showing.change(asset.account_id, asset.id, PRIVATE)
+    await showing.change(asset.account_id, asset.id, PRIVATE, actor="key_1")
     assert await database.read(lambda tx: variant_store.get(tx, asset.id, variant.spec)) is None
     with pytest.raises(NotFound):
         await storage.head(variant.key)
@@ -103,7 +104,7 @@ async def test_change_when_something_was_made_of_it_that_goes(
 async def test_variant_when_its_picture_moved_meanwhile_is_not_kept(
     showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
 ) -> None:
-    await showing.change(asset.account_id, asset.id, PRIVATE)
+    await showing.change(asset.account_id, asset.id, PRIVATE, actor="key_1")
     with pytest.raises(AssertionError):
         await keep_variant(database, storage, asset, photo)
 
@@ -132,7 +133,9 @@ async def test_change_when_several_ask_at_once_ends_in_one_place(
     database: Database,
     tmp_path: Path,
 ) -> None:
-    found = await asyncio.gather(*(showing.change(account, asset.id, PRIVATE) for _ in range(4)))
+    found = await asyncio.gather(
+        *(showing.change(account, asset.id, PRIVATE, actor="key_1") for _ in range(4))
+    )
     assert {each.visibility for each in found} == {PRIVATE}
     now_there = await assets.get(account, asset.id)
     assert now_there.visibility is PRIVATE
@@ -151,9 +154,10 @@ async def test_change_when_storage_fails_on_the_way_leaves_it_as_it_was(
                 raise StorageFailed  # for the second one
             await super().put(key, source)
 
-    showing = Showing(database, Full(tmp_path / "objects"), assets, tmp_path)
+    full = Full(tmp_path / "objects")
+    showing = Showing(database, assets, Copying(database, full, tmp_path))
     with pytest.raises(StorageFailed):
-        await showing.change(account, asset.id, PRIVATE)
+        await showing.change(account, asset.id, PRIVATE, actor="key_1")
     assert await assets.get(account, asset.id) == asset
     await sweep_later(database, assets)
     assert kept(tmp_path) == {*asset.shown_keys, asset.original_key}
@@ -166,7 +170,7 @@ async def sweep_later(database: Database, assets: Assets) -> None:
 
 async def test_change_when_it_is_anothers_is_refused(showing: Showing, asset: Asset) -> None:
     with pytest.raises(NotFound):
-        await showing.change("acc_other", asset.id, PRIVATE)
+        await showing.change("acc_other", asset.id, PRIVATE, actor="key_1")
 
 
 async def test_change_when_it_shows_nothing_is_refused(
@@ -176,4 +180,4 @@ async def test_change_when_it_shows_nothing_is_refused(
     row = await intake.keep_private(photo, facts, "input.jpg", account)
     (kept,) = await database.write(lambda tx: store.insert(tx, [row]))
     with pytest.raises(ShowsNothing):
-        await showing.change(account, kept.id, PRIVATE)
+        await showing.change(account, kept.id, PRIVATE, actor="key_1")

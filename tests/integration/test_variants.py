@@ -234,7 +234,7 @@ async def test_open_when_the_asset_is_deleted_meanwhile_then_nothing_is_left(
     studio.pool.gate.clear()
     asking = asyncio.ensure_future(studio.open(studio.variants(), asset))
     await studio.pool.began(1)
-    await assets.delete(asset.account_id, asset.id)
+    await assets.delete(asset.account_id, asset.id, actor="key_1")
     studio.pool.gate.set()
     with pytest.raises(NotFound):
         await asking
@@ -249,7 +249,7 @@ async def test_delete_when_there_are_variants_then_takes_them_along(
     service = studio.variants()
     for width in (10, 20):
         await studio.open(service, asset, Spec(w=width))
-    await assets.delete(asset.account_id, asset.id)
+    await assets.delete(asset.account_id, asset.id, actor="key_1")
     await assets.sweep()
     assert studio.stored() == await studio.rows() == []
     with pytest.raises(NotFound):
@@ -266,7 +266,7 @@ async def test_delete_when_variants_are_being_made_then_leaves_none(
         asked = [studio.open(service, asset, Spec(w=1 + width)) for width in range(12)]
         asking = asyncio.gather(*asked, return_exceptions=True)
         await studio.pool.began(begun)
-        await assets.delete(asset.account_id, asset.id)
+        await assets.delete(asset.account_id, asset.id, actor="key_1")
         for answer in await asking:
             assert isinstance(answer, Variant | NotFound)
     await assets.sweep()

@@ -41,6 +41,9 @@ class Account:
     created_at: datetime
     max_in_flight: int | None = None  # jobs at once; None is what the settings say
     visibility: Visibility = Visibility.PUBLIC  # of what its jobs make where they do not say
+    keep_image_s: float | None = None  # how long that stays; None is as the settings say
+    keep_model_3d_s: float | None = None
+    hold: str = ""  # why nothing of it may go
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Makes the first account, hands out keys, and says who a key belongs to."""
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
+from safelight import audit
 from safelight.accounts import store
 from safelight.accounts.account import (
     MAX_KEY_LENGTH,
@@ -13,11 +15,11 @@ from safelight.accounts.account import (
     Account,
     Caller,
     Scope,
-    Visibility,
     hash_secret,
     hint,
     new_secret,
 )
+from safelight.audit import NewLine
 from safelight.db.engine import Database
 from safelight.errors import NotFound, Unauthenticated
 
@@ -53,16 +55,17 @@ class Accounts:
             raise NotFound("There is no such account.")
         return account
 
-    async def limit(self, account_id: str, max_in_flight: int | None) -> Account:
-        """Set how many jobs an account may have in flight; raise `NotFound`."""
-        return await self._change(account_id, max_in_flight=max_in_flight)
+    async def change(self, account_id: str, values: Mapping[str, Any], *, actor: str) -> Account:
+        """Set columns of an account that say what holds for all of it; raise `NotFound`."""
+        line = NewLine(account_id, actor, "account.changed", account_id, values)
 
-    async def show(self, account_id: str, visibility: Visibility) -> Account:
-        """Set who sees what an account's jobs make from now on; raise `NotFound`."""
-        return await self._change(account_id, visibility=visibility)
+        def write(tx: Connection) -> Account | None:
+            changed = store.change_account(tx, account_id, **values)
+            if changed is not None:
+                audit.append(tx, [line])
+            return changed
 
-    async def _change(self, account_id: str, **values: Any) -> Account:
-        account = await self._db.write(lambda tx: store.change_account(tx, account_id, **values))
+        account = await self._db.write(write)
         if account is None:
             raise NotFound("There is no such account.")
         return account

@@ -67,6 +67,8 @@ class Asset:
     provider: str
     created_at: datetime
     expires_at: datetime | None  # when it goes by itself; None is never
+    hold: str  # why it may not go; empty is that it may
+    seq: int  # of its last event
 
     @property
     def shown_keys(self) -> list[str]:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import ids
 from safelight.assets.keys import original_key
-from safelight.db.tables import HELD, assets, loose_objects, originals
+from safelight.db.tables import HELD, assets, loose_objects, originals, trash
 from safelight.db.types import now
 
 KEPT = timedelta(hours=1)
@@ -186,5 +186,8 @@ def end_removal(tx: Connection, found: Sequence[Loose]) -> None:
 
 
 def _shown(tx: Connection, keys: Sequence[str]) -> set[str]:
-    named = assets.c.original_key
-    return set(tx.scalars(sa.select(named).distinct().where(named.in_(keys))))
+    named = [
+        sa.select(table.c.original_key).where(table.c.original_key.in_(keys))
+        for table in (assets, trash)
+    ]
+    return set(tx.scalars(sa.union(*named)))

@@ -22,6 +22,7 @@ MEDIA_TYPES = {extension: media_type for media_type, extension in EXTENSIONS.ite
 
 ORIGINALS = "originals/"
 _PRIVATE = "private/"
+_TRASH = "deleted/"
 _SHOWN = ("images/", "models/")
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -51,6 +52,17 @@ def moved_key(key: str, visibility: Visibility) -> str:
     """Return a new key for the same object, where others may see it or no longer can."""
     folder, owner, name = key.removeprefix(_PRIVATE).split("/")
     return shown_key(folder, owner, MEDIA_TYPES[name.rpartition(".")[2]], visibility)
+
+
+def trash_key(key: str) -> str:
+    """Return a new key for an object of an asset that is deleted: nobody is served it."""
+    return _TRASH + moved_key(key, visibility_of(key))
+
+
+def restored_key(key: str) -> str:
+    """Return a new key for such an object whose asset is brought back, for who saw it before."""
+    seen = key.removeprefix(_TRASH)
+    return moved_key(seen, visibility_of(seen))
 
 
 def visibility_of(key: str) -> Visibility:

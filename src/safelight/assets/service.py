@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from safelight import audit
 from safelight.assets import keeping, search, store
 from safelight.assets.asset import Asset
 from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
 from safelight.assets.terms import Filter
+from safelight.audit import RETENTION, NewLine
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.storage.cdn import Cdn, NoCdn
@@ -74,11 +76,30 @@ class Assets:
             raise NotFound(_UNKNOWN)
         return asset
 
-    async def delete(self, account_id: str, asset_id: str) -> None:
-        """Remove an asset's row, then its bytes unless another asset shares them."""
+    async def delete(self, account_id: str, asset_id: str, *, actor: str) -> None:
+        """Remove an asset's row, then its bytes unless another asset shares them.
+
+        Raises `OnHold` for one that may not go.
+        """
         asset = await self.get(account_id, asset_id)
-        await self._db.write(lambda tx: store.delete(tx, [asset]))
+        await self._db.write(lambda tx: store.delete(tx, [asset], actor=actor))
         await self.sweep()
+
+    async def hold(self, account_id: str, asset_id: str, reason: str, *, actor: str) -> Asset:
+        """Let an asset not go, neither by itself nor by anybody, until no `reason` is left."""
+        action = "asset.held" if reason else "asset.released"
+        line = NewLine(account_id, actor, action, asset_id, {"reason": reason})
+
+        def write(tx: Connection) -> Asset | None:
+            held = store.change(tx, account_id, asset_id, {"hold": reason})
+            if held is not None:
+                audit.append(tx, [line])
+            return held
+
+        held = await self._db.write(write)
+        if held is None:
+            raise NotFound(_UNKNOWN)
+        return held
 
     async def copy_original(self, asset: Asset, target: Path) -> None:
         """Write the bytes as they came to a file."""
@@ -96,7 +117,7 @@ class Assets:
 
         def write(tx: Connection) -> int:
             found = store.expired(tx, limit=_SWEPT_AT_ONCE)
-            store.delete(tx, found)
+            store.delete(tx, found, actor=RETENTION)
             return len(found)
 
         return await self._db.write(write)

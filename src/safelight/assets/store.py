@@ -1,6 +1,7 @@
 """The rows of assets, each with its entry in the search index."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -9,14 +10,15 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
-from safelight import events
+from safelight import audit, events
 from safelight.assets import index, keeping, terms, variant_store
 from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.keys import is_original
+from safelight.audit import NewLine
 from safelight.db.given import Given
-from safelight.db.tables import asset_numbers, assets
+from safelight.db.tables import accounts, asset_numbers, assets
 from safelight.db.types import Instant, now
-from safelight.errors import ObjectsSwept
+from safelight.errors import ObjectsSwept, OnHold
 from safelight.events import NewEvent
 
 # What is known of a new asset; what a row lacks is empty.
@@ -160,21 +162,26 @@ def index_again(tx: Connection, asset_ids: Iterable[str]) -> None:
 
 
 def expired(tx: Connection, *, limit: int) -> list[Asset]:
-    """Return assets whose time has come, the longest overdue first."""
+    """Return assets whose time has come and that may go, the longest overdue first."""
     query = (
         sa.select(assets)
-        .where(assets.c.expires_at <= now())
+        .join(accounts, accounts.c.id == assets.c.account_id)
+        .where(assets.c.expires_at <= now(), assets.c.hold == "", accounts.c.hold == "")
         .order_by(assets.c.expires_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=assets)
     )
     return [to_asset(row) for row in tx.execute(query).mappings()]
 
 
-def delete(tx: Connection, found: Sequence[Asset]) -> None:
-    """Remove rows; the objects that they named alone are left to the next sweep."""
+def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
+    """Remove rows; the objects that they named alone are left to the next sweep.
+
+    Raises `OnHold` where one of them may not go; then all stay.
+    """
     if not found:
         return
+    check_free(tx, found)
     asset_ids = [asset.id for asset in found]
     # Held first: a variant made between the look and the delete would leave its object behind.
     held = sa.select(assets.c.id).where(assets.c.id.in_(asset_ids)).order_by(assets.c.id)
@@ -186,7 +193,14 @@ def delete(tx: Connection, found: Sequence[Asset]) -> None:
         keys = [*asset.shown_keys, *derived[asset.id]]
         shared = asset.original_key if is_original(asset.original_key) else None
         keeping.let_go(tx, asset.id, keys, shared)
-    events.append(tx, [_event(asset, "asset.deleted", 2) for asset in found])
+    events.append(tx, [_event(asset, "asset.deleted", asset.seq + 1) for asset in found])
+    audit.append(
+        tx,
+        [
+            NewLine(asset.account_id, actor, "asset.deleted", asset.id, {"name": asset.name})
+            for asset in found
+        ],
+    )
 
 
 def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> Asset | None:
@@ -195,28 +209,88 @@ def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> A
     So is what was made of it. The new objects are noted as `note`. None where it is no longer what
     it was: then they are left to the sweep as well.
     """
-    renditions = {
-        name: {**each, "key": moves[each["key"]]} for name, each in asset.renditions.items()
-    }
     statement = (
         sa.update(assets)
         .where(assets.c.id == asset.id, assets.c.key == asset.key)
-        .values(
-            key=moves[asset.key or ""],
-            original_key=moves.get(asset.original_key, asset.original_key),
-            renditions=renditions,
-        )
+        .values(**_moved(asset, moves))
         .returning(assets)
     )
     row = tx.execute(statement).mappings().one_or_none()
     if row is None:
         keeping.give_up(tx, [note])
         return None
+    _leave(tx, asset, moves, note)
+    return to_asset(row)
+
+
+def take(
+    tx: Connection, asset: Asset, moves: Mapping[str, str], note: str
+) -> dict[str, Any] | None:
+    """Remove an asset's row and return it, with its objects under the keys that theirs become.
+
+    Its original stays. None where it is no longer what it was, as in `move`.
+    """
+    is_same = assets.c.key.is_not_distinct_from(asset.key)
+    statement = sa.delete(assets).where(assets.c.id == asset.id, is_same).returning(assets)
+    row = tx.execute(statement).mappings().one_or_none()
+    if row is None:
+        keeping.give_up(tx, [note])
+        return None
+    _leave(tx, asset, moves, note)
+    index.remove(tx, [asset.number])
+    events.append(tx, [_event(asset, "asset.deleted", row["seq"] + 1)])
+    return {**row, **_moved(to_asset(row), moves), "seq": row["seq"] + 1}
+
+
+def put_back(tx: Connection, asset: Asset, moves: Mapping[str, str], job_id: str | None) -> Asset:
+    """Write a row that was taken, with its objects under the keys that theirs have become.
+
+    It stays for good, as its own time may have passed meanwhile, and is the newest.
+    """
+    taken = {each.name: getattr(asset, each.name) for each in fields(asset)}
+    number = tx.scalar(sa.select(_next_number(tx.dialect.name)))
+    news = {"number": number, "job_id": job_id, "expires_at": None, "seq": asset.seq + 1}
+    row = taken | _moved(asset, moves) | news
+    written = tx.execute(sa.insert(assets).values(**row).returning(assets)).mappings().one()
+    back = to_asset(written)
+    index.add(tx, [_entry(back)])
+    events.append(tx, [_event(back, "asset.restored", back.seq)])
+    return back
+
+
+def _moved(asset: Asset, moves: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns of an asset whose objects have other keys."""
+    return {
+        "key": moves[asset.key] if asset.key else None,
+        "original_key": moves.get(asset.original_key, asset.original_key),
+        "renditions": {
+            name: {**each, "key": moves[each["key"]]} for name, each in asset.renditions.items()
+        },
+    }
+
+
+def _leave(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> None:
+    """Claim new objects, and leave those they are copies of to the sweep with all made of them."""
+    if not moves:
+        return  # an input, of which there is nothing but the original
     if keeping.swept(tx, [note], ()):
         raise ObjectsSwept
     derived = variant_store.drop(tx, [asset.id])
     keeping.let_go(tx, note, [*moves, *derived[asset.id]], None)
-    return to_asset(row)
+
+
+def check_free(tx: Connection, found: Sequence[Asset]) -> None:
+    """Raise `OnHold` where one of these assets may not go, or nothing of its account.
+
+    Why stands in the audit log.
+    """
+    for asset in found:
+        if asset.hold:
+            raise OnHold(f"The asset {asset.id} is held.")
+    owners = {asset.account_id for asset in found}
+    held = sa.select(accounts.c.id).where(accounts.c.id.in_(owners), accounts.c.hold != "")
+    for account_id in tx.scalars(held):
+        raise OnHold(f"All that {account_id} has is held.")
 
 
 def _entry(asset: Asset) -> index.Entry:
@@ -224,7 +298,7 @@ def _entry(asset: Asset) -> index.Entry:
 
 
 def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
-    """Return the news of an asset: it has two in its life, so their numbers need no counter."""
+    """Return the news of an asset."""
     return NewEvent(
         account_id=asset.account_id,
         subject=asset.id,
@@ -234,8 +308,8 @@ def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
     )
 
 
-def to_asset(row: RowMapping) -> Asset:
+def to_asset(row: RowMapping | Mapping[str, Any]) -> Asset:
     """Return a row of `assets` as what it stands for."""
-    fields: dict[str, Any] = {**row}
-    fields["kind"] = AssetKind(row["kind"])
-    return Asset(**fields)
+    columns: dict[str, Any] = {**row}
+    columns["kind"] = AssetKind(row["kind"])
+    return Asset(**columns)

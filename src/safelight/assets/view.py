@@ -43,4 +43,5 @@ def asset_document(asset: Asset, links: Links) -> dict[str, Any]:
         "provider": asset.provider or None,
         "created_at": asset.created_at,
         "expires_at": asset.expires_at,
+        "held": bool(asset.hold),
     }

@@ -21,7 +21,7 @@ import orjson
 from safelight.backup import store
 from safelight.db.engine import Database
 from safelight.db.migrate import newest_revision
-from safelight.db.tables import assets, originals, variants
+from safelight.db.tables import assets, originals, trash, variants
 from safelight.errors import BackupUnfit, NotFound
 from safelight.storage.storage import Storage
 
@@ -124,6 +124,10 @@ def _keys(folder: Path) -> Iterator[str]:
     for row in store.lines(folder / store.file_name(assets)):
         yield from filter(None, (row["key"], row["original_key"]))
         yield from (each["key"] for each in row["renditions"].values())
+    for row in store.lines(folder / store.file_name(trash)):
+        kept = row["row"]
+        yield from filter(None, (kept["key"], kept["original_key"]))
+        yield from (each["key"] for each in kept["renditions"].values())
     for table in (variants, originals):
         for row in store.lines(folder / store.file_name(table)):
             yield row["key"]

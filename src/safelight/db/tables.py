@@ -58,6 +58,10 @@ accounts = Table(
     Column("created_at", Instant, nullable=False),
     Column("max_in_flight", sa.Integer),  # NULL: what the settings say
     Column("visibility", sa.Text, nullable=False, server_default="public"),  # of what jobs make
+    # How long what its jobs make stays, in seconds; NULL: as the settings say.
+    Column("keep_image_s", sa.Float),
+    Column("keep_model_3d_s", sa.Float),
+    Column("hold", sa.Text, nullable=False, server_default=""),  # why nothing of it may go
     Index("ix_accounts_limited", "id", **_where(LIMITED)),
 )
 
@@ -312,6 +316,8 @@ assets = Table(
     Column("provider", sa.Text, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),  # null is never
+    Column("hold", sa.Text, nullable=False, server_default=""),  # why it may not go
+    Column("seq", sa.Integer, nullable=False, server_default="1"),  # of its last event
     CheckConstraint("kind IN ('image','model_3d')", name="kind"),
     UniqueConstraint("job_id", "position"),
     Index("uq_assets_number", "number", unique=True),
@@ -319,6 +325,36 @@ assets = Table(
     Index("ix_assets_original", "original_key"),
     Index("ix_assets_created_at", "created_at"),
     Index("ix_assets_expires_at", "expires_at", **_where(EXPIRES)),
+)
+
+# Assets that were deleted and can still be had back: their rows, under keys that nobody is served.
+trash = Table(
+    "trash",
+    metadata,
+    Column("asset_id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("original_key", sa.Text, nullable=False),
+    Column("row", Json, nullable=False),
+    Column("deleted_at", Instant, nullable=False),
+    Column("purge_at", Instant, nullable=False),
+    Index("ix_trash_account", "account_id", sa.desc("asset_id")),
+    Index("ix_trash_original", "original_key"),
+    Index("ix_trash_purge_at", "purge_at"),
+)
+
+# Who did what to what is kept. Rows are only ever added, and outlive what they tell of.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", sa.Text, nullable=False),
+    Column("action", sa.Text, nullable=False),
+    Column("subject", sa.Text, nullable=False),
+    Column("data", Json, nullable=False),
+    Index("ix_audit_account", "account_id", sa.desc("id")),
+    Index("ix_audit_subject", "subject"),
 )
 
 # Private originals, each kept once for an account however many assets show it. While `held_until`

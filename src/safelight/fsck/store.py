@@ -1,6 +1,6 @@
 """The keys that rows name, page by page, and what becomes of rows whose bytes are lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
-from safelight.db.tables import assets, loose_objects, originals, variants
+from safelight.db.tables import assets, loose_objects, originals, trash, variants
 from safelight.db.types import now
 
 _AT_ONCE = 1000
@@ -40,10 +40,17 @@ def pages(tx: Connection) -> Iterator[list[Named]]:
     yield from _pages(tx, loose, lambda row: [Named(key, None) for key in row.object_keys])
     held = sa.select(originals.c.key)
     yield from _pages(tx, held, lambda row: [Named(row.key, None)])
+    deleted = sa.select(trash.c.row)
+    yield from _pages(tx, deleted, lambda row: [Named(key, None) for key in _keys_of(row.row)])
     made = sa.select(variants.c.key, variants.c.asset_id)
     yield from _pages(tx, made, lambda row: [Named(row.key, Role.VARIANT, row.asset_id)])
     kept = sa.select(assets.c.id, assets.c.key, assets.c.original_key, assets.c.renditions)
     yield from _pages(tx, kept, _of_asset)
+
+
+def _keys_of(row: Mapping[str, Any]) -> list[str]:
+    shown = [each["key"] for each in row["renditions"].values()]
+    return [key for key in (row["key"], row["original_key"], *shown) if key]
 
 
 def _of_asset(row: Any) -> list[Named]:

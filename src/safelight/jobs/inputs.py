@@ -260,6 +260,14 @@ class AssetChange(BaseModel):
     )
 
 
+class Hold(BaseModel):
+    """Body of `PUT /v1/assets/{id}/hold`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Name, Field(min_length=1, description="Why it has to stay.")]
+
+
 class UploadFields(AssetChange):
     """The form fields of `POST /v1/uploads`, beside its file."""
 

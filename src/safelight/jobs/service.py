@@ -181,8 +181,8 @@ class Jobs:
 
         return await self._db.write(write)
 
-    async def delete(self, account_id: str, job_id: str) -> None:
-        """Remove a final job with its outputs, rows and bytes."""
+    async def delete(self, account_id: str, job_id: str, *, actor: str) -> None:
+        """Remove a final job with its outputs, rows and bytes; raise `OnHold` where one stays."""
 
         def write(tx: Connection) -> None:
             job = _existing(store.get(tx, account_id, job_id))
@@ -191,7 +191,8 @@ class Jobs:
             if attempts.current(tx, job_id) is not None:
                 # Without its row nobody would cancel at the provider, or know what it cost.
                 raise WrongState("The last attempt is still being settled; try again in a minute.")
-            asset_store.delete(tx, asset_store.of_jobs(tx, [job_id]).get(job_id, []))
+            outputs = asset_store.of_jobs(tx, [job_id]).get(job_id, [])
+            asset_store.delete(tx, outputs, actor=actor)
             store.delete(tx, job_id)
 
         await self._db.write(write)

@@ -25,6 +25,7 @@ from safelight.jobs.job import (
     JobStatus,
 )
 from safelight.jobs.rows import to_job
+from safelight.providers.provider import Kind
 
 _NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
@@ -77,8 +78,10 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
     }
     for name in ("prompt", "source_url", "name", "external_id", "webhook_url"):
         values[name] = sa.func.coalesce(new.c[name], "")
-    usual = sa.select(accounts.c.visibility).where(accounts.c.id == new.c.account_id)
-    values["visibility"] = sa.func.coalesce(new.c.visibility, usual.scalar_subquery())
+    values["visibility"] = sa.func.coalesce(new.c.visibility, _usual(new, accounts.c.visibility))
+    is_model = new.c.kind == Kind.IMAGE_TO_3D
+    kept = sa.case((is_model, accounts.c.keep_model_3d_s), else_=accounts.c.keep_image_s)
+    values["keep_s"] = sa.func.coalesce(new.c.keep_s, _usual(new, kept))
     return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
 
 
@@ -102,6 +105,11 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
 def delete(tx: Connection, job_id: str) -> None:
     """Remove a final job's row and its attempts; the caller dealt with its assets."""
     tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
+
+
+def _usual(new: sa.FromClause, column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    """Return what the account says for jobs that do not."""
+    return sa.select(column).where(accounts.c.id == new.c.account_id).scalar_subquery()
 
 
 def get(tx: Connection, account_id: str, job_id: str) -> Job | None:

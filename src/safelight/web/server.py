@@ -28,13 +28,14 @@ from safelight.web.api import (
     jobs,
     pictures,
     submit,
+    trash,
     webhooks,
 )
 from safelight.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
 _PAGE_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob: data:; "
+    "default-src 'self'; img-src 'self' blob: data:{files}; connect-src 'self' blob: data:{files}; "
     "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -63,6 +64,7 @@ def build(services: Services, *, version: str) -> FastAPI:
         assets,
         pictures,
         formats,
+        trash,
         webhooks,
         account,
         health,
@@ -83,7 +85,8 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Return `app` behind the outermost layer, which even unexpected errors pass through."""
-    return _Edge(app, max_body_bytes=services.limits.body_bytes)
+    policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.file_origins))
+    return _Edge(app, max_body_bytes=services.limits.body_bytes, policy=policy)
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -106,9 +109,10 @@ def _add_pages(app: FastAPI) -> None:
 class _Edge:
     """Gives each request an id, a log line, a size limit and safe headers."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, policy: str) -> None:
         self._app = app
         self._max = max_body_bytes
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -125,7 +129,7 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                _add_headers(MutableHeaders(scope=message), request_id, self._policy)
             await send(message)
 
         if _declared_length(scope) > self._max:
@@ -158,11 +162,11 @@ def _declared_length(scope: Scope) -> int:
     return int(text[:18]) if text.isdecimal() else 0
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
+def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
     headers["X-Request-ID"] = request_id
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("X-Frame-Options", "DENY")
 
 

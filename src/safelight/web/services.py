@@ -12,7 +12,9 @@ from safelight.assets.intake import Intake
 from safelight.assets.links import Links
 from safelight.assets.service import Assets
 from safelight.assets.showing import Showing
+from safelight.assets.trash import Trash
 from safelight.assets.variants import Variants
+from safelight.audit import Audit
 from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.jobs.batches import Batches
@@ -51,6 +53,8 @@ class Services:
     webhooks: Webhooks
     assets: Assets
     showing: Showing
+    trash: Trash
+    audit: Audit
     intake: Intake
     variants: Variants
     conversions: Conversions
@@ -62,6 +66,7 @@ class Services:
     bell: Doorbell
     limits: Limits
     file_rates: Rates
+    file_origins: tuple[str, ...]  # other than this server, that pages may show files from
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
     checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from safelight import telemetry
 from safelight.accounts import store as account_store
 from safelight.assets.service import Assets
+from safelight.assets.trash import Trash
 from safelight.db.engine import Database
 from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
@@ -43,8 +44,9 @@ class Janitor:
         registry: Registry,
         signals: Signals,
         retention: Retention,
-        assets: Assets,
         *,
+        assets: Assets,
+        trash: Trash,
         interval: timedelta,
         lease: timedelta,
         sole_worker: bool,
@@ -55,6 +57,7 @@ class Janitor:
         self._signals = signals
         self._retention = retention
         self._assets = assets
+        self._trash = trash
         self._interval = interval
         self._lease = lease.total_seconds()
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
@@ -89,6 +92,7 @@ class Janitor:
         await self._signals.publish()
         await self._retention.round()
         await self._assets.expire()
+        await self._trash.purge_overdue()
         await self._sweep_objects()
 
     async def _rescue(self) -> None:

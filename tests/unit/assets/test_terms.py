@@ -45,6 +45,8 @@ def asset(**changes: Any) -> Asset:
         "provider": "link",
         "created_at": MADE,
         "expires_at": None,
+        "hold": "",
+        "seq": 1,
     }
     return Asset(**fields | changes)
 

@@ -1,6 +1,7 @@
 """Who is asking, the browser's session, and which models there are."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -8,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.service import SESSION_LASTS
-from safelight.errors import Unauthenticated
+from safelight.errors import InvalidRequest, Unauthenticated
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer
 
 router = APIRouter(tags=["account"])
+
+Kept = Annotated[float | None, Field(ge=60, le=10 * 366 * 86_400)]
 
 
 class SignIn(BaseModel):
@@ -25,13 +28,15 @@ class SignIn(BaseModel):
 
 
 class AccountChange(BaseModel):
-    """Body of `PATCH /v1/account`."""
+    """Body of `PATCH /v1/account`; what is left out stays, null is as the installation says."""
 
     model_config = ConfigDict(extra="forbid")
 
     visibility: Visibility = Field(
-        description="Of what its jobs make and it uploads, unless they say."
+        Visibility.PUBLIC, description="Of what its jobs make and it uploads, unless they say."
     )
+    keep_image_s: Kept = Field(None, description="Seconds that pictures its jobs make stay.")
+    keep_model_3d_s: Kept = Field(None, description="Seconds that 3D models its jobs make stay.")
 
 
 @router.get("/login", include_in_schema=False)
@@ -70,7 +75,11 @@ async def get_account(caller: Reader, services: Parts) -> Response:
 @router.patch("/v1/account")
 async def change_account(body: AccountChange, caller: Admin, services: Parts) -> Response:
     """Change what holds for all of the account; what there is already stays as it is."""
-    return _account(await services.accounts.show(caller.account_id, body.visibility), caller)
+    values = body.model_dump(exclude_unset=True)
+    if not values:
+        raise InvalidRequest("There is nothing to change.")
+    changed = await services.accounts.change(caller.account_id, values, actor=caller.key_id)
+    return _account(changed, caller)
 
 
 def _account(account: Account, caller: Caller) -> Response:
@@ -80,6 +89,9 @@ def _account(account: Account, caller: Caller) -> Response:
             "name": account.name,
             "scopes": sorted(scope.value for scope in caller.scopes),
             "visibility": account.visibility,
+            "keep_image_s": account.keep_image_s,
+            "keep_model_3d_s": account.keep_model_3d_s,
+            "held": bool(account.hold),
             "created_at": account.created_at,
         }
     )

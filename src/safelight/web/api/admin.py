@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
+from safelight.errors import InvalidRequest
 from safelight.jobs.census import COUNTED, LaneCount, ProviderCount
 from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.inputs import Name, Time
@@ -75,12 +76,15 @@ class RedriveAny(RedriveOwn):
 
 
 class AccountChange(BaseModel):
-    """Body of `PATCH /v1/admin/accounts/{id}`."""
+    """Body of `PATCH /v1/admin/accounts/{id}`; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
     max_in_flight: int | None = Field(
-        ge=0, le=_MOST_IN_FLIGHT, description="Jobs at once; null is what the settings say."
+        None, ge=0, le=_MOST_IN_FLIGHT, description="Jobs at once; null is what the settings say."
+    )
+    hold: str = Field(
+        "", max_length=500, description="Why nothing of it may go; empty is that it may."
     )
 
 
@@ -170,8 +174,11 @@ async def _redrive(services: Services, which: Which, limit: int) -> Response:
 async def change_account(
     account_id: Name, body: AccountChange, caller: Admin, services: Parts
 ) -> Response:
-    """Say how many jobs of an account may be in flight at once."""
-    changed = await services.accounts.limit(account_id, body.max_in_flight)
+    """Say how many jobs of an account may be in flight at once, or hold all that it has."""
+    values = body.model_dump(exclude_unset=True)
+    if not values:
+        raise InvalidRequest("There is nothing to change.")
+    changed = await services.accounts.change(account_id, values, actor=caller.key_id)
     return json_response(_account_document(changed))
 
 
@@ -231,6 +238,7 @@ def _account_document(account: Account) -> dict[str, Any]:
         "id": account.id,
         "name": account.name,
         "max_in_flight": account.max_in_flight,
+        "hold": account.hold,
         "created_at": account.created_at,
     }
 

@@ -12,10 +12,10 @@ from safelight.assets.view import asset_document
 from safelight.assets.words import MAX_QUERY, TextQuery, parse
 from safelight.errors import InvalidRequest
 from safelight.jobs import inputs
-from safelight.jobs.inputs import AssetChange, Time, UploadFields
+from safelight.jobs.inputs import AssetChange, Hold, Time, UploadFields
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.api.jobs import Limit
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import Admin, Parts, Reader, Writer
 from safelight.web.uploads import read_fields, received
 
 router = APIRouter(prefix="/v1", tags=["assets"])
@@ -169,16 +169,41 @@ async def change_asset(
         raise InvalidRequest("There is nothing to change.")
     visibility = values.pop("visibility", None)
     if visibility is not None:
-        await services.showing.change(caller.account_id, asset_id, visibility)
+        await services.showing.change(caller.account_id, asset_id, visibility, actor=caller.key_id)
     asset = await services.assets.change(caller.account_id, asset_id, values)
     return json_response(asset_document(asset, services.links))
 
 
 @router.delete("/assets/{asset_id}", status_code=204)
-async def delete_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
-    """Remove an asset's row, its bytes and its renditions."""
-    await services.assets.delete(caller.account_id, asset_id)
+async def delete_asset(
+    asset_id: str,
+    caller: Writer,
+    services: Parts,
+    *,
+    now: Annotated[bool, Query(description="For good, whatever could be had back.")] = False,
+) -> Response:
+    """Remove an asset and its renditions; for as long as the installation says it can be had back.
+
+    Its addresses are dead at once.
+    """
+    await services.trash.put(caller.account_id, asset_id, actor=caller.key_id, now=now)
     return Response(status_code=204)
+
+
+@router.put("/assets/{asset_id}/hold")
+async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) -> Response:
+    """Let an asset not go, neither by its time nor by anybody, until it is released."""
+    asset = await services.assets.hold(
+        caller.account_id, asset_id, body.reason, actor=caller.key_id
+    )
+    return json_response(asset_document(asset, services.links))
+
+
+@router.delete("/assets/{asset_id}/hold")
+async def release_asset(asset_id: str, caller: Admin, services: Parts) -> Response:
+    """Let a held asset go again."""
+    asset = await services.assets.hold(caller.account_id, asset_id, "", actor=caller.key_id)
+    return json_response(asset_document(asset, services.links))
 
 
 def _text(q: str | None) -> TextQuery:

@@ -152,7 +152,7 @@ async def redrive(job_id: str, caller: Writer, services: Parts) -> Response:
 @router.delete("/jobs/{job_id}", status_code=204)
 async def delete(job_id: str, caller: Writer, services: Parts) -> Response:
     """Remove a finished job with its outputs, rows and bytes."""
-    await services.jobs.delete(caller.account_id, job_id)
+    await services.jobs.delete(caller.account_id, job_id, actor=caller.key_id)
     return Response(status_code=204)
 
 

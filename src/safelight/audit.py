@@ -1,0 +1,105 @@
+"""The audit log: who did what to what is kept, written where it is done, and never changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from safelight import ids
+from safelight.db.engine import Database
+from safelight.db.tables import audit
+from safelight.db.types import now
+
+RETENTION = "retention"  # whose actor is the installation itself
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    """What is about to be written: `actor` is an API key's id, or `RETENTION`."""
+
+    account_id: str
+    actor: str
+    action: str  # past tense, as events are called
+    subject: str
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of `audit`."""
+
+    id: str
+    account_id: str
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    data: dict[str, Any]
+
+
+def append(tx: Connection, lines: Sequence[NewLine]) -> None:
+    """Write lines in the transaction that does what they tell of."""
+    if lines:
+        rows = [
+            {
+                "id": ids.new("audit"),
+                "account_id": line.account_id,
+                "actor": line.actor,
+                "action": line.action,
+                "subject": line.subject,
+                "data": dict(line.data),
+            }
+            for line in lines
+        ]
+        tx.execute(sa.insert(audit).values(at=now()), rows)
+
+
+def page(
+    tx: Connection,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    subject: str | None = None,
+    action: str | None = None,
+) -> list[Line]:
+    """Return up to `limit` lines of an account older than id `before`, newest first."""
+    query = sa.select(audit).where(audit.c.account_id == account_id)
+    if before:
+        query = query.where(audit.c.id < before)
+    if subject:
+        query = query.where(audit.c.subject == subject)
+    if action:
+        query = query.where(audit.c.action == action)
+    query = query.order_by(audit.c.id.desc()).limit(limit)
+    found: list[Line] = []
+    for row in tx.execute(query).mappings():
+        fields: dict[str, Any] = {**row}
+        found.append(Line(**fields))
+    return found
+
+
+class Audit:
+    """The log as an account reads it."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def page(
+        self,
+        account_id: str,
+        *,
+        before: str | None,
+        limit: int,
+        subject: str | None = None,
+        action: str | None = None,
+    ) -> list[Line]:
+        """Return up to `limit` lines of an account older than id `before`, newest first."""
+        return await self._db.read(
+            lambda tx: page(
+                tx, account_id, before=before, limit=limit, subject=subject, action=action
+            )
+        )
