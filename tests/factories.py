@@ -82,6 +82,7 @@ def job(**changes: Any) -> Job:
         "name": "",
         "external_id": "",
         "webhook_url": "",
+        "notify": None,
         "visibility": Visibility.PUBLIC,
         "fallbacks": [],
         "batch_id": None,
@@ -112,6 +113,7 @@ def batch(**changes: Any) -> Batch:
     fields: dict[str, Any] = {
         "name": "",
         "webhook_url": "",
+        "notify": None,
         "seq": 1,
         "created_at": NOON,
         "finished_at": None,

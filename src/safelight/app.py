@@ -51,6 +51,9 @@ from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
+from safelight.notify.content import Templates
+from safelight.notify.senders import open_senders
+from safelight.notify.service import Contacts
 from safelight.providers.catalogue import Catalogue, changed, read_catalogue
 from safelight.providers.fake import FakeProvider
 from safelight.providers.fal import FalConfig
@@ -72,6 +75,7 @@ from safelight.web import server
 from safelight.web.rates import Rates
 from safelight.web.services import Limits, Services
 from safelight.worker.janitor import Janitor
+from safelight.worker.messenger import Messenger
 from safelight.worker.notifier import Notifier
 from safelight.worker.retention import Retention
 from safelight.worker.run import Runner
@@ -116,6 +120,7 @@ class Safelight:
     worker: Worker
     janitor: Janitor
     notifier: Notifier
+    messenger: Messenger
     pool: CpuPool
 
     @property
@@ -132,7 +137,11 @@ class Safelight:
         async with asyncio.TaskGroup() as group:
             helping = [
                 group.create_task(part.run())
-                for role, part in ((Role.JANITOR, self.janitor), (Role.NOTIFIER, self.notifier))
+                for role, part in (
+                    (Role.JANITOR, self.janitor),
+                    (Role.NOTIFIER, self.notifier),
+                    (Role.NOTIFIER, self.messenger),
+                )
                 if role in self.roles
             ]
             if Role.WORKER in self.roles:
@@ -316,6 +325,16 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         sole_worker=ground.is_sole,
     )
     notifier = Notifier(database, ground.poster, links)
+    topics = [name.strip() for name in settings.sns_topics.split(",") if name.strip()]
+    senders = open_senders(
+        mail_url=settings.mail_url.get_secret_value(),
+        mail_from=settings.mail_from,
+        sms_region=settings.sms_region,
+        topics=topics,
+        base_url=links.base_url,
+    )
+    templates = Templates(settings.mail_templates)
+    messenger = Messenger(database, senders, templates, links, digest_hour=settings.digest_hour)
     space = _DiskGuard(settings.data_dir, settings.min_free_bytes).check
     # A limit of its own: who waits for a picture to look at does not wait behind jobs.
     apart = CpuPool(max(ground.pool.size // 2, 1))
@@ -331,6 +350,8 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         callback_addresses=addresses,
         operations=operations,
         webhooks=Webhooks(database),
+        contacts=Contacts(database, senders.keys(), topics),
+        templates=templates,
         submits=Submits(database, registry, max_attempts=settings.max_attempts),
         assets=assets,
         showing=Showing(database, assets, copying),
@@ -361,7 +382,9 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         public_url=_public_url(settings),
     )
     asgi = _web(services, roles)
-    return Safelight(settings, roles, services, asgi, worker, janitor, notifier, ground.pool)
+    return Safelight(
+        settings, roles, services, asgi, worker, janitor, notifier, messenger, ground.pool
+    )
 
 
 def _slots(settings: Settings, ground: _Ground) -> dict[str, int]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
-from safelight.db.tables import UNTOLD, endpoints, events
+from safelight.db.tables import HEARING, UNTOLD, contacts, endpoints, events
 from safelight.db.types import now
 
 TYPES = frozenset(
@@ -75,8 +75,10 @@ class NewEvent:
 
 
 _SILENT = "job.progress"  # never delivered: streams are for that
-_WANTED = sa.exists().where(
-    endpoints.c.account_id == sa.bindparam("owner"), endpoints.c.disabled_at.is_(None)
+_OWNER = sa.bindparam("owner", type_=sa.Text)
+_WANTED = sa.or_(
+    sa.exists().where(endpoints.c.account_id == _OWNER, endpoints.c.disabled_at.is_(None)),
+    sa.exists().where(HEARING, contacts.c.account_id == _OWNER),
 )
 _APPENDING = sa.insert(events).values(
     created_at=now(), told=sa.or_(sa.bindparam("silent", type_=sa.Boolean), ~_WANTED)
@@ -130,18 +132,16 @@ def after(
 ) -> list[Event]:
     """Return up to 500 events of one subject, or a whole batch, that follow the one of that id.
 
-    Those of the very same instant may come again.
+    Those of a batch from the very same instant may come again. A subject's are told apart by its
+    own count, whatever the clock did.
     """
     match = events.c.subject == subject if subject else events.c.batch_id == batch_id
-    last = sa.select(events.c.created_at).where(match, events.c.id == last_event_id)
+    column = events.c.seq if subject else events.c.created_at
+    last = sa.select(column).where(match, events.c.id == last_event_id)
     query = (
         sa.select(events)
-        .where(
-            match,
-            events.c.created_at >= last.scalar_subquery(),
-            events.c.id != last_event_id,
-        )
-        .order_by(events.c.created_at, events.c.seq)
+        .where(match, column >= last.scalar_subquery(), events.c.id != last_event_id)
+        .order_by(column, events.c.seq)
         .limit(_PAGE)
     )
     return [_to_event(row) for row in tx.execute(query).mappings()]

@@ -22,6 +22,8 @@ PREFIXES = {
     "worker": "wrk_",
     "request": "req_",
     "audit": "aud_",
+    "contact": "con_",
+    "notice": "ntc_",
 }
 
 

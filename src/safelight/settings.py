@@ -243,6 +243,30 @@ class Settings(BaseSettings):
         description="Days that a deleted asset can be had back; 0 deletes for good at once.",
     )
 
+    # telling people
+    mail_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Who carries mails: `smtp://user:password@host:587` (with STARTTLS), "
+        "`smtps://…:465`, or `ses://REGION`; empty sends none.",
+    )
+    mail_from: str = Field(
+        default="", description="Sender of mails, such as `Safelight <news@example.com>`."
+    )
+    mail_templates: Path | None = Field(
+        default=None,
+        description="Folder of templates that replace those of the same name in Safelight.",
+    )
+    sms_region: str = Field(
+        default="", description="Region of Amazon SNS that sends SMS; empty sends none."
+    )
+    sns_topics: str = Field(
+        default="",
+        description="ARNs of the topics that accounts may have told, with commas between.",
+    )
+    digest_hour: int = Field(
+        default=7, ge=0, le=23, description="Hour, in UTC, at which the digest of a day is sent."
+    )
+
     # models and vendors
     catalogue: Path | None = Field(
         default=None,
@@ -386,6 +410,12 @@ class Settings(BaseSettings):
                     raise ValueError(f"private_files=cloudfront needs {name} too")
         if self.cloudfront_distribution and not self.files_url:
             raise ValueError("cloudfront_distribution needs files_url too")
+        return self
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        if self.mail_url.get_secret_value() and "@" not in self.mail_from:
+            raise ValueError("mail_url needs mail_from too")
         return self
 
     @model_validator(mode="after")

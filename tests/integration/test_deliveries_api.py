@@ -14,9 +14,8 @@ from safelight.accounts.account import Scope
 from safelight.app import Safelight, open_safelight
 from safelight.db import tables
 from safelight.db.engine import open_database
-from safelight.delivery import store
 from safelight.settings import Settings
-from safelight.worker.notifier import webhook_urls
+from safelight.worker.notifier import fan_out
 from tests import factories, pictures
 from tests.factories import claim_of
 
@@ -54,7 +53,7 @@ class Site:
             await database.write(
                 lambda tx, job=job: factories.succeed(tx, claim_of(job), cost_micros=0)
             )
-        await database.write(lambda tx: store.fan_out(tx, limit=100, urls_of=webhook_urls))
+        await database.write(fan_out)
         await database.close()
 
     async def named(self) -> dict[str, str]:

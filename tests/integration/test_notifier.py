@@ -17,7 +17,7 @@ from safelight.errors import NotFound
 from safelight.fetch import FetchPolicy, Poster
 from safelight.fetch.post import Posted
 from safelight.jobs import batch_store
-from safelight.worker.notifier import Notifier, webhook_urls
+from safelight.worker.notifier import Notifier, fan_out
 from tests import factories
 from tests.factories import claim_of
 from tests.receivers import (
@@ -169,7 +169,7 @@ async def test_claim_when_an_endpoint_is_busy_takes_only_what_it_has_room_for(
     one, other = [await endpoint(database, account, receiver.url) for _ in range(2)]
     for _ in range(6):
         await finish(database, account)
-    await database.write(lambda tx: store.fan_out(tx, limit=100, urls_of=webhook_urls))
+    await database.write(fan_out)
     busy = {one.id: 3, "whe_full": 4}
     taken = await database.write(
         lambda tx: store.claim_due(tx, slots=100, each=4, taken=busy, lease=factories.LEASE)
@@ -184,7 +184,7 @@ async def test_claim_when_notifiers_race_gives_each_delivery_to_one(
         await endpoint(database, account, receiver.url)
     for _ in range(4):
         await finish(database, account)
-    await database.write(lambda tx: store.fan_out(tx, limit=100, urls_of=webhook_urls))
+    await database.write(fan_out)
 
     async def take() -> list[Delivery]:
         return await database.write(

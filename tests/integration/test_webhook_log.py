@@ -16,7 +16,7 @@ from safelight.db.types import now
 from safelight.delivery import store
 from safelight.delivery.delivery import DeliveryState
 from safelight.delivery.service import Webhooks
-from safelight.worker.notifier import Notifier
+from safelight.worker.notifier import Notifier, fan_out
 from tests.receivers import Message, Receiver, endpoint, finish, log, make_due
 
 
@@ -179,7 +179,7 @@ async def test_message_when_it_would_be_too_long_is_thin(
     made = await endpoint(database, account, receiver.url)
     job = await finish(database, account, prompt="x" * 30_000 if long == "prompt" else "")
     if long == "error":
-        await database.write(lambda tx: store.fan_out(tx, limit=9, urls_of=lambda *_: {}))
+        await database.write(fan_out)
         event = (await log(database, made))[0].event
         event["data"]["error"] = {"detail": "y" * 30_000}
         await database.write(

@@ -41,6 +41,7 @@ OPEN = text("state <> 'closed'")
 PENDING = text("state = 'pending'")
 DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches name
 UNTOLD = text("NOT told")
+HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
@@ -90,6 +91,7 @@ batches = Table(
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
     Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
+    Column("notify", Json),  # contacts told of its end; NULL: as they say
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -121,6 +123,7 @@ jobs = Table(
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
     Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
+    Column("notify", Json),  # contacts told of its end; NULL: as they say
     # when and by whom
     Column("lane", sa.Text, nullable=False),
     Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -343,6 +346,53 @@ trash = Table(
 )
 
 # Who did what to what is kept. Rows are only ever added, and outlive what they tell of.
+# Who is told by mail, SMS or a topic. `code` proves who confirms, `token` who ends it.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("channel", sa.Text, nullable=False),
+    Column("address", sa.Text, nullable=False),
+    Column("events", Json, nullable=False),
+    Column("digest", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("code", sa.Text, nullable=False, server_default=""),
+    Column("code_until", Instant),
+    Column("codes", sa.Integer, nullable=False, server_default="0"),
+    Column("guesses", sa.Integer, nullable=False, server_default="0"),
+    Column("token", sa.Text, nullable=False),
+    Column("digested_on", sa.Text, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("stopped_at", Instant),
+    Column("stopped_reason", sa.Text, nullable=False, server_default=""),
+    CheckConstraint("channel IN ('email','sms','sns')", name="channel"),
+    UniqueConstraint("account_id", "channel", "address"),
+    Index("ix_contacts_digest", "digested_on", **_where(text("digest"))),
+)
+
+# One event on its way to one contact.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("contact_id", sa.Text, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", sa.Text, nullable=False),
+    Column("event", Json, nullable=False),
+    Column("state", sa.Text, nullable=False),
+    Column("tries", sa.Integer, nullable=False, server_default="0"),
+    Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
+    Column("due_at", Instant, nullable=False),  # a sender that takes it moves this on
+    Column("error", sa.Text, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    CheckConstraint("state IN ('pending','delivered','failed')", name="state"),
+    CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
+    UniqueConstraint("contact_id", "event_id"),
+    Index("ix_notices_due", "due_at", **_where(PENDING)),
+    Index("ix_notices_finished_at", "finished_at"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -17,7 +17,7 @@ from safelight.db.types import Instant, now
 from safelight.delivery import fanout
 from safelight.delivery.delivery import Delivery, DeliveryState, Logged, Outcome, Try
 from safelight.delivery.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
-from safelight.events import NewEvent
+from safelight.events import Event, NewEvent
 
 _LOOKED_AT = 500  # due deliveries a claim, from which each receiver gets its share
 _TRIES_KEPT = 20  # of a delivery, which may have been sent again
@@ -146,22 +146,14 @@ def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
 # --- making and claiming deliveries ----------------------------------------------------------
 
 
-def fan_out(tx: Connection, *, limit: int, urls_of: UrlsOf) -> int:
-    """Make the deliveries of up to `limit` events that have none yet; return how many events.
-
-    A pair of endpoint and event is one row however often this happens.
-    """
-    found = events.untold(tx, limit=limit)
-    if not found:
-        return 0
+def fan_out(tx: Connection, found: Sequence[Event], urls_of: UrlsOf) -> None:
+    """Make the deliveries of events. A pair of endpoint and event is one row however often."""
     listening = endpoints_of(tx, {event.account_id for event in found})
     ended = fanout.named_in(found) if any(one.is_default for one in listening) else []
     rows = fanout.deliveries_of(found, listening, urls_of(tx, ended) if ended else {})
     if rows:
         statement = _inserting(tx)(deliveries).values(due_at=now(), created_at=now())
         tx.execute(statement.on_conflict_do_nothing(), rows)
-    events.mark_told(tx, found)
-    return len(found)
 
 
 def insert_trial(tx: Connection, endpoint: Endpoint) -> Delivery:

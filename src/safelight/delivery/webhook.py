@@ -27,17 +27,16 @@ MOST_BYTES = 20_000
 _EXCERPT = 500
 
 
-def body_of(delivery: Delivery, forms: Sequence[Mapping[str, Any]]) -> bytes:
+def body_of(event: Mapping[str, Any], forms: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the event with the first of the `forms` of its subject that fits, or with none.
 
     Where even what the event says by itself is too long, only what it is about is left.
     """
-    event = delivery.event
     for data in (*({**event["data"], **form} for form in forms), event["data"]):
-        body = _to_json(event | {"data": data})
+        body = _to_json({**event, "data": data})
         if len(body) <= MOST_BYTES:
             return body
-    return _to_json(event | {"data": {}})
+    return _to_json({**event, "data": {}})
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:

@@ -29,6 +29,14 @@ def get(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
     return None if row is None else to_batch(row)
 
 
+def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
+    """Return whom those of these batches want told of their end that say so."""
+    query = sa.select(batches.c.id, batches.c.notify).where(
+        batches.c.id.in_(ids), batches.c.notify.is_not(None)
+    )
+    return {row.id: row.notify for row in tx.execute(query)}
+
+
 def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
     """Return the addresses that those of these batches have named that name one."""
     query = sa.select(batches.c.id, batches.c.webhook_url).where(

@@ -138,6 +138,11 @@ class Submission(BaseModel):
     webhook_url: Url | None = Field(
         default=None, description="Told once it has ended: the job, or the batch as a whole."
     )
+    notify: Annotated[list[Name], Field(max_length=10)] | None = Field(
+        default=None,
+        description="Contacts, by id or as `email`, `sms` or `sns`, that are told once it has "
+        "ended; none in an empty list, and by default as the contacts themselves say.",
+    )
     start_at: Time | None = Field(default=None, description="Do not start before.")
     start_by: Time | None = Field(default=None, description="Give up if not started by then.")
 

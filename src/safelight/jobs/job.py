@@ -132,6 +132,7 @@ class Job:
     tags: list[str]
     metadata: dict[str, Any]
     webhook_url: str  # told of its end; empty is nobody
+    notify: list[str] | None  # contacts and channels told of it; None is as those say
     lane: str
     priority: int
     ready: bool
@@ -198,6 +199,7 @@ class Batch:
     tags: list[str]
     metadata: dict[str, Any]
     webhook_url: str  # told of its end; empty is nobody
+    notify: list[str] | None  # contacts and channels told of it; None is as those say
     seq: int
     created_at: datetime
     finished_at: datetime | None

@@ -1,6 +1,7 @@
 """The rows of jobs: inserts, reads, removals. What changes a status is in moves.py."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -45,6 +46,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "tags": sa.JSON,
     "metadata": sa.JSON,
     "webhook_url": sa.Text,
+    "notify": sa.JSON,
     "lane": sa.Text,
     "priority": sa.Integer,
     "run_at": Instant,
@@ -117,6 +119,56 @@ def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)
+
+
+def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
+    """Return whom those of these jobs want told of their end that say so."""
+    query = sa.select(jobs.c.id, jobs.c.notify).where(
+        jobs.c.id.in_(ids), jobs.c.notify.is_not(None)
+    )
+    return {row.id: row.notify for row in tx.execute(query)}
+
+
+def _ended(account_id: str, since: datetime, until: datetime) -> sa.ColumnElement[bool]:
+    time = jobs.c.finished_at
+    return sa.and_(jobs.c.account_id == account_id, time >= since, time < until)
+
+
+def has_ended(tx: Connection, account_id: str, since: datetime, until: datetime) -> bool:
+    """Say whether any job of an account ended between two moments."""
+    query = sa.select(sa.literal(1)).where(_ended(account_id, since, until)).limit(1)
+    return tx.scalar(query) is not None
+
+
+def ended_counts(
+    tx: Connection, account_id: str, since: datetime, until: datetime
+) -> dict[JobStatus, int]:
+    """Return how many jobs of an account ended between two moments, and how."""
+    query = (
+        sa.select(jobs.c.status, sa.func.count())
+        .where(_ended(account_id, since, until))
+        .group_by(jobs.c.status)
+    )
+    return {JobStatus(status): count for status, count in tx.execute(query)}
+
+
+def ended(
+    tx: Connection,
+    account_id: str,
+    since: datetime,
+    until: datetime,
+    *,
+    status: JobStatus,
+    limit: int,
+) -> list[Job]:
+    """Return the newest that ended so between two moments."""
+    query = (
+        sa.select(jobs)
+        .where(_ended(account_id, since, until), jobs.c.status == status)
+        .order_by(jobs.c.finished_at.desc())
+        .limit(limit)
+    )
+    return [to_job(row) for row in tx.execute(query).mappings()]
 
 
 def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:

@@ -95,7 +95,7 @@ class Submits:
         asked = _Asked(account_id, kind, wanted.model, wanted.all_params(), wanted.inputs)
         row = self._row(asked, self._choices(asked), wanted)
         row |= {"prompt": wanted.prompt, "inputs": [one.entry() for one in wanted.inputs]}
-        row["webhook_url"] = wanted.webhook_url
+        row |= {"webhook_url": wanted.webhook_url, "notify": wanted.notify}
         return await self._submit(_New(row, repeat, wanted.inputs))
 
     async def import_one(
@@ -103,7 +103,11 @@ class Submits:
     ) -> Submitted:
         """Queue the download of one address, already found to be well-formed."""
         row = self._import(account_id, wanted)
-        row |= {"source_url": wanted.url, "webhook_url": wanted.webhook_url}
+        row |= {
+            "source_url": wanted.url,
+            "webhook_url": wanted.webhook_url,
+            "notify": wanted.notify,
+        }
         return await self._submit(_New(row, repeat))
 
     async def import_many(
@@ -305,6 +309,7 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
         "tags": wanted.tags,
         "metadata": wanted.metadata,
         "webhook_url": wanted.webhook_url or "",
+        "notify": wanted.notify,
     }
 
 

@@ -22,6 +22,8 @@ from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
+from safelight.notify.content import Templates
+from safelight.notify.service import Contacts
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
 from safelight.web.rates import Rates
@@ -51,6 +53,8 @@ class Services:
     submits: Submits
     operations: Operations
     webhooks: Webhooks
+    contacts: Contacts
+    templates: Templates
     assets: Assets
     showing: Showing
     trash: Trash

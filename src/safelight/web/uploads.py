@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 _MAX_FIELDS = 32
 _MAX_FIELD_BYTES = 64 * 1024
 _MAX_NAME = 255
-_JSON_FIELDS = frozenset({"params", "tags", "metadata"})
+_JSON_FIELDS = frozenset({"params", "tags", "metadata", "notify"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
 from safelight.jobs import attempts, breakers, census, idempotency, moves
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
+from safelight.notify import store as notice_store
 from safelight.providers.registry import Registry
 from safelight.worker.retention import Retention
 from safelight.worker.signals import Signals
@@ -150,6 +151,7 @@ class Janitor:
                 idempotency.forget(tx, before=today - _IDEMPOTENCY_KEPT, limit=_PAGE),
                 account_store.delete_expired_keys(tx, before=today - _KEYS_KEPT, limit=_PAGE),
                 delivery_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
+                notice_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
             )
         )
 

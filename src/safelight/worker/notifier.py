@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from safelight import telemetry
-from safelight.assets import store as asset_store
+from safelight import events, telemetry
 from safelight.assets.links import Links
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
@@ -23,7 +22,8 @@ from safelight.errors import ServiceError
 from safelight.fetch import Poster
 from safelight.jobs import batch_store
 from safelight.jobs import store as job_store
-from safelight.jobs.view import batch_document, job_document
+from safelight.notify import store as notice_store
+from safelight.worker import subjects
 
 _log = telemetry.logger(__name__)
 
@@ -34,9 +34,6 @@ _LOOKS = 4  # at the database at once, which is not this one's alone
 _LEASE = timedelta(seconds=30)  # well above what a post may take
 _INTERVAL_S = 1.0
 _PACE_S = 0.01  # between two looks where deliveries end one by one
-# What has no limit of a few characters; a receiver finds it at the document's `status_url`.
-_LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "metadata"})
-_LONG_IN_BATCH = frozenset({"items", "tags", "metadata"})
 _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 
 
@@ -90,7 +87,7 @@ class Notifier:
         room, taken = self._room, self._shares.taken()
 
         def make_and_claim(tx: Connection) -> tuple[int, list[Delivery]]:
-            made = store.fan_out(tx, limit=_PAGE, urls_of=webhook_urls)
+            made = fan_out(tx)
             if room <= 0:
                 return made, []
             return made, store.claim_due(tx, slots=room, each=_EACH, taken=taken, lease=_LEASE)
@@ -134,7 +131,7 @@ class Notifier:
             if found is None:
                 return Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
             endpoint, forms = found
-            body = webhook.body_of(delivery, forms)
+            body = webhook.body_of(delivery.event, forms)
             return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
         except _OUTAGE:
             raise
@@ -151,28 +148,23 @@ class Notifier:
             return None
         if endpoint.thin:
             return endpoint, ()
-        return endpoint, self._forms(tx, account_id, delivery.event["subject"])
-
-    def _forms(self, tx: Connection, account_id: str, subject: str) -> list[Mapping[str, Any]]:
-        """Return the present document of what the event is about, whole and shortened."""
-        job = job_store.get(tx, account_id, subject)
-        if job is not None:
-            outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
-            document = job_document(job, outputs, self._links)
-            return [{"job": document}, {"job": _without(document, _LONG_IN_JOB)}]
-        batch = batch_store.get(tx, account_id, subject)
-        if batch is None:
-            return []
-        jobs = batch_store.jobs_of(tx, batch.id)
-        outputs_of = asset_store.of_jobs(tx, [job.id for job in jobs])
-        document = batch_document(batch, jobs, outputs_of, self._links)
-        return [{"batch": document}, {"batch": _without(document, _LONG_IN_BATCH)}]
+        return endpoint, subjects.forms_of(tx, account_id, delivery.event["subject"], self._links)
 
 
-def _without(document: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name not in names}
+def fan_out(tx: Connection) -> int:
+    """Make what tells of the oldest events that nobody was told of; return how many events."""
+    found = events.untold(tx, limit=_PAGE)
+    if found:
+        store.fan_out(tx, found, webhook_urls)
+        notice_store.fan_out(tx, found, _named)
+        events.mark_told(tx, found)
+    return len(found)
 
 
 def webhook_urls(tx: Connection, ended: Collection[str]) -> Mapping[str, str]:
     """Return the addresses that those of these jobs and batches have named that name one."""
     return job_store.webhook_urls(tx, ended) | batch_store.webhook_urls(tx, ended)
+
+
+def _named(tx: Connection, ended: Collection[str]) -> Mapping[str, Sequence[str]]:
+    return job_store.notify_of(tx, ended) | batch_store.notify_of(tx, ended)

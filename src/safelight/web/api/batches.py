@@ -22,7 +22,7 @@ from safelight.jobs.view import batch_summary
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
 from safelight.web.api.formats import FormatQuery
 from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream
-from safelight.web.api.submit import IdempotencyKey, check_source, check_webhook, repeat_of
+from safelight.web.api.submit import IdempotencyKey, check_source, check_told, repeat_of
 from safelight.web.archive import Entry, archive
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.package import MANIFEST, clean, manifest, pack
@@ -46,7 +46,7 @@ async def make_batch(
     for index, item in enumerate(body.whole_items()):
         for one in item.inputs:
             check_source(services, f"items.{index}", one.source)
-    await check_webhook(services, caller.account_id, body)
+    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
     made = await services.submits.make_3d_of(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)

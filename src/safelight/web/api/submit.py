@@ -40,7 +40,7 @@ async def generate(
         check_source(services, f"references.{index}", reference)
     if body.mask:
         check_source(services, "mask", body.mask)
-    await check_webhook(services, caller.account_id, body)
+    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
     made = await services.submits.generate(caller.account_id, body, repeat)
     return await answer_submit(request, services, caller.account_id, made)
@@ -56,7 +56,7 @@ async def import_images(
 ) -> Response:
     """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
     await services.check_space()
-    await check_webhook(services, caller.account_id, body)
+    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
     if body.url is not None:
         services.check_url(body.url)
@@ -94,6 +94,7 @@ async def import_images(
                             "tags": {"type": "string", "description": "A JSON list."},
                             "metadata": {"type": "string", "description": "A JSON object."},
                             "webhook_url": {"type": "string"},
+                            "notify": {"type": "string", "description": "A JSON list."},
                         },
                     }
                 }
@@ -116,7 +117,7 @@ async def upload_batch(
     ) as (uploads, fields):
         wanted = inputs.parse(UploadBatch, read_fields(fields))
         services.submits.check_3d(caller.account_id, wanted)
-        await check_webhook(services, caller.account_id, wanted)
+        await check_told(services, caller.account_id, wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
@@ -152,11 +153,13 @@ def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[st
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
 
 
-async def check_webhook(services: Services, account_id: str, wanted: Submission) -> None:
-    """See to it that the address that is to be told may be, and that there is who tells it."""
+async def check_told(services: Services, account_id: str, wanted: Submission) -> None:
+    """See to it that whoever is to be told may be, and that there is who tells them."""
     if wanted.webhook_url:
         _check_address(services, "webhook_url", wanted.webhook_url)
         await services.webhooks.default(account_id)
+    if wanted.notify:
+        await services.contacts.check_named(account_id, wanted.notify)
 
 
 def check_source(services: Services, field: str, source: str) -> None:

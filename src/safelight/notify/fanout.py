@@ -1,0 +1,69 @@
+"""Decides which contacts are told of which events."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from safelight import ids
+from safelight.delivery.delivery import DeliveryState
+from safelight.events import Event
+from safelight.notify.contact import ENDED, Channel, Contact, names
+
+
+def notices_of(
+    found: Iterable[Event], contacts: Iterable[Contact], named: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return the rows that tell these contacts of these events.
+
+    `named` is what jobs and batches said themselves of who is told of their end, by id. Those that
+    are not in it leave it to the contacts.
+    """
+    of_account: dict[str, list[Contact]] = {}
+    for contact in contacts:
+        of_account.setdefault(contact.account_id, []).append(contact)
+    return [
+        notice_row(contact, event.id, event.document() | {"created_at": _text(event.created_at)})
+        for event in found
+        for contact in of_account.get(event.account_id, ())
+        if _is_told(contact, event, named)
+    ]
+
+
+def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `notices` that is to be sent."""
+    return {
+        "id": ids.new("notice"),
+        "contact_id": contact.id,
+        "event_id": event_id,
+        "event": event,
+        "state": DeliveryState.PENDING,
+    }
+
+
+def own_row(
+    contact: Contact, kind: str, data: Mapping[str, Any], *, event_id: str = ""
+) -> dict[str, Any]:
+    """Return the row of what happened to nobody but the contact itself."""
+    event_id = event_id or ids.new("event")
+    event = {
+        "id": event_id,
+        "type": kind,
+        "seq": 1,
+        "account_id": contact.account_id,
+        "subject": contact.id,
+        "data": data,
+        "created_at": _text(datetime.now(UTC)),
+    }
+    return notice_row(contact, event_id, event)
+
+
+def _is_told(contact: Contact, event: Event, named: Mapping[str, Sequence[str]]) -> bool:
+    if contact.channel is not Channel.SNS and event.batch_id and event.subject != event.batch_id:
+        return False  # people hear of the batch as a whole
+    if event.type in ENDED and event.subject in named:
+        return names(contact, named[event.subject])
+    return contact.wants(event.type)
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat()

@@ -1,0 +1,199 @@
+"""Contacts: who is told by mail, SMS or a topic; and the pages where they say yes or no."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from safelight.notify.contact import Channel, Contact
+from safelight.notify.notice import Notice
+from safelight.web.answers import json_response
+from safelight.web.api.jobs import Cursor, Limit, paged
+from safelight.web.api.webhooks import Pattern
+from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.services import Services
+
+router = APIRouter(tags=["contacts"])
+
+Patterns = Annotated[
+    list[Pattern],
+    Field(
+        max_length=32,
+        description="Event types told as they happen; none tells only of jobs that name it.",
+    ),
+]
+Digest = Annotated[
+    bool, Field(description="Ends of jobs and batches once a day, instead of one by one.")
+]
+_Secret = Annotated[str, Query(max_length=64)]
+
+
+class NewContact(BaseModel):
+    """Body of `POST /v1/contacts`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Channel
+    address: str = Field(max_length=320, description="A mail address, phone number, or topic ARN.")
+    events: Patterns | None = Field(default=None, description="Else what is usual there.")
+    digest: Digest = False
+
+
+class ContactChange(BaseModel):
+    """Body of `PATCH /v1/contacts/{id}`; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: Patterns = []
+    digest: Digest = False
+
+
+class Code(BaseModel):
+    """Body of `POST /v1/contacts/{id}/confirm`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=64)
+
+
+@router.post("/v1/contacts", status_code=201)
+async def create(body: NewContact, caller: Writer, services: Parts) -> Response:
+    """Add somebody to tell. They are asked first, and told nothing until they say yes."""
+    made = await services.contacts.create(
+        caller.account_id, body.channel, body.address, wanted=body.events, digest=body.digest
+    )
+    return json_response(_document(made), 201)
+
+
+@router.get("/v1/contacts")
+async def list_contacts(caller: Reader, services: Parts) -> Response:
+    """Return your contacts, oldest first."""
+    found = await services.contacts.all_of(caller.account_id)
+    return json_response({"data": [_document(each) for each in found], "next_cursor": None})
+
+
+@router.get("/v1/contacts/{contact_id}")
+async def get_contact(contact_id: str, caller: Reader, services: Parts) -> Response:
+    """Return one contact."""
+    return json_response(_document(await services.contacts.get(caller.account_id, contact_id)))
+
+
+@router.patch("/v1/contacts/{contact_id}")
+async def change(contact_id: str, body: ContactChange, caller: Writer, services: Parts) -> Response:
+    """Change of what a contact is told, and whether once a day."""
+    values = body.model_dump(exclude_unset=True)
+    changed = await services.contacts.change(caller.account_id, contact_id, values)
+    return json_response(_document(changed))
+
+
+@router.delete("/v1/contacts/{contact_id}", status_code=204)
+async def delete(contact_id: str, caller: Writer, services: Parts) -> Response:
+    """Remove a contact."""
+    await services.contacts.delete(caller.account_id, contact_id)
+    return Response(status_code=204)
+
+
+@router.post("/v1/contacts/{contact_id}/confirm")
+async def confirm(contact_id: str, body: Code, caller: Writer, services: Parts) -> Response:
+    """Prove by the code that was sent there that messages arrive and are wanted."""
+    found = await services.contacts.confirm(caller.account_id, contact_id, body.code)
+    return json_response(_document(found))
+
+
+@router.post("/v1/contacts/{contact_id}/code", status_code=202)
+async def send_code(contact_id: str, caller: Writer, services: Parts) -> Response:
+    """Send a new code, at most five times; the one before is void."""
+    found = await services.contacts.send_code(caller.account_id, contact_id)
+    return json_response(_document(found), 202)
+
+
+@router.post("/v1/contacts/{contact_id}/test", status_code=202)
+async def test(contact_id: str, caller: Writer, services: Parts) -> Response:
+    """Send a message that says nothing; the contact's notices say how that went."""
+    await services.contacts.test(caller.account_id, contact_id)
+    return Response(status_code=202)
+
+
+@router.get("/v1/contacts/{contact_id}/notices")
+async def list_notices(
+    contact_id: str, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
+) -> Response:
+    """Return what was sent to a contact, and how that went, newest first."""
+    found = await services.contacts.notices(
+        caller.account_id, contact_id, before=cursor, limit=limit + 1
+    )
+    shown = [_notice_document(each) for each in found[:limit]]
+    return json_response(paged(shown, more=len(found) > limit))
+
+
+# --- pages for whoever was written to; the link is their credential ----------------------------
+
+
+@router.get("/contacts/{contact_id}/confirm", include_in_schema=False)
+async def ask_to_confirm(contact_id: str, code: _Secret, services: Parts) -> Response:
+    """Ask, because mail scanners follow links and press no buttons."""
+    found = await services.contacts.look_by_link(contact_id, code)
+    text = f"{found.address} is then told what happens to the jobs of an account here."
+    return _page(services, "Do you want to be told?", text, "Yes, tell me")
+
+
+@router.post("/contacts/{contact_id}/confirm", include_in_schema=False)
+async def confirm_by_link(contact_id: str, code: _Secret, services: Parts) -> Response:
+    """Take it that whoever has the link wants to be told."""
+    await services.contacts.confirm_by_link(contact_id, code)
+    return _page(services, "Thank you", "You will be told. Each mail has a link that ends it.")
+
+
+@router.get("/contacts/{contact_id}/stop", include_in_schema=False)
+async def ask_to_stop(contact_id: str, token: _Secret, services: Parts) -> Response:
+    """Ask likewise."""
+    found = await services.contacts.look_to_stop(contact_id, token)
+    text = f"Nothing more is then sent to {found.address}."
+    return _page(services, "Stop these messages?", text, "Stop them")
+
+
+@router.post("/contacts/{contact_id}/stop", include_in_schema=False)
+async def stop_by_link(contact_id: str, token: _Secret, services: Parts) -> Response:
+    """Tell them nothing more; mail programs post here by themselves (RFC 8058)."""
+    await services.contacts.stop_by_link(contact_id, token)
+    return _page(services, "Stopped", "Nothing more is sent to you.")
+
+
+def _page(services: Services, question: str, text: str, button: str = "") -> Response:
+    facts = {
+        "question": question,
+        "text": text,
+        "button": button,
+        "base_url": services.links.base_url,
+    }
+    return HTMLResponse(services.templates.page(facts))
+
+
+def _document(contact: Contact) -> dict[str, Any]:
+    return {
+        "id": contact.id,
+        "channel": contact.channel.value,
+        "address": contact.address,
+        "events": contact.events,
+        "digest": contact.digest,
+        "created_at": contact.created_at,
+        "confirmed_at": contact.confirmed_at,
+        "stopped_at": contact.stopped_at,
+        "stopped_reason": contact.stopped_reason or None,
+    }
+
+
+def _notice_document(notice: Notice) -> dict[str, Any]:
+    return {
+        "id": notice.id,
+        "event_id": notice.event_id,
+        "type": notice.event["type"],
+        "subject": notice.event["subject"],
+        "state": notice.state.value,
+        "tries": notice.tries,
+        "error": notice.error or None,
+        "next_try_at": None if notice.finished_at else notice.due_at,
+        "created_at": notice.created_at,
+        "finished_at": notice.finished_at,
+    }
