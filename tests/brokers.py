@@ -83,6 +83,7 @@ class Broker:
         stopped = [root, *root.children(recursive=True)]
         for process in stopped:
             process.suspend()
+        wait_until(lambda: all(_is_stopped(process.pid) for process in stopped))
         try:
             yield
         finally:
@@ -157,6 +158,14 @@ def running(broker: Broker) -> Iterator[Broker]:
         yield broker
     finally:
         broker.kill()
+
+
+def _is_stopped(pid: int) -> bool:
+    """Say whether all its threads have heeded the signal, which on a busy machine takes a while."""
+    return all(
+        task.read_text().rpartition(") ")[2].startswith("T")
+        for task in Path(f"/proc/{pid}/task").glob("*/stat")
+    )
 
 
 def valkey(home: Path) -> Broker:

@@ -49,6 +49,9 @@ def seaweed(home: Path) -> Broker:
         "-s3",
         f"-s3.port={port}",
         f"-s3.port.grpc={free_port()}",
+        "-s3.port.iceberg=0",  # or a port that every copy would take
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
         f"-s3.config={config}",
     )
     return Broker(

@@ -31,6 +31,7 @@ from safelight.assets.remaking import Remaking
 from safelight.assets.service import Assets
 from safelight.assets.showing import Showing
 from safelight.assets.trash import Trash
+from safelight.assets.usage import StorageUsage
 from safelight.assets.variants import Variants
 from safelight.audit import Audit
 from safelight.cpu import CpuPool
@@ -357,6 +358,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
         showing=Showing(database, assets, copying),
         trash=trash,
         audit=Audit(database),
+        storage_usage=StorageUsage(database),
         intake=intake,
         variants=variants,
         conversions=conversions,

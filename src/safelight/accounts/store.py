@@ -18,6 +18,14 @@ def first_account(tx: Connection) -> Account | None:
     return None if row is None else _to_account(row)
 
 
+def all_accounts(tx: Connection) -> list[Account]:
+    """Return every account, the oldest first."""
+    return [
+        _to_account(row)
+        for row in tx.execute(sa.select(accounts).order_by(accounts.c.id)).mappings()
+    ]
+
+
 def lock_accounts(tx: Connection) -> None:
     """Let one transaction at a time add accounts, as SQLite does by itself."""
     if tx.dialect.name == "postgresql":

@@ -258,8 +258,9 @@ class Intake:
 
         One that is there already is not stored again.
         """
-        digest = objects.original[0] if objects.original else None
-        note = Note(objects.asset_id, objects.account_id, list(objects.files), digest)
+        digest, path = objects.original or (None, None)
+        size = path.stat().st_size if path else 0
+        note = Note(objects.asset_id, objects.account_id, list(objects.files), digest, size)
         original = await self._note(note)
         files = dict(objects.files)
         if original and objects.original and not original.is_stored:

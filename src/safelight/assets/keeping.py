@@ -35,6 +35,7 @@ class Note:
     account_id: str
     keys: Sequence[str] = ()
     sha256: str | None = None
+    bytes: int = 0  # of that original
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,12 @@ def note_all(tx: Connection, notes: Sequence[Note]) -> list[Original | None]:
     if loose:
         tx.execute(sa.insert(loose_objects).values(until=now(KEPT)), loose)
     # In one order, because each locks its row: two writers with the same pictures must not meet.
-    wanted = sorted({(note.account_id, note.sha256) for note in notes if note.sha256})
-    held = {pair: _hold(tx, *pair) for pair in wanted}
+    wanted = {(note.account_id, note.sha256): note.bytes for note in notes if note.sha256}
+    held = {pair: _hold(tx, *pair, size) for pair, size in sorted(wanted.items())}
     return [held[note.account_id, note.sha256] if note.sha256 else None for note in notes]
 
 
-def _hold(tx: Connection, account_id: str, sha256: str) -> Original:
+def _hold(tx: Connection, account_id: str, sha256: str, size: int) -> Original:
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
         insert(originals)
@@ -72,6 +73,7 @@ def _hold(tx: Connection, account_id: str, sha256: str) -> Original:
             account_id=account_id,
             sha256=sha256,
             key=original_key(account_id, sha256),
+            bytes=size,
             held_until=now(KEPT),
         )
         .on_conflict_do_update(

@@ -82,6 +82,17 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
     )
 
 
+def next_numbers(tx: Connection, count: int) -> list[int]:
+    """Return numbers for so many assets that are about to be written, the lowest first."""
+    if tx.dialect.name == "postgresql":
+        each = sa.select(asset_numbers.next_value()).select_from(
+            sa.func.generate_series(1, count).alias("each")
+        )
+        return sorted(tx.scalars(each))
+    newest = tx.execute(sa.select(sa.func.coalesce(sa.func.max(assets.c.number), 0))).scalar_one()
+    return list(range(newest + 1, newest + 1 + count))
+
+
 def _next_number(dialect: str) -> sa.ColumnElement[int]:
     if dialect == "postgresql":
         return asset_numbers.next_value()
@@ -248,7 +259,7 @@ def put_back(tx: Connection, asset: Asset, moves: Mapping[str, str], job_id: str
     It stays for good, as its own time may have passed meanwhile, and is the newest.
     """
     taken = {each.name: getattr(asset, each.name) for each in fields(asset)}
-    number = tx.scalar(sa.select(_next_number(tx.dialect.name)))
+    (number,) = next_numbers(tx, 1)
     news = {"number": number, "job_id": job_id, "expires_at": None, "seq": asset.seq + 1}
     row = taken | _moved(asset, moves) | news
     written = tx.execute(sa.insert(assets).values(**row).returning(assets)).mappings().one()

@@ -1,15 +1,15 @@
-"""One TAR of all rows and objects of an installation; an empty one takes it, on any database.
+"""One TAR of all rows and objects of an installation, or of one account; on any database.
 
-Rows are read at one moment, then the objects that they name; those are never changed, only
-removed. Restoring stores the objects first: an interrupted restore leaves an empty database, and
-is begun anew.
+An empty installation takes the one, and any that does not have the account takes the other. Rows
+are read at one moment, then the objects that they name; those are never changed, only removed.
+Restoring stores the objects first: an interrupted one leaves no row, and is begun anew.
 """
 
 import asyncio
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,15 +40,27 @@ class Summary:
     missing: int
 
 
-async def back_up(database: Database, storage: Storage, target: Path, scratch: Path) -> Summary:
-    """Write everything into `target`, which is there only when it is whole."""
+async def back_up(
+    database: Database,
+    storage: Storage,
+    target: Path,
+    scratch: Path,
+    *,
+    account_id: str | None = None,
+) -> Summary:
+    """Write everything, or all of an account, into `target`, there only when it is whole.
+
+    Raises `NotFound` where there is no such account.
+    """
+    if account_id and not await database.read(lambda tx: store.is_there(tx, account_id)):
+        raise NotFound("There is no such account.")
     draft = target.with_name(f".{target.name}.part")
     try:
         with tempfile.TemporaryDirectory(dir=scratch, prefix="backup-") as name:
             folder = Path(name)
-            counts = await database.read(lambda tx: store.dump(tx, folder))
+            counts = await database.read(lambda tx: store.dump(tx, folder, account_id))
             with await asyncio.to_thread(tarfile.open, draft, "w") as tar:
-                await asyncio.to_thread(_add_rows, tar, folder, counts)
+                await asyncio.to_thread(_add_rows, tar, folder, counts, account_id)
                 objects, missing = await _add_objects(tar, storage, folder)
         await asyncio.to_thread(draft.replace, target)
     finally:
@@ -66,25 +78,53 @@ async def restore(database: Database, storage: Storage, source: Path, scratch: P
         raise BackupUnfit("There is something here already: a backup needs an empty installation.")
     with tempfile.TemporaryDirectory(dir=scratch, prefix="restore-") as name:
         folder = Path(name)
-        try:
-            with await asyncio.to_thread(tarfile.open, source) as tar:
-                objects = await _take(tar, storage, folder)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise BackupUnfit(f"{source} is no whole backup: {error}") from None
-        told = _checked(folder)
+
+        async def admit(told: dict[str, Any]) -> None:
+            if told.get("account"):
+                raise BackupUnfit("This is an export of one account: `safelight account import`.")
+
+        told, objects = await _read(source, storage, folder, admit)
         await database.write(lambda tx: store.load(tx, folder))
         named = len(set(_keys(folder)))
     return Summary(sum(told["rows"].values()), objects, named - objects)
 
 
+async def import_account(
+    database: Database, storage: Storage, source: Path, scratch: Path
+) -> tuple[str, Summary]:
+    """Put an exported account into an installation that does not have it; return its id.
+
+    Raises `BackupUnfit` as `restore` does, and where anything here has the account's ids or keys.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="import-") as name:
+        folder = Path(name)
+
+        async def admit(told: dict[str, Any]) -> None:
+            account_id = told.get("account")
+            if not account_id:
+                raise BackupUnfit("This is no export of one account: `safelight restore`.")
+            if await database.read(lambda tx: store.is_there(tx, account_id)):
+                raise BackupUnfit(f"The account {account_id} is here already.")
+            if found := await database.read(lambda tx: store.foreign(tx, folder)):
+                raise BackupUnfit(f"{found} is here already, and of another account.")
+
+        told, objects = await _read(source, storage, folder, admit)
+        await database.write(lambda tx: store.load_account(tx, folder))
+        named = len(set(_keys(folder)))
+    return told["account"], Summary(sum(told["rows"].values()), objects, named - objects)
+
+
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _add_rows(tar: tarfile.TarFile, folder: Path, counts: dict[str, int]) -> None:
+def _add_rows(
+    tar: tarfile.TarFile, folder: Path, counts: dict[str, int], account_id: str | None
+) -> None:
     told = {
         "format": _FORMAT,
         "safelight": version("safelight"),
         "schema": newest_revision(),
+        "account": account_id,
         "made_at": datetime.now(UTC),
         "rows": counts,
     }
@@ -92,7 +132,7 @@ def _add_rows(tar: tarfile.TarFile, folder: Path, counts: dict[str, int]) -> Non
     entry = tarfile.TarInfo(_MANIFEST)
     entry.size = len(content)
     tar.addfile(entry, io.BytesIO(content))
-    for table in store.kept_tables():
+    for table in store.kept_tables(account_id):
         name = store.file_name(table)
         tar.add(folder / name, f"{_ROWS}{name}", filter=_plain)
 
@@ -136,24 +176,61 @@ def _keys(folder: Path) -> Iterator[str]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path) -> int:
-    """Put the rows into `folder` and the objects into storage; return how many those are."""
-    known = {store.file_name(table) for table in store.kept_tables()}
+# Says no, by `BackupUnfit`, to rows that have been read, before any object is stored.
+Admit = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def _read(
+    source: Path, storage: Storage, folder: Path, admit: Admit
+) -> tuple[dict[str, Any], int]:
+    """Put the rows into `folder` and the objects into storage; return manifest and their number."""
+    try:
+        with await asyncio.to_thread(tarfile.open, source) as tar:
+            objects = await _take(tar, storage, folder, admit)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise BackupUnfit(f"{source} is no whole backup: {error}") from None
+    return _checked(folder), objects
+
+
+async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path, admit: Admit) -> int:
     copy = folder / "object"
     objects = 0
+    named: set[str] | None = None  # by the rows, once those are admitted
     while entry := await asyncio.to_thread(tar.next):
-        if entry.name == _MANIFEST and entry.size <= _MAX_MANIFEST:
+        if entry.name.startswith(_OBJECTS):
+            if named is None:
+                named = await _admit(folder, admit)
+            key = entry.name.removeprefix(_OBJECTS)
+            if key not in named:
+                raise BackupUnfit(f"{entry.name} belongs to no row.")
+            await asyncio.to_thread(_extract, tar, entry, copy)
+            await storage.put(key, copy)
+            objects += 1
+        elif entry.name == _MANIFEST and entry.size <= _MAX_MANIFEST:
             await asyncio.to_thread(_extract, tar, entry, folder / _MANIFEST)
             _checked(folder)
-        elif entry.name.removeprefix(_ROWS) in known:
+        elif entry.name.removeprefix(_ROWS) in _files_of(folder) and named is None:
             await asyncio.to_thread(_extract, tar, entry, folder / entry.name.removeprefix(_ROWS))
-        elif entry.name.startswith(_OBJECTS):
-            await asyncio.to_thread(_extract, tar, entry, copy)
-            await storage.put(entry.name.removeprefix(_OBJECTS), copy)
-            objects += 1
         else:
             raise BackupUnfit(f"{entry.name} does not belong into a backup.")
+    if named is None:
+        await _admit(folder, admit)
     return objects
+
+
+async def _admit(folder: Path, admit: Admit) -> set[str]:
+    """Have all rows looked at, and return the keys that they name."""
+    told = _checked(folder)
+    for name in _files_of(folder):
+        if not (folder / name).exists():
+            raise BackupUnfit(f"The file is no whole backup: {name} is missing.")
+    await admit(told)
+    return set(_keys(folder))
+
+
+def _files_of(folder: Path) -> set[str]:
+    account_id: str | None = _checked(folder).get("account")
+    return {store.file_name(table) for table in store.kept_tables(account_id)}
 
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:

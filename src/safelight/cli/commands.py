@@ -22,6 +22,8 @@ app = typer.Typer(
 
 storage = typer.Typer(help="Look after the files that are kept.", no_args_is_help=True)
 app.add_typer(storage, name="storage")
+account = typer.Typer(help="List accounts, take one along, bring it in.", no_args_is_help=True)
+app.add_typer(account, name="account")
 
 Output = Annotated[
     str | None,
@@ -356,6 +358,37 @@ def restore(
     _settle(_backup().restore_backup(file))
 
 
+@account.command("list")
+def list_accounts(as_json: Json = False) -> None:
+    """Show the accounts and what they keep."""
+    _settle(_account().show_accounts(as_json=as_json))
+
+
+@account.command("export")
+def export_account(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its id.")],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The file: ACCOUNT.tar.")
+    ] = None,
+) -> None:
+    """Write all that an account keeps into one TAR: what has ended, files, and no key or secret."""
+    _settle(_account().export_account(account_id, output))
+
+
+@account.command("import")
+def import_account(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `account export` wrote.")],
+) -> None:
+    """Put an exported account into an installation that does not have it; print a key for it."""
+    _settle(_account().import_account(file))
+
+
+@storage.command()
+def usage(as_json: Json = False) -> None:
+    """Show how many files and bytes each account keeps, by kind."""
+    _settle(_storage().show_usage(as_json=as_json))
+
+
 @storage.command()
 def fsck(
     repair: Annotated[
@@ -458,6 +491,12 @@ def _backup():
     from safelight.cli import backup as keeping  # noqa: PLC0415
 
     return keeping
+
+
+def _account():
+    from safelight.cli import account as accounts  # noqa: PLC0415
+
+    return accounts
 
 
 def _storage():

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 from safelight.app import Kept, open_kept, storage_place
 from safelight.assets.keys import ORIGINALS
+from safelight.assets.usage import used
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
 from safelight.cli.show import Screen
@@ -61,6 +63,19 @@ def _show(screen: Screen, finding: Finding, word: str, *, as_json: bool) -> None
     else:
         owner = f"\t{role} of {finding.asset_id}" if role else f"\t{finding.bytes} bytes"
         screen.result(f"{word}\t{finding.key}{owner}")
+
+
+async def show_usage(*, as_json: bool) -> None:
+    """Print how much each account keeps, by kind."""
+    screen = Screen()
+    async with open_kept(read_settings()) as kept:
+        found = await kept.database.read(used)
+    if as_json:
+        screen.document([asdict(each) for each in found])
+        return
+    for each in found:
+        screen.result(f"{each.account_id}\t{each.what}\t{each.count}\t{each.bytes} bytes")
+    screen.note(f"{sum(each.bytes for each in found)} bytes in all.")
 
 
 async def write_lifecycle(cool_after_days: int | None) -> None:

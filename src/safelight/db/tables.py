@@ -415,6 +415,7 @@ originals = Table(
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
     Column("sha256", sa.Text, nullable=False),
     Column("key", sa.Text, nullable=False, unique=True),
+    Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     Column("held_until", Instant),
     sa.PrimaryKeyConstraint("account_id", "sha256"),
     Index("ix_originals_held", "held_until", **_where(HELD)),

@@ -30,6 +30,7 @@ from safelight.web.api import (
     pictures,
     submit,
     trash,
+    usage,
     webhooks,
 )
 from safelight.web.services import Services
@@ -67,6 +68,7 @@ def build(services: Services, *, version: str) -> FastAPI:
         pictures,
         formats,
         trash,
+        usage,
         webhooks,
         contacts,
         account,

@@ -13,6 +13,7 @@ from safelight.assets.links import Links
 from safelight.assets.service import Assets
 from safelight.assets.showing import Showing
 from safelight.assets.trash import Trash
+from safelight.assets.usage import StorageUsage
 from safelight.assets.variants import Variants
 from safelight.audit import Audit
 from safelight.delivery.service import Webhooks
@@ -58,6 +59,7 @@ class Services:
     assets: Assets
     showing: Showing
     trash: Trash
+    storage_usage: StorageUsage
     audit: Audit
     intake: Intake
     variants: Variants
