@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from safelight import ids
@@ -15,7 +16,9 @@ from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.copying import Copying
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
+from safelight.db import tables
 from safelight.db.engine import Database
+from safelight.db.types import now
 from safelight.jobs import attempts, claims, moves, store
 from safelight.jobs.job import Attempt, Batch, Claim, Job, JobStatus
 from safelight.providers.provider import Kind, Lane, Model
@@ -178,6 +181,12 @@ async def claim(
             )
         )
     ).jobs
+
+
+async def make_due(database: Database, job: Job) -> None:
+    """Let the time come that `job` waits for."""
+    due = sa.update(tables.jobs).where(tables.jobs.c.id == job.id)
+    await database.write(lambda tx: tx.execute(due.values(run_at=now(LONG_AGO))))
 
 
 async def run_one(database: Database, account_id: str, **changes: Any) -> Job:

@@ -85,8 +85,6 @@ from safelight.worker.signals import Signals
 from safelight.worker.worker import Worker, WorkerRules
 from safelight.worker.writes import Writes
 
-# How long a vendor that can report may leave us without word of work whose answer was lost.
-_REPORTS_WITHIN = timedelta(minutes=15)
 _DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
 _USED_IN_CHILDREN = (
     "resvg_py",
@@ -425,13 +423,14 @@ def _vendors(settings: Settings) -> Vendors:
     replicate = settings.replicate_api_token.get_secret_value()
     secret = settings.replicate_webhook_secret.get_secret_value()
     region = settings.sagemaker_region
+    adopts_within = timedelta(seconds=settings.adopts_within_s)
     return Vendors(
         OpenAiConfig(openai, settings.openai_base_url) if openai else None,
         FalConfig(
             fal,
             settings.fal_queue_url,
             settings.fal_keys_url,
-            adopts_within=_REPORTS_WITHIN if settings.public_url else timedelta(),
+            adopts_within=adopts_within if settings.public_url else timedelta(),
         )
         if fal
         else None,
@@ -440,7 +439,7 @@ def _vendors(settings: Settings) -> Vendors:
             settings.replicate_base_url,
             webhook_secret=secret,
             # It reports to nobody without TLS.
-            adopts_within=_REPORTS_WITHIN
+            adopts_within=adopts_within
             if settings.public_url.startswith("https://")
             else timedelta(),
         )

@@ -219,6 +219,12 @@ class Settings(BaseSettings):
     retry_cap_s: float = Field(
         default=60, gt=0, description="Longest wait before another attempt, in seconds."
     )
+    adopts_within_s: float = Field(
+        default=900,
+        ge=0,
+        description="Seconds that work whose answer was lost waits for its vendor's webhook, "
+        "before it is a person's to judge.",
+    )
     events_kept_days: float = Field(
         default=30,
         ge=0,

@@ -22,6 +22,7 @@ FAL = "fal/fal-ai/flux/schnell"
 REPLICATE = "replicate/black-forest-labs/flux-schnell"
 THOUSAND = 1_000
 MANY_S = 150.0
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -124,6 +125,8 @@ async def test_vendors_when_they_and_the_server_fail_are_never_paid_twice(
         "SAFELIGHT_REPLICATE_WEBHOOK_SECRET": SECRET,
         "SAFELIGHT_RETRY_BASE_S": "0.2",
         "SAFELIGHT_MAX_ATTEMPTS": "10",
+        # What was never sent is never reported: it is waited for this long.
+        "SAFELIGHT_ADOPTS_WITHIN_S": "20",
     }
     server = RunningServer(tmp_path / "data", environment, is_public=True)
     await asyncio.to_thread(server.start)

@@ -15,7 +15,7 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.jobs import attempts, census, claims, moves
-from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.job import JobStatus
 from safelight.providers.provider import Lane
 from tests import factories
 from tests.factories import claim_of, job_row
@@ -50,11 +50,6 @@ async def claimed(
             cursor=cursor,
         )
     )
-
-
-async def make_due(database: Database, job: Job) -> None:
-    due = sa.update(tables.jobs).where(tables.jobs.c.id == job.id)
-    await database.write(lambda tx: tx.execute(due.values(run_at=now(factories.LONG_AGO))))
 
 
 async def test_claim_when_made_leases_the_job_and_tells_that_it_started(
@@ -137,7 +132,7 @@ async def test_claim_when_a_job_is_delayed_waits_until_it_is_due(
     later = datetime.now(UTC) + timedelta(hours=1)
     job = await factories.queue(database, account, run_at=later)
     assert await factories.claim(database) == []
-    await make_due(database, job)
+    await factories.make_due(database, job)
     assert [found.id for found in await factories.claim(database)] == [job.id]
 
 
@@ -162,7 +157,7 @@ async def test_claim_when_checks_are_due_takes_them_before_starts(
     queued = await factories.queue(database, account)
     assert [found.id for found in await factories.claim(database, slots=1)] == [queued.id]
     await factories.queue(database, account)
-    await make_due(database, job)
+    await factories.make_due(database, job)
     found = await factories.claim(database, slots=1)
     assert [(check.id, check.claim_no) for check in found] == [(job.id, 2)]
 

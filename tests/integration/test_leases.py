@@ -108,6 +108,8 @@ async def test_bury_when_the_third_worker_died_ends_the_job(
     for crash in range(1, MAX_CRASHES):
         await factories.claim(database, lease=SHORT)
         assert (await database.write(take_back))[0].crashes == crash
+    assert await factories.claim(database) == [], "after the second, it waits apart"
+    await factories.make_due(database, job)
     last = (await factories.claim(database, lease=SHORT))[0]
     buried = await database.write(lambda tx: moves.bury(tx, last, error=PROBLEM))
     assert (buried.status, buried.crashes) == (JobStatus.FAILED, MAX_CRASHES)

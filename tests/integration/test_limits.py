@@ -132,8 +132,7 @@ async def test_provider_limit_when_checks_are_due_never_holds_them_back(
     limits = Limits(account=1, providers={OPENAI: ProviderLimit(in_flight=1)})
     job = (await claim(database, limits)).jobs[0]
     await park(database, job)
-    due = sa.update(tables.jobs).values(run_at=now(factories.LONG_AGO))
-    await database.write(lambda tx: tx.execute(due))
+    await factories.make_due(database, job)
     assert [found.id for found in (await claim(database, limits)).jobs] == [job.id]
 
 
@@ -189,8 +188,7 @@ async def test_lane_when_paused_starts_nothing_but_finishes_what_waits(
     job = (await claim(database, Limits(), slots=1)).jobs[0]
     await park(database, job)
     await database.write(lambda tx: tx.execute(_pause(Lane.REMOTE)))
-    due = sa.update(tables.jobs).where(tables.jobs.c.id == job.id)
-    await database.write(lambda tx: tx.execute(due.values(run_at=now(factories.LONG_AGO))))
+    await factories.make_due(database, job)
     assert [found.id for found in (await claim(database, Limits())).jobs] == [job.id]
     assert (await claim(database, Limits())).jobs == []
     await database.write(lambda tx: tx.execute(sa.delete(tables.paused_lanes)))

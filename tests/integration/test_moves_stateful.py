@@ -395,6 +395,7 @@ class Moves(RuleBasedStateMachine):
             if known.status is JobStatus.RUNNING and known.lease_over:
                 known.let_go()
                 known.crashes += 1
+                known.due = known.crashes == 1
                 if known.crashes >= MAX_CRASHES:
                     self.end(known, JobStatus.FAILED)
             if known.status is JobStatus.QUEUED and known.late and not known.started:

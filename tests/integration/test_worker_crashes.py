@@ -69,6 +69,7 @@ async def test_job_when_it_kills_three_workers_is_buried(shop: Workshop) -> None
     for _ in range(3):
         assert await factories.claim(shop.database.behind, lease=factories.LONG_AGO)
         await shop.janitor().round()
+        await factories.make_due(shop.database.behind, job)
     buried = await shop.look(job)
     assert (buried.status, (buried.error or {})["code"]) == (JobStatus.FAILED, "worker_crashed")
 

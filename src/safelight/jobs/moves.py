@@ -4,9 +4,10 @@ Every function takes an open transaction. A move that finds no row to change rai
 somebody else was first. Claims are in claims.py, attempts in attempts.py.
 """
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -36,6 +37,7 @@ from safelight.jobs.job import (
     Move,
     StaleJob,
 )
+from safelight.jobs.retry import after_crash
 from safelight.jobs.rows import to_job
 
 
@@ -277,7 +279,9 @@ def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
     rescued: list[Job] = []
     for job in found:
         match = (jobs.c.id == job.id, jobs.c.claim_no == job.claim_no)
-        rescued += _hand_back(tx, Move.RESCUE, match, {"crashes": jobs.c.crashes + 1})
+        pause = after_crash(job.crashes + 1, jitter=random.random())  # noqa: S311  spreads
+        changes = {"crashes": jobs.c.crashes + 1}
+        rescued += _hand_back(tx, Move.RESCUE, match, changes, pause)
     return rescued
 
 
@@ -394,16 +398,17 @@ def _hand_back(
     move: Move,
     match: tuple[ColumnElement[bool], ...],
     changes: Mapping[str, Any],
+    pause: timedelta = timedelta(),
 ) -> list[Job]:
-    """Move to `waiting` where an attempt is open, to `queued` where none is, due at once."""
+    """Move to `waiting` where an attempt is open, to `queued` where none is; due after `pause`."""
     an_open_attempt = (
         sa.exists()
         .where(attempts.c.job_id == jobs.c.id, attempts.c.state != AttemptState.CLOSED)
         .correlate(jobs)
     )
-    due = {"run_at": now(), **changes}
+    due = {"run_at": now(pause), **changes}
     to_waiting = _moving(move, (*match, an_open_attempt), JobStatus.WAITING, due)
-    back = {**due, "ready": True, "stage": "queued", "progress": 0.0}
+    back = {**due, "ready": not pause, "stage": "queued", "progress": 0.0}
     to_queued = _moving(move, match, JobStatus.QUEUED, back)
     return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 

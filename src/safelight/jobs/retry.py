@@ -56,6 +56,8 @@ Decision = Retry | Snooze | Fail | FallBack
 
 _PATIENCE = timedelta(seconds=30)  # with a provider that asks to wait, while another could do it
 _DEFAULT_WAIT = timedelta(seconds=5)
+_SUSPECT = 2  # deaths
+_APART = timedelta(seconds=10)  # give or take half of it
 _LEAST_WAIT = timedelta(seconds=1)  # whoever asks for none shall not be asked without end
 
 
@@ -113,6 +115,15 @@ def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:
     doublings = min(max(attempts - 1, 0), 16)
     full = min(policy.base * 2**doublings, policy.cap)
     return full * (0.5 + 0.5 * jitter)
+
+
+def after_crash(crashes: int, *, jitter: float) -> timedelta:
+    """Return the wait of a job whose `crashes`-th worker has died.
+
+    One death is no job's fault, and the job goes on at once. Of those that were running at two,
+    one may be killing its workers: they come back apart, so that the third death is its alone.
+    """
+    return timedelta() if crashes < _SUSPECT else _APART * (0.5 + jitter)
 
 
 def _too_late(job: Job, at: datetime) -> bool:

@@ -6,7 +6,16 @@ import pytest
 
 from safelight import errors
 from safelight.errors import Remedy, SafelightError
-from safelight.jobs.retry import Decision, Fail, Retry, RetryPolicy, Snooze, backoff, decide
+from safelight.jobs.retry import (
+    Decision,
+    Fail,
+    Retry,
+    RetryPolicy,
+    Snooze,
+    after_crash,
+    backoff,
+    decide,
+)
 from tests import factories
 from tests.factories import NOON
 
@@ -95,6 +104,15 @@ def test_backoff_when_it_grows_doubles_up_to_the_cap() -> None:
 def test_backoff_when_jittered_is_between_half_and_all() -> None:
     assert backoff(3, POLICY, 0.0) == timedelta(seconds=2)
     assert backoff(3, POLICY, 0.5) == timedelta(seconds=3)
+
+
+def test_after_crash_when_it_is_the_first_waits_for_nothing() -> None:
+    assert after_crash(1, jitter=1.0) == timedelta()
+
+
+def test_after_crash_when_it_is_the_second_parts_who_ran_together() -> None:
+    assert after_crash(2, jitter=0.0) == timedelta(seconds=5)
+    assert after_crash(2, jitter=1.0) == timedelta(seconds=15)
 
 
 def test_backoff_when_numbers_are_absurd_does_not_overflow() -> None:
