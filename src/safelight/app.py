@@ -452,6 +452,7 @@ def _vendors(settings: Settings) -> Vendors:
             settings.sagemaker_outputs,
             settings.sagemaker_failures,
             _names(settings.sagemaker_topics),
+            settings.sagemaker_url,
         )
         if region
         else None,

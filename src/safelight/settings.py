@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 2**20
+_ADDRESS = r"^$|^https?://[^\s?#]+$"
 _S3_PLACE = r"^$|^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?$"
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
     )
     files_url: str = Field(
         default="",
-        pattern=r"^$|^https?://[^\s?#]+$",
+        pattern=_ADDRESS,
         description="What addresses of public files begin with, such as a CDN's; empty is "
         "`/files` of this server.",
     )
@@ -331,6 +332,12 @@ class Settings(BaseSettings):
     )
     sagemaker_topics: str = Field(
         default="", description="ARNs of the SNS topics that report, with commas between."
+    )
+    sagemaker_url: str = Field(
+        default="",
+        pattern=_ADDRESS,
+        description="A server that stands for SageMaker and its S3, such as LocalStack; "
+        "empty is AWS.",
     )
 
     # pictures and downloads

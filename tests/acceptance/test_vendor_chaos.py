@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import os
 import random
 import secrets
@@ -24,21 +25,37 @@ from tests.chaos.faults import Chaos
 from tests.servers import PostgresServer, wait_until_async
 from tests.stubs import vendor
 from tests.stubs.fal import KEY, FalStub
+from tests.stubs.http_service import ServiceStub
 from tests.stubs.openai import OpenAiStub
 from tests.stubs.replicate import SECRET, ReplicateStub
+from tests.stubs.sagemaker import INVOKE, REGION, SageMaker
 
 SEED = int(os.environ.get("CHAOS_SEED", secrets.randbits(32)))  # noqa: TID251  the test's own
 MODELS = (
     "fal/fal-ai/flux/schnell",
     "replicate/black-forest-labs/flux-schnell",
     "openai/gpt-image-1.5",
+    "sagemaker/painter",
+    "house/paint",
 )
-EACH = 40
+EACH = 25
 KILLS = 10
 SECONDS = 15.0
 SETTLED_S = 60.0
 PAUSE_S = 0.2
 UNHEARD = "waiting to hear whether the provider has it"  # for a quarter of an hour
+CATALOGUE = """
+[http.house]
+url = "$URL/jobs"
+body = { prompt = "$prompt" }
+media = "images.0.url"
+later = { ticket = "id", status_url = "$URL/jobs/$ticket", status = "state" }
+
+[[http.house.models]]
+id = "house/paint"
+title = "House painter"
+kinds = ["text_to_image"]
+"""
 UNWELL = (vendor.refuse(429, {"detail": "slow down"}, Retry_After="1"), vendor.refuse(503))
 
 
@@ -49,9 +66,13 @@ class Vendors:
     fal: FalStub
     replicate: ReplicateStub
     openai: OpenAiStub
+    sagemaker: SageMaker
+    house: ServiceStub
 
-    def settings(self) -> dict[str, str]:
-        ports = ",".join(str(each.port) for each in (self.fal, self.replicate, self.openai))
+    def settings(self, home: Path) -> dict[str, str]:
+        everybody = (self.fal, self.replicate, self.openai, self.sagemaker, self.house)
+        catalogue = home / "vendors.toml"
+        catalogue.write_text(CATALOGUE.replace("$URL", self.house.url))
         return {
             "SAFELIGHT_FAL_KEY": KEY,
             "SAFELIGHT_FAL_QUEUE_URL": self.fal.url,
@@ -61,8 +82,17 @@ class Vendors:
             "SAFELIGHT_REPLICATE_WEBHOOK_SECRET": SECRET,
             "SAFELIGHT_OPENAI_API_KEY": "sk-test",
             "SAFELIGHT_OPENAI_BASE_URL": self.openai.base_url,
+            "SAFELIGHT_SAGEMAKER_REGION": REGION,
+            "SAFELIGHT_SAGEMAKER_ENDPOINTS": "painter",
+            "SAFELIGHT_SAGEMAKER_INPUTS": "s3://inputs/orders",
+            "SAFELIGHT_SAGEMAKER_OUTPUTS": "s3://outputs/answers",
+            "SAFELIGHT_SAGEMAKER_FAILURES": "s3://outputs/failures",
+            "SAFELIGHT_SAGEMAKER_URL": self.sagemaker.url,
+            "AWS_ACCESS_KEY_ID": "AKIDTEST",
+            "AWS_SECRET_ACCESS_KEY": "not secret",
+            "SAFELIGHT_CATALOGUE": str(catalogue),
             "SAFELIGHT_FETCH_ALLOW_PRIVATE": "1",
-            "SAFELIGHT_FETCH_PORTS": ports,
+            "SAFELIGHT_FETCH_PORTS": ",".join(str(each.port) for each in everybody),
         }
 
     def paid(self) -> Counter[str]:
@@ -71,6 +101,8 @@ class Vendors:
             Counter(work.body["prompt"] for work in self.fal.works.values())
             + Counter(work.order["input"]["prompt"] for work in self.replicate.works.values())
             + Counter(asked.fields["prompt"] for asked in self.openai.asked)
+            + Counter(json.loads(order)["prompt"] for order in self.sagemaker.orders)
+            + Counter(json.loads(order)["prompt"] for order in self.house.orders)
         )
 
 
@@ -81,13 +113,19 @@ async def vendors() -> AsyncIterator[Vendors]:
         fal = await stack.enter_async_context(FalStub(picture, work_s=1.0).running())
         replicate = await stack.enter_async_context(ReplicateStub(picture).running())
         openai = await stack.enter_async_context(OpenAiStub(picture).running())
+        sagemaker = await stack.enter_async_context(SageMaker(picture=picture).running())
+        house = await stack.enter_async_context(ServiceStub(picture).running())
         replicate.output = ["{url}/made/0.png"]
         fal.fault("POST", "/fal-ai/.*", *UNWELL, vendor.lose_answer, *UNWELL, vendor.lose_answer)
         fal.fault("GET", "/files/.*", vendor.refuse(503), vendor.cut_in_body)
         replicate.fault("POST", ".*/predictions", *UNWELL, vendor.lose_answer)
         replicate.fault("GET", "/v1/predictions/.*", vendor.refuse(500), vendor.cut)
         openai.fault("POST", ".*", *UNWELL, vendor.lose_answer, vendor.cut)
-        yield Vendors(fal, replicate, openai)
+        sagemaker.fault("POST", INVOKE, *UNWELL, vendor.lose_answer)
+        sagemaker.fault("GET", "/outputs.*", vendor.refuse(500), vendor.cut_in_body)
+        house.fault("POST", "/jobs", *UNWELL, vendor.lose_answer)
+        house.fault("GET", "/jobs/.*", vendor.refuse(503), vendor.cut)
+        yield Vendors(fal, replicate, openai, sagemaker, house)
 
 
 @pytest.mark.slow
@@ -96,7 +134,7 @@ async def test_vendors_when_anything_fails_at_any_time_are_paid_once_at_most(
     vendors: Vendors, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
     print(f"CHAOS_SEED={SEED}")  # noqa: T201  to repeat it
-    shape = Shape(workers=3, janitors=2, settings=vendors.settings(), is_public=True)
+    shape = Shape(workers=3, janitors=2, settings=vendors.settings(tmp_path), is_public=True)
     chance = random.Random(SEED)  # noqa: S311  repeatable, not secret
     with cluster(postgres_server, tmp_path, shape) as running:
         chaos = Chaos(running, chance)

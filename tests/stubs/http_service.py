@@ -25,6 +25,7 @@ class ServiceStub(Vendor):
         self.turns = 1
         self.ending: dict[str, Any] = {"state": "done"}
         self.jobs: dict[str, int] = {}
+        self.orders: list[bytes] = []  # what the jobs were asked for
         self.canceled: list[str] = []
         self.route("*", "/bytes", lambda _: Reply(200, picture, {"Content-Type": "image/png"}))
         self.route("*", "/urls", self._urls)
@@ -55,8 +56,9 @@ class ServiceStub(Vendor):
         uri = f"data:image/png;base64,{self.spelled}"
         return Reply(200, {"data": [{"b64": self.spelled}, {"b64": None}, {"b64": uri}]})
 
-    def _accept(self, _: Call) -> Reply:
+    def _accept(self, call: Call) -> Reply:
         ticket = f"job-{len(self.jobs) + 1}"
+        self.orders.append(call.body)
         self.jobs[ticket] = self.turns
         return Reply(202, {"id": ticket, "state": "queued"})
 

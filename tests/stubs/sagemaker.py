@@ -3,6 +3,7 @@
 Written from WIRE.md C.5 and botocore's models of the services.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -32,7 +33,10 @@ _ABSENT = "<Error><Code>NoSuchKey</Code></Error>"
 
 @dataclass
 class SageMaker(Vendor):
-    """One address for all three services; `objects` holds what S3 does, by bucket and key."""
+    """One address for all three services; `objects` holds what S3 does, by bucket and key.
+
+    With a `picture` the endpoint answers by itself, `work_s` after a request.
+    """
 
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict[tuple[str, str], bytes])
     buckets: set[str] = field(default_factory=lambda: {"inputs", "outputs"})
@@ -40,6 +44,9 @@ class SageMaker(Vendor):
     endpoint_status: str = "InService"
     answers: tuple[str, str] = _ANSWERS
     failures: tuple[str, str] = _FAILURES
+    picture: bytes = b""
+    work_s: float = 0.5
+    orders: list[bytes] = field(default_factory=list[bytes])  # the inputs of accepted requests
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -67,6 +74,12 @@ class SageMaker(Vendor):
             return call.headers[f"x-amzn-sagemaker-{name}"]
 
         name = f"{given('s3outputpathextension')}/{given('filename')}"
+        bucket, _, key = given("inputlocation").removeprefix("s3://").partition("/")
+        self.orders.append(self.objects.get((bucket, key), b""))
+        if self.picture:
+            answer = {"images": [{"base64": base64.b64encode(self.picture).decode()}]}
+            attempt_id = given("s3outputpathextension")
+            asyncio.get_running_loop().call_later(self.work_s, self.finish, attempt_id, answer)
         headers = {
             "X-Amzn-SageMaker-OutputLocation": f"s3://{'/'.join(self.answers)}/{name}",
             "X-Amzn-SageMaker-FailureLocation": f"s3://{'/'.join(self.failures)}/{name}",

@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SageMakerPlaces:
-    """Endpoints by name, and the three places in S3 that they share, as `s3://BUCKET/FOLDER`."""
+    """Endpoints by name, and the three places in S3 that they share, as `s3://BUCKET/FOLDER`.
+
+    `url` is a server that stands for AWS.
+    """
 
     region: str
     endpoints: tuple[str, ...]
@@ -32,6 +35,7 @@ class SageMakerPlaces:
     outputs: str
     failures: str
     topics: tuple[str, ...]
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +102,7 @@ def _sagemaker(places: SageMakerPlaces) -> SageMakerConfig:
         Place.read(places.outputs),
         Place.read(places.failures),
         frozenset(places.topics),
+        runtime_url=places.url,
+        control_url=places.url,
+        s3_url=places.url,
     )
