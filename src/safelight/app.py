@@ -425,7 +425,15 @@ def _vendors(settings: Settings) -> Vendors:
     region = settings.sagemaker_region
     adopts_within = timedelta(seconds=settings.adopts_within_s)
     return Vendors(
-        OpenAiConfig(openai, settings.openai_base_url) if openai else None,
+        OpenAiConfig(
+            openai,
+            settings.openai_base_url,
+            organization=settings.openai_organization,
+            project=settings.openai_project,
+            stream=settings.openai_stream,
+        )
+        if openai
+        else None,
         FalConfig(
             fal,
             settings.fal_queue_url,

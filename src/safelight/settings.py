@@ -287,6 +287,16 @@ class Settings(BaseSettings):
         default="https://api.openai.com/v1",
         description="OpenAI, or a server that speaks its protocol, with the version at the end.",
     )
+    openai_organization: str = Field(
+        default="", description="The organization that calls are counted for, where a key has some."
+    )
+    openai_project: str = Field(
+        default="", description="The project that calls are counted for, where a key has some."
+    )
+    openai_stream: bool = Field(
+        default=True,
+        description="Ask for single pictures as a stream; off for servers that stumble over it.",
+    )
     fal_key: SecretStr = Field(
         default=SecretStr(""), description="Key of a fal account; with it its models are there."
     )

@@ -76,7 +76,7 @@ class Handle:
         self.callback_url = callback_url
         self.news = news
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         """Take no note."""
 
 

@@ -30,7 +30,7 @@ class Attempt:
         self.reports: list[tuple[float, str]] = []
         self.began = asyncio.Event()
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         if self.reports:
             self.began.set()
         self.reports.append((progress, stage))

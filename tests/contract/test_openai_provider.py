@@ -46,9 +46,11 @@ class Handle:
 
     def __init__(self) -> None:
         self.heard: list[tuple[float, str]] = []
+        self.seen: list[Path] = []
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         self.heard.append((progress, stage))
+        self.seen += [picture] if picture else []
 
 
 @pytest.fixture
@@ -136,12 +138,32 @@ async def test_start_when_partial_images_are_wanted_reports_each(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     handle = Handle()
-    await make(replace(config, partial_images=2), fetcher, order(tmp_path), handle)
+    await make(config, fetcher, order(tmp_path, partial_images=2), handle)
+    assert [path.read_bytes() for path in handle.seen] == [server.picture] * 2
     assert [stage for _, stage in handle.heard[1:]] == [
         "partial image 1 of 2",
         "partial image 2 of 2",
     ]
     assert [round(percent) for percent, _ in handle.heard] == [0, 33, 67]
+
+
+async def test_start_when_partial_images_of_several_are_wanted_refuses_before_it_pays(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    for changes, number in ((config, 2), (replace(config, stream=False), 1)):
+        with pytest.raises(ProviderBadInput, match="Rough pictures"):
+            await make(changes, fetcher, order(tmp_path, partial_images=1, n=number))
+    assert server.posts == 0
+
+
+async def test_start_when_a_partial_image_is_damaged_goes_on_without_it(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    server.rough = b"no picture"
+    handle = Handle()
+    made = await make(config, fetcher, order(tmp_path, partial_images=3), handle)
+    assert (len(handle.heard), handle.seen) == (4, [])
+    assert made.outputs[0].path.read_bytes() == server.picture
 
 
 async def test_start_when_the_stream_comes_byte_by_byte_keeps_the_picture(
@@ -536,7 +558,7 @@ async def test_start_when_only_some_pictures_come_keeps_what_is_paid(
 async def test_start_when_the_server_does_not_hang_up_is_done_with_the_picture(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    text = stub.stream("image_generation", server.picture, 0, None).encode()
+    text = stub.stream("image_generation", server.picture, [], None).encode()
 
     async def linger(writer: Any, work: vendor.Work) -> None:
         reply = vendor.Reply(200, text, {"Content-Type": "text/event-stream"})

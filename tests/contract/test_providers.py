@@ -47,7 +47,7 @@ class Handle:
     def __init__(self) -> None:
         self.heard: list[tuple[float, str]] = []
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         self.heard.append((progress, stage))
 
 

@@ -23,7 +23,7 @@ class Handle:
         self.heard: list[tuple[float, str]] = []
         self._act = act
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         self.heard.append((progress, stage))
         if self._act:
             self._act(progress, stage)

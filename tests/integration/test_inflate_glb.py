@@ -41,7 +41,7 @@ class _Attempt:
     news: bytes | None = None
     heard: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         self.heard.append((progress, stage))
 
 

@@ -153,7 +153,7 @@ class _Attempt:
     callback_url: str | None = None
     news: bytes | None = None
 
-    def report(self, progress: float, stage: str) -> None:
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
         """Nobody listens."""
 
 

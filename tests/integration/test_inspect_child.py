@@ -4,11 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import pyvips
 
+from safelight.assets.glimpse import glimpse
 from safelight.assets.ingest import take_in
 from safelight.assets.inspect import InspectRules, inspect
 from safelight.cpu import CpuPool, Limits
-from safelight.errors import MediaTooManyPixels, OutOfResources
+from safelight.errors import MediaTooManyPixels, MediaUnsupported, OutOfResources
 from tests import pictures
 
 RULES = InspectRules()
@@ -52,3 +54,17 @@ async def test_run_when_a_picture_needs_too_much_memory_then_only_the_child_ends
         assert (await pool.run(inspect, small, RULES)).width == 64
     finally:
         pool.close()
+
+
+async def test_glimpse_when_a_picture_is_all_noise_still_fits_into_an_event(
+    pool: CpuPool, tmp_path: Path
+) -> None:
+    noisy, none = tmp_path / "noisy", tmp_path / "none"
+    noise = pyvips.Image.gaussnoise(1500, 1500, sigma=80, mean=128).cast("uchar")
+    noisy.write_bytes(noise.bandjoin([noise.rot90(), noise.rot180()]).pngsave_buffer())
+    none.write_bytes(b"no picture")
+    told = await pool.run(glimpse, noisy, RULES)
+    assert told.startswith("data:image/webp;base64,")
+    assert len(told) < 65_000
+    with pytest.raises(MediaUnsupported):
+        await pool.run(glimpse, none, RULES)

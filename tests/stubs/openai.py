@@ -46,6 +46,7 @@ class OpenAiStub(Vendor):
     def __init__(self, picture: bytes) -> None:
         super().__init__()
         self.picture = picture
+        self.rough = picture
         self.streams = True
         self.gives_addresses = False
         self.usage: dict[str, Any] | None = USAGE
@@ -91,7 +92,7 @@ class OpenAiStub(Vendor):
         told = {"x-request-id": "req_stub"}
         if self.streams and asked.fields.get("stream") in (True, "true"):
             partials = int(asked.fields.get("partial_images", 0))
-            text = stream(event, self.picture, partials, self.usage)
+            text = stream(event, self.picture, [self.rough] * partials, self.usage)
             return Reply(200, text, told | {"Content-Type": "text/event-stream; charset=utf-8"})
         count = int(asked.fields.get("n", 1))
         made = {"url": f"{self.url}/made.png"} if self.gives_addresses else spelled(self.picture)
@@ -100,15 +101,17 @@ class OpenAiStub(Vendor):
         return Reply(200, body | ({"usage": self.usage} if self.usage else {}), told)
 
 
-def stream(event: str, picture: bytes, partials: int, usage: dict[str, Any] | None) -> str:
+def stream(event: str, picture: bytes, partials: list[bytes], usage: dict[str, Any] | None) -> str:
     """Return the events of one picture, with the comments that keep a connection alive."""
     about = {"created_at": 1, "size": "1024x1024", "quality": "low", "output_format": "png"}
-    rough = {**about, "b64_json": "AA=="}
     frames = [
         ": keepalive\n\n",
         *(
-            frame(f"{event}.partial_image", {**rough, "partial_image_index": index})
-            for index in range(partials)
+            frame(
+                f"{event}.partial_image",
+                {**about, **spelled(rough), "partial_image_index": index},
+            )
+            for index, rough in enumerate(partials)
         ),
         frame(f"{event}.completed", {**about, **spelled(picture), "usage": usage}),
     ]

@@ -156,6 +156,20 @@ def drip(pause_s: float) -> Fault:
     return fault
 
 
+def in_frames(pause_s: float) -> Fault:
+    """Do the work and tell its events one after the other: how long work looks that streams."""
+
+    async def fault(writer: asyncio.StreamWriter, work: Work) -> None:
+        reply = work()
+        writer.write(reply.head(len(reply.content)))
+        for part in reply.content.split(b"\n\n"):
+            writer.write(part + b"\n\n")
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+
+    return fault
+
+
 def _send(writer: asyncio.StreamWriter, reply: Reply) -> None:
     writer.write(reply.head(len(reply.content)) + reply.content)
 

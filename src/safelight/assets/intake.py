@@ -15,6 +15,7 @@ import anyio.to_thread
 from safelight import ids
 from safelight.assets import keeping
 from safelight.assets.asset import AssetKind
+from safelight.assets.glimpse import glimpse
 from safelight.assets.ingest import TakenIn, take_in
 from safelight.assets.inspect import Facts, InspectRules, inspect
 from safelight.assets.keeping import Note, Original
@@ -104,6 +105,10 @@ class Intake:
     async def inspect(self, path: Path) -> Facts:
         """Return what the picture is, fully decoded once; raise `MediaError` if it is none."""
         return await self._pool.run(inspect, path, self._rules, limits=_INSPECT_LIMITS)
+
+    async def glimpse(self, path: Path) -> str:
+        """Return a small picture of unfinished work as a `data:` URI; raise `MediaError`."""
+        return await self._pool.run(glimpse, path, self._rules, limits=_INSPECT_LIMITS)
 
     async def keep_private(
         self, path: Path, facts: Facts, name: str, account_id: str

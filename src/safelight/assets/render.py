@@ -1,4 +1,4 @@
-"""Encodes a picture's public copy and renditions from pixels in memory; child only."""
+"""Encodes a picture's public copy and smaller ones; child only."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import pyvips
 from safelight.assets import gif, webp
 from safelight.assets.decode import Seen
 from safelight.assets.picture import Picture
-from safelight.assets.vips import decoding
+from safelight.assets.vips import decoding, open_picture, to_srgb
 
 _NOTHING = 0  # of the metadata is kept
 _QUALITY = 90
 _RENDITION_QUALITY = 80
+_GLIMPSE_QUALITY = 60  # it is shown for seconds, and kept with the events
 _EFFORT = 2  # of WebP; more costs twice the time for a thirtieth of the bytes
 _LARGE = 16_000_000  # pixels from which speed counts more than bytes
 _LARGE_EFFORT = 0
@@ -29,6 +30,13 @@ def render(seen: Seen, folder: Path) -> dict[str, Picture]:
             image.webpsave(str(path), Q=_RENDITION_QUALITY, effort=_EFFORT, keep=_NOTHING)
             made[name] = _picture(path, "image/webp", image.width, image.height)
     return made
+
+
+def small(path: Path, form: str, side: int) -> bytes:
+    """Return a picture of a known format as WebP, no side longer than `side` pixels."""
+    with decoding():
+        image = open_picture(path, form).thumbnail_image(side, height=side, size="down")
+        return to_srgb(image).webpsave_buffer(Q=_GLIMPSE_QUALITY, effort=_EFFORT, keep=_NOTHING)
 
 
 def served(seen: Seen, source: Path, folder: Path) -> Picture:

@@ -227,6 +227,7 @@ class Progress:
     claim: Claim
     percent: float
     stage: str
+    preview: str = ""  # a small picture of what there is so far, as a `data:` URI; only told
 
 
 def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exception]:
@@ -244,7 +245,8 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
         ),
     )
     found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
-    news.tell(tx, found, "job.progress")
+    previews = {report.claim.job_id: report.preview for report in reports}
+    news.tell(tx, found, "job.progress", previews=previews)
     return _in_order(found, [report.claim for report in reports])
 
 

@@ -23,6 +23,8 @@ from safelight.jobs.job import (
 )
 from safelight.jobs.rows import to_batch
 
+_NONE: Mapping[str, str] = {}
+
 
 def count(move: Move, moved: Sequence[Job]) -> None:
     for job in moved:
@@ -41,7 +43,9 @@ def tell(
     kind: str,
     *,
     error: Mapping[str, Any] | None = None,
+    previews: Mapping[str, str] = _NONE,
 ) -> None:
+    """Append an event for each job; `previews` are pictures of unfinished work, by job id."""
     events.append(
         tx,
         [
@@ -51,14 +55,14 @@ def tell(
                 batch_id=job.batch_id,
                 seq=job.seq,
                 type="job.waiting" if job.status is JobStatus.WAITING else kind,
-                data=_news(job, error),
+                data=_news(job, error, previews.get(job.id, "")),
             )
             for job in moved
         ],
     )
 
 
-def _news(job: Job, error: Mapping[str, Any] | None) -> dict[str, Any]:
+def _news(job: Job, error: Mapping[str, Any] | None, preview: str) -> dict[str, Any]:
     data: dict[str, Any] = {
         "status": "running" if job.status is JobStatus.WAITING else job.status.value,
         "stage": job.stage,
@@ -68,6 +72,8 @@ def _news(job: Job, error: Mapping[str, Any] | None) -> dict[str, Any]:
         data |= {"index": job.batch_index, "name": job.name}
     if error:
         data["error"] = dict(error)
+    if preview:
+        data["preview"] = preview
     return data
 
 

@@ -188,8 +188,11 @@ class AttemptHandle(Protocol):
         """The body of the last proven callback for this attempt, on a `check`."""
         ...
 
-    def report(self, progress: float, stage: str) -> None:
-        """Say how far the work is: percent, 0 to 100, and a few words. Cheap; may be dropped."""
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
+        """Say how far the work is: percent, 0 to 100, and a few words. Cheap; may be dropped.
+
+        `picture` is what there is of it so far, in a file of its own that stays until the end.
+        """
         ...
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,7 +12,7 @@ from safelight import telemetry
 from safelight.db.grouped import Grouped
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import SafelightError
+from safelight.errors import MediaError, ProviderError, SafelightError
 from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.moves import Progress
 
@@ -44,7 +46,9 @@ class ProgressWriter:
         *,
         callback_url: str | None = None,
         news: bytes | None = None,
+        glimpse: Callable[[Path], Awaitable[str]] | None = None,
     ) -> None:
+        """`glimpse` makes of a picture what an event can hold; without it none is told."""
         self.id = attempt_id
         self.callback_url = callback_url
         self.news = news
@@ -52,13 +56,14 @@ class ProgressWriter:
         self._bell = bell
         self._job = job
         self._claim = claim
-        self._latest: tuple[float, str] | None = None
+        self._glimpse = glimpse
+        self._latest: tuple[float, str, Path | None] | None = None
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
 
-    def report(self, progress: float, stage: str) -> None:
-        self._latest = (progress, stage)
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
+        self._latest = (progress, stage, picture)
         self._news.set()
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())  # noqa: TID251  ended in __aexit__
@@ -85,15 +90,28 @@ class ProgressWriter:
                     await self._write(*self._latest)
             await asyncio.sleep(_INTERVAL_S)
 
-    async def _write(self, progress: float, words: str) -> None:
+    async def _write(self, progress: float, words: str, picture: Path | None) -> None:
         try:
-            await self._write_down(Progress(self._claim, percent(progress), stage(words)))
+            preview = await self._preview(picture) if picture else ""
+            said = Progress(self._claim, percent(progress), stage(words), preview)
+            await self._write_down(said)
         except StaleJob:
             return  # whoever moved the job rang; the worker lets go of it by itself
         except (SQLAlchemyError, SafelightError, OSError) as error:
             # The work matters more than word of it: the next report tries again.
             _log.warning("progress not written", error=str(error))
             return
+        self._ring()
+
+    async def _preview(self, picture: Path) -> str:
+        """Return the picture for an event, nothing where it cannot be shown yet."""
+        try:
+            return await self._glimpse(picture) if self._glimpse else ""
+        except (ProviderError, MediaError) as error:
+            _log.info("an unfinished picture is not shown", error=error.detail)
+            return ""
+
+    def _ring(self) -> None:
         topics = [doorbell.subject(self._job.id)]
         if self._job.batch_id:
             topics.append(doorbell.subject(self._job.batch_id))

@@ -179,6 +179,7 @@ class Runner:
             attempt.id,
             callback_url=await self.addresses.of(provider.name, attempt.id),
             news=await self._news(run.job, attempt),
+            glimpse=self.intake.glimpse,
         ) as progress:
             if ticket is not None:
                 answer = await provider.check(ticket, request, progress)

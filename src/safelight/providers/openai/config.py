@@ -5,16 +5,14 @@ from dataclasses import dataclass, field
 
 from safelight.providers.api import MIB
 
-MAX_PARTIAL_IMAGES = 3  # what the protocol takes
-
 
 @dataclass(frozen=True, slots=True)
 class OpenAiConfig:
     """One server: `base_url` ends with the version, such as `/v1`.
 
-    `stream` asks for an answer in pieces where one picture is wanted, with as many rough
-    `partial_images` on the way; OpenAI bills each of them. `call_s` is the longest that a call may
-    take, and `max_answer_bytes` how much of an answer is held in memory.
+    `stream` asks for an answer in pieces where one picture is wanted, as some servers cannot.
+    `call_s` is the longest that a call may take, and `max_answer_bytes` how much of an answer is
+    held in memory.
     """
 
     api_key: str
@@ -24,13 +22,8 @@ class OpenAiConfig:
     project: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     stream: bool = True
-    partial_images: int = 0
     call_s: float = 600.0
     max_answer_bytes: int = 64 * MIB
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.partial_images <= MAX_PARTIAL_IMAGES:
-            raise ValueError(f"partial_images must be 0 to {MAX_PARTIAL_IMAGES}.")
 
     def all_headers(self) -> dict[str, str]:
         """Return what is sent with every call; a server without a key gets none."""

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from safelight.errors import ProviderRejected
+from safelight.errors import FetchTooLarge, MediaError, ProviderRejected
 from safelight.fetch import Fetcher
 from safelight.providers import results
 from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
 
+MOST_ROUGH = 3  # what the protocol makes
 _TOLD = ("revised_prompt", "size", "quality", "background", "output_format")
 
 
@@ -49,6 +50,16 @@ class Harvest:
         facts = {name: told[name] for name in _TOLD if isinstance(told.get(name), str)}
         self.pictures.append(MediaFile(made.path, made.media_type, facts=facts))
         self.hear(told)
+
+    async def rough(self, told: Mapping[str, Any], number: int) -> Path | None:
+        """Return an unfinished picture; none where it cannot be shown, or more come than may."""
+        encoded = told.get("b64_json")
+        if not isinstance(encoded, str) or number > MOST_ROUGH:
+            return None
+        try:
+            return (await results.keep(encoded, self._folder / f"rough-{number}")).path
+        except (MediaError, FetchTooLarge):  # the finished one is what counts
+            return None
 
     def hear(self, told: Mapping[str, Any]) -> None:
         """Note what was used."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from safelight.providers.openai.harvest import MOST_ROUGH
 from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Lane, Model, Role
 
@@ -25,6 +26,13 @@ _COMMON: Mapping[str, Any] = {
         "enum": ["png", "jpeg", "webp"],
         "title": "Format",
         "description": "File format of the picture; PNG unless said otherwise.",
+    },
+    "partial_images": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MOST_ROUGH,
+        "title": "Rough pictures on the way",
+        "description": "How many to show while one picture is made; each is billed.",
     },
     "output_compression": {
         "type": "integer",

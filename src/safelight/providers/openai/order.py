@@ -64,17 +64,20 @@ def order_of(request: ProviderRequest, model: Model, config: OpenAiConfig) -> Or
     _check_room(params, config.max_answer_bytes)
     # With several pictures the protocol does not say what comes as a stream.
     streams = config.stream and params.get("n", 1) == 1
+    partial_images = params.pop("partial_images", 0)
+    if partial_images and not streams:
+        raise ProviderBadInput("Rough pictures come only on the way to a single one, streamed.")
     fields = {"model": model.vendor_id, "prompt": request.prompt, **params}
     if not pictures:
         fields.pop("input_fidelity", None)
     if streams:
-        fields |= {"stream": True, "partial_images": config.partial_images}
+        fields |= {"stream": True, "partial_images": partial_images}
     return Order(
         path="/images/edits" if pictures else "/images/generations",
         fields=fields,
         pictures=pictures,
         mask=mask,
-        partial_images=config.partial_images if streams else 0,
+        partial_images=partial_images,
     )
 
 

@@ -175,7 +175,7 @@ class OpenAiProvider(NoCallbacks):
                 kind = str(document.get("type") or frame.kind)
                 if kind.endswith(".partial_image"):
                     heard += 1
-                    _report_partial(listening, heard)
+                    await _report_partial(listening, heard, document)
                 elif kind.endswith(".completed"):
                     await listening.harvest.take(document)
                     return  # only one is asked for as a stream, and some servers do not hang up
@@ -194,10 +194,11 @@ class OpenAiProvider(NoCallbacks):
             raise lost("A part of the provider's answer is larger than may be held.") from None
 
 
-def _report_partial(listening: _Listening, heard: int) -> None:
+async def _report_partial(listening: _Listening, heard: int, document: dict[str, Any]) -> None:
     expected = max(listening.partial_images, heard)
     percent = 100 * heard / (expected + 1)
-    listening.attempt.report(percent, f"partial image {heard} of {expected}")
+    picture = await listening.harvest.rough(document, heard)
+    listening.attempt.report(percent, f"partial image {heard} of {expected}", picture)
 
 
 async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes, None]:

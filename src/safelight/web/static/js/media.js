@@ -50,7 +50,8 @@ export function trayMedia(job) {
   const percent = el("p", { class: "percent" }, number, el("small", {}, "%"));
   const stage = el("p", { class: "stage" });
   const bar = progressBar(`Progress of ${titleOf(job)}`);
-  const element = el("div", { class: "media tray" }, percent, stage, bar);
+  const rough = el("img", { class: "rough", alt: "", hidden: true });
+  const element = el("div", { class: "media tray" }, rough, percent, stage, bar);
 
   function update(now) {
     const waiting = now.status === "queued";
@@ -60,6 +61,10 @@ export function trayMedia(job) {
     stage.textContent = stageText(now);
     bar.setAttribute("aria-valuetext", `${Math.round(now.progress ?? 0)} percent, ${stageText(now)}`);
     setProgress(bar, waiting ? 0 : now.progress);
+    if (now.preview && rough.src !== now.preview) {
+      rough.src = now.preview;
+      rough.hidden = false;
+    }
   }
 
   update(job);

@@ -107,9 +107,13 @@ export class Results {
   #progress(id, data) {
     const card = this.#cards.get(id);
     if (!card) return;
-    const { status, stage, progress, index } = data;
+    const { status, stage, progress, preview, index } = data;
     const queue_position = status === "queued" ? undefined : null;
-    const change = { status, stage, progress, ...(queue_position === null && { queue_position }) };
+    const change = {
+      status, stage, progress,
+      ...(queue_position === null && { queue_position }),
+      ...(preview && { preview }), // a rough picture stays until a better one comes
+    };
     if (isBatch(card.doc)) {
       if (index !== undefined && index !== null) card.updateItem(index, change);
     } else {
