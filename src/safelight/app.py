@@ -343,7 +343,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     operations = Operations(database)
     services = Services(
         accounts=Accounts(database),
-        jobs=Jobs(database, assets, slots=slots),
+        jobs=Jobs(database, assets, trash, slots=slots),
         batches=Batches(database),
         callbacks=Callbacks(database, registry, signatures),
         callback_addresses=addresses,

@@ -9,6 +9,7 @@ from safelight.accounts.signatures import Signatures
 from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
+from safelight.assets.trash import Trash
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
 from safelight.doorbell.memory import MemoryDoorbell
@@ -97,9 +98,15 @@ def registry(ledger_file: Path) -> Registry:
 
 
 @pytest.fixture
-def jobs(database: Database, assets: Assets) -> Jobs:
+def trash(database: Database, assets: Assets, storage: DiskStorage, tmp_path: Path) -> Trash:
+    """What was deleted, for a week."""
+    return factories.trash(database, assets, storage, tmp_path)
+
+
+@pytest.fixture
+def jobs(database: Database, assets: Assets, trash: Trash) -> Jobs:
     """What can be done with jobs."""
-    return Jobs(database, assets, slots={"remote": 8})
+    return Jobs(database, assets, trash, slots={"remote": 8})
 
 
 @pytest.fixture

@@ -143,7 +143,8 @@ class Moves(RuleBasedStateMachine):
         registry = Registry([FakeProvider()])
         storage = DiskStorage(self.folder / "objects")
         assets = Assets(self.database, storage)
-        self.service = Jobs(self.database, assets, slots={})
+        trash = factories.trash(self.database, assets, storage, self.folder)
+        self.service = Jobs(self.database, assets, trash, slots={})
         self.janitor = Janitor(
             self.database,
             MemoryDoorbell(),

@@ -15,12 +15,14 @@ from safelight.assets.service import Assets
 from safelight.assets.terms import Filter
 from safelight.assets.trash import Trash
 from safelight.assets.words import parse
+from safelight.db import tables
 from safelight.db.engine import Database
-from safelight.db.tables import events, jobs, loose_objects, originals
-from safelight.db.tables import trash as table
+from safelight.db.tables import events, loose_objects, originals
 from safelight.db.types import now
 from safelight.errors import NotFound, OnHold, StorageFailed
 from safelight.fsck import examine
+from safelight.jobs import moves
+from safelight.jobs.service import Jobs
 from safelight.providers.provider import Kind
 from safelight.storage.disk import DiskStorage
 from tests import factories
@@ -29,11 +31,6 @@ from tests.pictures import picture
 DAY = timedelta(days=1)
 KEY = "key_1"
 DOOR = Filter(text=parse("door"))
-
-
-@pytest.fixture
-def trash(database: Database, assets: Assets, storage: DiskStorage, tmp_path: Path) -> Trash:
-    return factories.trash(database, assets, storage, tmp_path)
 
 
 @pytest.fixture
@@ -65,7 +62,7 @@ async def lines(database: Database, account: str) -> list[tuple[str, str, str]]:
 
 
 async def pass_time(database: Database) -> None:
-    await database.write(lambda tx: tx.execute(sa.update(table).values(purge_at=now(-DAY))))
+    await database.write(lambda tx: tx.execute(sa.update(tables.trash).values(purge_at=now(-DAY))))
 
 
 async def told(database: Database, asset: Asset) -> list[tuple[int, str]]:
@@ -138,9 +135,67 @@ async def test_restore_when_its_job_has_gone_comes_back_without_it(
     origin = Origin(account, job_id=job.id)
     asset = await assets.add(await intake.keep_picture(path, origin, sanitize=True))
     await trash.put(account, asset.id, actor=KEY)
-    await database.write(lambda tx: tx.execute(sa.delete(jobs).where(jobs.c.id == job.id)))
+    await database.write(
+        lambda tx: tx.execute(sa.delete(tables.jobs).where(tables.jobs.c.id == job.id))
+    )
     back = await trash.restore(account, asset.id, actor=KEY)
     assert back.job_id is None
+
+
+@pytest.fixture
+async def ended(
+    database: Database, intake: Intake, assets: Assets, account: str, tmp_path: Path
+) -> tuple[str, list[Asset]]:
+    """A job that has ended, and its two outputs."""
+    job = await factories.queue(database, account)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(picture("jpeg", 40, 30))
+    origin = Origin(account, job_id=job.id)
+    rows = [
+        await intake.keep_picture(path, origin, sanitize=True, position=place) for place in range(2)
+    ]
+    outputs = [await assets.add(row) for row in rows]
+    await database.write(lambda tx: moves.cancel(tx, job.id))
+    return job.id, outputs
+
+
+async def test_job_when_it_is_deleted_leaves_outputs_that_can_be_had_back(
+    jobs: Jobs, trash: Trash, account: str, ended: tuple[str, list[Asset]]
+) -> None:
+    job_id, outputs = ended
+    await jobs.delete(account, job_id, actor=KEY)
+    with pytest.raises(NotFound):
+        await jobs.view(account, job_id)
+    waiting = await trash.page(account, before=None, limit=9)
+    assert {each.asset.id for each in waiting} == {asset.id for asset in outputs}
+    back = await trash.restore(account, outputs[0].id, actor=KEY)
+    assert (back.id, back.job_id) == (outputs[0].id, None)
+
+
+async def test_job_when_an_output_is_held_stays_with_all_of_them(
+    jobs: Jobs, trash: Trash, assets: Assets, account: str, ended: tuple[str, list[Asset]]
+) -> None:
+    job_id, outputs = ended
+    await assets.hold(account, outputs[1].id, "evidence", actor=KEY)
+    with pytest.raises(OnHold):
+        await jobs.delete(account, job_id, actor=KEY)
+    assert len((await jobs.view(account, job_id)).outputs) == 2
+    assert await trash.page(account, before=None, limit=9) == []
+
+
+async def test_job_when_it_is_deleted_for_good_leaves_nothing(
+    jobs: Jobs,
+    trash: Trash,
+    database: Database,
+    account: str,
+    tmp_path: Path,
+    ended: tuple[str, list[Asset]],
+) -> None:
+    assert kept(tmp_path)
+    await later(database)
+    await jobs.delete(account, ended[0], actor=KEY, now=True)
+    assert await trash.page(account, before=None, limit=9) == []
+    assert kept(tmp_path) == set()
 
 
 async def test_restore_when_it_was_to_go_by_itself_stays_for_good(

@@ -4,6 +4,7 @@ Addresses of a deleted asset are dead at once: its objects are copied to keys th
 and the old ones go. Brought back, it has other addresses.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -42,11 +43,24 @@ class Trash:
         asset = await self._assets.get(account_id, asset_id)
         if now or not self._kept:
             await self._assets.delete(account_id, asset_id, actor=actor)
-            return
-        await self._db.read(lambda tx: store.check_free(tx, [asset]))
+        else:
+            await self.keep_back([asset], actor=actor)
+
+    async def keep_back(self, found: Sequence[Asset], *, actor: str) -> None:
+        """Delete assets that are about to go, if they can be had back here: all of them, or none.
+
+        Raises `OnHold`.
+        """
+        if self._kept:
+            await self._db.read(lambda tx: store.check_free(tx, found))
+            for asset in found:
+                await self._put(asset, actor)
+            await self._assets.sweep()
+
+    async def _put(self, asset: Asset, actor: str) -> None:
         moves = {key: trash_key(key) for key in asset.shown_keys}
-        note = await self._copying(account_id, moves)
-        line = NewLine(account_id, actor, "asset.deleted", asset_id, {"name": asset.name})
+        note = await self._copying(asset.account_id, moves)
+        line = NewLine(asset.account_id, actor, "asset.deleted", asset.id, {"name": asset.name})
 
         def write(tx: Connection) -> None:
             store.check_free(tx, [asset])
@@ -54,7 +68,6 @@ class Trash:
                 audit.append(tx, [line])
 
         await self._db.write(write)
-        await self._assets.sweep()
 
     async def page(self, account_id: str, *, before: str | None, limit: int) -> list[Trashed]:
         """Return what of an account's can be had back, newest first."""

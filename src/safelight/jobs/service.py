@@ -13,6 +13,7 @@ from safelight import events, ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
 from safelight.assets.service import Assets
+from safelight.assets.trash import Trash
 from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
@@ -49,11 +50,13 @@ class Jobs:
         self,
         database: Database,
         assets: Assets,
+        trash: Trash,
         *,
         slots: Mapping[str, int],
     ) -> None:
         self._db = database
         self._assets = assets
+        self._trash = trash
         self._slots = slots
 
     # --- look --------------------------------------------------------------------------------
@@ -181,20 +184,27 @@ class Jobs:
 
         return await self._db.write(write)
 
-    async def delete(self, account_id: str, job_id: str, *, actor: str) -> None:
-        """Remove a final job with its outputs, rows and bytes; raise `OnHold` where one stays."""
+    async def delete(self, account_id: str, job_id: str, *, actor: str, now: bool = False) -> None:
+        """Remove a final job with its outputs; `now`, none of these can be had back.
 
-        def write(tx: Connection) -> None:
+        Raises `OnHold` where one must stay.
+        """
+
+        def leaving(tx: Connection) -> list[Asset]:
             job = _existing(store.get(tx, account_id, job_id))
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
             if attempts.current(tx, job_id) is not None:
                 # Without its row nobody would cancel at the provider, or know what it cost.
                 raise WrongState("The last attempt is still being settled; try again in a minute.")
-            outputs = asset_store.of_jobs(tx, [job_id]).get(job_id, [])
-            asset_store.delete(tx, outputs, actor=actor)
+            return asset_store.of_jobs(tx, [job_id]).get(job_id, [])
+
+        def write(tx: Connection) -> None:
+            asset_store.delete(tx, leaving(tx), actor=actor)
             store.delete(tx, job_id)
 
+        if not now:
+            await self._trash.keep_back(await self._db.read(leaving), actor=actor)
         await self._db.write(write)
         await self._assets.sweep()
 

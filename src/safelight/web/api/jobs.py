@@ -150,9 +150,15 @@ async def redrive(job_id: str, caller: Writer, services: Parts) -> Response:
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
-async def delete(job_id: str, caller: Writer, services: Parts) -> Response:
-    """Remove a finished job with its outputs, rows and bytes."""
-    await services.jobs.delete(caller.account_id, job_id, actor=caller.key_id)
+async def delete(
+    job_id: str,
+    caller: Writer,
+    services: Parts,
+    *,
+    now: Annotated[bool, Query(description="For good, whatever could be had back.")] = False,
+) -> Response:
+    """Remove a finished job with its outputs; for a while these can be had back, as assets can."""
+    await services.jobs.delete(caller.account_id, job_id, actor=caller.key_id, now=now)
     return Response(status_code=204)
 
 
