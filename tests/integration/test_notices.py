@@ -19,7 +19,7 @@ from safelight.errors import InvalidRequest, NotFound, WrongState
 from safelight.jobs import batch_store, moves
 from safelight.jobs.job import Job
 from safelight.notify import store
-from safelight.notify.contact import MOST_CODES, MOST_CONTACTS, Channel, Contact
+from safelight.notify.contact import MOST_CODES, MOST_CONTACTS, MOST_SINGLE, Channel, Contact
 from safelight.notify.content import Templates
 from safelight.notify.mail import Mailer
 from safelight.notify.notice import Content, Notice, NotSentError
@@ -30,10 +30,12 @@ from safelight.worker.notifier import fan_out
 from tests import factories
 from tests.mailbox import Mailbox, body_of, link_in, mailbox
 from tests.receivers import BASE, LINKS, endpoint, finish
+from tests.servers import wait_until_async
 
 ANN = "ann@example.com"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:news"
 DAY = timedelta(days=1)
+A_MINUTE_S = 60.0
 ODD = "a <i>red</i> cat\r\nX: y"
 
 
@@ -312,6 +314,57 @@ async def test_endpoint_when_disabled_is_told_to_its_owner(desk: Desk) -> None:
     (mail,) = await desk.tell()
     assert "https://example.com/hook" in mail["Subject"]
     assert "for days it has only failed" in body_of(mail)
+
+
+async def an_hour_has_begun() -> bool:
+    """Say whether the hour does not end within this test."""
+    return datetime.now(UTC).minute < 59 or datetime.now(UTC).second < 40
+
+
+async def test_flood_when_more_ends_than_anybody_reads_comes_as_one_at_the_full_hour(
+    desk: Desk,
+) -> None:
+    await wait_until_async(an_hour_has_begun, A_MINUTE_S)
+    ann = await desk.ann()
+    single = MOST_SINGLE - 1  # the first message was the question
+    for number in range(single):
+        await desk.job(prompt=f"picture {number}")
+    subjects = {mail["Subject"] for mail in await desk.tell()}
+    assert subjects == {f"Done: picture {number}" for number in range(single)}
+    desk.box.got.clear()
+    a_minute_ago = sa.update(tables.jobs).values(finished_at=now(timedelta(minutes=-1)))
+    await desk.database.write(lambda tx: tx.execute(a_minute_ago))
+    await desk.failed(prompt="a dog")
+    assert await desk.tell() == []
+    await desk.job(prompt="one more")
+    assert await desk.tell() == []
+    (mail,) = await desk.later()
+    assert mail["Subject"] == "Your last hour: 1 done, 1 failed"
+    assert "one more" in body_of(mail)
+    assert "a dog: Refused" in body_of(mail)
+    kinds = [notice.event["type"] for notice in await desk.log(ann)]
+    assert kinds.count("contact.gathered") == 1
+
+
+async def test_flood_when_it_is_over_is_followed_by_single_messages_again(desk: Desk) -> None:
+    await desk.ann()
+    for _ in range(MOST_SINGLE + 1):
+        await desk.job()
+    await desk.tell()
+    await desk.later()
+    desk.box.got.clear()
+    an_hour_ago = sa.update(tables.notices).values(created_at=now(timedelta(hours=-1)))
+    await desk.database.write(lambda tx: tx.execute(an_hour_ago))
+    await desk.job(prompt="a cat")
+    assert [mail["Subject"] for mail in await desk.tell()] == ["Done: a cat"]
+
+
+async def test_flood_when_it_is_of_a_topic_is_told_event_by_event(desk: Desk) -> None:
+    await desk.add(TOPIC, Channel.SNS)
+    for _ in range(MOST_SINGLE + 5):
+        await desk.job()
+    await desk.tell()
+    assert len(desk.phone.got) == MOST_SINGLE + 5
 
 
 async def test_digest_when_the_day_is_over_tells_all_of_it_once(desk: Desk) -> None:

@@ -389,6 +389,7 @@ notices = Table(
     CheckConstraint("state IN ('pending','delivered','failed')", name="state"),
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
     UniqueConstraint("contact_id", "event_id"),
+    Index("ix_notices_contact", "contact_id", "created_at"),
     Index("ix_notices_due", "due_at", **_where(PENDING)),
     Index("ix_notices_finished_at", "finished_at"),
 )

@@ -15,13 +15,15 @@ from safelight.delivery.endpoint import FINAL_EVENTS, matches, unknown_patterns
 MOST_CONTACTS = 10  # of an account
 MOST_CODES = 5  # sent to a contact until it confirms
 MOST_GUESSES = 5  # at one code
+MOST_SINGLE = 20  # messages to a person in an hour; the rest of it comes as one
 CODE_LASTS = timedelta(hours=24)
 
 ENDED = frozenset(FINAL_EVENTS)
 DISABLED = "delivery.disabled"
-CONFIRM = "contact.confirm"  # not in the event log, as are the next two
+CONFIRM = "contact.confirm"  # not in the event log, as are the next three
 TEST = "contact.test"
 DIGEST = "contact.digest"
+GATHERED = "contact.gathered"
 
 # What people are told of: of the rest there would be no end.
 _FOR_PEOPLE = frozenset({*FINAL_EVENTS, DISABLED})

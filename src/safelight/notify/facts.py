@@ -60,15 +60,17 @@ def of_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def of_day(
+def of_time(
+    title: str,
     counts: Mapping[str, int],
     done: Sequence[Mapping[str, Any]],
     failed: Sequence[Mapping[str, Any]],
     data: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what there is to say of a day; `done` and `failed` are its newest jobs."""
+    """Return what there is to say of a day or hour; `done` and `failed` are its newest jobs."""
     shown = {name: counts.get(name, 0) for name in ("succeeded", "failed", "canceled")}
     return {
+        "title": title,
         "counts": shown,
         "since": _minutes(data["since"]),
         "until": _minutes(data["until"]),

@@ -1,13 +1,15 @@
 """Decides which contacts are told of which events."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from safelight import ids
 from safelight.delivery.delivery import DeliveryState
 from safelight.events import Event
-from safelight.notify.contact import ENDED, Channel, Contact, names
+from safelight.notify.contact import ENDED, GATHERED, MOST_SINGLE, Channel, Contact, names
+
+_LAG = timedelta(seconds=1)
 
 
 def notices_of(
@@ -27,6 +29,39 @@ def notices_of(
         for contact in of_account.get(event.account_id, ())
         if _is_told(contact, event, named)
     ]
+
+
+def gather(
+    rows: Iterable[dict[str, Any]],
+    contacts: Iterable[Contact],
+    told: Mapping[str, int],
+    gathering: Collection[str],
+    clock: datetime,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows to be sent one by one, and those that gather the others at the hour's end.
+
+    `told` is how much contacts were sent in the last hour, and `gathering` are those who have a
+    gathered one ahead of them already, both by id. Topics are for machines, and take all.
+    """
+    people = {each.id: each for each in contacts if each.channel is not Channel.SNS}
+    until = clock.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    counts = dict(told)
+    single: list[dict[str, Any]] = []
+    gathered: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = row["contact_id"]
+        counts[name] = counts.get(name, 0) + 1
+        is_of_end = name in people and row["event"]["type"] in ENDED
+        if not is_of_end or (name not in gathering and counts[name] <= MOST_SINGLE):
+            single.append(row)
+        elif name not in gathered:
+            # The event is a little younger than the end that it tells of.
+            since = datetime.fromisoformat(row["event"]["created_at"]) - _LAG
+            data = {"since": _text(since), "until": _text(until)}
+            event_id = f"gathered:{until:%Y-%m-%dT%H}"
+            made = own_row(people[name], GATHERED, data, event_id=event_id)
+            gathered[name] = made | {"due_at": until}
+    return single, list(gathered.values())
 
 
 def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from safelight.notify.contact import CODE_LASTS, DIGEST, ENDED, Channel, Contact
 from safelight.notify.notice import Notice
 
 _DIGESTS_AT_ONCE = 100
+_HOUR = timedelta(hours=1)
 
 # Returns whom jobs and batches of those ids want told of their end, of those that say so.
 NamedBy = Callable[[Connection, Collection[str]], Mapping[str, Sequence[str]]]
@@ -132,14 +133,40 @@ def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
     if told:
         ended = [event.subject for event in found if event.type in ENDED]
         named = named_by(tx, ended) if ended else {}
-        add(tx, fanout.notices_of(found, told, named))
+        rows = fanout.notices_of(found, told, named)
+        wanted = {row["contact_id"] for row in rows}
+        clock: datetime = tx.execute(sa.select(now())).scalar_one()
+        single, gathered = fanout.gather(
+            rows, told, _told_lately(tx, wanted), _gathering(tx, wanted), clock
+        )
+        add(tx, single)
+        add(tx, gathered)
+
+
+def _told_lately(tx: Connection, contact_ids: Collection[str]) -> dict[str, int]:
+    """Return how much contacts were sent, or will be, of what happened in the last hour."""
+    query = (
+        sa.select(notices.c.contact_id, sa.func.count().label("told"))
+        .where(notices.c.contact_id.in_(contact_ids), notices.c.created_at > now(-_HOUR))
+        .group_by(notices.c.contact_id)
+    )
+    return {row.contact_id: row.told for row in tx.execute(query)}
+
+
+def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
+    """Return those who will be told at the hour's end of what happens until then."""
+    query = sa.select(notices.c.contact_id).where(
+        notices.c.contact_id.in_(contact_ids), PENDING, notices.c.event_id.like("gathered:%")
+    )
+    return set(tx.scalars(query))
 
 
 def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write new notices, due now, but for those that are there."""
+    """Write new notices, due now or as they say, but for those that are there."""
     if rows:
         insert_ = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-        statement = insert_(notices).values(due_at=now(), created_at=now())
+        times = {"created_at": now()} | ({} if "due_at" in rows[0] else {"due_at": now()})
+        statement = insert_(notices).values(**times)
         tx.execute(statement.on_conflict_do_nothing(), [dict(row) for row in rows])
 
 

@@ -22,7 +22,15 @@ from safelight.jobs import store as job_store
 from safelight.jobs.job import JobStatus
 from safelight.jobs.view import job_document
 from safelight.notify import facts, store
-from safelight.notify.contact import CONFIRM, DIGEST, DISABLED, TEST, Channel, Contact
+from safelight.notify.contact import (
+    CONFIRM,
+    DIGEST,
+    DISABLED,
+    GATHERED,
+    TEST,
+    Channel,
+    Contact,
+)
 from safelight.notify.content import Templates
 from safelight.notify.mail import confirm_url, stop_url
 from safelight.notify.notice import Content, Notice, NotSentError, Sender
@@ -35,6 +43,7 @@ _log = telemetry.logger(__name__)
 _AT_ONCE = 8  # mail servers take few connections of one client
 _LEASE = timedelta(minutes=2)  # well above what a sender may take
 _INTERVAL_S = 1.0
+_TITLES = {DIGEST: "Your day", GATHERED: "Your last hour"}
 _IN_DIGEST = 12  # jobs that are shown of each kind
 _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 
@@ -163,8 +172,8 @@ class Messenger:
         if kind == CONFIRM:
             url = confirm_url(self._links.base_url, contact)
             return "confirm", {"code": contact.code, "confirm_url": url}
-        if kind == DIGEST:
-            return "digest", self._day(tx, contact.account_id, event["data"])
+        if title := _TITLES.get(kind):
+            return "digest", self._time(tx, title, contact.account_id, event["data"])
         if kind == TEST or contact.channel is Channel.SNS:
             return "test", {}  # topics get the event itself
         return self._of_subject(tx, contact.account_id, event)
@@ -183,7 +192,9 @@ class Messenger:
         job = subjects.job_of(tx, account_id, subject, self._links)
         return ("job", facts.of_job(job)) if job else None
 
-    def _day(self, tx: Connection, account_id: str, data: Mapping[str, str]) -> dict[str, Any]:
+    def _time(
+        self, tx: Connection, title: str, account_id: str, data: Mapping[str, str]
+    ) -> dict[str, Any]:
         since, until = (datetime.fromisoformat(data[name]) for name in ("since", "until"))
         counts = job_store.ended_counts(tx, account_id, since, until)
         done, failed = (
@@ -191,7 +202,8 @@ class Messenger:
             for status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
         )
         outputs = asset_store.of_jobs(tx, [job.id for job in done])
-        return facts.of_day(
+        return facts.of_time(
+            title,
             {status.value: count for status, count in counts.items()},
             [job_document(job, outputs.get(job.id, []), self._links) for job in done],
             [job_document(job, [], self._links) for job in failed],
