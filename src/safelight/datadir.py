@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+import anyio.to_thread
+
 from safelight import ids
-from safelight.errors import DataDirectoryInUse
+from safelight.errors import DataDirectoryInUse, StorageFull
 
 _LOCK = "lock"
 _SERVER = "server.json"
@@ -125,3 +127,22 @@ def _read(path: Path) -> dict[str, str | int]:
         return json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+
+
+class DiskGuard:
+    """Refuses new work when the disk is nearly full; looks at it at most once a second."""
+
+    def __init__(self, folder: Path, least: int) -> None:
+        """`least` is how many bytes are kept back."""
+        self._folder = folder
+        self._least = least
+        self._free = 0
+        self._looked_at = float("-inf")
+
+    async def check(self) -> None:
+        """Raise `StorageFull` where less than `least` bytes are free."""
+        if time.monotonic() - self._looked_at > 1:
+            usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._folder)
+            self._free, self._looked_at = usage.free, time.monotonic()
+        if self._free < self._least:
+            raise StorageFull(f"{self._free} bytes are free; {self._least} are kept back.")

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
-from safelight.app import Kept, open_kept, storage_place
+from safelight.app import Kept, open_kept
 from safelight.assets.keys import ORIGINALS
 from safelight.assets.usage import used
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
 from safelight.cli.show import Screen
+from safelight.configured import storage_place
 from safelight.errors import SafelightError
 from safelight.fsck import Finding, Remedy, Report, examine, mend
 from safelight.storage.lifecycle import lifecycle_of

@@ -1,0 +1,268 @@
+"""What the settings mean: each function makes of them what one part takes.
+
+Raises `SettingInvalid` where one cannot be understood.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+from safelight.assets.inspect import InspectRules
+from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
+from safelight.assets.links import Links
+from safelight.cpu import CpuPool
+from safelight.errors import SettingInvalid
+from safelight.fetch import FetchPolicy, Proxy
+from safelight.jobs.limits import Limits as JobLimits
+from safelight.jobs.limits import ProviderLimit
+from safelight.providers.catalogue import Catalogue, read_catalogue
+from safelight.providers.fal import FalConfig
+from safelight.providers.openai import OpenAiConfig
+from safelight.providers.provider import Lane
+from safelight.providers.replicate import ReplicateConfig
+from safelight.providers.vendors import SageMakerPlaces, Vendors
+from safelight.settings import Settings
+from safelight.storage.cdn import Cdn, NoCdn
+from safelight.storage.open import open_storage
+from safelight.storage.place import Place, parse_place
+from safelight.storage.signer import CloudFrontSigner
+from safelight.storage.storage import Served, Storage
+from safelight.web.services import Limits
+
+_DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
+
+Direct = Callable[[str], Awaitable[str | None]]
+"""Returns the address of a file for who may have it, None where this server brings it."""
+
+
+# --- addresses -------------------------------------------------------------------------------
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the rows are."""
+    return settings.database_url or f"sqlite:///{settings.data_dir / 'safelight.db'}"
+
+
+def doorbell_url(settings: Settings) -> str:
+    """Return what carries rings; empty is this process alone."""
+    is_shared = settings.database_url and not settings.database_url.startswith("sqlite:")
+    return settings.doorbell_url or (settings.database_url if is_shared else "")
+
+
+def public_url(settings: Settings) -> str:
+    """Return the address that others reach this server by."""
+    return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+
+
+def links(settings: Settings, secret: str) -> Links:
+    """Return what makes addresses; `secret` signs those of private files."""
+    lifetime = timedelta(seconds=settings.signed_s)
+    return Links(public_url(settings), _files_url(settings), secret, lifetime)
+
+
+def _files_url(settings: Settings) -> str:
+    return settings.files_url.rstrip("/") or f"{public_url(settings)}/files"
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def storage_place(settings: Settings) -> Place:
+    """Return where files are kept."""
+    folder = settings.data_dir / "objects"
+    return _place("storage", settings.storage) or Place("file", folder=str(folder))
+
+
+def storage(settings: Settings) -> Storage:
+    """Return what keeps files."""
+    place, public = storage_place(settings), _place("storage_public", settings.storage_public)
+    return open_storage(place, public, describe=_served, is_public=is_public)
+
+
+def _place(name: str, text: str) -> Place | None:
+    try:
+        return parse_place(text) if text else None
+    except ValueError as error:
+        raise SettingInvalid(f"SAFELIGHT_{name.upper()}: {error}") from None
+
+
+def _served(key: str) -> Served:
+    media_type = MEDIA_TYPES.get(ending_of(key), "application/octet-stream")
+    return Served(media_type, cache_control_of(key))
+
+
+def direct(settings: Settings, storage: Storage) -> Direct:
+    """Return what sends who may have a private file to where it is, instead of bringing it."""
+    if settings.private_files == "bucket":
+        return partial(storage.address, lifetime=_DIRECT)
+    if settings.private_files == "cloudfront" and settings.cloudfront_key:
+        base = _files_url(settings)
+        try:
+            signer = CloudFrontSigner(base, settings.cloudfront_key_id, settings.cloudfront_key)
+        except ValueError as error:
+            raise SettingInvalid(f"SAFELIGHT_CLOUDFRONT_KEY: {error}") from None
+        return partial(signer.address, lifetime=_DIRECT)
+    return _nowhere
+
+
+async def _nowhere(_key: str) -> str | None:
+    return None
+
+
+async def file_origins(settings: Settings, direct: Direct) -> tuple[str, ...]:
+    """Return from where else than this server pages may show files."""
+    addresses = [settings.files_url, await direct("any") or ""]
+    parts = [urlsplit(address) for address in addresses if address]
+    return tuple(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
+
+
+def cdn(settings: Settings) -> Cdn:
+    """Return what forgets files that were removed."""
+    if not settings.cloudfront_distribution:
+        return NoCdn()
+    try:
+        from safelight.storage.cloudfront import CloudFrontCdn  # noqa: PLC0415  an extra
+    except ModuleNotFoundError:
+        needs = "SAFELIGHT_CLOUDFRONT_DISTRIBUTION needs another package"
+        raise SettingInvalid(f"{needs}: pip install 'safelight[cloudfront]'.") from None
+    return CloudFrontCdn(settings.cloudfront_distribution, _files_url(settings))
+
+
+# --- rules and limits ------------------------------------------------------------------------
+
+
+def fetch_policy(settings: Settings) -> FetchPolicy:
+    """Return where downloads and webhooks may go, and how large they may be."""
+    proxy = settings.fetch_proxy.get_secret_value()
+    return FetchPolicy(
+        own_files=f"{public_url(settings)}/files/",
+        allow_private=settings.fetch_allow_private,
+        allow_networks=tuple(map(ip_network, _names(settings.fetch_allow_networks))),
+        allow_hosts=frozenset(_names(settings.fetch_allow_hosts)),
+        deny_hosts=frozenset(_names(settings.fetch_deny_hosts)),
+        proxy=Proxy.parse(proxy) if proxy else None,
+        ports=frozenset(int(port) for port in settings.fetch_ports.split(",")),
+        max_bytes=settings.fetch_max_bytes,
+        total_s=settings.fetch_total_s,
+    )
+
+
+def inspect_rules(settings: Settings) -> InspectRules:
+    """Return which pictures are taken in."""
+    return InspectRules(max_pixels=settings.max_pixels)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how large requests may be."""
+    return Limits(
+        body_bytes=settings.max_body_bytes,
+        file_bytes=settings.max_file_bytes,
+        upload_bytes=settings.max_upload_bytes,
+        batch_files=settings.max_batch_files,
+        batch_urls=settings.max_batch_urls,
+        wait_s=settings.max_wait_s,
+    )
+
+
+def job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:
+    """Return how many jobs may be in flight, over all workers."""
+    providers = {
+        name: ProviderLimit(limits.in_flight, limits.starts_per_minute)
+        for name, limits in catalogue.limits.items()
+    }
+    return JobLimits(settings.account_limit or None, providers)
+
+
+def slots(settings: Settings, pool: CpuPool, catalogue: Catalogue) -> dict[str, int]:
+    """Return how many jobs run at once here, by lane, of the lanes that are served."""
+    gpus = catalogue.diffusers
+    every = {
+        Lane.LOCAL.value: pool.size,
+        Lane.GPU.value: settings.gpu_slots or (len(gpus.devices) if gpus else 1),
+        Lane.INGEST.value: settings.ingest_slots,
+        Lane.REMOTE.value: settings.remote_slots,
+    }
+    served = _names(settings.lanes) or every
+    return {name: every[name] for name in served}
+
+
+def days(count: float) -> timedelta | None:
+    """Return for how long something is kept; None is for good."""
+    return timedelta(days=count) if count else None
+
+
+# --- who makes the media, and who is told ----------------------------------------------------
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """Return the operator's catalogue, an empty one where there is no file."""
+    usual = settings.data_dir / "catalogue.toml"
+    path = settings.catalogue or (usual if usual.exists() else None)
+    return read_catalogue(path, settings.environment) if path else Catalogue()
+
+
+def vendors(settings: Settings) -> Vendors:
+    """Return those whose key or place is given."""
+    return Vendors(_openai(settings), _fal(settings), _replicate(settings), _sagemaker(settings))
+
+
+def topics(settings: Settings) -> tuple[str, ...]:
+    """Return the topics that may be published to."""
+    return _names(settings.sns_topics)
+
+
+def _openai(settings: Settings) -> OpenAiConfig | None:
+    key = settings.openai_api_key.get_secret_value()
+    if not key:
+        return None
+    return OpenAiConfig(
+        key,
+        settings.openai_base_url,
+        organization=settings.openai_organization,
+        project=settings.openai_project,
+        stream=settings.openai_stream,
+    )
+
+
+def _fal(settings: Settings) -> FalConfig | None:
+    key = settings.fal_key.get_secret_value()
+    if not key:
+        return None
+    adopts_within = timedelta(seconds=settings.adopts_within_s if settings.public_url else 0)
+    return FalConfig(
+        key, settings.fal_queue_url, settings.fal_keys_url, adopts_within=adopts_within
+    )
+
+
+def _replicate(settings: Settings) -> ReplicateConfig | None:
+    token = settings.replicate_api_token.get_secret_value()
+    if not token:
+        return None
+    reports = settings.public_url.startswith("https://")  # to nobody without TLS
+    return ReplicateConfig(
+        token,
+        settings.replicate_base_url,
+        webhook_secret=settings.replicate_webhook_secret.get_secret_value(),
+        adopts_within=timedelta(seconds=settings.adopts_within_s if reports else 0),
+    )
+
+
+def _sagemaker(settings: Settings) -> SageMakerPlaces | None:
+    if not settings.sagemaker_region:
+        return None
+    return SageMakerPlaces(
+        settings.sagemaker_region,
+        _names(settings.sagemaker_endpoints),
+        settings.sagemaker_inputs,
+        settings.sagemaker_outputs,
+        settings.sagemaker_failures,
+        _names(settings.sagemaker_topics),
+        settings.sagemaker_url,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return what stands between commas."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
