@@ -15,7 +15,7 @@ from tests.loopback import refuse_others
 from tests.servers import PostgresServer, postgres
 
 if TYPE_CHECKING:  # takes half a second, and few tests need it
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, ConsoleMessage, Page
 
 refuse_others()
 
@@ -103,6 +103,28 @@ async def page(browser: "Browser") -> "AsyncIterator[Page]":
     context = await browser.new_context()
     yield await context.new_page()
     await context.close()
+
+
+@pytest.fixture
+async def complaints(page: "Page") -> list[str]:
+    """Whatever the browser objects to while the test runs: errors and policy violations."""
+    found: list[str] = []
+
+    def note(complaint: str) -> None:
+        found.append(complaint)
+
+    def hear(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            note(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: note(str(error)))
+    await page.expose_function("reportViolation", note)
+    await page.add_init_script(
+        "addEventListener('securitypolicyviolation', (event) =>"
+        " reportViolation(`${event.violatedDirective} ${event.blockedURI}`))"
+    )
+    return found
 
 
 def _sqlite_url(folder: Path) -> str:

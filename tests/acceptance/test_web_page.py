@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 import resvg_py
-from playwright.async_api import ConsoleMessage, Page, expect
+from playwright.async_api import Page, expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -28,28 +28,6 @@ class Server(Protocol):
     def login_url(self) -> str: ...
     @property
     def key(self) -> str: ...
-
-
-@pytest.fixture
-async def complaints(page: Page) -> list[str]:
-    """Whatever the browser objects to while the test runs: errors and policy violations."""
-    found: list[str] = []
-
-    def note(complaint: str) -> None:
-        found.append(complaint)
-
-    def hear(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            note(message.text)
-
-    page.on("console", hear)
-    page.on("pageerror", lambda error: note(str(error)))
-    await page.expose_function("reportViolation", note)
-    await page.add_init_script(
-        "addEventListener('securitypolicyviolation', (event) =>"
-        " reportViolation(`${event.violatedDirective} ${event.blockedURI}`))"
-    )
-    return found
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ async function call(method, path, options) {
   wire.dispatchEvent(new Event("back"));
   if (response.status === 401 && path !== "/v1/session") wire.dispatchEvent(new Event("signed-out"));
   if (!response.ok) throw await problemOf(response);
-  return response.status === 204 ? null : response.json();
+  return response.headers.get("content-type") ? response.json() : null;
 }
 
 function query(values) {
@@ -101,6 +101,33 @@ export const api = {
   cancel: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/cancel`),
   redrive: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/redrive`),
   remove: (jobId) => call("DELETE", `/v1/jobs/${id(jobId)}`),
+
+  webhooks: () => call("GET", "/v1/webhooks"),
+  addWebhook: (wish) => call("POST", "/v1/webhooks", { json: wish }),
+  changeWebhook: (hookId, change) => call("PATCH", `/v1/webhooks/${id(hookId)}`, { json: change }),
+  removeWebhook: (hookId) => call("DELETE", `/v1/webhooks/${id(hookId)}`),
+  newSecret: (hookId) => call("POST", `/v1/webhooks/${id(hookId)}/rotate`),
+  testWebhook: (hookId) => call("POST", `/v1/webhooks/${id(hookId)}/test`),
+  deliveries: (hookId, cursor = null) =>
+    call("GET", `/v1/webhooks/${id(hookId)}/deliveries${query({ limit: 20, cursor })}`),
+  delivery: (hookId, deliveryId) =>
+    call("GET", `/v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}`),
+  redeliver: (hookId, deliveryId) =>
+    call("POST", `/v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}/redeliver`),
+  redeliverFailed: (hookId, since) =>
+    call("POST", `/v1/webhooks/${id(hookId)}/redeliver`, { json: { since } }),
+
+  contacts: () => call("GET", "/v1/contacts"),
+  addContact: (wish) => call("POST", "/v1/contacts", { json: wish }),
+  changeContact: (contactId, change) =>
+    call("PATCH", `/v1/contacts/${id(contactId)}`, { json: change }),
+  removeContact: (contactId) => call("DELETE", `/v1/contacts/${id(contactId)}`),
+  confirmContact: (contactId, code) =>
+    call("POST", `/v1/contacts/${id(contactId)}/confirm`, { json: { code } }),
+  askContact: (contactId) => call("POST", `/v1/contacts/${id(contactId)}/code`),
+  testContact: (contactId) => call("POST", `/v1/contacts/${id(contactId)}/test`),
+  notices: (contactId, cursor = null) =>
+    call("GET", `/v1/contacts/${id(contactId)}/notices${query({ limit: 20, cursor })}`),
 };
 
 /** Asks whether the server lives, without telling anyone about a failure. */

@@ -8,12 +8,15 @@ import { refreshTimes } from "./format.js";
 import { startGenerate } from "./generate.js";
 import { startImport } from "./import.js";
 import { startModel3d } from "./model3d.js";
+import { startContacts } from "./contacts.js";
+import { startPages } from "./pages.js";
 import { Results } from "./results.js";
 import { startSession } from "./session.js";
 import { startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 import { toastError } from "./toast.js";
 import { createViewer } from "./viewer.js";
+import { startWebhooks } from "./webhooks.js";
 
 const TIMES_MS = 30_000;
 const at = (id) => document.getElementById(id);
@@ -37,6 +40,13 @@ results.useActions(createActions({
   put: (doc) => results.put(doc), drop: (id) => results.drop(id), viewer,
 }));
 
+const webhooks = startWebhooks({ form: at("webhook-form"), list: at("webhooks") });
+const contacts = startContacts({ form: at("contact-form"), list: at("contacts") });
+const pages = startPages({
+  studio: at("studio"), notifications: at("notifications"), link: at("notifications-link"),
+  onNotifications: () => Promise.all([webhooks.show(), contacts.show()]).catch(toastError),
+});
+
 async function fillPage() {
   try {
     const { data: models } = await api.models();
@@ -46,11 +56,16 @@ async function fillPage() {
     toastError(failure);
   }
   await results.show("");
+  pages.enter();
 }
 
 const session = startSession({
   panel: at("sign-in"), app: at("app"), signOut: at("sign-out"),
-  onSignedIn: fillPage, onSignedOut: () => results.clear(),
+  onSignedIn: fillPage,
+  onSignedOut: () => {
+    results.clear();
+    pages.leave();
+  },
 });
 startConnection(at("away"), () => (session.isInside() ? results.refresh() : session.enter()));
 startTheme(at("theme"));

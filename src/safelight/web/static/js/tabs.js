@@ -32,7 +32,11 @@ export function startTabs(list) {
     const at = tabs.indexOf(document.activeElement);
     go(nameOf(tabs[(at + step + tabs.length) % tabs.length])).focus();
   });
-  window.addEventListener("hashchange", () => show(location.hash.slice(1)));
+  // An address of another page of this document leaves the tabs as they are.
+  window.addEventListener("hashchange", () => {
+    const name = location.hash.slice(1);
+    if (!name || tabs.some((tab) => nameOf(tab) === name)) show(name);
+  });
   show(location.hash.slice(1));
   return { go };
 }
