@@ -3,12 +3,12 @@
 import { createActions } from "./actions.js";
 import { api } from "./api.js";
 import { startConnection } from "./connection.js";
+import { startContacts } from "./contacts.js";
 import { guardStrayDrops } from "./files.js";
 import { refreshTimes } from "./format.js";
 import { startGenerate } from "./generate.js";
 import { startImport } from "./import.js";
 import { startModel3d } from "./model3d.js";
-import { startContacts } from "./contacts.js";
 import { startPages } from "./pages.js";
 import { Results } from "./results.js";
 import { startSession } from "./session.js";

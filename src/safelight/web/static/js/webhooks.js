@@ -130,8 +130,8 @@ function deliveryLine(hookId, delivery, onSent) {
 function oneTry(tried) {
   return el("div", { class: "try" },
     el("p", { class: "hint" }, `Try ${tried.number}, ${tried.took_ms} ms: ${tried.status ?? tried.error ?? ""}`),
-    tried.request && el("pre", {}, spelled(tried.request)),
-    tried.answer && el("pre", {}, spelled(tried.answer)));
+    tried.request && el("pre", { tabindex: 0 }, spelled(tried.request)),
+    tried.answer && el("pre", { tabindex: 0 }, spelled(tried.answer)));
 }
 
 /** A message as it went over the wire, its JSON made readable. */
