@@ -197,7 +197,7 @@ async def test_change_when_asked_disables_and_enables_again(site: Site) -> None:
         on = (await client.patch(route, json={"disabled": False})).json()
         assert (on["disabled_at"], on["disabled_reason"], on["events"]) == (None, None, ["*"])
         again = await client.post(f"{route}/redeliver", json=body)
-        assert (again.status_code, again.json()) == (202, {"redelivered": 2})
+        assert (again.status_code, again.json()) == (202, {"redelivered": 2, "next_since": None})
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ async def test_endpoint_when_enabled_again_is_told_and_can_be_sent_what_failed(
         await webhooks.redeliver(account, made.id, missed.id)
     await webhooks.change(account, made.id, {}, disabled=False)
     await finish(database, account)
-    assert await webhooks.redeliver_failed(account, made.id, missed.created_at) == 1
+    assert await webhooks.redeliver_since(account, made.id, missed.created_at) == (1, None)
     await notifier.round()
     assert {each.state for each in await log(database, made)} == {DeliveryState.DELIVERED}
     assert len(receiver.got) == 3

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import store
+from safelight.delivery import service, store
 from safelight.delivery.delivery import DeliveryState
 from safelight.delivery.service import Webhooks
 from safelight.worker.notifier import Notifier, fan_out
@@ -146,7 +146,7 @@ async def test_test_when_asked_arrives_though_no_event_is_wanted(
     assert message.headers["webhook-id"] == sent.id
 
 
-async def test_redeliver_failed_when_given_a_time_takes_what_came_since(
+async def test_redeliver_since_when_given_a_time_takes_what_came_since(
     database: Database, account: str, receiver: Receiver, notifier: Notifier
 ) -> None:
     made = await endpoint(database, account, receiver.url)
@@ -165,11 +165,41 @@ async def test_redeliver_failed_when_given_a_time_takes_what_came_since(
     )
     webhooks = Webhooks(database)
     later = newest.created_at + timedelta(seconds=1)
-    assert await webhooks.redeliver_failed(account, made.id, later) == 0
-    assert await webhooks.redeliver_failed(account, made.id, middle.created_at) == 2
+    assert await webhooks.redeliver_since(account, made.id, later) == (0, None)
+    assert await webhooks.redeliver_since(account, made.id, middle.created_at) == (2, None)
     await notifier.round()
     again = [message.headers["webhook-id"] for message in receiver.got[3:]]
     assert sorted(again) == sorted([newest.id, middle.id])
+
+
+async def test_redeliver_since_when_all_is_wanted_goes_on_where_it_ended(
+    database: Database,
+    account: str,
+    receiver: Receiver,
+    notifier: Notifier,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has lost its own records can have everything once more."""
+    made = await endpoint(database, account, receiver.url)
+    for _ in range(3):
+        await finish(database, account)
+        await notifier.round()
+        await asyncio.sleep(0.002)
+    newest, middle, oldest = await log(database, made)
+    monkeypatch.setattr(service, "_MOST_SENT_AGAIN", 2)
+    webhooks = Webhooks(database)
+    assert await webhooks.redeliver_since(account, made.id, oldest.created_at) == (0, None)
+    count, more = await webhooks.redeliver_since(
+        account, made.id, oldest.created_at, delivered_too=True
+    )
+    assert (count, more) == (2, newest.created_at)
+    await notifier.round()
+    assert more is not None
+    assert await webhooks.redeliver_since(account, made.id, more, delivered_too=True) == (1, None)
+    await notifier.round()
+    again = [message.headers["webhook-id"] for message in receiver.got[3:]]
+    assert again[2] == newest.id
+    assert sorted(again[:2]) == sorted([oldest.id, middle.id])
 
 
 @pytest.mark.parametrize("long", ["prompt", "error"])

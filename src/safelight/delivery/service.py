@@ -152,15 +152,20 @@ class Webhooks:
 
         return await self._db.write(write)
 
-    async def redeliver_failed(self, account_id: str, endpoint_id: str, since: datetime) -> int:
-        """Send all messages again that were made since then and failed; return how many.
+    async def redeliver_since(
+        self, account_id: str, endpoint_id: str, since: datetime, *, delivered_too: bool = False
+    ) -> tuple[int, datetime | None]:
+        """Send all messages again that were made since then and failed, or arrived as well.
 
-        Of very many the oldest; a further call takes the next ones.
+        Return how many, and of very many since when there are more.
         """
+        states = [DeliveryState.FAILED, *([DeliveryState.DELIVERED] if delivered_too else [])]
 
-        def write(tx: Connection) -> int:
+        def write(tx: Connection) -> tuple[int, datetime | None]:
             _open(tx, account_id, endpoint_id)
-            return store.send_failed_again(tx, endpoint_id, since=since, limit=_MOST_SENT_AGAIN)
+            return store.send_all_again(
+                tx, endpoint_id, states, since=since, limit=_MOST_SENT_AGAIN
+            )
 
         return await self._db.write(write)
 

@@ -373,20 +373,32 @@ def send_again(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery |
     return None if row is None else _to_delivery(row)
 
 
-def send_failed_again(tx: Connection, endpoint_id: str, *, since: datetime, limit: int) -> int:
-    """Do so with up to `limit` that were made since then and failed, the oldest first."""
-    failed = (
-        sa.select(deliveries.c.id)
+def send_all_again(
+    tx: Connection,
+    endpoint_id: str,
+    states: Collection[DeliveryState],
+    *,
+    since: datetime,
+    limit: int,
+) -> tuple[int, datetime | None]:
+    """Do so with up to `limit` in those states that were made since then, the oldest first.
+
+    Return how many, and since when there are more.
+    """
+    query = (
+        sa.select(deliveries.c.id, deliveries.c.created_at)
         .where(
             deliveries.c.endpoint_id == endpoint_id,
-            deliveries.c.state == DeliveryState.FAILED,
+            deliveries.c.state.in_(states),
             deliveries.c.created_at >= since,
         )
         .order_by(deliveries.c.created_at)
-        .limit(limit)
+        .limit(limit + 1)
     )
-    statement = _sending_again(endpoint_id).where(deliveries.c.id.in_(failed))
-    return tx.execute(statement).rowcount
+    found = tx.execute(query).all()
+    chosen = query.with_only_columns(deliveries.c.id).limit(limit)
+    count = tx.execute(_sending_again(endpoint_id).where(deliveries.c.id.in_(chosen))).rowcount
+    return count, found[limit].created_at if len(found) > limit else None
 
 
 def _sending_again(endpoint_id: str) -> sa.Update:

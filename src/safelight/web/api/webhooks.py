@@ -53,6 +53,7 @@ class Since(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     since: Time
+    delivered_too: bool = Field(default=False, description="Those that arrived as well.")
 
 
 @router.post("", status_code=201)
@@ -159,12 +160,17 @@ async def redeliver(
 
 
 @router.post("/{endpoint_id}/redeliver", status_code=202)
-async def redeliver_failed(
+async def redeliver_since(
     endpoint_id: str, body: Since, caller: Writer, services: Parts
 ) -> Response:
-    """Send all messages again that were made since then and failed: at most 10,000 a call."""
-    count = await services.webhooks.redeliver_failed(caller.account_id, endpoint_id, body.since)
-    return json_response({"redelivered": count}, 202)
+    """Send all messages again that were made since then and failed: at most 10,000 a call.
+
+    Where there are more, `next_since` is where the next call begins.
+    """
+    count, more = await services.webhooks.redeliver_since(
+        caller.account_id, endpoint_id, body.since, delivered_too=body.delivered_too
+    )
+    return json_response({"redelivered": count, "next_since": more}, 202)
 
 
 def _document(endpoint: Endpoint) -> dict[str, Any]:
