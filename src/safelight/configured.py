@@ -31,6 +31,7 @@ from safelight.storage.signer import CloudFrontSigner
 from safelight.storage.storage import Served, Storage
 from safelight.web.services import Limits
 
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  nothing is bound to these
 _DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
 
 Direct = Callable[[str], Awaitable[str | None]]
@@ -52,8 +53,14 @@ def doorbell_url(settings: Settings) -> str:
 
 
 def public_url(settings: Settings) -> str:
-    """Return the address that others reach this server by."""
-    return settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
+    """Return the address that others reach this server by; without one, where it listens."""
+    return settings.public_url.rstrip("/") or address_of(settings.host, settings.port)
+
+
+def address_of(host: str, port: int) -> str:
+    """Return the address at which this machine reaches what listens there."""
+    host = _WILDCARDS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def links(settings: Settings, secret: str) -> Links:

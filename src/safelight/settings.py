@@ -153,7 +153,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any.")
     public_url: str = Field(
         default="",
-        description="Address that others reach this server by; empty is host and port.",
+        description="Address that others reach this server by; empty is host and port, "
+        "which no provider is told to report to.",
     )
     max_body_bytes: int = Field(
         default=300 * MIB, ge=MIB, description="Largest request body, in bytes."

@@ -104,6 +104,27 @@ async def test_fal_when_a_thousand_jobs_are_called_back_is_never_polled(
     assert Counter(fal.reported) == {204: THOUSAND}
 
 
+async def test_fal_when_it_cannot_reach_this_server_is_asked_every_two_seconds(
+    fal: FalStub, tmp_path: Path
+) -> None:
+    """On a laptop nobody said where others reach it: no vendor is told a loopback address."""
+    server = RunningServer(tmp_path / "data", settings(fal))
+    await asyncio.to_thread(server.start)
+    try:
+        async with server.client() as api:
+            await submit(api, 1, FAL)
+            await wait_until_async(lambda: all_ended(api), deadline_s=20)
+            (job,) = await every_job(api)
+            checks = (await api.post("/v1/admin/checks")).json()["data"]
+    finally:
+        await asyncio.to_thread(server.close)
+    assert job["status"] == "succeeded"
+    assert [call.query for call in fal.orders] == [{}]
+    assert fal.reported == []
+    assert fal.looks
+    assert {each["name"]: each["status"] for each in checks}["callbacks"] == "unknown"
+
+
 KILLS = 4
 EACH = 30
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from uvicorn import Config, Server
 
-from safelight import datadir
+from safelight import configured, datadir
 from safelight.accounts.account import OWNER_SCOPES
 from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
 from safelight.cli.failure import Failure
@@ -21,7 +21,6 @@ _CLOSING_S = 5  # for answers under way when the server stops
 _PORTS_TRIED = 50
 _HIGHEST_PORT = 65535
 _BACKLOG = 2048
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
 def address_of(listener: socket.socket) -> str:
     """Return the address at which this machine reaches `listener`."""
     name: tuple[str, int] = listener.getsockname()[:2]
-    host, port = _WILDCARDS.get(name[0], name[0]), name[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return configured.address_of(*name)
 
 
 @asynccontextmanager

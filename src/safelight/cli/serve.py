@@ -127,9 +127,8 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _place(settings: Settings, listener: socket.socket) -> Settings:
-    """Return the settings with the port that was found, and the address that others are told."""
-    url = settings.public_url or host.address_of(listener)
-    return settings.model_copy(update={"port": listener.getsockname()[1], "public_url": url})
+    """Return the settings with the port that was found."""
+    return settings.model_copy(update={"port": listener.getsockname()[1]})
 
 
 def _welcome(screen: Screen, whole: Safelight, token: str) -> None:
