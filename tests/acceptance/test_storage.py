@@ -1,6 +1,5 @@
 """A server whose files are in a bucket: what is public, what is private, and an outage."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -207,9 +206,11 @@ async def test_job_when_the_bucket_is_away_waits_with_its_result(
             assert shown["status"] in ("queued", "running")
             return shown["stage"] == "The file store failed"
 
+        async def is_unready() -> bool:
+            return (await api.get("/health/ready", timeout=60)).status_code == 503
+
         await wait_until_async(is_kept_waiting, 30)
-        ready = await asyncio.wait_for(api.get("/health/ready"), 60)
-        assert ready.status_code == 503
+        await wait_until_async(is_unready, 60)
     finally:
         weed.start()
 

@@ -1,5 +1,6 @@
 """Storage in a bucket of S3, Google Cloud or Azure, or of what speaks their protocols."""
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # A request is one piece of a few MiB; a result that cannot be kept for longer waits with its job.
 _CONNECT = timedelta(seconds=5)
 _PATIENCE = timedelta(seconds=60)
+_WELL_S = 10.0  # that a bucket which took a probe is taken to be well
 _RETRY: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -32,6 +34,7 @@ class BucketStorage(ObjectStorage):
         """
         super().__init__(_open(place, patience))
         self._storage_class = place.storage_class
+        self._well_until = float("-inf")
         self._describe = describe
 
     def _attributes(self, key: str) -> "Attributes":
@@ -43,6 +46,12 @@ class BucketStorage(ObjectStorage):
         if self._storage_class:
             attributes["Storage-Class"] = self._storage_class
         return attributes
+
+    async def check(self) -> None:
+        # Balancers ask each process every few seconds, and each write to a bucket costs money.
+        if time.monotonic() > self._well_until:
+            await super().check()
+            self._well_until = time.monotonic() + _WELL_S
 
     async def address(self, key: str, *, lifetime: timedelta) -> str | None:
         if isinstance(self._store, (S3Store, GCSStore, AzureStore)):
