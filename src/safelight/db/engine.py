@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from safelight.db.types import to_json
 from safelight.errors import ServiceError, StorageFull
@@ -33,6 +33,8 @@ _TRIES = 5
 _MAX_GROUP = 64
 _BUSY_S = 30  # that a process waits for others to let go of a SQLite file
 _BUSY_PAUSE_S = 0.01
+_END_S = 5.0  # that what is under way has to end when the database is closed
+_CLOSED = "The database is closed."
 _CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -76,6 +78,9 @@ class PostgresDatabase:
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._closed = False
 
     async def write(self, work: Work[T]) -> T:
         for attempt in range(1, _TRIES + 1):
@@ -90,7 +95,7 @@ class PostgresDatabase:
         raise ServiceError("The database breaks every connection.")
 
     async def _write_once(self, work: Work[T]) -> T:
-        async with _outages(), self._engine.connect() as connection:
+        async with _outages(), self._connected(self._engine) as connection:
             transaction = await connection.begin()
             with _before_commit():
                 result = await connection.run_sync(work)
@@ -100,14 +105,34 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         for _ in range(_TRIES):
             try:
-                async with _outages(), self._snapshots.connect() as connection:
+                async with _outages(), self._connected(self._snapshots) as connection:
                     with _before_commit():
                         return await connection.run_sync(work)
             except _StaleConnection:
                 continue
         raise ServiceError("The database breaks every connection.")
 
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        if self._closed:
+            raise ServiceError(_CLOSED)
+        self._under_way += 1
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
     async def close(self) -> None:
+        """Let what is under way end, then close: who asked for it may have left."""
+        self._closed = True
+        if self._under_way:
+            self._idle.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await self._idle.wait()
         await self._engine.dispose()
 
 
@@ -184,7 +209,7 @@ class SqliteDatabase:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ServiceError("The database is closed.")
+            raise ServiceError(_CLOSED)
 
     def _read(self, work: Work[T]) -> T:
         with self._engine.connect() as connection:
