@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from safelight.errors import Forbidden
+from safelight.errors import Forbidden, ProviderError
 from safelight.providers.price import NOT_TOLD, Price, Usage
 
 
@@ -138,6 +138,19 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider's verdict that this very work failed.
+
+    Only a value ends work, never an exception: an exception of `check` says that the look failed.
+    `cost_micros` and `usage` are as in `Done`; a failure that is not charged costs 0.
+    """
+
+    error: ProviderError
+    cost_micros: int | None = None
+    usage: Usage = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """The provider works on it: ask with `ticket` after `check_after`, or sooner on a callback."""
 
@@ -145,6 +158,38 @@ class Pending:
     check_after: timedelta
     stage: str = "waiting for the provider"
     progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """The provider's answer to a cancel request.
+
+    `confirmed` says that nothing of the work goes on: it was stopped, had ended before, or never
+    existed there. Otherwise the request was only accepted, and `cancel` is called again later.
+    `cost_micros` and `usage` tell what the work cost, where the provider says so.
+    """
+
+    confirmed: bool = True
+    cost_micros: int | None = None
+    usage: Usage = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class LostStart:
+    """A `start` whose answer was lost. The request carries no input files any more."""
+
+    attempt_id: str
+    sent_at: datetime  # by the database's clock
+    request: ProviderRequest
+
+
+class Absent(Enum):
+    """A provider's confirmation that it never received the work."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,33 +253,51 @@ class NoCallbacks:
     async def parse_callback(self, callback: Callback) -> News:
         raise Forbidden("This provider takes no callbacks.")
 
-    async def look_up(self, attempt_id: str) -> str | None:
+    async def look_up(self, lost: LostStart) -> str | Absent | None:
         return None
 
 
 class Provider(Protocol):
     """One maker of media. No retries and no sleeps inside: errors are typed, jobs decide.
 
-    Every method may raise `ProviderError`, `MediaError` or `FetchError` of `safelight.errors`.
     A canceled `start` or `check` stops local work and leaves nothing behind.
     """
 
     name: str
     adopts_within: timedelta
-    """How long after a start whose answer was lost its ticket may turn up: by a callback, or by
-    `look_up`. None at all is a timedelta of zero."""
+    """How long a start whose answer was lost is looked for: by callbacks and by `look_up`. Zero
+    where nobody can tell."""
     shares_callback_address: bool
     """Whether it is told once where to report, by its operator, and not with each call."""
 
     def capabilities(self) -> tuple[Model, ...]: ...
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending: ...
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
+        """Begin the work.
+
+        Raises `UnknownOutcome` where the order may have arrived and its answer was lost. Any other
+        `SafelightError` is the certainty that nothing was begun. Once a paid order was answered,
+        nothing is raised: a result that must be fetched from an address is `Pending`.
+        """
+        ...
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending: ...
+    ) -> Done | Failed | Pending:
+        """Look at the work.
 
-    async def cancel(self, ticket: str) -> None: ...
+        Whatever is raised says that the look failed, and nothing about the work.
+        """
+        ...
+
+    async def cancel(self, ticket: str) -> Canceled | None:
+        """Ask the provider to stop; None is a plain confirmation.
+
+        Called again until it is confirmed. Raises where the provider could not be asked or refused.
+        """
+        ...
 
     async def verify(self) -> str:
         """Ask at no cost whether we are let in; return what was learned, in a few words.
@@ -247,6 +310,10 @@ class Provider(Protocol):
         """Verify what came in; raise `Forbidden` for what is forged, stale or none of its own."""
         ...
 
-    async def look_up(self, attempt_id: str) -> str | None:
-        """Return the ticket of an attempt whose start had no answer, if the provider knows it."""
+    async def look_up(self, lost: LostStart) -> str | Absent | None:
+        """Return the ticket of a start whose answer was lost.
+
+        `ABSENT` is the provider's confirmation that the order never arrived, which it gives only
+        where its protocol says so; None is neither.
+        """
         ...
