@@ -18,7 +18,7 @@ from bench.table import Row
 _LONG = {"seconds": 600, "outputs": 0}  # no job ends while it is looked at
 _EVERY_S = 0.1
 _START_S = 30
-_AGAIN = "SELECT count(*) FROM jobs WHERE status = 'running' AND claim_no = {claim_no}"
+_AGAIN = "SELECT count(*) FROM jobs WHERE status = 'running' AND fence = {fence}"
 
 
 async def recovery(ground: Components, sizes: Sizes) -> list[Row]:
@@ -32,11 +32,11 @@ async def _safelight(ground: Components, count: int, lease_s: float) -> Row:
     setup = Setup(ground.postgres.new_database(), lease_s=lease_s)
     with running_server(setup) as first:
         await _submit(first.service(), count)
-        await _must(lambda: _running(setup.database_url, claim_no=1) == count, _START_S)
+        await _must(lambda: _running(setup.database_url, fence=1) == count, _START_S)
         with running_server(setup) as second:
             kill_group(first.process)
             killed = time.monotonic()
-            await _must(lambda: _running(setup.database_url, claim_no=2) == count, 3 * lease_s + 60)
+            await _must(lambda: _running(setup.database_url, fence=2) == count, 3 * lease_s + 60)
             took = time.monotonic() - killed
             name = second.service().name
     return {
@@ -73,8 +73,8 @@ async def _submit(service: Service, count: int) -> None:
         await client.submit_many([f"kill {number}" for number in range(count)], _LONG)
 
 
-def _running(database_url: str, *, claim_no: int) -> int:
-    return one_row(database_url, _AGAIN.format(claim_no=claim_no))[0]
+def _running(database_url: str, *, fence: int) -> int:
+    return one_row(database_url, _AGAIN.format(fence=fence))[0]
 
 
 def _called(service: Service, times: int) -> int:

@@ -20,7 +20,8 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.jobs import attempts, claims, moves, store
-from safelight.jobs.job import Attempt, Batch, Claim, Job, JobStatus
+from safelight.jobs.attempts import Closing
+from safelight.jobs.job import Attempt, Batch, Claim, Ground, Job, JobStatus, Outcome
 from safelight.providers.provider import Kind, Lane, Model
 from safelight.storage.storage import Storage
 
@@ -97,12 +98,13 @@ def job(**changes: Any) -> Job:
         "attempts": 1,
         "crashes": 0,
         "wakes": 0,
-        "claim_no": 1,
+        "fence": 1,
         "leased_by": "wrk_1",
         "leased_until": NOON + LEASE,
         "seq": 2,
         "error": None,
         "cost_micros": None,
+        "cost_known_micros": None,
         "estimate_micros": None,
         "created_at": NOON,
         "started_at": NOON,
@@ -218,12 +220,28 @@ def park(
     tx: Connection, claim: Claim, *, check_at: datetime, wakes: int, stage: str, progress: float
 ) -> Job:
     """Leave a job with its provider."""
-    return moves.park(tx, moves.Parking(claim, check_at, wakes, stage, progress))
+    after = check_at - datetime.now(UTC)
+    return moves.park(tx, moves.Parking(claim, after, wakes, stage, progress))
 
 
 def succeed(tx: Connection, claim: Claim, *, cost_micros: int | None) -> Job:
-    """Finish a job."""
-    return only(moves.succeed_all(tx, [(claim, cost_micros)]))
+    """Finish a job by its open attempt, which is sent now where there is none."""
+    attempt = attempts.current(tx, claim.job_id) or send(tx, claim)
+    job = only(moves.succeed_all(tx, [moves.Finish(claim.job_id, attempt.id, cost_micros)]))
+    attempts.succeed_all(tx, [(attempt.id, cost_micros)])
+    return job
+
+
+def close(
+    tx: Connection,
+    attempt_id: str,
+    outcome: Outcome,
+    ground: Ground = Ground.VERDICT,
+    *,
+    cost_micros: int | None = None,
+) -> bool:
+    """Close an attempt; by default, its provider has said how it ended."""
+    return attempts.close(tx, attempt_id, Closing(outcome, ground, cost_micros=cost_micros))
 
 
 def report(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
@@ -233,7 +251,7 @@ def report(tx: Connection, claim: Claim, *, percent: float, stage: str) -> Job:
 
 def claim_of(job: Job) -> Claim:
     """Return the right to write that comes with a claimed job."""
-    return Claim(job.id, job.claim_no)
+    return Claim(job.id, job.fence)
 
 
 def reread(tx: Connection, job: Job) -> Job:

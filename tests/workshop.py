@@ -28,10 +28,14 @@ from safelight.jobs.callbacks import Callbacks
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
 from safelight.providers.fake import FakeProvider
 from safelight.providers.provider import (
+    Absent,
     AttemptHandle,
     Callback,
+    Canceled,
     Done,
+    Failed,
     Lane,
+    LostStart,
     MediaFile,
     News,
     Pending,
@@ -67,15 +71,18 @@ class OddProvider(FakeProvider):
         self.start_error: Exception | None = None
         self.check_error: Exception | None = None
         self.cancel_error: Exception | None = None
+        self.verdict: Failed | None = None
         self.pending: Pending | None = None
         self.progress = 10.0
         self.let_go: list[str] = []
         self.adopts_within = timedelta()
         self.look_up_errors: list[Exception] = []
-        self.known: dict[str, str] = {}  # tickets by attempt, for whoever asks
+        self.known: dict[str, str | Absent] = {}  # by attempt, for whoever asks
         self.urls: dict[str, str] = {}  # callback addresses by prompt
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
         self.urls[request.prompt] = attempt.callback_url or ""
         try:
             found = await super().start(request, attempt)
@@ -90,14 +97,14 @@ class OddProvider(FakeProvider):
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending:
+    ) -> Done | Failed | Pending:
         if attempt.news is not None:
             return self._done(request, attempt)  # the vendor need not be asked
         found = await super().check(ticket, request, attempt)
         await self.check_gate.wait()
         if self.check_error is not None:
             raise self.check_error
-        return found
+        return self.verdict or found
 
     async def parse_callback(self, callback: Callback) -> News:
         if callback.headers.get("x-proof") == "forged":
@@ -105,15 +112,16 @@ class OddProvider(FakeProvider):
         ticket = json.loads(callback.body).get("ticket")
         return News(callback.attempt_id, ticket, is_proven=callback.headers.get("x-proof") == "ok")
 
-    async def look_up(self, attempt_id: str) -> str | None:
+    async def look_up(self, lost: LostStart) -> str | Absent | None:
         if self.look_up_errors:
             raise self.look_up_errors.pop()
-        return self.known.get(attempt_id)
+        return self.known.get(lost.attempt_id)
 
-    async def cancel(self, ticket: str) -> None:
-        await super().cancel(ticket)
+    async def cancel(self, ticket: str) -> Canceled | None:
+        found = await super().cancel(ticket)
         if self.cancel_error is not None:
             raise self.cancel_error
+        return found
 
 
 def opened() -> asyncio.Event:

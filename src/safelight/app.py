@@ -258,7 +258,14 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
     policy = RetryPolicy(
         timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
     )
-    settlement = Settlement(database, assets, policy, Writes(database))
+    settlement = Settlement(
+        database,
+        assets,
+        policy,
+        Writes(database),
+        patience=timedelta(hours=settings.unknown_after_hours),
+        grace=timedelta() if ground.is_sole else settings.lease,
+    )
     signatures = Signatures(database)
     addresses = CallbackAddresses(settings.public_url.rstrip("/"), signatures)
     worker = Worker(
@@ -274,6 +281,7 @@ def _compose(settings: Settings, roles: frozenset[Role], ground: _Ground) -> Saf
             settlement,
             addresses,
             ground.scratch,
+            settings.data_dir / "results",
             keep_s=settings.outputs_kept_days * 86_400 or None,
         ),
         WorkerRules(

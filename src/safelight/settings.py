@@ -227,6 +227,12 @@ class Settings(BaseSettings):
         description="Seconds that work whose answer was lost waits for its vendor's webhook, "
         "before it is a person's to judge.",
     )
+    unknown_after_hours: float = Field(
+        default=24,
+        ge=0,
+        description="Hours after a job's time for which a provider that refuses to tell of its "
+        "work is asked again, before it is for a person to judge.",
+    )
     events_kept_days: float = Field(
         default=30,
         ge=0,

@@ -134,8 +134,9 @@ async def shop(
     async with Fetcher(FetchPolicy()) as fetcher:
         settlement = Settlement(flaky, assets, policy, Writes(flaky), look_again=MOMENT)
         addresses = CallbackAddresses("https://safelight.test", Signatures(flaky))
+        results = tmp_path / "results"
         runner = Runner(
-            flaky, bell, registry, assets, intake, fetcher, settlement, addresses, scratch
+            flaky, bell, registry, assets, intake, fetcher, settlement, addresses, scratch, results
         )
         yield Workshop(
             flaky,

@@ -86,7 +86,7 @@ async def test_send_when_the_last_attempt_is_closed_is_numbered_on(
     for number in (1, 2, 3):
         made = await sent(database, job)
         assert made.number == number
-        await database.write(lambda tx, a=made.id: attempts.close(tx, a, Outcome.FAILED))
+        await database.write(lambda tx, a=made.id: factories.close(tx, a, Outcome.FAILED))
     assert [attempt.number for attempt in await ledger(database, job)] == [1, 2, 3]
 
 
@@ -121,7 +121,7 @@ async def test_ticket_when_the_attempt_is_closed_is_told_so(
 ) -> None:
     job = await factories.run_one(database, account)
     made = await sent(database, job)
-    await database.write(lambda tx: attempts.close(tx, made.id, Outcome.CANCELED))
+    await database.write(lambda tx: factories.close(tx, made.id, Outcome.CANCELED))
     assert not await database.write(lambda tx: factories.keep_ticket(tx, made.id, "t1"))
     assert not await database.write(lambda tx: factories.keep_ticket(tx, "att_none", "t1"))
 
@@ -131,10 +131,10 @@ async def test_close_when_it_was_closed_before_keeps_the_outcome_and_takes_a_mis
 ) -> None:
     job = await factories.run_one(database, account)
     made = await sent(database, job)
-    assert await database.write(lambda tx: attempts.close(tx, made.id, Outcome.CANCELED))
+    assert await database.write(lambda tx: factories.close(tx, made.id, Outcome.CANCELED))
     for cost in (70, 90):
         assert not await database.write(
-            lambda tx, c=cost: attempts.close(tx, made.id, Outcome.SUCCEEDED, cost_micros=c)
+            lambda tx, c=cost: factories.close(tx, made.id, Outcome.SUCCEEDED, cost_micros=c)
         )
     closed = (await ledger(database, job))[0]
     assert (closed.outcome, closed.cost_micros) == (Outcome.CANCELED, 70)
@@ -147,7 +147,7 @@ async def test_cost_when_unknown_stays_null_and_free_is_zero(
         job = await factories.run_one(database, account)
         made = await sent(database, job)
         await database.write(
-            lambda tx, a=made.id, c=cost: attempts.close(tx, a, Outcome.FAILED, cost_micros=c)
+            lambda tx, a=made.id, c=cost: factories.close(tx, a, Outcome.FAILED, cost_micros=c)
         )
         assert (await ledger(database, job))[0].cost_micros == cost
 
@@ -226,7 +226,7 @@ async def test_let_go_when_nothing_was_sent_just_queues_the_job(
 # --- what ended jobs leave behind ------------------------------------------------------------
 
 
-async def test_leftovers_when_jobs_are_final_are_their_open_attempts_page_by_page(
+async def test_leftovers_when_jobs_are_final_are_their_open_attempts_until_postponed(
     database: Database, account: str
 ) -> None:
     canceled = [await factories.run_one(database, account) for _ in range(5)]
@@ -236,11 +236,13 @@ async def test_leftovers_when_jobs_are_final_are_their_open_attempts_page_by_pag
     for job in canceled:
         await database.write(lambda tx, job=job: moves.cancel(tx, job.id))
     found: list[Attempt] = []
-    after = ""
-    while page := await database.read(lambda tx, a=after: attempts.leftovers(tx, after=a, limit=2)):
+    while page := await database.read(lambda tx: attempts.leftovers(tx, limit=2)):
         found += page
-        after = page[-1].job_id
-    assert [attempt.job_id for attempt in found] == sorted(job.id for job in canceled)
+        for attempt in page:
+            await database.write(
+                lambda tx, a=attempt: attempts.postpone(tx, a, factories.LEASE, asked=True)
+            )
+    assert [attempt.job_id for attempt in found] == [job.id for job in canceled]
 
 
 async def redriven(jobs: Jobs, database: Database, job: Job) -> Job:
@@ -277,6 +279,6 @@ async def test_delete_when_an_attempt_is_open_is_refused_until_it_is_settled(
     await jobs.cancel(account, job.id)
     with pytest.raises(WrongState):
         await jobs.delete(account, job.id, actor="key_1")
-    await database.write(lambda tx: attempts.close(tx, made.id, Outcome.CANCELED))
+    await database.write(lambda tx: factories.close(tx, made.id, Outcome.CANCELED))
     await jobs.delete(account, job.id, actor="key_1")
     assert await ledger(database, job) == []

@@ -95,7 +95,7 @@ class Known:
     repeatable: bool
     batch: str | None
     due: bool
-    claim_no: int = 0
+    fence: int = 0
     tries: int = 0
     crashes: int = 0
     started: bool = False
@@ -257,9 +257,9 @@ class Moves(RuleBasedStateMachine):
         for job in taken.jobs:
             known = self.known[job.id]
             known.started = known.started or known.status is JobStatus.QUEUED
-            known.status, known.claim_no = JobStatus.RUNNING, known.claim_no + 1
+            known.status, known.fence = JobStatus.RUNNING, known.fence + 1
             known.lease_over = False
-            assert job.claim_no == known.claim_no
+            assert job.fence == known.fence
         self.claims += taken.jobs
 
     def send(self, pick: int, _: bool = False) -> None:
@@ -420,7 +420,7 @@ class Moves(RuleBasedStateMachine):
 
     def holds(self, job: Job) -> bool:
         known = self.known[job.id]
-        return known.status is JobStatus.RUNNING and known.claim_no == job.claim_no
+        return known.status is JobStatus.RUNNING and known.fence == job.fence
 
     def try_to(self, held: bool, work: Work[object]) -> bool:
         if held:
@@ -463,7 +463,7 @@ class Moves(RuleBasedStateMachine):
 
     def check_job(self, row: RowMapping, ledger: list[RowMapping]) -> None:
         known = self.known[row["id"]]
-        assert (row["status"], row["claim_no"]) == (known.status, known.claim_no)
+        assert (row["status"], row["fence"]) == (known.status, known.fence)
         assert (row["attempts"], row["crashes"]) == (known.tries, known.crashes)
         assert (row["leased_until"] is not None) == (row["status"] == "running")
         assert (row["finished_at"] is not None) == (known.status in FINAL)

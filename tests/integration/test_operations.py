@@ -262,7 +262,7 @@ async def test_redrive_when_an_attempt_is_still_open_skips_its_job_until_it_is_s
     await database.write(lambda tx: moves.fail(tx, claim_of(job), error=factories.PROBLEM))
     nothing = frozenset[str]()
     assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing)
-    await database.write(lambda tx: attempts.close(tx, attempt.id, Outcome.CANCELED))
+    await database.write(lambda tx: factories.close(tx, attempt.id, Outcome.CANCELED))
     assert (await operations.redrive(EVERYTHING, limit=9)).redriven == 1
 
 

@@ -158,7 +158,7 @@ async def test_jobs_when_they_ended_long_ago_go_with_their_attempts_but_not_thei
 ) -> None:
     job = await factories.run_one(database, account)
     attempt = await database.write(lambda tx: factories.send(tx, claim_of(job)))
-    await database.write(lambda tx: attempts.close(tx, attempt.id, Outcome.SUCCEEDED))
+    await database.write(lambda tx: factories.close(tx, attempt.id, Outcome.SUCCEEDED))
     await database.write(lambda tx: factories.succeed(tx, claim_of(job), cost_micros=7))
     asset_id = await keep_asset(database, account, job)
     await age(database, tables.jobs, "finished_at", [job.id])
@@ -185,7 +185,7 @@ async def test_jobs_when_an_attempt_is_open_stay_until_it_is_closed(
     rounds = retention(database, jobs_kept=2 * DAY)
     await rounds.round()
     assert await ids_of(database, tables.jobs) == {job.id}
-    await database.write(lambda tx: attempts.close(tx, attempt.id, Outcome.LOST))
+    await database.write(lambda tx: factories.close(tx, attempt.id, Outcome.LOST))
     await rounds.round()
     assert await ids_of(database, tables.jobs) == set()
 

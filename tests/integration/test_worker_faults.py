@@ -9,9 +9,7 @@ import pytest
 from safelight import errors
 from safelight.errors import ServiceError
 from safelight.jobs.job import AttemptState, JobStatus, Outcome
-from safelight.providers.provider import (
-    Pending,
-)
+from safelight.providers.provider import Failed, Pending
 from tests.servers import wait_until_async
 from tests.workshop import EVER, MOMENT, Workshop, until_closed, working
 
@@ -83,11 +81,11 @@ async def test_check_when_it_fails_in_passing_is_made_again_without_a_second_sta
 
 
 async def test_paid_work_when_the_provider_gives_it_up_unpaid_is_begun_anew(shop: Workshop) -> None:
-    shop.provider.check_error = errors.ProviderWorkFailed("out of memory")
+    shop.provider.verdict = Failed(errors.ProviderWorkFailed("out of memory"))
     job = await shop.queue(params={"pending": True}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         await wait_until_async(lambda: asyncio.sleep(0, shop.calls(job)["start"] == 2))
-        shop.provider.check_error = None
+        shop.provider.verdict = None
         done = await shop.until(job, JobStatus.SUCCEEDED)
     found = await shop.attempts(job)
     assert [attempt.outcome for attempt in found] == [Outcome.FAILED, Outcome.SUCCEEDED]
@@ -98,7 +96,7 @@ async def test_paid_work_when_the_provider_gives_it_up_unpaid_is_begun_anew(shop
 async def test_check_when_the_provider_says_it_failed_for_good_ends_the_job(
     shop: Workshop,
 ) -> None:
-    shop.provider.check_error = errors.ProviderRejected("no")
+    shop.provider.verdict = Failed(errors.ProviderRejected("no"))
     job = await shop.queue(params={"pending": True})
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)
@@ -106,16 +104,18 @@ async def test_check_when_the_provider_says_it_failed_for_good_ends_the_job(
     assert [a.outcome for a in await shop.attempts(job)] == [Outcome.FAILED]
 
 
-async def test_check_when_a_plug_breaks_ends_the_job_and_cancels_at_the_provider(
+async def test_check_when_a_plug_breaks_says_nothing_of_the_work_until_the_job_s_time_is_up(
     shop: Workshop,
 ) -> None:
     shop.provider.check_error = ZeroDivisionError()
-    job = await shop.queue(params={"pending": True})
+    job = await shop.queue(params={"pending": True}, timeout_s=3)
     async with working(shop.worker(), shop.janitor()):
+        await wait_until_async(lambda: asyncio.sleep(0, shop.calls(job)["check"] >= 2))
+        assert (await shop.look(job)).status in (JobStatus.RUNNING, JobStatus.WAITING)
         done = await shop.until(job, JobStatus.FAILED)
         await until_closed(shop, job, Outcome.CANCELED)
-    assert (done.error or {})["code"] == "internal"
-    assert shop.calls(job)["cancel"] == 1
+    assert (done.error or {})["code"] == "timed_out"
+    assert (shop.calls(job)["start"], shop.calls(job)["cancel"]) == (1, 1)
 
 
 async def test_provider_when_it_raises_what_it_should_not_fails_its_job_alone(

@@ -38,6 +38,7 @@ IN_FLIGHT = text("status IN ('running', 'waiting')")
 DEAD = text("status = 'failed'")
 ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
+RECONCILED = text("state <> 'closed' AND look_at IS NOT NULL")
 PENDING = text("state = 'pending'")
 DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches name
 UNTOLD = text("NOT told")
@@ -138,13 +139,14 @@ jobs = Table(
     Column("attempts", sa.Integer, nullable=False, server_default="0"),  # those that were sent
     Column("crashes", sa.Integer, nullable=False, server_default="0"),
     Column("wakes", sa.Integer, nullable=False, server_default="0"),
-    Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
+    Column("fence", sa.BigInteger, nullable=False, server_default="0"),  # random, of its last claim
     Column("leased_by", sa.Text),
     Column("leased_until", Instant),
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     # how it went
     Column("error", Json),
-    Column("cost_micros", sa.BigInteger),
+    Column("cost_micros", sa.BigInteger),  # of all its attempts; NULL: part of it is unknown
+    Column("cost_known_micros", sa.BigInteger),  # the part that is known
     Column("estimate_micros", sa.BigInteger),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -247,6 +249,8 @@ attempts = Table(
     Column("number", sa.Integer, nullable=False),
     Column("provider", sa.Text, nullable=False),
     Column("state", sa.Text, nullable=False),
+    # why it is closed: 'none' while it is open, 'earlier' where it was closed without saying so
+    Column("ground", sa.Text, nullable=False, server_default="earlier"),
     Column("outcome", sa.Text),
     Column("ticket", sa.Text),
     Column("error", Json),
@@ -254,13 +258,18 @@ attempts = Table(
     Column("created_at", Instant, nullable=False),
     Column("sent_at", Instant),
     Column("ticketed_at", Instant),
+    Column("unknown_at", Instant),  # when its answer was lost
     Column("closed_at", Instant),
+    # for the janitor, once the job is final
+    Column("look_at", Instant),  # NULL: at once
+    Column("cancels", sa.Integer, nullable=False, server_default="0"),  # asked for, unconfirmed
     CheckConstraint("state IN ('sent','ticketed','unknown','closed')", name="state"),
     CheckConstraint(
         "(state = 'closed') = (outcome IS NOT NULL)"
         " AND (state = 'closed') = (closed_at IS NOT NULL)",
         name="closed_has_outcome",
     ),
+    CheckConstraint("state <> 'closed' OR ground <> 'none'", name="closed_has_ground"),
     CheckConstraint("outcome IN ('succeeded','failed','canceled','lost')", name="outcome"),
     CheckConstraint("state <> 'ticketed' OR ticket IS NOT NULL", name="ticketed_has_ticket"),
     UniqueConstraint("job_id", "number"),
@@ -272,6 +281,7 @@ attempts = Table(
         **_where(OPEN),
     ),
     Index("ix_attempts_ticket", "provider", "ticket", **_where(OPEN)),
+    Index("ix_attempts_look_at", "look_at", **_where(RECONCILED)),
 )
 
 # The last proven word of a provider about an open attempt; a look at the attempt reads it.

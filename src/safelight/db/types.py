@@ -65,6 +65,24 @@ def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
     return f"(now_us() + {compiler.process(element.clauses, **kw)})"
 
 
+class in_seconds(FunctionElement[datetime]):  # noqa: N801  as above
+    """The database's clock, shifted by an expression in seconds."""
+
+    inherit_cache = True
+    type = Instant()
+
+
+@compiles(in_seconds, "postgresql")
+def _in_seconds_on_postgresql(element: in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(statement_timestamp() + {seconds} * interval '1 second')"
+
+
+@compiles(in_seconds, "sqlite")
+def _in_seconds_on_sqlite(element: in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(now_us() + CAST({compiler.process(element.clauses, **kw)} * 1000000 AS INTEGER))"
+
+
 def to_microseconds(value: datetime) -> int:
     """Return whole microseconds since 1970."""
     return (value - _EPOCH) // _MICROSECOND

@@ -1,10 +1,12 @@
 """The ledger of attempts: what was sent to whom, and what became of it.
 
 Writes match the attempt's id and state, never the lease: what is known of money survives a lost
-race for the job.
+race for the job. An attempt is closed on a `Ground` alone; see ADR 0002.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,18 +16,21 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
 from safelight.db.given import Given
-from safelight.db.tables import OPEN, attempts, jobs
-from safelight.db.types import now
+from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
+from safelight.db.types import in_seconds, now
+from safelight.jobs import costs
 from safelight.jobs.job import (
-    FINAL,
+    COSTS_NOTHING,
     Attempt,
     AttemptState,
     Claim,
+    Ground,
     Job,
     JobStatus,
     Outcome,
     StaleJob,
 )
+from safelight.jobs.rows import to_job
 
 
 def current(tx: Connection, job_id: str) -> Attempt | None:
@@ -43,7 +48,7 @@ def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attemp
     From here on the attempts are open, whether or not the calls are ever made: the rows come
     first. `StaleJob` stands for each job that is no longer ours.
     """
-    held = ({"id": claim.job_id, "claim_no": claim.claim_no} for claim, _ in wanted)
+    held = ({"id": claim.job_id, "fence": claim.fence} for claim, _ in wanted)
     counted = set(tx.scalars(_counting(tx.dialect.name), _HELD.bind(tx, held)))
     ours = [(claim, name) for claim, name in wanted if claim.job_id in counted]
     opened = _insert(tx, ours) if ours else {}
@@ -77,7 +82,10 @@ def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None
 
 # --- the statements of every run, each built once for a dialect --------------------------------
 
-_HELD = Given(id=sa.Text, claim_no=sa.Integer)
+# A ticket that turns up late is one for the janitor, where its job is final.
+AT_ONCE = sa.case((attempts.c.look_at.is_not(None), now()), else_=attempts.c.look_at)
+
+_HELD = Given(id=sa.Text, fence=sa.BigInteger)
 _OPENED = Given(id=sa.Text, job_id=sa.Text, provider=sa.Text)
 _TICKETS = Given(id=sa.Text, ticket=sa.Text)
 _ENDED = Given(id=sa.Text, cost=sa.BigInteger)
@@ -90,7 +98,7 @@ def _counting(dialect: str) -> ReturningUpdate[Any]:
         sa.update(jobs)
         .where(
             jobs.c.id == rows.c.id,
-            jobs.c.claim_no == rows.c.claim_no,
+            jobs.c.fence == rows.c.fence,
             jobs.c.status == JobStatus.RUNNING,
         )
         .values(attempts=jobs.c.attempts + 1)
@@ -112,6 +120,7 @@ def _opening(dialect: str) -> ReturningInsert[Any]:
         "number": so_far.scalar_subquery() + 1,
         "provider": new.c.provider,
         "state": sa.literal(AttemptState.SENT.value),
+        "ground": sa.literal(Ground.NONE.value),
         "created_at": now(),
         "sent_at": now(),
     }
@@ -132,6 +141,7 @@ def _ticketing(dialect: str) -> ReturningUpdate[Any]:
             state=AttemptState.TICKETED,
             ticket=rows.c.ticket,
             ticketed_at=sa.func.coalesce(attempts.c.ticketed_at, now()),
+            look_at=AT_ONCE,
         )
         .returning(attempts.c.id)
     )
@@ -145,6 +155,7 @@ def _succeeding(dialect: str) -> Update:
         .where(attempts.c.id == rows.c.id, attempts.c.state != AttemptState.CLOSED)
         .values(
             state=AttemptState.CLOSED,
+            ground=Ground.VERDICT,
             outcome=Outcome.SUCCEEDED,
             closed_at=now(),
             cost_micros=sa.func.coalesce(attempts.c.cost_micros, rows.c.cost),
@@ -155,28 +166,44 @@ def _succeeding(dialect: str) -> Update:
 # --- the others --------------------------------------------------------------------------------
 
 
-def close(
-    tx: Connection,
-    attempt_id: str,
-    outcome: Outcome,
-    *,
-    error: Mapping[str, Any] | None = None,
-    cost_micros: int | None = None,
-) -> bool:
-    """Settle an attempt for good; False if it was closed before, which keeps a cost it lacked."""
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How an attempt ends, and the fact that allows it to."""
+
+    outcome: Outcome
+    ground: Ground
+    error: Mapping[str, Any] | None = None
+    cost_micros: int | None = None
+
+    @property
+    def cost(self) -> int | None:
+        """The cost, which is known to be nothing where nothing was begun."""
+        is_free = self.cost_micros is None and self.ground in COSTS_NOTHING
+        return 0 if is_free else self.cost_micros
+
+
+def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | None = None) -> bool:
+    """Settle an attempt for good; False if it was closed before, which keeps a cost it lacked.
+
+    With a `ticket`, only the attempt that still has that one: another may have been stored since.
+    """
+    match = [attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED]
+    if ticket is not None:
+        match.append(attempts.c.ticket == ticket)
     statement = (
         sa.update(attempts)
-        .where(attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED)
+        .where(*match)
         .values(
             state=AttemptState.CLOSED,
-            outcome=outcome,
-            error=None if error is None else dict(error),
+            ground=closing.ground,
+            outcome=closing.outcome,
+            error=None if closing.error is None else dict(closing.error),
             closed_at=now(),
         )
     )
     closed = bool(tx.execute(statement).rowcount)
-    if cost_micros is not None:
-        keep_cost(tx, attempt_id, cost_micros)
+    if closing.cost is not None:
+        keep_cost(tx, attempt_id, closing.cost)
     return closed
 
 
@@ -187,6 +214,7 @@ def keep_cost(tx: Connection, attempt_id: str, cost_micros: int) -> None:
         .where(attempts.c.id == attempt_id, attempts.c.cost_micros.is_(None))
         .values(cost_micros=cost_micros)
     )
+    costs.write(tx, attempt_id)
 
 
 def lose_sight(tx: Connection, attempt_id: str) -> None:
@@ -194,7 +222,7 @@ def lose_sight(tx: Connection, attempt_id: str) -> None:
     tx.execute(
         sa.update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.state == AttemptState.SENT)
-        .values(state=AttemptState.UNKNOWN)
+        .values(state=AttemptState.UNKNOWN, unknown_at=now())
     )
 
 
@@ -214,32 +242,82 @@ def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
     have been paid for and becomes `unknown`. Ticketed ones stay open and are resumed.
     """
     for job in abandoned:
-        untied = (
-            attempts.c.job_id == job.id,
-            attempts.c.state == AttemptState.SENT,
-        )
-        if not job.repeatable:
-            tx.execute(sa.update(attempts).where(*untied).values(state=AttemptState.UNKNOWN))
+        attempt = current(tx, job.id)
+        if attempt is None or attempt.state is not AttemptState.SENT:
             continue
-        lost = tx.execute(
-            sa.update(attempts)
-            .where(*untied)
-            .values(state=AttemptState.CLOSED, outcome=Outcome.LOST, closed_at=now())
-        )
-        if lost.rowcount:
+        if not job.repeatable:
+            lose_sight(tx, attempt.id)
+        elif close(tx, attempt.id, Closing(Outcome.LOST, Ground.REPEATABLE)):
             uncount(tx, job.id)
 
 
-def leftovers(tx: Connection, *, after: str, limit: int) -> list[Attempt]:
-    """Return open attempts of jobs that are final, by job from beyond the id `after`."""
-    ended = sa.exists().where(jobs.c.id == attempts.c.job_id, jobs.c.status.in_(FINAL))
+def open_of(tx: Connection, job_ids: Iterable[str]) -> set[str]:
+    """Return which of the jobs have an open attempt."""
+    return set(tx.scalars(sa.select(attempts.c.job_id).where(OPEN, attempts.c.job_id.in_(job_ids))))
+
+
+# --- of final jobs, for the janitor ------------------------------------------------------------
+
+
+def hand_over(tx: Connection, job_ids: Iterable[str]) -> None:
+    """Have the janitor look at what these jobs, which are final now, left open."""
+    tx.execute(
+        sa.update(attempts).where(OPEN, attempts.c.job_id.in_(job_ids)).values(look_at=now())
+    )
+
+
+def leftovers(tx: Connection, *, limit: int) -> list[Attempt]:
+    """Return open attempts of final jobs that are due for a look, the most overdue first."""
     query = (
         sa.select(attempts)
-        .where(OPEN, attempts.c.job_id > after, ended)
-        .order_by(attempts.c.job_id)
+        .where(RECONCILED, attempts.c.look_at <= now())
+        .order_by(attempts.c.look_at)
         .limit(limit)
     )
     return [_to_attempt(row) for row in tx.execute(query).mappings()]
+
+
+def postpone(tx: Connection, attempt: Attempt, wait: timedelta, *, asked: bool) -> None:
+    """Look again after `wait`, unless another ticket came; `asked` counts a cancel request."""
+    tx.execute(
+        sa.update(attempts)
+        .where(
+            OPEN,
+            attempts.c.id == attempt.id,
+            sa.func.coalesce(attempts.c.ticket, "") == (attempt.ticket or ""),
+        )
+        .values(
+            look_at=in_seconds(sa.literal(wait.total_seconds())),
+            cancels=attempts.c.cancels + (1 if asked else 0),
+        )
+    )
+
+
+def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] | None:
+    """Return an attempt with its job, and the database's time; None where it is deleted."""
+    row = (
+        tx.execute(sa.select(attempts).where(attempts.c.id == attempt_id)).mappings().one_or_none()
+    )
+    if row is None:
+        return None
+    job = tx.execute(sa.select(jobs).where(jobs.c.id == row["job_id"])).mappings().one()
+    at = tx.execute(sa.select(now().label("at"))).one().at
+    return _to_attempt(row), to_job(job), at
+
+
+def close_by_person(tx: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Close what these final jobs left open, by somebody's word; return the jobs that must wait.
+
+    Those are the ones whose provider has their work and was never asked to cancel it.
+    """
+    query = sa.select(attempts).where(OPEN, attempts.c.job_id.in_(job_ids))
+    unasked: set[str] = set()
+    for attempt in [_to_attempt(row) for row in tx.execute(query).mappings()]:
+        if attempt.ticket is not None and not attempt.cancels:
+            unasked.add(attempt.job_id)
+        else:
+            close(tx, attempt.id, Closing(Outcome.LOST, Ground.PERSON))
+    return unasked
 
 
 def of_job(tx: Connection, job_id: str) -> list[Attempt]:
@@ -251,5 +329,6 @@ def of_job(tx: Connection, job_id: str) -> list[Attempt]:
 def _to_attempt(row: RowMapping) -> Attempt:
     fields: dict[str, Any] = {**row}
     fields["state"] = AttemptState(row["state"])
+    fields["ground"] = Ground(row["ground"])
     fields["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
     return Attempt(**fields)

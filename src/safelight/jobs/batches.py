@@ -12,7 +12,7 @@ from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.jobs import batch_store, moves
 from safelight.jobs.job import Batch, Job, JobStatus, StaleJob, Tally
-from safelight.jobs.service import settle_for_redrive
+from safelight.jobs.service import settle_by_person
 
 _AT_ONCE = 200
 _Move = Callable[[Connection, Job], Job | None]
@@ -73,7 +73,7 @@ class Batches:
 
         def again(tx: Connection, job: Job) -> Job | None:
             try:
-                settle_for_redrive(tx, job)
+                settle_by_person(tx, job)
                 return moves.redrive(tx, job.id)
             except (StaleJob, WrongState):
                 return None

@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import OPEN, attempts, callbacks, jobs
 from safelight.db.types import now
+from safelight.jobs.attempts import AT_ONCE
 from safelight.jobs.job import AttemptState, JobStatus
 
 
@@ -43,7 +44,7 @@ def keep(tx: Connection, attempt_id: str, body: bytes, ticket: str | None) -> No
         tx.execute(
             sa.update(attempts)
             .where(OPEN, attempts.c.id == attempt_id, attempts.c.ticket.is_(None))
-            .values(state=AttemptState.TICKETED, ticket=ticket, ticketed_at=now())
+            .values(state=AttemptState.TICKETED, ticket=ticket, ticketed_at=now(), look_at=AT_ONCE)
         )
 
 

@@ -1,7 +1,9 @@
 """Who gets to run what: claims within all limits, and the leases that keep them."""
 
+import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -21,6 +23,7 @@ from safelight.jobs.rows import to_job
 
 _PROMOTE_AT_ONCE = 500
 _PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
+_FENCE_BITS = 62  # a positive bigint; one number serves all jobs of a claim
 _HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
 
 
@@ -36,10 +39,23 @@ START = Cursor()
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """How many checks of one provider may run at once in a worker's lane, and how many do."""
+
+    most: int
+    running: Mapping[str, int] = field(default_factory=dict[str, int])  # by provider
+
+
+UNBOUND = Checking(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What one claim brought, where the next goes on, and how long it can wait for."""
 
-    jobs: list[Job]
+    jobs: list[Job]  # those to check first
+    checks: int  # how many of them were `waiting`: only these can have an open attempt
+    at: datetime  # by the database's clock
     cursor: Cursor
     rest: timedelta | None  # until something is due; None where nothing is in sight
     held_back: bool  # a limit left ready work unclaimed: any end makes room for it
@@ -54,32 +70,36 @@ def claim(
     lease: timedelta,
     limits: Limits = NO_LIMITS,
     cursor: Cursor = START,
+    checking: Checking = UNBOUND,
 ) -> Claimed:
     """Lease up to `slots` due jobs of `lane` to `worker`: first provider checks, then starts.
 
-    Checks are never limited: what a provider has in hand is finished whatever else is full.
+    Limits do not hold for checks: work that a provider has in hand is finished whatever else is
+    full. Only `checking` bounds them, so that a provider that hangs leaves slots to others.
     """
     look = _look(tx, lane)
     if look.is_due(look.delayed):
         _promote(tx, lane)
     lease_to = _Lease(worker, lease)
-    found = (
-        _lease(tx, _due_checks(tx, lane, slots), JobStatus.WAITING, lease_to)
-        if look.is_due(look.waiting)
-        else []
-    )
+    due = _due_checks(tx, lane, slots, checking) if look.is_due(look.waiting) else _Checks([])
+    if due.held_back:
+        look = replace(look, waiting=None)  # the end of another check makes room, not the time
+    found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
     room = slots - len(found)
-    if look.paused or room <= 0:
-        return Claimed(found, cursor, look.rest(), held_back=False)
-    ready = turns.providers(tx, lane)
+    ready = [] if look.paused or room <= 0 else turns.providers(tx, lane)
     if not ready:
-        return Claimed(found, cursor, look.rest(), held_back=False)
+        return Claimed(found, len(found), look.now, cursor, look.rest(), held_back=due.held_back)
     if look.limited or limits != NO_LIMITS:
         limiting.hold(tx)
     starts = _start(tx, ready, room, _Asked(lane, lease_to, limits, cursor))
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
-        found + starts.jobs, starts.cursor, min(rests, default=None), held_back=starts.held_back
+        found + starts.jobs,
+        len(found),
+        look.now,
+        starts.cursor,
+        min(rests, default=None),
+        held_back=starts.held_back or due.held_back,
     )
 
 
@@ -91,7 +111,7 @@ def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timed
     """
     mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
     held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
-    return {Claim(job_id, claim_no) for job_id, claim_no in held}
+    return {Claim(job_id, fence) for job_id, fence in held}
 
 
 def end_all_leases(tx: Connection) -> int:
@@ -138,7 +158,8 @@ def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
     )
     if dialect == "postgresql":
         # A claim need not reach the disk by itself: nothing is sent to a provider before the
-        # attempt is written, and that commit takes all earlier ones to the disk with it.
+        # attempt is written, whose commit matches the claim's fence and takes it to the disk. A
+        # claim that a crash undid is void: its fence is random, so that no other claim has it.
         look = look.add_columns(sa.func.set_config("synchronous_commit", "off", True))
     return look
 
@@ -159,15 +180,38 @@ def _promote(tx: Connection, lane: str) -> None:
     )
 
 
-def _due_checks(tx: Connection, lane: str, slots: int) -> list[str]:
-    query = (
-        sa.select(jobs.c.id)
-        .where(WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
-        .order_by(jobs.c.run_at)
-        .limit(slots)
-        .with_for_update(skip_locked=True)
-    )
-    return list(tx.scalars(query))
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    """Which due checks are claimed, and whether some must wait for those of their provider."""
+
+    job_ids: list[str]
+    held_back: bool = False
+
+
+def _due_checks(tx: Connection, lane: str, slots: int, checking: Checking) -> _Checks:
+    busy = Counter(checking.running)
+    full = {name for name, count in busy.items() if count >= checking.most}
+    chosen: list[str] = []
+    while len(chosen) < slots:
+        query = (
+            sa.select(jobs.c.id, jobs.c.provider)
+            .where(WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
+            .where(jobs.c.provider.not_in(sorted(full)), jobs.c.id.not_in(chosen))
+            .order_by(jobs.c.run_at)
+            .limit(slots - len(chosen))
+            .with_for_update(skip_locked=True)
+        )
+        refused = False
+        for row in tx.execute(query):
+            if busy[row.provider] < checking.most:
+                busy[row.provider] += 1
+                chosen.append(row.id)
+            else:
+                full.add(row.provider)
+                refused = True
+        if not refused:  # each further look leaves one more provider out
+            break
+    return _Checks(chosen, held_back=bool(full))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +232,17 @@ class _Asked:
     cursor: Cursor
 
 
-def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claimed:
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """Which ready jobs were claimed, and when to ask for those that a limit kept back."""
+
+    jobs: list[Job]
+    cursor: Cursor
+    rest: timedelta
+    held_back: bool
+
+
+def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Starts:
     """Claim ready jobs of the providers that have some, in turn by provider and account."""
     served = dict(asked.cursor.accounts)
     last = asked.cursor.provider
@@ -216,7 +270,7 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> Claim
     news.tell_started(tx, started)
     held_back = len(started) < slots
     rest = min(again, default=_HELD_BACK) if held_back else timedelta()
-    return Claimed(started, Cursor(last, served), rest, held_back=held_back)
+    return _Starts(started, Cursor(last, served), rest, held_back)
 
 
 @dataclass(slots=True)
@@ -258,7 +312,8 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
         return []
     wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
     statement = _leasing(tx.dialect.name, source, lease.length)
-    rows = tx.execute(statement, wanted | {"worker": lease.worker}).mappings()
+    given = wanted | {"worker": lease.worker, "fence": secrets.randbits(_FENCE_BITS)}
+    rows = tx.execute(statement, given).mappings()
     found = {row["id"]: to_job(row) for row in rows}
     return [found[job_id] for job_id in chosen if job_id in found]
 
@@ -267,6 +322,7 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
 
 _IDS = Given(id=sa.Text)
 _WORKER = sa.bindparam("worker", type_=sa.Text)
+_FENCE = sa.bindparam("fence", type_=sa.BigInteger)
 
 
 @cache
@@ -274,7 +330,7 @@ def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpda
     wanted = _IDS.table(dialect)
     values = {
         "status": JobStatus.RUNNING,
-        "claim_no": jobs.c.claim_no + 1,
+        "fence": _FENCE,
         "leased_by": _WORKER,
         "leased_until": now(lease),
         "ready": False,
@@ -304,5 +360,5 @@ def _renewing(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
             jobs.c.leased_by == _WORKER,
         )
         .values(leased_until=now(lease))
-        .returning(jobs.c.id, jobs.c.claim_no)
+        .returning(jobs.c.id, jobs.c.fence)
     )

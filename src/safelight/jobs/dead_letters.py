@@ -6,8 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from safelight.db.tables import DEAD, OPEN, attempts, jobs
-from safelight.jobs import moves, rows
+from safelight.db.tables import DEAD, jobs
+from safelight.jobs import attempts, moves, rows
 from safelight.jobs.job import Job
 
 _NEWEST = (jobs.c.finished_at.desc(), jobs.c.id.desc())
@@ -56,8 +56,7 @@ def redrive_page(tx: Connection, which: Which, *, after: Mark | None, limit: int
     query = sa.select(*columns).where(DEAD, *_match(which, after)).order_by(*_NEWEST).limit(limit)
     found = tx.execute(query.with_for_update(skip_locked=True)).all()
     ids = [row.id for row in found]
-    is_open = sa.select(attempts.c.job_id).where(OPEN, attempts.c.job_id.in_(ids))
-    unsettled = set(tx.scalars(is_open))
+    unsettled = attempts.close_by_person(tx, ids)
     # In the order of batches, whose rows are locked as well: two that go on at once never cross.
     settled = sorted((row.batch_id or "", row.id) for row in found if row.id not in unsettled)
     moved = [moves.redrive(tx, job_id) for _, job_id in settled]

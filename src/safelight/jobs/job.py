@@ -43,10 +43,11 @@ class Move(StrEnum):
 _QUEUED, _RUNNING, _WAITING, _SUCCEEDED, _FAILED, _CANCELED = JobStatus
 
 # Release and rescue lead to `waiting` where an attempt is open: it must be resumed, not repeated.
+# A success is fenced by its open attempt, not by a lease: it may come from a worker that lost its.
 MOVES: Mapping[Move, tuple[frozenset[JobStatus], frozenset[JobStatus]]] = {
     Move.CLAIM: (frozenset({_QUEUED, _WAITING}), frozenset({_RUNNING})),
     Move.PARK: (frozenset({_RUNNING}), frozenset({_WAITING})),
-    Move.SUCCEED: (frozenset({_RUNNING}), frozenset({_SUCCEEDED})),
+    Move.SUCCEED: (frozenset({_RUNNING, _WAITING}), frozenset({_SUCCEEDED})),
     Move.RETRY: (frozenset({_RUNNING}), frozenset({_QUEUED})),
     Move.SNOOZE: (frozenset({_RUNNING}), frozenset({_QUEUED})),
     Move.RELEASE: (frozenset({_RUNNING}), frozenset({_QUEUED, _WAITING})),
@@ -91,6 +92,27 @@ class AttemptState(StrEnum):
     CLOSED = "closed"
 
 
+class Ground(StrEnum):
+    """The fact that closed an attempt. There are no others: the database refuses to close without.
+
+    The last three are about orders that were never received, that cost nothing to repeat, or that
+    somebody has decided about.
+    """
+
+    NONE = "none"  # it is open
+    EARLIER = "earlier"  # closed before grounds were written
+    VERDICT = "verdict"  # the provider ended this very work, well or not
+    REFUSED = "refused"  # the provider refused the order: nothing was begun
+    ABSENT = "absent"  # the provider confirms that it never received the order
+    CANCELED = "canceled"  # the provider confirms that nothing of the work goes on
+    UNSENT = "unsent"  # the order never left this process
+    REPEATABLE = "repeatable"  # its model is marked as safe to repeat
+    PERSON = "person"
+
+
+COSTS_NOTHING = frozenset({Ground.REFUSED, Ground.ABSENT, Ground.UNSENT, Ground.REPEATABLE})
+
+
 class Outcome(StrEnum):
     """How a closed attempt ended."""
 
@@ -102,10 +124,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's right to write a job: void as soon as anybody else has moved it."""
+    """A worker's right to write a job: void as soon as anybody else has moved it.
+
+    `fence` is random, so that a database that lost its last commits cannot hand it out twice.
+    """
 
     job_id: str
-    claim_no: int
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +171,13 @@ class Job:
     attempts: int
     crashes: int
     wakes: int
-    claim_no: int
+    fence: int
     leased_by: str | None
     leased_until: datetime | None
     seq: int
     error: dict[str, Any] | None
-    cost_micros: int | None
+    cost_micros: int | None  # of all attempts; None: part of it is unknown
+    cost_known_micros: int | None
     estimate_micros: int | None
     created_at: datetime
     started_at: datetime | None
@@ -177,6 +203,7 @@ class Attempt:
     number: int
     provider: str
     state: AttemptState
+    ground: Ground
     outcome: Outcome | None
     ticket: str | None
     error: dict[str, Any] | None
@@ -184,7 +211,15 @@ class Attempt:
     created_at: datetime
     sent_at: datetime | None
     ticketed_at: datetime | None
+    unknown_at: datetime | None
     closed_at: datetime | None
+    look_at: datetime | None  # when the janitor looks at it; None while its job is not final
+    cancels: int  # asked for at the provider, and not confirmed
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it may still cost money."""
+        return self.state is not AttemptState.CLOSED
 
 
 @dataclass(frozen=True, slots=True)

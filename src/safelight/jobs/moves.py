@@ -19,18 +19,19 @@ from safelight.db.given import Given
 from safelight.db.tables import (
     LEASED,
     MOVABLE,
+    OPEN,
     TO_START_BY,
     attempts,
     batches,
     jobs,
 )
-from safelight.db.types import Instant, now
-from safelight.jobs import news
+from safelight.db.types import in_seconds, now
+from safelight.jobs import attempts as open_attempts
+from safelight.jobs import costs, news
 from safelight.jobs.job import (
     EVENT_OF,
     FINAL,
     MOVES,
-    AttemptState,
     Claim,
     Job,
     JobStatus,
@@ -40,6 +41,10 @@ from safelight.jobs.job import (
 from safelight.jobs.retry import after_crash
 from safelight.jobs.rows import to_job
 
+_AN_OPEN_ATTEMPT = sa.exists().where(attempts.c.job_id == jobs.c.id, OPEN).correlate(jobs)
+# They end a job whose attempt may still be open: the janitor goes on with it at the provider.
+_LEAVING_OPEN = frozenset({Move.CANCEL, Move.FAIL, Move.BURY})
+
 
 def held(tx: Connection, claim: Claim) -> Job:
     """Return the claimed job as it is now, locked; raise `StaleJob` if the claim is void."""
@@ -47,7 +52,7 @@ def held(tx: Connection, claim: Claim) -> Job:
         sa.select(jobs)
         .where(
             jobs.c.id == claim.job_id,
-            jobs.c.claim_no == claim.claim_no,
+            jobs.c.fence == claim.fence,
             jobs.c.status == JobStatus.RUNNING,
         )
         .with_for_update()
@@ -57,10 +62,10 @@ def held(tx: Connection, claim: Claim) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """Leave a job with its provider until `check_at`, or at once if a callback came meanwhile."""
+    """Leave a job with its provider for so long, or not at all if a callback came meanwhile."""
 
     claim: Claim
-    check_at: datetime
+    check_after: timedelta
     wakes: int  # as they were when the job was claimed
     stage: str
     progress: float
@@ -83,7 +88,7 @@ def park_all(tx: Connection, parkings: Sequence[Parking]) -> list[Job | Exceptio
     quiet = [parking for parking in parkings if parking.claim.job_id in same]
     news = [parking for parking in parkings if parking.claim.job_id not in same]
     moved = _park(tx, quiet, silent=True) + _park(tx, news, silent=False)
-    return _in_order(moved, [parking.claim for parking in parkings])
+    return _in_order(moved, [parking.claim.job_id for parking in parkings])
 
 
 def park(tx: Connection, parking: Parking) -> Job:
@@ -102,8 +107,8 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
         (
             {
                 "id": parking.claim.job_id,
-                "claim_no": parking.claim.claim_no,
-                "check_at": parking.check_at,
+                "fence": parking.claim.fence,
+                "check_after_s": parking.check_after.total_seconds(),
                 "wakes": parking.wakes,
                 "stage": parking.stage,
                 "progress": parking.progress,
@@ -116,8 +121,8 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
 
 _PARKED = Given(
     id=sa.Text,
-    claim_no=sa.Integer,
-    check_at=Instant,
+    fence=sa.BigInteger,
+    check_after_s=sa.Float,
     wakes=sa.Integer,
     stage=sa.Text,
     progress=sa.Float,
@@ -129,39 +134,67 @@ def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
     rows = _PARKED.table(dialect)
     woken = jobs.c.wakes != rows.c.wakes
     changes = {
-        "run_at": sa.case((woken, now()), else_=rows.c.check_at),
+        "run_at": sa.case((woken, now()), else_=in_seconds(rows.c.check_after_s)),
         "stage": rows.c.stage,
         "progress": rows.c.progress,
+        "crashes": 0,  # they count in a row, and this worker lives
     }
     return _moving(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
 
 
-def succeed_all(tx: Connection, ended: Sequence[tuple[Claim, int | None]]) -> list[Job | Exception]:
-    """Finish jobs, each with its cost; their outputs are inserted in the same transaction.
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """A job whose result is stored, the open attempt that made it, and what that cost."""
 
-    `StaleJob` stands for each whose claim is void.
+    job_id: str
+    attempt_id: str
+    cost_micros: int | None
+
+
+def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception]:
+    """Finish jobs; their attempts are closed and their outputs inserted in the same transaction.
+
+    The open attempt is the fence: a result is taken from a worker that lost its lease as well.
+    `StaleJob` stands for each whose attempt is closed, or whose job is final.
     """
-    given = _ENDED.bind(
+    given = _FINISHED.bind(
         tx,
-        ({"id": claim.job_id, "claim_no": claim.claim_no, "cost": cost} for claim, cost in ended),
+        ({"id": one.job_id, "attempt": one.attempt_id, "cost": one.cost_micros} for one in ended),
     )
     moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
-    return _in_order(moved, [claim for claim, _ in ended])
+    return _in_order(moved, [one.job_id for one in ended])
 
 
-_ENDED = Given(id=sa.Text, claim_no=sa.Integer, cost=sa.BigInteger)
+_FINISHED = Given(id=sa.Text, attempt=sa.Text, cost=sa.BigInteger)
 
 
 @cache
 def _succeeding(dialect: str) -> ReturningUpdate[Any]:
-    rows = _ENDED.table(dialect)
-    changes = {"progress": 100.0, "stage": None, "error": None, "cost_micros": rows.c.cost}
-    return _moving(Move.SUCCEED, _held_by(rows), JobStatus.SUCCEEDED, changes)
+    rows = _FINISHED.table(dialect)
+    is_open = (
+        sa.exists()
+        .where(attempts.c.id == rows.c.attempt, attempts.c.job_id == jobs.c.id, OPEN)
+        .correlate(rows, jobs)
+    )
+    changes = {
+        "progress": 100.0,
+        "stage": None,
+        "error": None,
+        **costs.of_attempts(rows.c.attempt, rows.c.cost),
+    }
+    match = (jobs.c.id == rows.c.id, is_open)
+    return _moving(Move.SUCCEED, match, JobStatus.SUCCEEDED, changes)
 
 
 def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
     """Queue the job again for `at`; the failed attempt is closed by the caller."""
-    changes = {"run_at": at, "ready": False, "stage": "waiting to try again", "progress": 0.0}
+    changes = {
+        "run_at": at,
+        "ready": False,
+        "stage": "waiting to try again",
+        "progress": 0.0,
+        "crashes": 0,
+    }
     return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
 
 
@@ -201,7 +234,7 @@ def _instead(job: Job) -> dict[str, Any]:
 
 def snooze(tx: Connection, claim: Claim, *, until: datetime, reason: str) -> Job:
     """Put the job back until `until`; nothing was sent and no attempt is spent."""
-    changes = {"run_at": until, "ready": False, "stage": reason}
+    changes = {"run_at": until, "ready": False, "stage": reason, "crashes": 0}
     return _move_one(tx, Move.SNOOZE, claim, JobStatus.QUEUED, changes)
 
 
@@ -215,7 +248,7 @@ def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
     """Hand jobs back at stop: to `waiting` where an attempt is open, else to the queue."""
     released: list[Job] = []
     for claim in claims:
-        match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
+        match = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence)
         released += _hand_back(tx, Move.RELEASE, match, {})
     return released
 
@@ -237,7 +270,7 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
         (
             {
                 "id": report.claim.job_id,
-                "claim_no": report.claim.claim_no,
+                "fence": report.claim.fence,
                 "percent": report.percent,
                 "stage": report.stage,
             }
@@ -247,10 +280,10 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
     found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
     previews = {report.claim.job_id: report.preview for report in reports}
     news.tell(tx, found, "job.progress", previews=previews)
-    return _in_order(found, [report.claim for report in reports])
+    return _in_order(found, [report.claim.job_id for report in reports])
 
 
-_REPORTED = Given(id=sa.Text, claim_no=sa.Integer, percent=sa.Float, stage=sa.Text)
+_REPORTED = Given(id=sa.Text, fence=sa.BigInteger, percent=sa.Float, stage=sa.Text)
 
 
 @cache
@@ -277,10 +310,10 @@ def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
 
 
 def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
-    """Take jobs back from dead workers. Open attempts were settled by the caller."""
+    """Take jobs back from dead workers. Attempts without a ticket were settled by the caller."""
     rescued: list[Job] = []
     for job in found:
-        match = (jobs.c.id == job.id, jobs.c.claim_no == job.claim_no)
+        match = (jobs.c.id == job.id, jobs.c.fence == job.fence)
         pause = after_crash(job.crashes + 1, jitter=random.random())  # noqa: S311  spreads
         changes = {"crashes": jobs.c.crashes + 1}
         rescued += _hand_back(tx, Move.RESCUE, match, changes, pause)
@@ -290,7 +323,7 @@ def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
 def bury(tx: Connection, job: Job, *, error: Mapping[str, Any]) -> Job:
     """Fail a job that killed its worker too often."""
     changes = {"error": dict(error), "stage": None, "crashes": jobs.c.crashes + 1}
-    claim = Claim(job.id, job.claim_no)
+    claim = Claim(job.id, job.fence)
     return _move_one(tx, Move.BURY, claim, JobStatus.FAILED, changes, error=error)
 
 
@@ -349,7 +382,7 @@ def _move_one(
     *,
     error: Mapping[str, Any] | None = None,
 ) -> Job:
-    match = (jobs.c.id == claim.job_id, jobs.c.claim_no == claim.claim_no)
+    match = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence)
     return _only(_move(tx, move, _moving(move, match, target, changes), error=error), claim.job_id)
 
 
@@ -365,6 +398,9 @@ def _moving(
     sources, targets = MOVES[move]
     if target not in targets:
         raise ValueError(f"{move} does not lead to {target}")
+    if target is JobStatus.QUEUED:
+        match = (*match, ~_AN_OPEN_ATTEMPT)  # it would be started a second time
+    cost = costs.of_attempts() if target in FINAL and "cost_micros" not in changes else {}
     values: dict[str, Any] = {
         "status": target,
         "seq": jobs.c.seq + (0 if silent else 1),
@@ -372,6 +408,7 @@ def _moving(
         "leased_by": None,
         "leased_until": None,
         "finished_at": now() if target in FINAL else None,
+        **cost,
         **changes,
     }
     return sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
@@ -391,6 +428,8 @@ def _move(
     if not silent:
         news.tell(tx, moved, EVENT_OF[move], error=error)
     news.count(move, moved)
+    if move in _LEAVING_OPEN:
+        open_attempts.hand_over(tx, [job.id for job in moved])
     news.finish_batches(tx, {job.batch_id for job in moved if job.batch_id and job.is_final})
     return moved
 
@@ -403,25 +442,20 @@ def _hand_back(
     pause: timedelta = timedelta(),
 ) -> list[Job]:
     """Move to `waiting` where an attempt is open, to `queued` where none is; due after `pause`."""
-    an_open_attempt = (
-        sa.exists()
-        .where(attempts.c.job_id == jobs.c.id, attempts.c.state != AttemptState.CLOSED)
-        .correlate(jobs)
-    )
-    due = {"run_at": now(pause), **changes}
-    to_waiting = _moving(move, (*match, an_open_attempt), JobStatus.WAITING, due)
+    due = {"run_at": now(pause), "stage": "its worker is gone; asking the provider", **changes}
+    to_waiting = _moving(move, (*match, _AN_OPEN_ATTEMPT), JobStatus.WAITING, due)
     back = {**due, "ready": not pause, "stage": "queued", "progress": 0.0}
     to_queued = _moving(move, match, JobStatus.QUEUED, back)
     return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 
 
 def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
-    return (jobs.c.id == rows.c.id, jobs.c.claim_no == rows.c.claim_no)
+    return (jobs.c.id == rows.c.id, jobs.c.fence == rows.c.fence)
 
 
-def _in_order(found: Sequence[Job], claims: Sequence[Claim]) -> list[Job | Exception]:
+def _in_order(found: Sequence[Job], job_ids: Iterable[str]) -> list[Job | Exception]:
     by_id = {job.id: job for job in found}
-    return [by_id.get(claim.job_id) or StaleJob(claim.job_id) for claim in claims]
+    return [by_id.get(job_id) or StaleJob(job_id) for job_id in job_ids]
 
 
 def _only(found: Sequence[Job], job_id: str) -> Job:

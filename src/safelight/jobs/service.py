@@ -18,7 +18,7 @@ from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
 from safelight.jobs import attempts, batch_store, moves, store
-from safelight.jobs.job import Attempt, AttemptState, Batch, Job, JobStatus, Outcome, StaleJob
+from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob
 from safelight.jobs.view import Place
 
 _COUNT_AHEAD = 1_000
@@ -174,7 +174,7 @@ class Jobs:
 
         def write(tx: Connection) -> Job:
             job = _existing(store.get(tx, account_id, job_id))
-            settle_for_redrive(tx, job)
+            settle_by_person(tx, job)
             try:
                 return moves.redrive(tx, job_id)
             except StaleJob:
@@ -194,9 +194,8 @@ class Jobs:
             job = _existing(store.get(tx, account_id, job_id))
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
-            if attempts.current(tx, job_id) is not None:
-                # Without its row nobody would cancel at the provider, or know what it cost.
-                raise WrongState("The last attempt is still being settled; try again in a minute.")
+            # Without its row nobody would cancel at the provider, or know what it cost.
+            settle_by_person(tx, job)
             return asset_store.of_jobs(tx, [job_id]).get(job_id, [])
 
         def write(tx: Connection) -> None:
@@ -204,7 +203,7 @@ class Jobs:
             store.delete(tx, job_id)
 
         if not now:
-            await self._trash.keep_back(await self._db.read(leaving), actor=actor)
+            await self._trash.keep_back(await self._db.write(leaving), actor=actor)
         await self._db.write(write)
         await self._assets.sweep()
 
@@ -215,13 +214,10 @@ def _existing(job: Job | None) -> Job:
     return job
 
 
-def settle_for_redrive(tx: Connection, job: Job) -> None:
-    """Close what the old run left open: who redrives a job has decided that it may be redone."""
-    if not job.is_final:
-        return
-    left = attempts.current(tx, job.id)
-    if left is None:
-        return
-    if left.state is AttemptState.TICKETED:
-        raise WrongState("The provider still works on the last attempt; try again in a minute.")
-    attempts.close(tx, left.id, Outcome.LOST)
+def settle_by_person(tx: Connection, job: Job) -> None:
+    """Close what a final job left open, by the word of somebody who redrives or deletes it.
+
+    Raises `WrongState` while its provider has not been asked to cancel yet.
+    """
+    if job.is_final and attempts.close_by_person(tx, [job.id]):
+        raise WrongState("The last attempt is still being settled; try again in a minute.")

@@ -15,15 +15,16 @@ from safelight.db.given import Given
 from safelight.db.tables import (
     READY,
     accounts,
+    attempts,
     jobs,
 )
 from safelight.db.types import Instant, now
 from safelight.jobs import news
 from safelight.jobs.job import (
     FINAL,
-    Claim,
     Job,
     JobStatus,
+    Outcome,
 )
 from safelight.jobs.rows import to_job
 from safelight.providers.provider import Kind
@@ -179,12 +180,19 @@ def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.webhook_url for row in tx.execute(query)}
 
 
-def succeeded(tx: Connection, claim: Claim) -> Job | None:
-    """Return the job if it was this very claim that finished it."""
-    query = sa.select(jobs).where(
-        jobs.c.id == claim.job_id,
-        jobs.c.claim_no == claim.claim_no,
-        jobs.c.status == JobStatus.SUCCEEDED,
+def is_final(tx: Connection, job_id: str) -> bool:
+    """Say whether nothing more will happen to a job."""
+    status = tx.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
+    return status is None or JobStatus(status) in FINAL
+
+
+def succeeded_by(tx: Connection, attempt_id: str) -> Job | None:
+    """Return the job if it was this very attempt that finished it."""
+    query = (
+        sa.select(jobs)
+        .join(attempts, attempts.c.job_id == jobs.c.id)
+        .where(attempts.c.id == attempt_id, attempts.c.outcome == Outcome.SUCCEEDED)
+        .where(jobs.c.status == JobStatus.SUCCEEDED)
     )
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)

@@ -48,6 +48,7 @@ def job_document(
         "outputs": [asset_document(asset, links) for asset in outputs],
         "error": job.error if job.status is JobStatus.FAILED else None,
         "cost_micros": job.cost_micros,
+        "cost_known_micros": job.cost_known_micros,
         "estimate_micros": job.estimate_micros,
         "attempts": job.attempts,
         "batch_id": job.batch_id,

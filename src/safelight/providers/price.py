@@ -95,6 +95,16 @@ class Price:
         # Rounded up, so that it is never less than it cost, but not for a fault of floats.
         return math.ceil(round(total * _MICROS, 3))
 
+    def of_use(self, usage: Usage = NOT_TOLD) -> int | None:
+        """Return the millionths of work that failed or was canceled, None where not known.
+
+        It is known where use alone is charged: whether a job without a result is charged as one,
+        only its vendor can tell.
+        """
+        by_job = self.job or self.output or self.outputs or self.megapixel or self.extras
+        used = None if by_job else self._used(usage)
+        return None if used is None else math.ceil(round(used * _MICROS, 3))
+
     def _each(self, params: Mapping[str, Any]) -> float | None:
         """Return the price of one output."""
         each = self.output

@@ -278,8 +278,9 @@ class Provider(Protocol):
         """Begin the work.
 
         Raises `UnknownOutcome` where the order may have arrived and its answer was lost. Any other
-        `SafelightError` is the certainty that nothing was begun. Once a paid order was answered,
-        nothing is raised: a result that must be fetched from an address is `Pending`.
+        `ProviderError`, or a `MediaError`, is the certainty that nothing was begun; all else is
+        taken for a lost answer. Once a paid order was answered, nothing is raised: a result that
+        must be fetched from an address is `Pending`.
         """
         ...
 

@@ -5,6 +5,7 @@ import math
 import time
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,22 +14,29 @@ from safelight.accounts import store as account_store
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
 from safelight.db.engine import Database
+from safelight.db.types import now
 from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
 from safelight.jobs import attempts, breakers, census, idempotency, moves
-from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
+from safelight.jobs.attempts import Closing
+from safelight.jobs.job import MAX_CRASHES, Attempt, Ground, Job, Outcome
 from safelight.notify import store as notice_store
+from safelight.providers.provider import Absent, Canceled, Provider
 from safelight.providers.registry import Registry
+from safelight.worker.request import lost_start
 from safelight.worker.retention import Retention
 from safelight.worker.signals import Signals
-from safelight.worker.tickets import cancel_at_provider
+from safelight.worker.tickets import cancel_at_provider, find_at_provider
 
 _log = telemetry.logger(__name__)
 
 _PAGE = 100
 _SWEPT_AT_ONCE = 20
+_PATIENT_CANCELS = 4  # so many cancel requests lengthen the wait for the next by one interval
+_LONGEST_PAUSE = timedelta(minutes=1)
+_NOBODY_TELLS = timedelta(days=1)  # only a callback or a person can still say anything
 _SWEEPS = 10
 _IDEMPOTENCY_KEPT = timedelta(days=1)
 _KEYS_KEPT = timedelta(days=30)
@@ -60,11 +68,11 @@ class Janitor:
         self._assets = assets
         self._trash = trash
         self._interval = interval
-        self._lease = lease.total_seconds()
+        self._lease = lease
         # Workers could not renew during an outage; they get a whole lease to do so after it. A
         # janitor that knows itself alone with its worker need not wait at its start.
         self._well_since = float("-inf") if sole_worker else time.monotonic()
-        self._swept = ""  # the last job looked at, so that stubborn ones hide no other
+        self._last_round: tuple[float, datetime] | None = None  # by both clocks
 
     async def run(self) -> None:
         """Make a round every interval, for ever."""
@@ -83,7 +91,10 @@ class Janitor:
 
     async def round(self) -> None:
         """Do everything once."""
-        if time.monotonic() - self._well_since >= self._lease:
+        if await self._is_late():
+            # This process slept, or a clock was set: its own worker renews before anyone is robbed.
+            self._well_since = time.monotonic()
+        if time.monotonic() - self._well_since >= self._lease.total_seconds():
             await self._rescue()
         await self._expire()
         await self._reroute()
@@ -96,10 +107,24 @@ class Janitor:
         await self._trash.purge_overdue()
         await self._sweep_objects()
 
+    async def _is_late(self) -> bool:
+        """Say whether far more time than an interval has passed since the last round.
+
+        Both clocks are asked: a machine that sleeps stops the monotonic one.
+        """
+        at = await self._db.read(lambda tx: tx.execute(sa.select(now().label("at"))).one().at)
+        last, self._last_round = self._last_round, (time.monotonic(), at)
+        if last is None:
+            return False
+        passed = max(timedelta(seconds=time.monotonic() - last[0]), at - last[1])
+        return passed > self._interval + self._lease / 2
+
     async def _rescue(self) -> None:
         while moved := await self._db.write(_take_back):
             self._ring_about(moved)
             _log.warning("took jobs back from dead workers", jobs=[job.id for job in moved])
+            if kept := [job.id for job in moved if job.crashes >= MAX_CRASHES and not job.is_final]:
+                _log.error("jobs kill their workers and wait for their providers", jobs=kept)
             if len(moved) < _PAGE:
                 return
 
@@ -123,26 +148,59 @@ class Janitor:
                     break
 
     async def _sweep_attempts(self) -> None:
-        """Settle what canceled and failed jobs left open at their providers."""
-        found = await self._db.read(
-            lambda tx: attempts.leftovers(tx, after=self._swept, limit=_SWEPT_AT_ONCE)
-        )
-        self._swept = found[-1].job_id if len(found) == _SWEPT_AT_ONCE else ""
-        canceled = await asyncio.gather(*(self._cancel(attempt) for attempt in found))
-        # One that could not be canceled stays open; a later round asks again.
-        ended = [attempt for attempt, done in zip(found, canceled, strict=True) if done]
-        if ended:
-            await self._db.write(lambda tx: _close_all(tx, ended))
+        """Go on with what final jobs left open at their providers, until that is confirmed."""
+        found = await self._db.read(lambda tx: attempts.leftovers(tx, limit=_SWEPT_AT_ONCE))
+        async with asyncio.TaskGroup() as group:
+            for attempt in found:
+                group.create_task(self._reconcile(attempt))
 
-    async def _cancel(self, attempt: Attempt) -> bool:
-        if attempt.ticket is None:
-            return True
+    async def _reconcile(self, attempt: Attempt) -> None:
+        """Cancel the attempt, or look for the ticket by which that can be done."""
         try:
             provider = self._registry.provider(attempt.provider)
         except UnknownModel as error:
             _log.warning("nobody can cancel", attempt=attempt.id, error=error.detail)
-            return False
-        return await cancel_at_provider(provider, attempt.id, attempt.ticket)
+            await self._postpone(attempt, _LONGEST_PAUSE, asked=attempt.ticket is not None)
+            return
+        if attempt.ticket is None:
+            await self._look_up(attempt, provider)
+            return
+        answer = await cancel_at_provider(provider, attempt.id, attempt.ticket)
+        if answer is None or not answer.confirmed:
+            pause = self._interval * max((attempt.cancels + 1) / _PATIENT_CANCELS, 1)
+            await self._postpone(attempt, min(pause, _LONGEST_PAUSE), asked=True)
+            return
+        await self._db.write(lambda tx: self._confirm(tx, attempt, answer))
+
+    def _confirm(self, tx: Connection, attempt: Attempt, answer: Canceled) -> None:
+        """Close the attempt with what it cost, unless another ticket was stored meanwhile."""
+        cost = answer.cost_micros
+        found = attempts.with_job(tx, attempt.id)
+        price = self._registry.price(found[1].model) if found else None
+        if cost is None and price is not None:
+            cost = price.of_use(answer.usage)
+        closing = Closing(Outcome.CANCELED, Ground.CANCELED, cost_micros=cost)
+        attempts.close(tx, attempt.id, closing, ticket=attempt.ticket)
+
+    async def _look_up(self, attempt: Attempt, provider: Provider) -> None:
+        found = await self._db.read(lambda tx: attempts.with_job(tx, attempt.id))
+        if found is None:
+            return
+        _, job, at = found
+        if at >= attempt.created_at + max(provider.adopts_within, job.timeout):
+            await self._postpone(attempt, _NOBODY_TELLS, asked=False)
+            return
+        match await find_at_provider(provider, lost_start(job, attempt)):
+            case str() as ticket:
+                await self._db.write(lambda tx: attempts.keep_tickets(tx, [(attempt.id, ticket)]))
+            case Absent.ABSENT:
+                closing = Closing(Outcome.CANCELED, Ground.ABSENT)
+                await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
+            case None:
+                await self._postpone(attempt, _LONGEST_PAUSE, asked=False)
+
+    async def _postpone(self, attempt: Attempt, wait: timedelta, *, asked: bool) -> None:
+        await self._db.write(lambda tx: attempts.postpone(tx, attempt, wait, asked=asked))
 
     async def _forget(self) -> None:
         today = datetime.now(UTC)
@@ -176,14 +234,11 @@ class Janitor:
                 self._bell.ring(doorbell.subject(job.batch_id))
 
 
-def _close_all(tx: Connection, ended: list[Attempt]) -> None:
-    for attempt in ended:
-        attempts.close(tx, attempt.id, Outcome.CANCELED)
-
-
 def _take_back(tx: Connection) -> list[Job]:
     found = moves.expired_leases(tx, limit=_PAGE)
-    hopeless = [job for job in found if job.crashes + 1 >= MAX_CRASHES]
     attempts.let_go(tx, found)
+    # A job that its provider works on is never buried: the work may be paid for.
+    is_open = attempts.open_of(tx, [job.id for job in found])
+    hopeless = [job for job in found if job.crashes + 1 >= MAX_CRASHES and job.id not in is_open]
     buried = [moves.bury(tx, job, error=WorkerCrashed().problem()) for job in hopeless]
     return buried + moves.rescue(tx, [job for job in found if job not in hopeless])

@@ -13,8 +13,9 @@ from safelight.db.grouped import Grouped
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import MediaError, ProviderError, SafelightError
-from safelight.jobs.job import Claim, Job, StaleJob
+from safelight.jobs.job import Job, StaleJob
 from safelight.jobs.moves import Progress
+from safelight.worker.under_way import Run
 
 _log = telemetry.logger(__name__)
 
@@ -40,8 +41,7 @@ class ProgressWriter:
         self,
         write: Grouped[Progress, Job],
         bell: Doorbell,
-        job: Job,
-        claim: Claim,
+        run: Run,
         attempt_id: str,
         *,
         callback_url: str | None = None,
@@ -54,8 +54,7 @@ class ProgressWriter:
         self.news = news
         self._write_down = write
         self._bell = bell
-        self._job = job
-        self._claim = claim
+        self._run = run
         self._glimpse = glimpse
         self._latest: tuple[float, str, Path | None] | None = None
         self._news = asyncio.Event()
@@ -93,7 +92,7 @@ class ProgressWriter:
     async def _write(self, progress: float, words: str, picture: Path | None) -> None:
         try:
             preview = await self._preview(picture) if picture else ""
-            said = Progress(self._claim, percent(progress), stage(words), preview)
+            said = Progress(self._run.claim, percent(progress), stage(words), preview)
             await self._write_down(said)
         except StaleJob:
             return  # whoever moved the job rang; the worker lets go of it by itself
@@ -112,7 +111,8 @@ class ProgressWriter:
             return ""
 
     def _ring(self) -> None:
-        topics = [doorbell.subject(self._job.id)]
-        if self._job.batch_id:
-            topics.append(doorbell.subject(self._job.batch_id))
+        job = self._run.job
+        topics = [doorbell.subject(job.id)]
+        if job.batch_id:
+            topics.append(doorbell.subject(job.batch_id))
         self._bell.ring(*topics)

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,28 @@ from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import NotFound, ObjectsSwept, SafelightError, ServiceError, UnknownOutcome
+from safelight.errors import (
+    MediaError,
+    NotFound,
+    ObjectsSwept,
+    OutOfResources,
+    ProviderError,
+    SafelightError,
+    ServiceError,
+    UnknownModel,
+    UnknownOutcome,
+)
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs import attempts, callback_store
 from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.inputs import JobInput
-from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, StaleJob
+from safelight.jobs.job import Attempt, AttemptState, Ground, Job, JobStatus, StaleJob
 from safelight.jobs.moves import Parking
 from safelight.providers.provider import (
+    Absent,
     Done,
+    Failed,
     InputFile,
     Kind,
     MediaFile,
@@ -32,18 +47,18 @@ from safelight.providers.provider import (
     ProviderRequest,
 )
 from safelight.providers.registry import Registry
-from safelight.worker import failure
-from safelight.worker.endings import scratch_folder
+from safelight.worker import failure, results
+from safelight.worker.endings import scratch_folder, to_the_end
+from safelight.worker.failure import Judgement, LookFailed, NotBegun, Situation
 from safelight.worker.progress import ProgressWriter, percent, stage
-from safelight.worker.settlement import Settlement, next_look
+from safelight.worker.request import lost_start, request_of
+from safelight.worker.settlement import Settlement
 from safelight.worker.tickets import secure
-from safelight.worker.under_way import Hold, Run
+from safelight.worker.under_way import Clock, Hold, Run
 
 _log = telemetry.logger(__name__)
 
 _KEEPING_PERCENT = 99.0
-_HEAR_AGAIN = timedelta(seconds=30)
-_UNHEARD = "waiting to hear whether the provider has it"
 _LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
 
 
@@ -60,6 +75,7 @@ class Runner:
     settlement: Settlement
     addresses: CallbackAddresses
     scratch: Path
+    results: Path  # where results wait that cannot be stored yet
     keep_s: float | None = None  # how long outputs stay of jobs that do not say
 
     async def run(self, run: Run) -> None:
@@ -80,43 +96,79 @@ class Runner:
         self._ring(settled)
 
     async def _attempt(self, run: Run, folder: Path) -> Job:
-        job = run.job
-        attempt = await self._under_way(job)
-        answer: Done | Pending | None = None
-        limit = asyncio.timeout(_time_left(job, attempt))
+        attempt = await self._under_way(run)
+        limit = asyncio.timeout(_seconds_left(run, attempt))
         try:
             async with limit:
-                request = await self._prepare(job, attempt, folder)
+                request = await self._prepare(run.job, attempt, folder)
                 if attempt is None:
                     attempt = await self._open(run)
                 answer = await self._ask_provider(run, attempt, request)
-                if isinstance(answer, Pending):
-                    run.hold = Hold.RESUMABLE
-                    return await self._park(run, answer)
-                rows = await self._keep(run, attempt, answer.outputs)
         except StaleJob:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
-            known = failure.name(error, job, timed_out=limit.expired())
-            done = answer if isinstance(answer, Done) else None
-            return await self.settlement.fail(
-                run, known, done, asked=attempt is not None, adopts_within=self._adopts(attempt)
-            )
-        try:
-            return await self.settlement.succeed(run, attempt, answer, rows)
-        except ObjectsSwept as error:
-            return await self.settlement.fail(run, error, answer, asked=True)
+            return await self._unanswered(run, attempt, error, timed_out=limit.expired())
+        return await self._answered(run, attempt, answer, folder)
 
-    def _adopts(self, attempt: Attempt | None) -> timedelta:
-        return self.registry.provider(attempt.provider).adopts_within if attempt else timedelta()
+    async def _answered(
+        self,
+        run: Run,
+        attempt: Attempt,
+        answer: Done | Failed | Pending | Absent | None,
+        folder: Path,
+    ) -> Job:
+        match answer:
+            case Pending():
+                return await self._park(run, attempt, answer)
+            case Done():
+                return await self._take(run, attempt, answer, folder)
+            case Failed(error, cost):
+                return await self._settle(
+                    run, attempt, lambda at: failure.by_verdict(at, error, cost)
+                )
+            case None:
+                grace = self.settlement.grace
+                return await self._settle(run, attempt, lambda at: failure.unheard(at, grace))
+            case Absent.ABSENT:
+                return await self._settle(run, attempt, failure.absent)
 
-    async def _under_way(self, job: Job) -> Attempt | None:
-        """Return the attempt that an earlier claim has opened; a first claim cannot have one."""
-        if job.claim_no == 1:
+    async def _under_way(self, run: Run) -> Attempt | None:
+        """Return the attempt that an earlier claim has opened; only a `waiting` job has one."""
+        if not run.resumes:
             return None
         return await self.settlement.insist(
-            lambda: self.database.read(lambda tx: attempts.current(tx, job.id))
+            lambda: self.database.read(lambda tx: attempts.current(tx, run.job.id))
         )
+
+    async def _unanswered(
+        self, run: Run, attempt: Attempt | None, error: Exception, *, timed_out: bool
+    ) -> Job:
+        """Settle a run that brought no answer: what it means depends on how far it came."""
+        match error:
+            case NotBegun(error=known, ground=ground):
+                judge = partial(failure.not_begun, error=known, ground=ground)
+            case LookFailed(error=known):
+                judge = partial(failure.look_failed, error=known)
+            case _:
+                known = failure.name(error, run.job, timed_out=timed_out)
+                if attempt is None:
+                    judge = partial(failure.not_begun, error=known, ground=Ground.UNSENT)
+                elif _is_new(attempt):
+                    judge = partial(failure.answer_lost, error=known)
+                else:
+                    judge = partial(failure.look_failed, error=known)
+        return await self._settle(run, attempt, judge)
+
+    async def _settle(
+        self, run: Run, attempt: Attempt | None, judge: Callable[[Situation], Judgement]
+    ) -> Job:
+        adopts_within = timedelta()
+        if attempt is not None:
+            try:
+                adopts_within = self.registry.provider(attempt.provider).adopts_within
+            except UnknownModel as error:
+                _log.warning("a provider is no longer installed", error=error.detail)
+        return await self.settlement.settle(run, attempt, judge, adopts_within)
 
     # --- the steps ---------------------------------------------------------------------------
 
@@ -132,15 +184,7 @@ class Runner:
             await self._fetch_input(job, JobInput.read(entry), folder / f"input-{index}")
             for index, entry in enumerate(wanted)
         ]
-        return ProviderRequest(
-            kind=Kind(job.kind),
-            model=job.model,
-            prompt=job.prompt,
-            params=job.params,
-            inputs=tuple(inputs),
-            folder=folder / "work" if wanted else folder,
-            source_url=job.source_url,
-        )
+        return request_of(job, inputs, folder / "work" if wanted else folder)
 
     async def _fetch_input(self, job: Job, wanted: JobInput, path: Path) -> InputFile:
         if wanted.source.startswith(PREFIXES["asset"]):
@@ -156,60 +200,74 @@ class Runner:
         return InputFile(path, facts.media_type, fetched.name, wanted.role)
 
     async def _open(self, run: Run) -> Attempt:
-        """Write the attempt before the provider hears of it."""
+        """Write the attempt before the provider hears of it.
+
+        From here on nobody lets go of the run: a stop within the commit would leave it open
+        whether the provider was called.
+        """
         self.registry.provider(run.job.provider)  # raises where it is no longer installed
-        attempt = await self.settlement.writes.send((run.claim, run.job.provider))
         run.hold = Hold.REPEATABLE if run.job.repeatable else Hold.SINGULAR
-        return attempt
+        return await self.settlement.writes.send((run.claim, run.job.provider))
 
     async def _ask_provider(
         self, run: Run, attempt: Attempt, request: ProviderRequest
-    ) -> Done | Pending:
-        provider = self.registry.provider(attempt.provider)
+    ) -> Done | Failed | Pending | Absent | None:
+        """Return the provider's answer; None where it is not known whether it has the work."""
+        is_new = _is_new(attempt)
+        try:
+            provider = self.registry.provider(attempt.provider)
+            url = await self.addresses.of(provider.name, attempt.id)
+            news = await self._news(run.job, attempt)
+        except SafelightError as error:
+            raise (NotBegun(error, Ground.UNSENT) if is_new else LookFailed(error)) from error
         ticket = attempt.ticket
-        if attempt.state is AttemptState.UNKNOWN:
-            ticket = await self._adopted(provider, attempt)
-            if ticket is None:
-                return Pending("", _HEAR_AGAIN, _UNHEARD)
+        if ticket is None and not is_new:
+            if (done := await self._kept(run, attempt)) is not None:
+                return done
+            found = await self._look_up(provider, run.job, attempt)
+            if not isinstance(found, str):
+                return found
+            ticket = found
         async with ProgressWriter(
             self.settlement.writes.report,
             self.bell,
-            run.job,
-            run.claim,
+            run,
             attempt.id,
-            callback_url=await self.addresses.of(provider.name, attempt.id),
-            news=await self._news(run.job, attempt),
+            callback_url=url,
+            news=news,
             glimpse=self.intake.glimpse,
         ) as progress:
-            if ticket is not None:
-                answer = await provider.check(ticket, request, progress)
+            if ticket is None:
+                answer = await _start(provider, request, progress)
             else:
-                answer = await provider.start(request, progress)
-            if isinstance(answer, Pending) and answer.ticket != attempt.ticket:
-                await secure(self.settlement.writes.keep_ticket, provider, attempt, answer.ticket)
-        return self._priced(run.job, answer) if isinstance(answer, Done) else answer
+                answer = await _check(provider, ticket, request, progress)
+            if isinstance(answer, Pending):
+                if answer.ticket != ticket:
+                    keep = self.settlement.writes.keep_ticket
+                    await secure(keep, provider, attempt, answer.ticket)
+                run.hold = Hold.RESUMABLE
+                return answer
+        return self._priced(run.job, answer)
 
-    def _priced(self, job: Job, answer: Done) -> Done:
-        """Return the answer with what it cost by the model's price, where nobody told."""
+    def _priced(self, job: Job, answer: Done | Failed) -> Done | Failed:
+        """Return the answer with its cost by the model's price, where the provider told none."""
         price = self.registry.price(job.model)
         if answer.cost_micros is not None or price is None:
             return answer
+        if isinstance(answer, Failed):
+            return replace(answer, cost_micros=price.of_use(answer.usage))
         cost = price.micros(job.params, len(answer.outputs), answer.usage)
         return replace(answer, cost_micros=cost)
 
-    async def _adopted(self, provider: Provider, attempt: Attempt) -> str | None:
-        """Return the ticket of an attempt whose answer was lost, None where it may still turn up.
-
-        Raises `UnknownOutcome` when nobody will tell any more: then it is for a person to judge.
-        """
-        ticket = await provider.look_up(attempt.id)
-        if ticket is not None:
-            await secure(self.settlement.writes.keep_ticket, provider, attempt, ticket)
-        elif datetime.now(UTC) >= attempt.created_at + provider.adopts_within:
-            raise UnknownOutcome(
-                "The provider was called and its answer was lost; the work may have been done."
-            )
-        return ticket
+    async def _look_up(self, provider: Provider, job: Job, attempt: Attempt) -> str | Absent | None:
+        """Ask for the ticket of an attempt whose answer was lost, and store it."""
+        try:
+            found = await provider.look_up(lost_start(job, attempt))
+        except SafelightError as error:
+            raise LookFailed(error) from error
+        if isinstance(found, str):
+            await secure(self.settlement.writes.keep_ticket, provider, attempt, found)
+        return found
 
     async def _news(self, job: Job, attempt: Attempt) -> bytes | None:
         """Return what the provider has said by itself; a job that was never woken has no news."""
@@ -217,32 +275,90 @@ class Runner:
             return None
         return await self.database.read(lambda tx: callback_store.latest(tx, attempt.id))
 
-    async def _park(self, run: Run, answer: Pending) -> Job:
+    async def _park(self, run: Run, attempt: Attempt, answer: Pending) -> Job:
+        left = run.time_left()
+        if not left:
+            late = failure.too_late(run.job)
+            return await self._settle(run, attempt, lambda at: failure.look_failed(at, late))
         job = run.job
-        if _is_overdue(job):
-            raise failure.too_late(job)
-        return await self.settlement.writes.park(
-            Parking(
-                run.claim,
-                check_at=next_look(job, answer.check_after),
-                wakes=job.wakes,
-                stage=stage(answer.stage),
-                progress=job.progress if answer.progress is None else percent(answer.progress),
+        return await self.settlement.insist(
+            lambda: self.settlement.writes.park(
+                Parking(
+                    run.claim,
+                    check_after=min(max(answer.check_after, timedelta()), left),
+                    wakes=run.job.wakes,
+                    stage=stage(answer.stage),
+                    progress=job.progress if answer.progress is None else percent(answer.progress),
+                )
             )
         )
 
+    # --- a result in hand --------------------------------------------------------------------
+
+    async def _take(self, run: Run, attempt: Attempt, answer: Done, folder: Path) -> Job:
+        """Store the result and finish the job: it is paid for, so our own faults are waited out.
+
+        Raises `ServiceError` where they last longer than `RESULT_WAIT`: then the result stays on
+        disk, or at its provider, and another run goes on with it.
+        """
+        deadline = time.monotonic() + self.settlement.result_wait.total_seconds()
+        async with self._in_hand(run, attempt, answer, folder) as done:
+            try:
+                while True:
+                    try:
+                        rows = await self._keep(run, attempt, done.outputs, deadline)
+                        return await self.settlement.succeed(run, attempt, done, rows, deadline)
+                    except ObjectsSwept as error:
+                        _log.warning("a result is kept once more", error=error.detail)
+            except StaleJob:
+                raise
+            except ServiceError as error:
+                if not failure.can_have_it_again(run.job, attempt):
+                    raise
+                judge = failure.answer_lost if run.job.repeatable else failure.look_failed
+                return await self._settle(run, attempt, partial(judge, error=error))
+            except SafelightError as error:
+                cost = done.cost_micros
+                unfit = partial(failure.result_unfit, error=error, cost=cost)
+                return await self._settle(run, attempt, unfit)
+            except asyncio.CancelledError:
+                await to_the_end(self.settlement.note_cost(attempt, done))
+                raise
+
+    @asynccontextmanager
+    async def _in_hand(
+        self, run: Run, attempt: Attempt, done: Done, folder: Path
+    ) -> AsyncGenerator[Done]:
+        """Keep on disk, until it is settled, a result that nobody can be asked for again."""
+        if run.hold is not Hold.SINGULAR:
+            yield done
+            return
+        with results.locked(self.results, attempt.id):
+            yield await asyncio.to_thread(results.keep, self.results, attempt.id, folder, done)
+            await asyncio.to_thread(results.drop, self.results, attempt.id)
+
+    async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
+        """Return the result that an earlier process of this machine had in hand, if it did."""
+        with results.locked(self.results, attempt.id) as is_free:
+            done = results.read(self.results, attempt.id) if is_free else None
+        if done is None:
+            await asyncio.to_thread(results.drop, self.results, attempt.id)
+        else:
+            run.hold = Hold.SINGULAR
+        return done
+
     async def _keep(
-        self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...]
+        self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
     ) -> list[dict[str, Any]]:
         """Copy every output into our own storage, before the job may be called succeeded."""
         rows: list[dict[str, Any]] = []
         report = self.settlement.writes.report
         try:
-            async with ProgressWriter(
-                report, self.bell, run.job, run.claim, attempt.id
-            ) as progress:
+            async with ProgressWriter(report, self.bell, run, attempt.id) as progress:
                 for position, media in enumerate(outputs):
-                    rows.append(await self._keep_one(run.job, attempt, media, position, progress))
+                    rows.append(
+                        await self._keep_one(run, attempt, media, position, progress, deadline)
+                    )
         except SafelightError:
             await self.settlement.discard(rows)
             raise
@@ -250,16 +366,18 @@ class Runner:
 
     async def _keep_one(
         self,
-        job: Job,
+        run: Run,
         attempt: Attempt,
         media: MediaFile,
         position: int,
         progress: ProgressWriter,
+        deadline: float,
     ) -> dict[str, Any]:
-        """Keep one output, waiting while that cannot be done, as long as the job's time lasts.
+        """Keep one output; wait until `deadline` while that cannot be done.
 
         For our storage it waits only where nobody else has the result.
         """
+        job = run.job
         origin = Origin(
             job.account_id,
             job.id,
@@ -270,7 +388,7 @@ class Runner:
             external_id=job.external_id,
             tags=job.tags,
             metadata=job.metadata,
-            expires_at=_gone_at(job.keep_s or self.keep_s),
+            expires_at=_gone_at(run, job.keep_s or self.keep_s),
             visibility=job.visibility,
         )
         while True:
@@ -282,11 +400,42 @@ class Runner:
                     # What is left is little of the whole, and 100 is said by its end alone.
                     report=lambda _, words: progress.report(_KEEPING_PERCENT, words),
                 )
-            except ServiceError as error:
-                if failure.is_of_storage(error) and failure.can_have_it_again(job, attempt):
-                    raise
-                _log.warning("a result waits to be kept", error=error.detail)
+            except Exception as error:
+                known = failure.name(error, job, timed_out=False)
+                if not isinstance(known, ServiceError) or time.monotonic() > deadline:
+                    raise known from error
+                if failure.is_of_storage(known) and failure.can_have_it_again(job, attempt):
+                    raise known from error
+                _log.warning("a result waits to be kept", error=known.detail)
             await asyncio.sleep(self.settlement.look_again.total_seconds())
+
+    async def deliver_results(self) -> None:
+        """Finish the jobs whose results earlier processes of this machine left on disk.
+
+        Those that are refused as unfit are left for their jobs' next claims to say so.
+        """
+        for attempt_id in await asyncio.to_thread(results.attempts, self.results):
+            try:
+                await self._deliver(attempt_id)
+            except (SafelightError, StaleJob) as error:
+                _log.warning("a result waits on disk", attempt=attempt_id, error=str(error))
+
+    async def _deliver(self, attempt_id: str) -> None:
+        with results.locked(self.results, attempt_id) as is_free:
+            done = results.read(self.results, attempt_id) if is_free else None
+            if done is None:
+                return
+            found = await self.database.read(lambda tx: attempts.with_job(tx, attempt_id))
+            if found is not None:
+                attempt, job, at = found
+                run = Run(job, Clock(at))
+                if job.status in (JobStatus.RUNNING, JobStatus.WAITING) and attempt.is_open:
+                    deadline = time.monotonic()
+                    rows = await self._keep(run, attempt, done.outputs, deadline)
+                    self._ring(await self.settlement.succeed(run, attempt, done, rows, deadline))
+                else:
+                    await self.settlement.abandon(attempt, done, [])
+            await asyncio.to_thread(results.drop, self.results, attempt_id)
 
     def _ring(self, job: Job) -> None:
         topics = [doorbell.subject(job.id)]
@@ -297,18 +446,36 @@ class Runner:
         self.bell.ring(*topics)
 
 
-def _time_left(job: Job, attempt: Attempt | None) -> float:
-    """Return the seconds until the job's time is up, counted from its first start."""
-    if job.started_at is None:
-        return job.timeout_s
-    left = (job.started_at + job.timeout - datetime.now(UTC)).total_seconds()
-    return max(left, 0.001 if attempt is None else _LAST_LOOK_S)
+async def _start(
+    provider: Provider, request: ProviderRequest, progress: ProgressWriter
+) -> Done | Failed | Pending:
+    try:
+        return await provider.start(request, progress)
+    except (UnknownOutcome, OutOfResources):
+        raise
+    except (ProviderError, MediaError) as error:
+        raise NotBegun(error, Ground.REFUSED) from error
 
 
-def _gone_at(keep_s: float | None) -> datetime | None:
+async def _check(
+    provider: Provider, ticket: str, request: ProviderRequest, progress: ProgressWriter
+) -> Done | Failed | Pending:
+    try:
+        return await provider.check(ticket, request, progress)
+    except SafelightError as error:
+        raise LookFailed(error) from error
+
+
+def _is_new(attempt: Attempt) -> bool:
+    """Say whether this run has opened it: one of an earlier claim is ticketed or unknown."""
+    return attempt.state is AttemptState.SENT
+
+
+def _seconds_left(run: Run, attempt: Attempt | None) -> float:
+    """Return the seconds that a run has to bring an answer."""
+    return max(run.time_left().total_seconds(), 0.001 if attempt is None else _LAST_LOOK_S)
+
+
+def _gone_at(run: Run, keep_s: float | None) -> datetime | None:
     """Return when what is made now goes by itself."""
-    return None if keep_s is None else datetime.now(UTC) + timedelta(seconds=keep_s)
-
-
-def _is_overdue(job: Job) -> bool:
-    return job.started_at is not None and datetime.now(UTC) >= job.started_at + job.timeout
+    return None if keep_s is None else run.now() + timedelta(seconds=keep_s)

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -12,14 +13,15 @@ from sqlalchemy import Connection
 from safelight import telemetry
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
-from safelight.errors import SafelightError, ServiceError
-from safelight.jobs import attempts, breakers, moves, retry, store
-from safelight.jobs.job import Attempt, Job, StaleJob
+from safelight.errors import ServiceError
+from safelight.jobs import attempts, breakers, callback_store, moves, retry, store
+from safelight.jobs.attempts import Closing
+from safelight.jobs.job import Attempt, Ground, Job, Outcome, StaleJob
 from safelight.jobs.moves import Parking
 from safelight.jobs.retry import RetryPolicy
 from safelight.providers.provider import Done
-from safelight.worker import failure as rules
 from safelight.worker.endings import to_the_end
+from safelight.worker.failure import Judgement, Situation, Wait
 from safelight.worker.under_way import Run
 from safelight.worker.writes import Success, Writes
 
@@ -28,120 +30,146 @@ _log = telemetry.logger(__name__)
 T = TypeVar("T")
 
 _AGAIN_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+PATIENCE = timedelta(hours=24)
+RESULT_WAIT = timedelta(hours=1)
+# A try that was not one: nothing was begun for it.
+_UNCOUNTED = frozenset({Ground.UNSENT, Ground.ABSENT})
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How runs of one worker end."""
+    """How runs of one worker end.
+
+    `patience` is how long after a job's time its provider is asked again where it refuses to
+    answer. `grace` is how long a worker that lost its lease has to bring an answer by itself.
+    `result_wait` is how long a result in hand waits for our database or storage.
+    """
 
     database: Database
     assets: Assets
     policy: RetryPolicy
     writes: Writes
     look_again: timedelta = timedelta(seconds=5)  # after the provider or our storage was away
+    patience: timedelta = PATIENCE
+    grace: timedelta = timedelta()
+    result_wait: timedelta = RESULT_WAIT
 
     async def succeed(
-        self, run: Run, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]
+        self,
+        run: Run,
+        attempt: Attempt,
+        answer: Done,
+        rows: list[dict[str, Any]],
+        deadline: float,
     ) -> Job:
-        """Finish the job with its stored outputs; raise `StaleJob` where somebody was first."""
-        cost = answer.cost_micros
-        success = Success(run.claim, attempt.id, cost, rows)
+        """Finish the job with its stored outputs; raise `StaleJob` where somebody was first.
+
+        Raises `ServiceError` where the database is away at `deadline`, of the monotonic clock.
+        """
+        success = Success(run.job.id, attempt.id, answer.cost_micros, rows)
         try:
-            return await to_the_end(self._accept(success))
+            return await to_the_end(self._accept(success, deadline))
         except StaleJob:
-            # Lost the race after all. The attempt is whoever's who moved the job; what it cost is
-            # still known only here. The bytes have no row.
-            await to_the_end(self._abandon(attempt, cost, rows))
+            # Lost the race after all; what the attempt cost is known only here.
+            await to_the_end(self.abandon(attempt, answer, rows))
             raise
 
-    async def _accept(self, success: Success) -> Job:
+    async def _accept(self, success: Success, deadline: float) -> Job:
         """Write the success; a commit whose answer was lost is found, not taken for a lost race."""
-        claim = success.claim
         try:
-            return await self.insist(lambda: self.writes.succeed(success))
+            return await self.insist(lambda: self.writes.succeed(success), deadline)
         except StaleJob:
             job = await self.insist(
-                lambda: self.database.read(lambda tx: store.succeeded(tx, claim))
+                lambda: self.database.read(lambda tx: store.succeeded_by(tx, success.attempt_id))
             )
             if job is None:
                 raise
             return job
 
-    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, call: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
         """Try again while the database is away: what became of the work is known only here.
 
-        The worker ends this when the claim is no longer its own.
+        Raises the last `ServiceError` at `deadline`, by default after `result_wait`. The worker
+        ends this sooner when the claim is no longer its own.
         """
+        if deadline is None:
+            deadline = time.monotonic() + self.result_wait.total_seconds()
+        pause_s = _AGAIN_S
         while True:
             try:
                 return await call()
             except ServiceError as error:
+                if time.monotonic() > deadline:
+                    raise
                 _log.warning("a run waits for the database", error=error.detail)
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 
-    async def _abandon(
-        self, attempt: Attempt, cost: int | None, rows: list[dict[str, Any]]
-    ) -> None:
-        if cost is not None:
-            await self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
+    async def abandon(self, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]) -> None:
+        """Write what a result cost that nobody waits for any more, and remove its objects."""
+
+        def write(tx: Connection) -> None:
+            cost = answer.cost_micros
+            if store.is_final(tx, attempt.job_id):
+                closing = Closing(Outcome.CANCELED, Ground.VERDICT, cost_micros=cost)
+                attempts.close(tx, attempt.id, closing)
+            elif cost is not None:
+                attempts.keep_cost(tx, attempt.id, cost)
+
+        await self.insist(lambda: self.database.write(write))
         await self.discard(rows)
 
-    async def fail(
+    async def note_cost(self, attempt: Attempt, answer: Done) -> None:
+        """Write what a result cost that its run cannot finish now."""
+        cost = answer.cost_micros
+        if cost is not None:
+            await self.insist(
+                lambda: self.database.write(lambda tx: attempts.keep_cost(tx, attempt.id, cost))
+            )
+
+    async def settle(
         self,
         run: Run,
-        error: SafelightError,
-        done: Done | None,
-        *,
-        asked: bool,
-        adopts_within: timedelta = timedelta(),
+        attempt: Attempt | None,
+        judge: Callable[[Situation], Judgement],
+        adopts_within: timedelta,
     ) -> Job:
-        """Settle what went wrong; not `asked`, the provider has not heard of it in this run.
+        """Carry out what `judge` says of the run; raise `StaleJob` where the job is not its own.
 
-        Where the answer was lost, its ticket may still turn up within `adopts_within`.
+        `attempt` is the one that the run knows of, and `adopts_within` its provider's. A fact that
+        closes it is written even when the claim is void: it is about the work, not the lease.
         """
-        claim, job = run.claim, run.job
 
-        def write(tx: Connection) -> Job:
-            held = moves.held(tx, claim)
-            if asked:
-                breakers.note_fault(tx, job.provider, error)
-            attempt = attempts.current(tx, job.id)
-            if attempt is not None and rules.must_resume(attempt, error):
-                return moves.park(
-                    tx,
-                    Parking(
-                        claim,
-                        check_at=next_look(job, error.retry_after or self.look_again),
-                        wakes=job.wakes,
-                        stage=held.stage or "waiting for the provider",
-                        progress=held.progress,
-                    ),
-                )
-            if attempt is not None and rules.may_be_adopted(job, attempt, error, adopts_within):
-                attempts.lose_sight(tx, attempt.id)
-                return moves.park(
-                    tx,
-                    Parking(
-                        claim,
-                        check_at=next_look(job, self.look_again),
-                        wakes=job.wakes,
-                        stage="waiting to hear whether the provider has it",
-                        progress=held.progress,
-                    ),
-                )
-            decision = retry.decide(
-                held,
-                error,
-                now=datetime.now(UTC),
+        def situation(tx: Connection, job: Job) -> Situation:
+            return Situation(
+                job,
+                attempts.current(tx, job.id),
+                now=run.now(),
                 policy=self.policy,
                 jitter=random.random(),  # noqa: S311  spreads retries, guards nothing
+                adopts_within=adopts_within,
+                patience=self.patience,
+                look_again=self.look_again,
             )
-            # Unasked, an attempt is here only where its commit came through without its answer.
-            if attempt and asked and not rules.may_start_again(held, attempt, error, done):
-                decision = retry.Fail(error)
-            return rules.settle(tx, claim, attempt, decision, error, done)
 
-        return await to_the_end(self.insist(lambda: self.database.write(write)))
+        def write(tx: Connection) -> Job | None:
+            try:
+                held = moves.held(tx, run.claim)
+            except StaleJob:
+                if attempt is not None and attempt.ticket is None:
+                    _testify(tx, attempt, judge(situation(tx, run.job)))
+                return None
+            at = situation(tx, held)
+            judgement = judge(at)
+            if attempt is not None and judgement.error is not None:
+                breakers.note_fault(tx, held.provider, judgement.error)
+            return _carry_out(tx, run, at, judgement)
+
+        job = await to_the_end(self.insist(lambda: self.database.write(write)))
+        if job is None:
+            raise StaleJob(run.job.id)
+        return job
 
     async def discard(self, rows: list[dict[str, Any]]) -> None:
         """Remove objects that no row will name; what cannot be now, the janitor finds later."""
@@ -152,8 +180,38 @@ class Settlement:
             _log.warning("objects without a row are left behind", of=asset_ids, error=error.detail)
 
 
-def next_look(job: Job, wait: timedelta) -> datetime:
-    """Return when to look at the provider again: never past the end of the job's time."""
-    now = datetime.now(UTC)
-    end = (job.started_at or now) + job.timeout
-    return now + min(wait, max(end - now, timedelta()))
+def _testify(tx: Connection, attempt: Attempt, judgement: Judgement) -> None:
+    """Close the attempt of a job that is no longer ours, and have the job go on without it."""
+    if judgement.closing is not None and attempts.close(tx, attempt.id, judgement.closing):
+        callback_store.wake(tx, attempt.id)
+
+
+def _carry_out(tx: Connection, run: Run, at: Situation, judgement: Judgement) -> Job:
+    """Close the attempt or leave it open, and move the job: to the queue only without one."""
+    claim, job = run.claim, at.job
+    if at.attempt is not None:
+        _end(tx, at.attempt, judgement)
+    problem = {} if judgement.error is None else judgement.error.problem()
+    match judgement.job:
+        case Wait(after, stage):
+            return moves.park(tx, Parking(claim, after, run.job.wakes, stage, job.progress))
+        case retry.Retry(at=when):
+            return moves.retry(tx, claim, at=when, error=problem)
+        case retry.Snooze(until):
+            reason = judgement.error.title if judgement.error else "starting again"
+            return moves.snooze(tx, claim, until=until, reason=reason)
+        case retry.FallBack():
+            return moves.fall_back(tx, claim, error=problem)
+        case retry.Fail(error):
+            return moves.fail(tx, claim, error=error.problem())
+
+
+def _end(tx: Connection, attempt: Attempt, judgement: Judgement) -> None:
+    """Close the attempt, or say that its answer was lost; one that was not a try is not counted."""
+    closing = judgement.closing
+    if closing is None:
+        attempts.lose_sight(tx, attempt.id)
+        return
+    attempts.close(tx, attempt.id, closing)
+    if closing.ground in _UNCOUNTED or isinstance(judgement.job, retry.Snooze):
+        attempts.uncount(tx, attempt.job_id)

@@ -8,22 +8,23 @@ from safelight import telemetry
 from safelight.db.grouped import Grouped
 from safelight.errors import SafelightError
 from safelight.jobs.job import Attempt, StaleJob
-from safelight.providers.provider import Provider
+from safelight.providers.provider import Absent, Canceled, LostStart, Provider
 from safelight.worker.endings import to_the_end
 
 _log = telemetry.logger(__name__)
 
 Keep = Grouped[tuple[str, str], bool]  # an attempt's id and its ticket
 
-_CANCEL_S = 10.0
+_ASK_S = 10.0
 _TRY_AGAIN_S = 1.0
+_CONFIRMED = Canceled()
 
 
 async def secure(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) -> None:
     """Store `ticket`, however often that fails, until the caller's time is up.
 
-    Raises `StaleJob` where the attempt was closed meanwhile, as for a canceled job; the work is
-    then canceled at the provider, as nobody else knows of it.
+    Raises `StaleJob` where a person has closed the attempt meanwhile; the work is then canceled at
+    the provider, as nobody else knows of it.
     """
     if not await to_the_end(_store(keep, provider, attempt, ticket)):
         raise StaleJob(attempt.job_id)
@@ -43,15 +44,25 @@ async def _store(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) 
     return kept
 
 
-async def cancel_at_provider(provider: Provider, attempt_id: str, ticket: str) -> bool:
-    """Ask the provider to stop; False if it could not be told."""
+async def cancel_at_provider(provider: Provider, attempt_id: str, ticket: str) -> Canceled | None:
+    """Ask the provider to stop; None if it could not be told."""
     try:
-        async with asyncio.timeout(_CANCEL_S):
-            await provider.cancel(ticket)
+        async with asyncio.timeout(_ASK_S):
+            return await provider.cancel(ticket) or _CONFIRMED
     except SafelightError as error:
         _log.warning("provider did not cancel", attempt=attempt_id, code=error.code)
-        return False
     except Exception:  # noqa: BLE001  whatever a plug raises, those who clean up go on
         _log.exception("provider did not cancel", attempt=attempt_id)
-        return False
-    return True
+    return None
+
+
+async def find_at_provider(provider: Provider, lost: LostStart) -> str | Absent | None:
+    """Ask the provider for the ticket of a lost start; None if it does not tell now."""
+    try:
+        async with asyncio.timeout(_ASK_S):
+            return await provider.look_up(lost)
+    except SafelightError as error:
+        _log.warning("provider was not asked", attempt=lost.attempt_id, code=error.code)
+    except Exception:  # noqa: BLE001  as above
+        _log.exception("provider was not asked", attempt=lost.attempt_id)
+    return None

@@ -1,7 +1,9 @@
 """Hears the doorbell, claims what its lanes have room for, keeps leases and stops gracefully."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,13 +21,15 @@ from safelight.jobs import attempts, claims, moves
 from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.limits import NO_LIMITS, Limits
 from safelight.worker.run import Runner
-from safelight.worker.under_way import Hold, Run
+from safelight.worker.under_way import Clock, Hold, Run
 
 _log = telemetry.logger(__name__)
 
 _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 _MOST_AT_ONCE = 500
 _STILL_HERE_S = 1.0
+_DELIVER_EVERY_S = 60.0
+_SPARED = 4  # one slot in so many is free of any one provider's checks
 _LEAST_REST = timedelta(milliseconds=20)  # between two claims that brought nothing
 
 
@@ -47,8 +51,16 @@ class _Lane:
         self.name = name
         self.free = slots
         self.changed = asyncio.Event()
+        self.slots = slots
+        self.checks = Counter[str]()  # by provider
         self.cursor = claims.START
         self.held_back = False  # a limit kept ready work from the last claim
+
+    @property
+    def checking(self) -> claims.Checking:
+        """How many checks run, and how many may of one provider: one that hangs leaves room."""
+        most = max(self.slots - max(self.slots // _SPARED, 1), 1)
+        return claims.Checking(most, dict(self.checks))
 
 
 class Worker:
@@ -62,7 +74,8 @@ class Worker:
         self._bell = bell
         self._runner = runner
         self._rules = rules
-        self._running: dict[Claim, tuple[Run, asyncio.Task[None]]] = {}
+        self._running: dict[Run, asyncio.Task[None]] = {}
+        self._calls: dict[str, Run] = {}  # the newest run of each job
         self._lanes = [_Lane(name, slots) for name, slots in rules.slots.items()]
         self._stopping = False
 
@@ -77,10 +90,12 @@ class Worker:
         """Serve every lane until stopped, then hand back what did not finish in time."""
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_leases())
+            deliverer = group.create_task(self._deliver_results())
             async with asyncio.TaskGroup() as serving:
                 for lane in self._lanes:
                     serving.create_task(self._serve(lane, group))
             await self._finish()
+            deliverer.cancel()
             keeper.cancel()
 
     async def _serve(self, lane: _Lane, group: asyncio.TaskGroup) -> None:
@@ -90,6 +105,7 @@ class Worker:
                     lane.changed.clear()
                     await lane.changed.wait()
                     continue
+                asked_at = time.monotonic()
                 claimed = await self._claim(lane)
                 if claimed is None:
                     await bell.wait(self._rules.look_every)
@@ -98,8 +114,10 @@ class Worker:
                     await self._hand_back([_claim_of(job) for job in claimed.jobs])
                     return
                 lane.cursor, lane.held_back = claimed.cursor, claimed.held_back
-                for job in claimed.jobs:
-                    self._start(job, lane, group)
+                clock = Clock(claimed.at, asked_at)
+                for number, job in enumerate(claimed.jobs):
+                    run = Run(job, clock, resumes=number < claimed.checks)
+                    self._start(run, lane, group)
                 if not claimed.jobs:
                     await bell.wait(self._rest(claimed))
 
@@ -115,6 +133,7 @@ class Worker:
                     lease=self._rules.lease,
                     limits=self._rules.limits,
                     cursor=lane.cursor,
+                    checking=lane.checking,
                 )
             )
         except _OUTAGE as error:
@@ -127,13 +146,20 @@ class Worker:
             return self._rules.look_every
         return min(self._rules.look_every, max(claimed.rest, _LEAST_REST))
 
-    def _start(self, job: Job, lane: _Lane, group: asyncio.TaskGroup) -> None:
-        claim, run = _claim_of(job), Run(job)
+    def _start(self, run: Run, lane: _Lane, group: asyncio.TaskGroup) -> None:
+        under_way = self._calls.get(run.job.id)
+        if run.resumes and under_way is not None and under_way.hold is Hold.SINGULAR:
+            # Its lease was lost, and the call whose answer it waits for is still our own.
+            under_way.take_over(run.job)
+            return
         lane.free -= 1
+        if run.resumes:
+            lane.checks[run.job.provider] += 1
         telemetry.RUNNING.labels(lane.name).inc()
-        self._running[claim] = run, group.create_task(self._run(run, claim, lane))
+        self._calls[run.job.id] = run
+        self._running[run] = group.create_task(self._run(run, lane))
 
-    async def _run(self, run: Run, claim: Claim, lane: _Lane) -> None:
+    async def _run(self, run: Run, lane: _Lane) -> None:
         job = run.job
         with structlog.contextvars.bound_contextvars(job_id=job.id, account_id=job.account_id):
             try:
@@ -148,10 +174,14 @@ class Worker:
             except Exception:  # noqa: BLE001  one job must not end all; this one is buried
                 _log.exception("job could not be settled")
             finally:
-                del self._running[claim]
-                self._give_back(lane)
+                self._give_back(run, lane)
 
-    def _give_back(self, lane: _Lane) -> None:
+    def _give_back(self, run: Run, lane: _Lane) -> None:
+        self._running.pop(run, None)
+        if self._calls.get(run.job.id) is run:
+            del self._calls[run.job.id]
+        if run.resumes:
+            lane.checks[run.job.provider] -= 1
         lane.free += 1
         lane.changed.set()
         telemetry.RUNNING.labels(lane.name).dec()
@@ -159,29 +189,40 @@ class Worker:
             self._bell.ring(doorbell.lane(lane.name))
 
     async def _keep_leases(self) -> None:
-        """Renew all leases at a third of their length, and let go of jobs no longer ours."""
+        """Renew all leases at a third of their length, and let go of jobs no longer ours.
+
+        A call that may be paid for is not hung up: its answer settles what it cost, and is taken
+        if the job still waits for it.
+        """
         with self._bell.listen(doorbell.HALT) as bell:
             while True:
                 await bell.wait(self._rules.lease / 3)
-                mine = dict(self._running)
-                held = await self._renew(mine)
+                mine = {run: (run.claim, task) for run, task in self._running.items()}
+                held = await self._renew([claim for claim, _ in mine.values()])
                 if held is None:
                     continue
-                for claim, (_, task) in mine.items():
-                    if claim not in held:
+                for run, (claim, task) in mine.items():
+                    if claim not in held and run.hold is not Hold.SINGULAR:
                         task.cancel()
 
-    async def _renew(self, mine: Mapping[Claim, object]) -> set[Claim] | None:
+    async def _renew(self, mine: Sequence[Claim]) -> set[Claim] | None:
         """Return which of `mine` are still ours; None when that cannot be known now."""
         try:
             return await self._db.write(
-                lambda tx: claims.renew(
-                    tx, worker=self.id, running=mine.keys(), lease=self._rules.lease
-                )
+                lambda tx: claims.renew(tx, worker=self.id, running=mine, lease=self._rules.lease)
             )
         except _OUTAGE as error:
             _log.warning("leases not renewed", error=str(error))
             return None
+
+    async def _deliver_results(self) -> None:
+        """Finish what a process that died here left on disk, at the start and now and then."""
+        while True:
+            try:
+                await self._runner.deliver_results()
+            except _OUTAGE as error:
+                _log.warning("results stay on disk", error=str(error))
+            await asyncio.sleep(_DELIVER_EVERY_S)
 
     async def _finish(self) -> None:
         """End what runs as each run allows: at once, after its grace, or when its call is over."""
@@ -198,17 +239,17 @@ class Worker:
             await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
 
     async def _wait_at_most(self, seconds: float) -> None:
-        if tasks := [task for _, task in self._running.values()]:
-            await asyncio.wait(tasks, timeout=seconds)
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=seconds)
 
     async def _let_go(self, holds: set[Hold]) -> None:
-        chosen = {claim: task for claim, (run, task) in self._running.items() if run.hold in holds}
+        chosen = {run: task for run, task in self._running.items() if run.hold in holds}
         if not chosen:
             return
         for task in chosen.values():
             task.cancel()
         await asyncio.wait(chosen.values())
-        await self._hand_back(list(chosen))
+        await self._hand_back([run.claim for run in chosen])
 
     async def _hand_back(self, unfinished: list[Claim]) -> None:
         try:
@@ -218,10 +259,12 @@ class Worker:
             return
         for job in released:
             self._bell.ring(doorbell.lane(job.lane), doorbell.subject(job.id))
+            if job.batch_id:
+                self._bell.ring(doorbell.subject(job.batch_id))
 
 
 def _claim_of(job: Job) -> Claim:
-    return Claim(job.id, job.claim_no)
+    return Claim(job.id, job.fence)
 
 
 def _release(tx: Connection, unfinished: list[Claim]) -> list[Job]:

@@ -15,9 +15,9 @@ from safelight.jobs.job import Attempt, Claim, Job
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """A run that came to its end: what was made is stored, and its rows are these."""
+    """An attempt that came to its end: what was made is stored, and its rows are these."""
 
-    claim: Claim
+    job_id: str
     attempt_id: str
     cost_micros: int | None
     rows: list[dict[str, Any]]
@@ -36,7 +36,9 @@ class Writes:
 
 def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:
     """Finish jobs with their outputs and attempts, all or nothing of each."""
-    moved = moves.succeed_all(tx, [(success.claim, success.cost_micros) for success in ended])
+    moved = moves.succeed_all(
+        tx, [moves.Finish(one.job_id, one.attempt_id, one.cost_micros) for one in ended]
+    )
     won = [success for success, job in zip(ended, moved, strict=True) if isinstance(job, Job)]
     asset_store.insert(tx, [row for success in won for row in success.rows])
     attempts.succeed_all(tx, [(success.attempt_id, success.cost_micros) for success in won])

@@ -84,6 +84,7 @@ async def get_attempts(job_id: str, caller: Reader, services: Parts) -> Response
                     "provider": attempt.provider,
                     "state": attempt.state.value,
                     "outcome": attempt.outcome.value if attempt.outcome else None,
+                    "ground": None if attempt.is_open else attempt.ground.value,
                     "error": attempt.error,
                     "cost_micros": attempt.cost_micros,
                     "created_at": attempt.created_at,

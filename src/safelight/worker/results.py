@@ -1,0 +1,129 @@
+"""Results in hand that could not be stored yet: kept on disk, so that the next start finds them.
+
+A folder is named after its attempt and locked by the process that still works on it; the kernel
+lets go of the lock when that process dies.
+"""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from safelight.providers.provider import Done, MediaFile
+
+_MANIFEST = "result.json"
+_LOCK = "lock"
+
+
+def keep(parent: Path, attempt_id: str, scratch: Path, done: Done) -> Done:
+    """Move the files of a result out of scratch; return it with their new paths.
+
+    The result is there for the next start only once this has returned.
+    """
+    folder = parent / attempt_id
+    folder.mkdir(parents=True, exist_ok=True)
+    moved: list[MediaFile] = []
+    for number, media in enumerate(done.outputs):
+        path = _move(media.path, scratch, folder / f"{number}")
+        preview = media.preview and _move(media.preview, scratch, folder / f"{number}-preview")
+        moved.append(
+            MediaFile(path, media.media_type, media.facts, preview, media.name, media.source_url)
+        )
+    kept = Done(tuple(moved), done.cost_micros, done.facts, done.usage)
+    draft = folder / f"{_MANIFEST}.new"
+    with draft.open("wb") as file:
+        file.write(orjson.dumps(_document(kept)))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / _MANIFEST)
+    return kept
+
+
+def attempts(parent: Path) -> list[str]:
+    """Return the attempts whose results are kept."""
+    if not parent.exists():
+        return []
+    return sorted(path.parent.name for path in parent.glob(f"*/{_MANIFEST}"))
+
+
+def read(parent: Path, attempt_id: str) -> Done | None:
+    """Return the kept result of an attempt."""
+    path = parent / attempt_id / _MANIFEST
+    if not path.exists():
+        return None
+    return _result(path.parent, orjson.loads(path.read_bytes()))
+
+
+def drop(parent: Path, attempt_id: str) -> None:
+    """Remove a result that is stored, or wanted no more."""
+    folder = parent / attempt_id
+    if not folder.exists():
+        return
+    (folder / _MANIFEST).unlink(missing_ok=True)  # first: what is half gone is no result
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+@contextmanager
+def locked(parent: Path, attempt_id: str) -> Generator[bool]:
+    """Hold the attempt's folder against other processes; yield False where one of them has it."""
+    folder = parent / attempt_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _move(path: Path, scratch: Path, target: Path) -> Path:
+    """Move a file of the scratch folder; others, such as a plug's own data, are read in place."""
+    if not path.is_relative_to(scratch):
+        return path
+    target = target.with_suffix(path.suffix)
+    path.replace(target)
+    return target
+
+
+def _document(done: Done) -> dict[str, Any]:
+    return {
+        "cost_micros": done.cost_micros,
+        "facts": dict(done.facts),
+        "outputs": [
+            {
+                "path": str(media.path),
+                "media_type": media.media_type,
+                "facts": dict(media.facts),
+                "preview": media.preview and str(media.preview),
+                "name": media.name,
+                "source_url": media.source_url,
+            }
+            for media in done.outputs
+        ],
+    }
+
+
+def _result(folder: Path, told: dict[str, Any]) -> Done:
+    outputs = cast("list[dict[str, Any]]", told["outputs"])
+    return Done(
+        tuple(
+            MediaFile(
+                folder / one["path"],
+                one["media_type"],
+                one["facts"],
+                None if one["preview"] is None else folder / one["preview"],
+                one["name"],
+                one["source_url"],
+            )
+            for one in outputs
+        ),
+        told["cost_micros"],
+        told["facts"],
+    )
