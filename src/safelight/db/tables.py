@@ -114,6 +114,7 @@ jobs = Table(
     Column("params", Json, nullable=False),
     # what to do instead, in order: [{model, provider, lane, params, timeout_s, …}]
     Column("fallbacks", Json, nullable=False, server_default="[]"),
+    Column("first_plan", Json),  # what it was before it fell back: {model, provider, …, fallbacks}
     Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("name", sa.Text, nullable=False, server_default=""),
@@ -206,7 +207,7 @@ jobs = Table(
     Index("ix_jobs_dead", "finished_at", **_where(DEAD)),
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
-    Index("ix_jobs_movable", "provider", **_where(MOVABLE)),
+    Index("ix_jobs_movable", "provider", "run_at", **_where(MOVABLE)),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
 )
 
@@ -235,6 +236,8 @@ breakers = Table(
     Column("faults", sa.Integer, nullable=False),  # in a row
     Column("shut_until", Instant),
     Column("reason", sa.Text, nullable=False),
+    Column("refused_look", sa.Text),  # the code with which it refuses to tell of work it has
+    Column("degraded_at", Instant),  # since when the operator has been told
     Column("pace", sa.Float),  # starts a minute that it bore at `paced_at`
     Column("paced_at", Instant),
 )
@@ -272,6 +275,7 @@ attempts = Table(
         **_where(OPEN),
     ),
     Index("ix_attempts_ticket", "provider", "ticket", **_where(OPEN)),
+    Index("ix_attempts_lately", "provider", "created_at"),
 )
 
 # The last proven word of a provider about an open attempt; a look at the attempt reads it.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -63,6 +64,11 @@ def _now_on_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
 def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
     # engine.py registers `now_us` on every connection: an older SQLite has only whole seconds.
     return f"(now_us() + {compiler.process(element.clauses, **kw)})"
+
+
+def clock(tx: Connection) -> datetime:
+    """Return what the database's clock says."""
+    return tx.execute(sa.select(now())).scalar_one()
 
 
 def to_microseconds(value: datetime) -> int:

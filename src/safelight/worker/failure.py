@@ -107,16 +107,18 @@ def settle(
         cost = None if done is None else done.cost_micros
         attempts.close(tx, attempt.id, Outcome.FAILED, error=problem, cost_micros=cost)
     match decision:
-        case retry.Retry(at):
-            return moves.retry(tx, claim, at=at, error=problem)
-        case retry.Snooze(until):
+        case retry.Retry(at, reason):
+            end_with = reason and reason.problem()
+            return moves.retry(tx, claim, at=at, error=problem, end_with=end_with)
+        case retry.Snooze(until, reason):
             if attempt is not None:
                 attempts.uncount(tx, claim.job_id)
-            return moves.snooze(tx, claim, until=until, reason=error.title)
+            end_with = reason and reason.problem()
+            return moves.snooze(tx, claim, until=until, reason=error.title, end_with=end_with)
         case retry.FallBack():
             return moves.fall_back(tx, claim, error=problem)
-        case retry.Fail():
-            return moves.fail(tx, claim, error=problem)
+        case retry.Fail(why):
+            return moves.fail(tx, claim, error=why.problem())
 
 
 def _goes_on(attempt: Attempt, error: SafelightError, done: Done | None) -> bool:

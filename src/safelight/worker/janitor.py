@@ -113,8 +113,8 @@ class Janitor:
 
     async def _reroute(self) -> None:
         """Give what waits for a provider that is shut to the next model, where it has one."""
-        for breaker in await self._db.read(breakers.unwell):
-            name = breaker.provider
+        unwell = await self._db.read(breakers.unwell)
+        for name in (breaker.provider for breaker in unwell if breaker.is_left):
             while moved := await self._db.write(
                 lambda tx, name=name: moves.reroute(tx, name, limit=_PAGE)
             ):

@@ -82,6 +82,8 @@ class Runner:
     async def _attempt(self, run: Run, folder: Path) -> Job:
         job = run.job
         attempt = await self._under_way(job)
+        if attempt is None and _is_overdue(job):  # it waited to the end of its time
+            return await self.settlement.fail(run, failure.too_late(job), None, asked=False)
         answer: Done | Pending | None = None
         limit = asyncio.timeout(_time_left(job, attempt))
         try:

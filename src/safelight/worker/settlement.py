@@ -103,9 +103,10 @@ class Settlement:
 
         def write(tx: Connection) -> Job:
             held = moves.held(tx, claim)
-            if asked:
-                breakers.note_fault(tx, job.provider, error)
             attempt = attempts.current(tx, job.id)
+            if asked:
+                looking = attempt is not None and attempt.ticket is not None
+                breakers.note_fault(tx, job.provider, error, looking=looking)
             if attempt is not None and rules.must_resume(attempt, error):
                 return moves.park(
                     tx,
