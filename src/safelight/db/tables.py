@@ -44,6 +44,7 @@ UNTOLD = text("NOT told")
 HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
+BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # when its run_at comes
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
 
 
@@ -144,7 +145,9 @@ jobs = Table(
     Column("leased_until", Instant),
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     # how it went
-    Column("error", Json),
+    Column(
+        "error", Json
+    ),  # of a queued job: what it will fail with at `run_at`, the end of its time
     Column("cost_micros", sa.BigInteger),
     Column("estimate_micros", sa.BigInteger),
     Column("created_at", Instant, nullable=False),
@@ -208,6 +211,7 @@ jobs = Table(
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
     Index("ix_jobs_movable", "provider", "run_at", **_where(MOVABLE)),
+    Index("ix_jobs_bound_to_fail", "run_at", **_where(BOUND_TO_FAIL)),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
 )
 

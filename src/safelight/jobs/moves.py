@@ -17,6 +17,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight.db.given import Given
 from safelight.db.tables import (
+    BOUND_TO_FAIL,
     LEASED,
     MOVABLE,
     TO_START_BY,
@@ -201,6 +202,25 @@ def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
         statement = sa.update(jobs).where(jobs.c.id == row["id"]).values(_instead(row))
         moved.append(to_job(tx.execute(statement.returning(jobs)).mappings().one()))
     return moved
+
+
+def end_waits(tx: Connection, *, limit: int) -> list[Job]:
+    """Fail jobs that waited to the end of their time, each with what it waited for.
+
+    Claims pass by those of a provider that is shut.
+    """
+    query = (
+        sa.select(jobs.c.id, jobs.c.error)
+        .where(BOUND_TO_FAIL, jobs.c.run_at <= now())
+        .order_by(jobs.c.run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ended: list[Job] = []
+    for job_id, error in tx.execute(query).all():
+        statement = _moving(Move.EXPIRE, (jobs.c.id == job_id,), JobStatus.FAILED, {"stage": None})
+        ended += _move(tx, Move.EXPIRE, statement, error=error)
+    return ended
 
 
 _NOW_AND_JOB = (now().label("now"), *jobs.c)

@@ -86,6 +86,7 @@ class Janitor:
         if time.monotonic() - self._well_since >= self._lease:
             await self._rescue()
         await self._expire()
+        await self._end_waits()
         await self._reroute()
         await self._sweep_attempts()
         await self._forget()
@@ -109,6 +110,12 @@ class Janitor:
             late = await self._db.write(lambda tx: moves.expire(tx, error=error, limit=_PAGE))
             self._ring_about(late)
             if len(late) < _PAGE:
+                return
+
+    async def _end_waits(self) -> None:
+        while ended := await self._db.write(lambda tx: moves.end_waits(tx, limit=_PAGE)):
+            self._ring_about(ended)
+            if len(ended) < _PAGE:
                 return
 
     async def _reroute(self) -> None:

@@ -10,6 +10,7 @@ down_revision = "0014_notices"
 branch_labels = None
 depends_on = None
 
+_BOUND_TO_FAIL = sa.text("status = 'queued' AND error IS NOT NULL")
 _MOVABLE = sa.text("status = 'queued' AND fallbacks <> '[]'")
 
 
@@ -17,6 +18,13 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("first_plan", Json))
     op.drop_index("ix_jobs_movable", "jobs")
     _index("provider", "run_at")
+    op.create_index(
+        "ix_jobs_bound_to_fail",
+        "jobs",
+        ["run_at"],
+        postgresql_where=_BOUND_TO_FAIL,
+        sqlite_where=_BOUND_TO_FAIL,
+    )
     op.create_index("ix_attempts_lately", "attempts", ["provider", "created_at"])
     op.add_column("breakers", sa.Column("refused_look", sa.Text()))
     op.add_column("breakers", sa.Column("degraded_at", Instant()))
@@ -26,6 +34,7 @@ def downgrade() -> None:
     op.drop_column("breakers", "degraded_at")
     op.drop_column("breakers", "refused_look")
     op.drop_index("ix_attempts_lately", "attempts")
+    op.drop_index("ix_jobs_bound_to_fail", "jobs")
     op.drop_index("ix_jobs_movable", "jobs")
     _index("provider")
     op.drop_column("jobs", "first_plan")
