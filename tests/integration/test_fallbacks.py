@@ -226,6 +226,23 @@ async def test_redrive_when_the_job_fell_back_begins_with_the_first_model_and_al
     assert tried == ["fake", "fake", "second", "second"]
 
 
+async def test_redrive_when_the_job_fell_back_twice_begins_with_the_first_model(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, second = pair
+    names = ["fake-paid", "second", "fake"]
+    shop.registry = Registry([shop.provider, second], {"best": names})
+    submitted = await submit(shop)
+    for provider in ("fake", "second"):
+        moved = await shop.database.write(lambda tx, p=provider: moves.reroute(tx, p, limit=9))
+        assert [job.id for job in moved] == [submitted.id]
+    assert (await shop.look(submitted)).model == "fake"
+    await shop.database.write(lambda tx: moves.cancel(tx, submitted.id))
+    redriven = await shop.database.write(lambda tx: moves.redrive(tx, submitted.id))
+    assert [redriven.model, *(each["model"] for each in redriven.fallbacks)] == names
+    assert redriven.timeout_s == submitted.timeout_s
+
+
 @pytest.mark.parametrize("shuts", [True, False], ids=["shut", "open"])
 async def test_job_when_asked_to_wait_beyond_its_time_fails_at_its_time_for_that_reason(
     shop: Workshop, *, shuts: bool

@@ -202,10 +202,15 @@ async def test_sqlite_when_another_process_holds_it_for_too_long_is_an_outage_fo
 ) -> None:
     other = sqlite3.connect(tmp_path / "one.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    answers = await asyncio.gather(
-        *(sqlite.write(lambda tx, n=n: put(tx, n)) for n in range(100)), return_exceptions=True
-    )
+    slow = SqliteDatabase(sqlite.url, busy_wait=timedelta(seconds=0.5))
+    async with asyncio.timeout(20):  # where each waits its own time, they take 50 s
+        answers = await asyncio.gather(
+            *(slow.write(lambda tx, n=n: put(tx, n)) for n in range(100)), return_exceptions=True
+        )
     assert {type(answer) for answer in answers} == {ServiceError}
+    await slow.close()
+    with pytest.raises(ServiceError):
+        await sqlite.write(lambda tx: put(tx, 1))
     other.execute("COMMIT")
     assert await sqlite.write(lambda tx: put(tx, 1)) == 1
     other.close()
