@@ -10,6 +10,7 @@ from safelight import errors
 from safelight.accounts.account import Scope
 from safelight.accounts.service import Accounts
 from safelight.db.engine import Database
+from safelight.db.tables import attempts
 from safelight.db.tables import breakers as table
 from safelight.db.tables import events as event_log
 from safelight.db.types import now
@@ -272,3 +273,15 @@ async def test_provider_when_it_refuses_for_its_rate_is_started_at_more_slowly_a
     await database.write(lambda tx: tx.execute(aged))
     assert await per_minute(database) is None
     assert len(await factories.claim(database, slots=100)) == 28
+
+
+async def test_pace_when_what_was_taken_is_older_than_a_minute_is_not_slowed(
+    database: Database, account: str
+) -> None:
+    for _ in range(12):
+        taken = factories.claim_of(await factories.run_one(database, account))
+        await database.write(lambda tx, taken=taken: factories.send(tx, taken))
+    older = sa.update(attempts).values(created_at=now(timedelta(seconds=-61)))
+    await database.write(lambda tx: tx.execute(older))
+    await refuse(database)
+    assert await per_minute(database) is None
