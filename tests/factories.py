@@ -89,6 +89,7 @@ def job(**changes: Any) -> Job:
         "notify": None,
         "visibility": Visibility.PUBLIC,
         "fallbacks": [],
+        "first_plan": None,
         "batch_id": None,
         "batch_index": None,
         "priority": 0,

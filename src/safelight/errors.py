@@ -522,6 +522,19 @@ class ProvidersUnwell(ServiceError):
     title = "Some providers are left alone for a while"
 
 
+def restored(problem: Mapping[str, Any]) -> SafelightError:
+    """Return the error that a stored problem document is of."""
+    extra: dict[str, Any] = {**problem}
+    kind = codes()[extra.pop("code")]
+    wait: float | None = extra.pop("retry_after_s", None)
+    for name in ("type", "title", "status"):
+        del extra[name]
+    retry_after = None if wait is None else timedelta(seconds=wait)
+    return kind(
+        extra.pop("detail"), errors=extra.pop("errors", ()), retry_after=retry_after, **extra
+    )
+
+
 def codes() -> dict[str, type[SafelightError]]:
     """Return every error class by its code."""
     found: dict[str, type[SafelightError]] = {}

@@ -29,6 +29,8 @@ TYPES = frozenset(
         "asset.deleted",
         "asset.restored",
         "delivery.disabled",
+        "provider.degraded",
+        "provider.recovered",
     }
 )
 
@@ -104,6 +106,11 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
         for event in new
     ]
     tx.execute(_APPENDING, rows)
+
+
+def last_seq(tx: Connection, subject: str) -> int:
+    """Return the `seq` of a subject's last event, for subjects with no row to count on."""
+    return tx.scalar(sa.select(sa.func.max(events.c.seq)).where(events.c.subject == subject)) or 0
 
 
 def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:

@@ -4,16 +4,23 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
 from safelight import errors
+from safelight.accounts.account import Scope
+from safelight.accounts.service import Accounts
 from safelight.db.engine import Database
+from safelight.db.tables import attempts
 from safelight.db.tables import breakers as table
+from safelight.db.tables import events as event_log
 from safelight.db.types import now
 from safelight.jobs import breakers
 from safelight.jobs.breakers import TRIPS_AT
 from safelight.jobs.job import JobStatus
 from safelight.jobs.operations import Operations
+from safelight.worker.notifier import Notifier
 from tests import factories
+from tests.receivers import Receiver, endpoint
 from tests.servers import wait_until_async
 from tests.workshop import Workshop, working
 
@@ -136,6 +143,103 @@ async def test_jobs_when_their_provider_fails_for_all_trip_it_within_twenty_call
         assert (await shop.look(job)).status is JobStatus.QUEUED
 
 
+async def told(database: Database) -> list[tuple[str, str, int, dict[str, str]]]:
+    """Return what operators were told, in order."""
+    query = sa.select(event_log).where(event_log.c.type.like("provider.%")).order_by("seq")
+    rows = await database.read(lambda tx: tx.execute(query).all())
+    return [(row.account_id, row.type, row.seq, row.data) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        ([errors.ProviderError("it is down")] * (TRIPS_AT + 3), "provider_failed"),
+        ([errors.ProviderUnauthorized("no")] * 3, "provider_unauthorized"),
+        ([errors.ProviderOutOfCredit("nothing left")] * 3, "provider_out_of_credit"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_operator_when_a_provider_is_unwell_hears_of_it_once_and_once_of_its_recovery(
+    database: Database, account: str, faults: list[errors.SafelightError], code: str
+) -> None:
+    await note(database, *faults)
+    data = {"provider": "fake", "reason": code, "detail": faults[0].detail}
+    assert await told(database) == [(account, "provider.degraded", 1, data)]
+    await note(database, errors.ProviderRateLimited(), *faults)
+    for _ in range(2):
+        await database.write(lambda tx: breakers.note_successes(tx, ["fake", "other"]))
+    recovered = (account, "provider.recovered", 2, {"provider": "fake"})
+    assert (await told(database))[1:] == [recovered]
+    await note(database, *faults)
+    assert (await told(database))[2:] == [(account, "provider.degraded", 3, data)]
+
+
+async def test_operator_when_a_provider_asks_for_a_pause_or_errs_now_and_then_hears_nothing(
+    database: Database, account: str
+) -> None:
+    await note(database, *[errors.ProviderError()] * (TRIPS_AT - 1))
+    await note(database, *[errors.ProviderRateLimited()] * TRIPS_AT)
+    await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
+    assert await told(database) == []
+
+
+async def test_operator_when_accounts_are_many_is_the_oldest_with_a_key_to_operate(
+    database: Database, account: str
+) -> None:
+    accounts = Accounts(database)
+    guest, second = [await factories.new_account(database) for _ in range(2)]
+    await accounts.new_key(guest, "guest's", scopes=(Scope.READ, Scope.WRITE))
+    await accounts.new_key(second, "operator's", scopes=(Scope.READ, Scope.ADMIN))
+    await note(database, errors.ProviderUnauthorized())
+    assert [row[0] for row in await told(database)] == [second]
+    assert account < guest < second
+
+
+async def test_webhook_when_it_asks_for_providers_is_told_of_them(
+    database: Database, account: str, receiver: Receiver, notifier: Notifier
+) -> None:
+    await endpoint(database, account, receiver.url, "provider.*")
+    await note(database, errors.ProviderUnauthorized())
+    await notifier.round()
+    assert [each.event["type"] for each in receiver.got] == ["provider.degraded"]
+
+
+async def is_shut(database: Database) -> bool:
+    return bool(await database.read(breakers.unwell))
+
+
+@pytest.mark.parametrize("kind", [errors.ProviderOutOfCredit, errors.ProviderUnauthorized])
+async def test_provider_when_it_refuses_looks_is_named_with_the_remedy_until_it_answers_one(
+    database: Database, account: str, kind: type[errors.SafelightError]
+) -> None:
+    await database.write(lambda tx: breakers.note_fault(tx, "fake", kind(), looking=True))
+    with pytest.raises(errors.ProvidersUnwell, match=f"fake \\({kind.code}\\) refuses to tell"):
+        await Operations(database).check_providers()
+    await database.write(lambda tx: breakers.note_seen(tx, ["other"]))
+    assert await is_shut(database)
+    await database.write(lambda tx: breakers.note_seen(tx, ["fake"]))
+    await Operations(database).check_providers()
+    assert [row[1] for row in await told(database)] == ["provider.degraded", "provider.recovered"]
+
+
+async def test_provider_when_it_answers_a_look_is_taken_for_well_only_if_the_key_was_at_fault(
+    database: Database, account: str
+) -> None:
+    def seen(tx: Connection) -> None:
+        breakers.note_seen(tx, ["fake"])
+
+    await note(database, errors.ProviderUnauthorized())
+    await database.write(seen)
+    assert not await is_shut(database)
+    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    await database.write(seen)
+    assert await is_shut(database)
+    await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
+    await note(database, errors.ProviderOutOfCredit())
+    await database.write(seen)
+    assert await is_shut(database), "work that is paid for is told of, whatever is left"
+
+
 async def refuse(database: Database) -> None:
     """Let the provider refuse once, and its pause pass."""
     await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=1)))
@@ -169,3 +273,15 @@ async def test_provider_when_it_refuses_for_its_rate_is_started_at_more_slowly_a
     await database.write(lambda tx: tx.execute(aged))
     assert await per_minute(database) is None
     assert len(await factories.claim(database, slots=100)) == 28
+
+
+async def test_pace_when_what_was_taken_is_older_than_a_minute_is_not_slowed(
+    database: Database, account: str
+) -> None:
+    for _ in range(12):
+        taken = factories.claim_of(await factories.run_one(database, account))
+        await database.write(lambda tx, taken=taken: factories.send(tx, taken))
+    older = sa.update(attempts).values(created_at=now(timedelta(seconds=-61)))
+    await database.write(lambda tx: tx.execute(older))
+    await refuse(database)
+    assert await per_minute(database) is None

@@ -259,7 +259,7 @@ async def test_write_when_it_conflicts_for_ever_gives_up(postgresql: PostgresDat
         tries.append(1)
         tx.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
 
-    with pytest.raises(DBAPIError):
+    with pytest.raises(ServiceError):
         await postgresql.write(conflict)
     assert len(tries) == 5
 

@@ -1,21 +1,25 @@
 """A job of an alias goes to its next model when the provider of the first is at fault."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from safelight import errors
+from safelight.db.tables import breakers as breakers_table
+from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError, UnknownModel
-from safelight.jobs import breakers
+from safelight.jobs import breakers, moves
 from safelight.jobs.inputs import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.submit import Submits
 from safelight.providers.fake import FakeProvider
 from safelight.providers.provider import Kind, Model
 from safelight.providers.registry import Registry
+from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import OddProvider, Workshop, working
 
@@ -42,9 +46,10 @@ def pair(shop: Workshop, tmp_path: Path) -> tuple[Workshop, Second]:
     return shop, second
 
 
-async def submit(shop: Workshop, **params: Any) -> Job:
+async def submit(shop: Workshop, *, start_at: datetime | None = None, **params: Any) -> Job:
     submits = Submits(shop.database, shop.registry, max_attempts=2)
-    wanted = Generate(prompt="a cat", model="best", params={"outputs": 0, **params})
+    params = {"outputs": 0, **params}
+    wanted = Generate(prompt="a cat", model="best", start_at=start_at, params=params)
     made = await submits.generate(shop.account, wanted)
     assert made.job is not None
     return made.job
@@ -137,6 +142,133 @@ async def test_jobs_when_they_wait_for_a_shut_provider_are_given_to_the_next(
             assert done.provider == "second"
         assert (await shop.look(alone)).status is JobStatus.QUEUED
     assert shop.calls(alone)["start"] == 0
+
+
+async def shut(shop: Workshop, error: SafelightError) -> None:
+    await shop.database.write(lambda tx: breakers.note_fault(tx, "fake", error))
+
+
+@pytest.mark.parametrize("wait", [timedelta(days=1), timedelta(minutes=1)])
+async def test_jobs_when_their_time_has_not_come_stay_with_a_shut_provider(
+    pair: tuple[Workshop, Second], wait: timedelta
+) -> None:
+    shop, _ = pair
+    later = datetime.now(UTC) + wait
+    scheduled, due = await submit(shop, start_at=later), await submit(shop)
+    await shut(shop, errors.ProviderUnauthorized())
+    await shop.janitor().round()
+    assert (await shop.look(due)).provider == "second"
+    found = await shop.look(scheduled)
+    assert (found.provider, found.run_at, found.ready) == ("fake", later, False)
+
+
+async def test_job_when_it_waits_for_another_try_stays_with_a_shut_provider_till_then(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    job = await submit(shop)
+    (claimed,) = await factories.claim(shop.database)
+    in_a_minute = await shop.database.read(clock) + timedelta(minutes=1)
+    await shop.database.write(
+        lambda tx: moves.retry(tx, factories.claim_of(claimed), at=in_a_minute, error={"code": "x"})
+    )
+    await shut(shop, errors.ProviderUnauthorized())
+    await shop.janitor().round()
+    found = await shop.look(job)
+    assert (found.provider, found.run_at) == ("fake", in_a_minute)
+
+
+@pytest.mark.parametrize(("pause_s", "provider"), [(29, "fake"), (31, "second")])
+async def test_jobs_when_their_provider_asks_for_a_pause_go_elsewhere_only_if_it_is_long(
+    pair: tuple[Workshop, Second], pause_s: int, provider: str
+) -> None:
+    shop, _ = pair
+    job = await submit(shop)
+    await shut(shop, errors.ProviderRateLimited(retry_after=timedelta(seconds=pause_s)))
+    await shop.janitor().round()
+    assert (await shop.look(job)).provider == provider
+
+
+async def test_jobs_when_their_tripped_provider_asks_for_a_short_pause_go_elsewhere(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, _ = pair
+    job = await submit(shop)
+    await shut(shop, errors.ProviderOutOfCredit())
+    await shut(shop, errors.ProviderRateLimited(retry_after=timedelta(seconds=3)))
+    await shop.janitor().round()
+    assert (await shop.look(job)).provider == "second"
+
+
+@pytest.mark.parametrize("queued", [True, False])
+async def test_redrive_when_the_job_fell_back_begins_with_the_first_model_and_all_its_tries(
+    pair: tuple[Workshop, Second], *, queued: bool
+) -> None:
+    shop, second = pair
+    submitted = await submit(shop)
+    if queued:
+        await shut(shop, errors.ProviderUnauthorized())
+        await shop.janitor().round()
+    shop.provider.start_error = second.start_error = errors.ProviderError("down")
+    async with working(shop.worker()):
+        failed = await shop.until(submitted, JobStatus.FAILED)
+    assert (failed.provider, failed.fallbacks) == ("second", [])
+    await shop.database.write(lambda tx: moves.redrive(tx, submitted.id))
+    redriven = await shop.look(submitted)
+    planned = ("model", "provider", "lane", "params", "timeout_s", "repeatable", "fallbacks")
+    for name in (*planned, "max_attempts", "estimate_micros", "first_plan"):
+        assert getattr(redriven, name) == getattr(submitted, name), name
+    await shop.database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
+    before = len(await shop.attempts(submitted))
+    async with working(shop.worker()):
+        await shop.until(submitted, JobStatus.FAILED)
+    tried = [each.provider for each in await shop.attempts(submitted)][before:]
+    assert tried == ["fake", "fake", "second", "second"]
+
+
+async def test_redrive_when_the_job_fell_back_twice_begins_with_the_first_model(
+    pair: tuple[Workshop, Second],
+) -> None:
+    shop, second = pair
+    names = ["fake-paid", "second", "fake"]
+    shop.registry = Registry([shop.provider, second], {"best": names})
+    submitted = await submit(shop)
+    for provider in ("fake", "second"):
+        moved = await shop.database.write(lambda tx, p=provider: moves.reroute(tx, p, limit=9))
+        assert [job.id for job in moved] == [submitted.id]
+    assert (await shop.look(submitted)).model == "fake"
+    await shop.database.write(lambda tx: moves.cancel(tx, submitted.id))
+    redriven = await shop.database.write(lambda tx: moves.redrive(tx, submitted.id))
+    assert [redriven.model, *(each["model"] for each in redriven.fallbacks)] == names
+    assert redriven.timeout_s == submitted.timeout_s
+
+
+@pytest.mark.parametrize("shuts", [True, False], ids=["shut", "open"])
+async def test_job_when_asked_to_wait_beyond_its_time_fails_at_its_time_for_that_reason(
+    shop: Workshop, *, shuts: bool
+) -> None:
+    """The janitor ends it where claims pass by its provider, or else whoever comes first."""
+    error = errors.ProviderRateLimited("full", retry_after=timedelta(hours=1))
+    shop.provider.start_error = error
+    job = await shop.queue(timeout_s=1.5, repeatable=False)
+
+    async def waits() -> Job | None:
+        found = await shop.look(job)
+        return found if found.stage == error.title else None
+
+    async with working(shop.worker(), *([shop.janitor()] if shuts else [])):
+        waiting = await wait_until_async(waits)
+        assert waiting is not None
+        assert waiting.started_at is not None
+        assert waiting.error == error.problem()
+        assert waiting.run_at == waiting.started_at + waiting.timeout
+        if not shuts:
+            await shop.database.write(lambda tx: tx.execute(sa.delete(breakers_table)))
+        failed = await shop.until(job, JobStatus.FAILED)
+    assert failed.error == error.problem()
+    assert failed.finished_at is not None
+    assert failed.finished_at >= waiting.run_at
+    assert shop.calls(job)["start"] == 1
 
 
 async def test_submit_when_only_some_models_take_the_params_chooses_among_those(

@@ -1,6 +1,7 @@
 """The same request sent again, even at the same moment, makes nothing new."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,11 +9,21 @@ import sqlalchemy as sa
 
 from safelight.db import tables
 from safelight.db.engine import Database
-from safelight.errors import IdempotencyConflict, InvalidRequest
+from safelight.db.types import clock
+from safelight.errors import IdempotencyConflict, InvalidRequest, UnknownModel
 from safelight.jobs import idempotency
-from safelight.jobs.inputs import Generate, ImportImages, ImportItem
-from safelight.jobs.submit import Repeat, Submits
+from safelight.jobs.inputs import (
+    BatchItem,
+    Generate,
+    ImportImages,
+    ImportItem,
+    MakeBatch,
+    UploadBatch,
+)
+from safelight.jobs.submit import Repeat, Submits, Submitted
+from safelight.providers.registry import Registry
 from tests import factories
+from tests.servers import wait_until_async
 
 MARK = idempotency.fingerprint("POST", "/v1/generate", b"{}")
 REPEAT = Repeat("key-1", MARK)
@@ -91,6 +102,97 @@ async def test_key_when_its_submit_failed_is_free_again(
     with pytest.raises(InvalidRequest):
         await submits.generate(account, broken, REPEAT)
     assert not (await submits.generate(account, CAT, REPEAT)).replayed
+
+
+Submit = Callable[[Submits, str, datetime | None, Repeat | None], Awaitable[Submitted]]
+
+
+def generate(
+    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+) -> Awaitable[Submitted]:
+    return submits.generate(account, Generate(prompt="a", model="fake", start_by=by), repeat)
+
+
+def import_one(
+    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+) -> Awaitable[Submitted]:
+    return submits.import_one(account, ImportImages(url="http://a.test/", start_by=by), repeat)
+
+
+def import_many(
+    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+) -> Awaitable[Submitted]:
+    wanted = ImportImages(urls=["http://a.test/"], start_by=by)
+    items = [item for item in wanted.items() if isinstance(item, ImportItem)]
+    return submits.import_many(account, wanted, items, repeat)
+
+
+def make_3d(
+    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+) -> Awaitable[Submitted]:
+    rows = [factories.asset_row(account)]
+    return submits.make_3d(account, UploadBatch(model="fake", start_by=by), rows, repeat)
+
+
+def make_3d_of(
+    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+) -> Awaitable[Submitted]:
+    wanted = MakeBatch(model="fake", items=[BatchItem(image="http://a.test/")], start_by=by)
+    return submits.make_3d_of(account, wanted, repeat)
+
+
+every_submit = pytest.mark.parametrize(
+    "submit", [generate, import_one, import_many, make_3d, make_3d_of]
+)
+
+
+@every_submit
+async def test_submit_when_sent_again_after_its_start_by_answers_with_the_first(
+    submits: Submits, database: Database, account: str, submit: Submit
+) -> None:
+    soon = await database.read(clock) + timedelta(seconds=1)
+    first = await submit(submits, account, soon, REPEAT)
+
+    async def has_passed() -> bool:
+        return await database.read(clock) > soon
+
+    await wait_until_async(has_passed)
+    again = await submit(submits, account, soon, REPEAT)
+    assert (again.subject, again.replayed) == (first.subject, True)
+    with pytest.raises(InvalidRequest) as refused:
+        await submit(submits, account, soon, None)
+    assert [each["field"] for each in refused.value.errors] == ["start_by"]
+    assert await count_jobs(database) == 1
+
+
+@every_submit
+async def test_submit_when_sent_again_after_its_model_was_removed_answers_with_the_first(
+    submits: Submits, database: Database, account: str, submit: Submit
+) -> None:
+    first = await submit(submits, account, None, REPEAT)
+    poorer = Submits(database, Registry([]), max_attempts=3)
+    again = await poorer.once(account, REPEAT, lambda: submit(poorer, account, None, REPEAT))
+    assert (again.subject, again.replayed) == (first.subject, True)
+    for other in (None, Repeat("key-2", MARK)):
+        with pytest.raises(UnknownModel):
+            await poorer.once(account, other, lambda: submit(poorer, account, None, None))
+
+
+async def test_submit_when_sent_again_after_its_picture_was_deleted_answers_with_the_first(
+    submits: Submits, database: Database, account: str
+) -> None:
+    picture = await factories.keep(database, account)
+    wanted = Generate(prompt="a", model="fake", references=[picture.id])
+    items = MakeBatch(model="fake", items=[BatchItem(image=picture.id)])
+    first = await submits.generate(account, wanted, REPEAT)
+    other = Repeat("key-2", MARK)
+    batch = await submits.make_3d_of(account, items, other)
+    gone = sa.delete(tables.assets).where(tables.assets.c.id == picture.id)
+    await database.write(lambda tx: tx.execute(gone))
+    assert (await submits.generate(account, wanted, REPEAT)).subject == first.subject
+    assert (await submits.make_3d_of(account, items, other)).subject == batch.subject
+    with pytest.raises(InvalidRequest):
+        await submits.generate(account, wanted)
 
 
 async def test_forget_when_keys_are_old_removes_those_a_page_at_a_time(

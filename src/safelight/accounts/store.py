@@ -18,6 +18,18 @@ def first_account(tx: Connection) -> Account | None:
     return None if row is None else _to_account(row)
 
 
+def operator(tx: Connection) -> str | None:
+    """Return the oldest account with a key to operate this installation, or the oldest of all."""
+    admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN}"%')
+    is_valid = sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now())
+    found = tx.scalar(
+        sa.select(sa.func.min(keys.c.account_id)).where(
+            admin, keys.c.revoked_at.is_(None), is_valid
+        )
+    )
+    return found or tx.scalar(sa.select(sa.func.min(accounts.c.id)))
+
+
 def all_accounts(tx: Connection) -> list[Account]:
     """Return every account, the oldest first."""
     return [

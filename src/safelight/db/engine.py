@@ -4,6 +4,9 @@
 conflict, so it does nothing but SQL. On PostgreSQL it runs under SQLAlchemy's greenlet bridge on
 asyncpg. On SQLite, which has one writer, a thread takes all work that has piled up, gives each its
 savepoint and commits once: durable (synchronous=FULL) and quick under load.
+
+A database that is away is a `ServiceError`, whatever its driver calls it (see outage.py); a
+driver's own error that still comes out is a mistake of ours in what was asked.
 """
 
 import asyncio
@@ -14,16 +17,19 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
-from sqlalchemy import Connection, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
 from safelight.db.types import to_json
-from safelight.errors import ServiceError, StorageFull
+from safelight.errors import ServiceError
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -35,13 +41,13 @@ _BUSY_S = 30  # that a process waits for others to let go of a SQLite file
 _BUSY_PAUSE_S = 0.01
 _END_S = 5.0  # that what is under way has to end when the database is closed
 _CLOSED = "The database is closed."
-_CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
 
 
 class Database(Protocol):
     """One transaction a call; `write` commits when `work` returns and rolls back when it raises.
 
-    Raises `ServiceError` where the database does not answer. `read` sees one moment throughout.
+    Raises `ServiceError` while the database cannot take a write or answer a read, `StorageFull`
+    where its disk is full. `read` sees one moment throughout.
     """
 
     url: str
@@ -65,16 +71,20 @@ def open_database(url: str) -> Database:
 class PostgresDatabase:
     """A pool of asyncpg connections."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, pool_wait: timedelta = timedelta(seconds=10)
+    ) -> None:
+        """Let a call wait up to `pool_wait` for one of `pool_size` connections."""
         self.url = url
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
             connect_args={"timeout": 5, "command_timeout": 60},
         )
+        event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
@@ -86,16 +96,16 @@ class PostgresDatabase:
         for attempt in range(1, _TRIES + 1):
             try:
                 return await self._write_once(work)
-            except DBAPIError as error:
-                if not _is_conflict(error) or attempt == _TRIES:
-                    raise
+            except _Conflict as error:
+                if attempt == _TRIES:
+                    raise ServiceError("Others change the same rows all the time.") from error
                 await asyncio.sleep(0.01 * 2**attempt)
             except _StaleConnection:
                 continue
-        raise ServiceError("The database breaks every connection.")
+        raise ServiceError("The database breaks off every time.")
 
     async def _write_once(self, work: Work[T]) -> T:
-        async with _outages(), self._connected(self._engine) as connection:
+        async with self._connected(self._engine) as connection:
             transaction = await connection.begin()
             with _before_commit():
                 result = await connection.run_sync(work)
@@ -105,21 +115,35 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         for _ in range(_TRIES):
             try:
-                async with _outages(), self._connected(self._snapshots) as connection:
+                async with self._connected(self._snapshots) as connection:
                     with _before_commit():
                         return await connection.run_sync(work)
-            except _StaleConnection:
+            except (_StaleConnection, _Conflict):
                 continue
-        raise ServiceError("The database breaks every connection.")
+        raise ServiceError("The database breaks off every time.")
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if self._closed:
             raise ServiceError(_CLOSED)
         self._under_way += 1
+        connected = False
         try:
             async with engine.connect() as connection:
+                connected = True
                 yield connection
+        except (DBAPIError, OSError, NoFreeConnection) as error:
+            code = sqlstate(error)
+            if code in CONFLICTS:
+                raise _Conflict from error
+            if code == READ_ONLY and engine is self._snapshots:
+                raise  # a read that would write is a mistake of ours: no standby refuses to read
+            away = outage(error)
+            if away is None and not connected:  # so nothing was asked that could be one
+                away = ServiceError("The database refuses connections.")
+            if away is None:
+                raise
+            raise away from error
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -136,8 +160,20 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
+class _Conflict(Exception):
+    """Others changed the same rows, and nothing was committed: the same may do another time."""
+
+
 class _StaleConnection(Exception):
     """The pool's connection was dead before anything was committed: another one may do it."""
+
+
+def _leave_read_only_sessions(context: ExceptionContext) -> None:
+    """Open all connections anew: a session stays read-only that began before a promotion."""
+    connection = context.connection
+    reads = connection and connection.get_execution_options().get("postgresql_readonly")
+    if sqlstate(context.sqlalchemy_exception) == READ_ONLY and not reads:
+        context.is_disconnect = True
 
 
 @contextmanager
@@ -145,43 +181,30 @@ def _before_commit() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated:
+        # A plan that was made before a migration is forgotten as it fails.
+        cause = error.orig and error.orig.__cause__
+        broken = error.connection_invalidated and sqlstate(error) != READ_ONLY
+        if broken or isinstance(cause, asyncpg.InvalidCachedStatementError):
             raise _StaleConnection from error
         raise
-
-
-@asynccontextmanager
-async def _outages() -> AsyncIterator[None]:
-    """Make one error of the many ways in which a PostgreSQL can be away."""
-    try:
-        yield
-    except DBAPIError as error:
-        unconnected = error.statement is None and not _is_conflict(error)
-        if error.connection_invalidated or unconnected:
-            raise ServiceError("The database broke or refused the connection.") from error
-        raise
-    except (OSError, NoFreeConnection) as error:
-        raise ServiceError("The database does not answer.") from error
-
-
-def _is_conflict(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
 class SqliteDatabase:
     """One writing thread with group commit, and a few reading threads, on one WAL file."""
 
-    def __init__(self, url: str, *, readers: int = 2) -> None:
+    def __init__(self, url: str, *, readers: int = 2, busy_wait: timedelta | None = None) -> None:
+        """Let a write wait up to `busy_wait` for other processes, 30 s where none is given."""
         self.url = url
+        self._busy_wait = busy_wait
         self._engine = sa.create_engine(
             url,
             poolclass=sa.QueuePool,
             pool_size=readers + 1,
             max_overflow=0,
             json_serializer=to_json,
-            connect_args={"check_same_thread": False, "timeout": 30},
+            connect_args={"check_same_thread": False},
         )
-        event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "connect", self._prepare)
         self._inbox: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
         self._writer.start()
@@ -211,10 +234,18 @@ class SqliteDatabase:
         if self._closed:
             raise ServiceError(_CLOSED)
 
+    def _prepare(self, connection: sqlite3.Connection, _: object) -> None:
+        _prepare_sqlite(connection, self._busy_wait or timedelta(seconds=_BUSY_S))
+
     def _read(self, work: Work[T]) -> T:
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")  # one snapshot for all of its statements
-            return work(connection)
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN")  # one snapshot for all of its statements
+                return work(connection)
+        except Exception as error:
+            if (away := outage(error)) is None:
+                raise
+            raise away from error
 
     def _write_all(self) -> None:
         while (first := self._inbox.get()) is not None:
@@ -235,7 +266,7 @@ class SqliteDatabase:
             settled = self._commit(group)
         except BaseException as error:  # noqa: BLE001  nothing may end the thread that all wait for
             # The one that broke the transaction shall not fail the others.
-            if len(group) > 1 and not _failed_by(error, sqlite3.SQLITE_BUSY):
+            if len(group) > 1 and not _is_busy(error):
                 for pair in group:
                     self._write_group([pair])
                 return
@@ -243,8 +274,11 @@ class SqliteDatabase:
         for (_, done), (result, failure) in zip(group, settled, strict=True):
             if failure is None:
                 done.set_result(result)
+            elif away := outage(failure):
+                away.__cause__ = failure
+                done.set_exception(away)
             else:
-                done.set_exception(_translate(failure))
+                done.set_exception(failure)
 
     def _commit(self, group: list[_Asked]) -> list[tuple[Any, BaseException | None]]:
         with self._engine.connect() as connection:
@@ -269,44 +303,31 @@ def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, Base
     return result, None
 
 
-def _translate(error: BaseException) -> BaseException:
-    if _failed_by(error, sqlite3.SQLITE_FULL):
-        return StorageFull("The database's disk is full.")
-    return error
+def _is_busy(error: BaseException) -> bool:
+    """Say whether all waited in vain for another process; each alone would wait as long."""
+    return sqlite_code(error) == sqlite3.SQLITE_BUSY
 
 
-def _failed_by(error: BaseException, code: int) -> bool:
-    return (
-        isinstance(error, OperationalError)
-        and getattr(error.orig, "sqlite_errorcode", None) == code
-    )
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
     connection.isolation_level = None  # BEGIN and COMMIT are ours to say
     connection.create_function("now_us", 0, lambda: time.time_ns() // 1000)
-    _log_ahead(connection)
-    for pragma in (
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        f"busy_timeout={_BUSY_S * 1000}",
-        "cache_size=-16000",
-    ):
+    connection.execute(f"PRAGMA busy_timeout={busy_wait // timedelta(milliseconds=1)}")
+    _log_ahead(connection, busy_wait)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _log_ahead(connection: sqlite3.Connection) -> None:
+def _log_ahead(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
     """Switch to WAL. Processes that make a new database at once refuse each other without waiting.
 
     The busy timeout does not hold for this switch, as two who wait would wait for each other.
     """
-    deadline = time.monotonic() + _BUSY_S
+    deadline = time.monotonic() + busy_wait.total_seconds()
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            primary = error.sqlite_errorcode & 0xFF  # the rest says why it is busy
-            if primary != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if sqlite_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         else:
             return

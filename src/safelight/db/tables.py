@@ -45,6 +45,7 @@ UNTOLD = text("NOT told")
 HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
+BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # when its run_at comes
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
 
 
@@ -115,6 +116,7 @@ jobs = Table(
     Column("params", Json, nullable=False),
     # what to do instead, in order: [{model, provider, lane, params, timeout_s, …}]
     Column("fallbacks", Json, nullable=False, server_default="[]"),
+    Column("first_plan", Json),  # what it was before it fell back: {model, provider, …, fallbacks}
     Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("name", sa.Text, nullable=False, server_default=""),
@@ -144,7 +146,7 @@ jobs = Table(
     Column("leased_until", Instant),
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     # how it went
-    Column("error", Json),
+    Column("error", Json),  # of a queued job: its end at `run_at`, when its time is up
     Column("cost_micros", sa.BigInteger),  # of all its attempts; NULL: part of it is unknown
     Column("cost_known_micros", sa.BigInteger),  # the part that is known
     Column("estimate_micros", sa.BigInteger),
@@ -208,7 +210,8 @@ jobs = Table(
     Index("ix_jobs_dead", "finished_at", **_where(DEAD)),
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
     Index("ix_jobs_account", "account_id", sa.desc("id")),
-    Index("ix_jobs_movable", "provider", **_where(MOVABLE)),
+    Index("ix_jobs_movable", "provider", "run_at", **_where(MOVABLE)),
+    Index("ix_jobs_bound_to_fail", "run_at", **_where(BOUND_TO_FAIL)),
     Index("ix_jobs_finished", "model", sa.desc("finished_at")),
 )
 
@@ -237,6 +240,8 @@ breakers = Table(
     Column("faults", sa.Integer, nullable=False),  # in a row
     Column("shut_until", Instant),
     Column("reason", sa.Text, nullable=False),
+    Column("refused_look", sa.Text),  # the code with which it refuses to tell of work it has
+    Column("degraded_at", Instant),  # since when the operator has been told
     Column("pace", sa.Float),  # starts a minute that it bore at `paced_at`
     Column("paced_at", Instant),
 )
@@ -282,6 +287,7 @@ attempts = Table(
     ),
     Index("ix_attempts_ticket", "provider", "ticket", **_where(OPEN)),
     Index("ix_attempts_look_at", "look_at", **_where(RECONCILED)),
+    Index("ix_attempts_lately", "provider", "created_at"),
 )
 
 # The last proven word of a provider about an open attempt; a look at the attempt reads it.

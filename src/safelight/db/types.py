@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -81,6 +82,11 @@ def _in_seconds_on_postgresql(element: in_seconds, compiler: SQLCompiler, **kw: 
 @compiles(in_seconds, "sqlite")
 def _in_seconds_on_sqlite(element: in_seconds, compiler: SQLCompiler, **kw: Any) -> str:
     return f"(now_us() + CAST({compiler.process(element.clauses, **kw)} * 1000000 AS INTEGER))"
+
+
+def clock(tx: Connection) -> datetime:
+    """Return what the database's clock says."""
+    return tx.execute(sa.select(now())).scalar_one()
 
 
 def to_microseconds(value: datetime) -> int:

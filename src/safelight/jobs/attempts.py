@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from safelight import ids
 from safelight.db.given import Given
 from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
-from safelight.db.types import in_seconds, now
+from safelight.db.types import clock, in_seconds, now
 from safelight.jobs import costs
 from safelight.jobs.job import (
     COSTS_NOTHING,
@@ -301,7 +301,7 @@ def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] |
     if row is None:
         return None
     job = tx.execute(sa.select(jobs).where(jobs.c.id == row["job_id"])).mappings().one()
-    at = tx.execute(sa.select(now().label("at"))).one().at
+    at = clock(tx)
     return _to_attempt(row), to_job(job), at
 
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Self, TypeVar
 
@@ -407,12 +407,6 @@ def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     if "seed" in properties and "seed" not in params:
         params["seed"] = secrets.randbits(SEED_BITS)
     return params
-
-
-def check_times(submission: Submission, now: datetime | None = None) -> None:
-    """Raise `InvalidRequest` for a deadline that has already passed."""
-    if submission.start_by and submission.start_by <= (now or datetime.now(UTC)):
-        raise InvalidRequest(errors=[{"field": "start_by", "message": "lies in the past"}])
 
 
 @lru_cache(maxsize=256)

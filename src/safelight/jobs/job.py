@@ -148,6 +148,7 @@ class Job:
     provider: str
     params: dict[str, Any]
     fallbacks: list[dict[str, Any]]
+    first_plan: dict[str, Any] | None  # what it was before it fell back
     inputs: list[str]
     source_url: str
     name: str

@@ -6,17 +6,18 @@ somebody else was first. Claims are in claims.py, attempts in attempts.py.
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, ColumnElement, Connection
+from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight.db.given import Given
 from safelight.db.tables import (
+    BOUND_TO_FAIL,
     LEASED,
     MOVABLE,
     OPEN,
@@ -69,6 +70,7 @@ class Parking:
     wakes: int  # as they were when the job was claimed
     stage: str
     progress: float
+    answered: bool = False  # the provider has told: its credentials are good
 
 
 def park_all(tx: Connection, parkings: Sequence[Parking]) -> list[Job | Exception]:
@@ -186,55 +188,103 @@ def _succeeding(dialect: str) -> ReturningUpdate[Any]:
     return _moving(Move.SUCCEED, match, JobStatus.SUCCEEDED, changes)
 
 
-def retry(tx: Connection, claim: Claim, *, at: datetime, error: Mapping[str, Any]) -> Job:
-    """Queue the job again for `at`; the failed attempt is closed by the caller."""
-    changes = {
-        "run_at": at,
-        "ready": False,
-        "stage": "waiting to try again",
-        "progress": 0.0,
-        "crashes": 0,
-    }
+def retry(
+    tx: Connection,
+    claim: Claim,
+    *,
+    at: datetime,
+    error: Mapping[str, Any],
+    end_with: Mapping[str, Any] | None = None,
+) -> Job:
+    """Queue the job again for `at`; the failed attempt is closed by the caller.
+
+    Where its time is up at `at`, it will fail with `end_with`.
+    """
+    changes: dict[str, Any] = {"run_at": at, "ready": False, "error": end_with}
+    changes |= {"stage": "waiting to try again", "progress": 0.0, "crashes": 0}
     return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
 
 
 def fall_back(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
     """Queue the job for its next model; the failed attempt is closed by the caller."""
-    row = tx.execute(sa.select(jobs).where(jobs.c.id == claim.job_id)).mappings().one()
-    changes = _instead(to_job(row)) | {"progress": 0.0, "stage": "falling back", "ready": True}
+    row = tx.execute(sa.select(*_NOW_AND_JOB).where(jobs.c.id == claim.job_id)).mappings().one()
+    changes = _instead(row) | {"progress": 0.0, "stage": "falling back"}
+    changes |= {"run_at": now(), "ready": True}
     return _move_one(tx, Move.RETRY, claim, JobStatus.QUEUED, changes, error=error)
 
 
 def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
-    """Give jobs that wait for `provider` to their next model. Not a move: they stay queued."""
+    """Give jobs that wait for `provider` now to their next model. Not a move: they stay queued.
+
+    Those whose time has not come, by `start_at` or for another try, may find it well by then.
+    """
     query = (
-        sa.select(jobs)
-        .where(MOVABLE, jobs.c.provider == provider)
+        sa.select(*_NOW_AND_JOB)
+        .where(MOVABLE, jobs.c.provider == provider, jobs.c.run_at <= now())
+        .order_by(jobs.c.run_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    found = [to_job(row) for row in tx.execute(query).mappings()]
-    for job in found:
-        tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(_instead(job)))
-    return [replace(job, lane=job.fallbacks[0]["lane"]) for job in found]
+    moved: list[Job] = []
+    for row in tx.execute(query).mappings().all():
+        statement = sa.update(jobs).where(jobs.c.id == row["id"]).values(_instead(row))
+        moved.append(to_job(tx.execute(statement.returning(jobs)).mappings().one()))
+    return moved
 
 
-def _instead(job: Job) -> dict[str, Any]:
-    """Return what changes in a job that goes to its next model, with all its time before it."""
-    following, *rest = job.fallbacks
-    spent = (datetime.now(UTC) - job.started_at).total_seconds() if job.started_at else 0.0
+def end_waits(tx: Connection, *, limit: int) -> list[Job]:
+    """Fail jobs that waited to the end of their time, each with what it waited for.
+
+    Claims pass by those of a provider that is shut.
+    """
+    query = (
+        sa.select(jobs.c.id, jobs.c.error)
+        .where(BOUND_TO_FAIL, jobs.c.run_at <= now())
+        .order_by(jobs.c.run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ended: list[Job] = []
+    for job_id, error in tx.execute(query).all():
+        statement = _moving(Move.EXPIRE, (jobs.c.id == job_id,), JobStatus.FAILED, {"stage": None})
+        ended += _move(tx, Move.EXPIRE, statement, error=error)
+    return ended
+
+
+_NOW_AND_JOB = (now().label("now"), *jobs.c)
+
+
+def _instead(row: RowMapping) -> dict[str, Any]:
+    """Return what changes in a job that goes to its next model, with all its time before it.
+
+    What it was to be at first is kept, for a redrive.
+    """
+    following, *rest = row["fallbacks"]
+    started_at: datetime | None = row["started_at"]
+    spent = (row["now"] - started_at).total_seconds() if started_at else 0.0
     return {
         **following,
-        "timeout_s": spent + following["timeout_s"],
-        "max_attempts": job.attempts + following["max_attempts"],
+        "timeout_s": max(spent, 0.0) + following["timeout_s"],
+        "max_attempts": row["attempts"] + following["max_attempts"],
         "fallbacks": rest,
-        "run_at": now(),
+        "first_plan": row["first_plan"] or {name: row[name] for name in (*following, "fallbacks")},
+        "error": None,
     }
 
 
-def snooze(tx: Connection, claim: Claim, *, until: datetime, reason: str) -> Job:
-    """Put the job back until `until`; nothing was sent and no attempt is spent."""
-    changes = {"run_at": until, "ready": False, "stage": reason, "crashes": 0}
+def snooze(
+    tx: Connection,
+    claim: Claim,
+    *,
+    until: datetime,
+    reason: str,
+    end_with: Mapping[str, Any] | None = None,
+) -> Job:
+    """Put the job back until `until`; nothing was sent and no attempt is spent.
+
+    Where its time is up at `until`, it will fail with `end_with`.
+    """
+    changes = {"run_at": until, "ready": False, "stage": reason, "error": end_with, "crashes": 0}
     return _move_one(tx, Move.SNOOZE, claim, JobStatus.QUEUED, changes)
 
 
@@ -353,8 +403,11 @@ def cancel(tx: Connection, job_id: str) -> Job:
 
 
 def redrive(tx: Connection, job_id: str) -> Job:
-    """Queue a failed or canceled job anew, with all its attempts ahead of it."""
+    """Queue a failed or canceled job anew, as it was submitted: its first model, and all tries."""
+    plan: dict[str, Any] | None = tx.scalar(sa.select(jobs.c.first_plan).where(jobs.c.id == job_id))
     changes = {
+        **(plan or {}),
+        "first_plan": None,
         "run_at": now(),
         "ready": True,
         "stage": "queued",

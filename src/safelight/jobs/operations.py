@@ -63,7 +63,7 @@ class Operations:
         """Raise `ProvidersUnwell` while any provider is left alone."""
         found = await self.unwell()
         if found:
-            words = ", ".join(f"{each.provider} ({each.reason})" for each in found)
+            words = "; ".join(each.advice() for each in found)
             raise ProvidersUnwell(f"Left alone for a while: {words}.")
 
     async def pause(self, lane: str) -> datetime:

@@ -4,12 +4,11 @@ What it took in the minute before says what it bears. The pace grows by the minu
 refusal, and is forgotten when none comes for long.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from safelight import ids
 from safelight.db.tables import attempts, breakers
 from safelight.db.types import now
 from safelight.jobs.job import Outcome
@@ -67,8 +66,7 @@ def after_refusal(tx: Connection, provider: str) -> float | None:
 
 def _taken(tx: Connection, provider: str) -> int:
     """Count what the provider was sent lately and did not refuse."""
-    # By id, which tells the time and has an index; clocks that differ a little do no harm here.
-    lately = attempts.c.id > ids.first_of("attempt", datetime.now(UTC) - _WINDOW)
+    lately = attempts.c.created_at > now(-_WINDOW)
     refused = sa.func.coalesce(attempts.c.outcome, "") == Outcome.FAILED
     query = (
         sa.select(sa.func.count())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from safelight.errors import (
+    JobTimeout,
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
@@ -12,6 +13,7 @@ from safelight.errors import (
     Remedy,
     SafelightError,
     UnknownModel,
+    restored,
 )
 from safelight.jobs.job import Job
 
@@ -26,16 +28,21 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The attempt failed and is closed; another is due at `at`."""
+    """The attempt failed and is closed; another is due at `at`.
+
+    With a `reason`, the job's time is up at `at`: it fails then, with this.
+    """
 
     at: datetime
+    reason: SafelightError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Not now: look again at `until`. Costs no attempt."""
+    """Not now: look again at `until`. Costs no attempt. `reason` is as in `Retry`."""
 
     until: datetime
+    reason: SafelightError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +74,35 @@ def decide(
     """Return what `job` does about `error`. `job.attempts` counts the failed one too.
 
     `jitter` is a random number from 0 to 1. A wait the other side asked for is honoured in full,
-    and never shortened by the jitter.
+    and never shortened by the jitter. One that outlasts the job's time ends with it, and the job
+    fails then, with what it waited for.
     """
+    if isinstance(error, JobTimeout) and job.error is not None:
+        return Fail(restored(job.error))
     decision = _here(job, error, now=now, policy=policy, jitter=jitter)
     if not job.fallbacks or not _is_the_provider_s(error):
         return decision
-    if isinstance(decision, Snooze) and decision.until - now <= _PATIENCE:
-        return decision
-    return decision if isinstance(decision, Retry) else FallBack(error)
+    is_last = isinstance(decision, Fail) or decision.reason is not None
+    is_long = isinstance(decision, Snooze) and not is_short(decision.until - now)
+    return FallBack(error) if is_last or is_long else decision
+
+
+def is_short(wait: timedelta) -> bool:
+    """Say whether work waits so long for its provider, though another could do it now."""
+    return wait <= _PATIENCE
 
 
 def _here(
     job: Job, error: SafelightError, *, now: datetime, policy: RetryPolicy, jitter: float
 ) -> Retry | Snooze | Fail:
     """Return what the job does about `error` as long as it stays with its model."""
+    end = _end_of(job)
     if error.remedy is Remedy.WAIT:
         wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
         until = now + max(wait, _LEAST_WAIT)
-        return Fail(error) if _too_late(job, until) else Snooze(until)
+        if end is None or until < end:
+            return Snooze(until)
+        return Fail(error) if now >= end else Snooze(end, error)
     # What may or may not have been done is done again only where that costs nothing.
     again = error.remedy is Remedy.RETRY or (error.remedy is Remedy.UNKNOWN and job.repeatable)
     if not again or job.attempts >= job.max_attempts:
@@ -92,7 +110,9 @@ def _here(
     at = now + backoff(job.attempts, policy, jitter)
     if error.retry_after is not None:
         at = max(at, now + error.retry_after)
-    return Fail(error) if _too_late(job, at) else Retry(at)
+    if end is None or at < end:
+        return Retry(at)
+    return Fail(error) if now >= end else Retry(end, error)
 
 
 def _is_the_provider_s(error: SafelightError) -> bool:
@@ -126,6 +146,6 @@ def after_crash(crashes: int, *, jitter: float) -> timedelta:
     return timedelta() if crashes < _SUSPECT else _APART * (0.5 + jitter)
 
 
-def _too_late(job: Job, at: datetime) -> bool:
-    """Say whether another try at `at` could only run into the job's time limit."""
-    return job.started_at is not None and at >= job.started_at + job.timeout
+def _end_of(job: Job) -> datetime | None:
+    """Return when the job's time is up, None where it does not run yet."""
+    return None if job.started_at is None else job.started_at + job.timeout

@@ -3,7 +3,7 @@
 A service never rings the doorbell: the edge does, after the commit that it sees here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
+from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs import batch_store, idempotency, inputs, news, store
 from safelight.jobs.inputs import (
@@ -188,7 +189,25 @@ class Submits:
     def check_3d(self, account_id: str, wanted: UploadBatch) -> None:
         """Raise for an unknown model or params that it does not take, before any file is stored."""
         self._choices(_Asked(account_id, Kind.IMAGE_TO_3D, wanted.model, wanted.params))
-        inputs.check_times(wanted)
+
+    async def once(
+        self,
+        account_id: str,
+        repeat: Repeat | None,
+        submit: Callable[[], Awaitable[Submitted]],
+    ) -> Submitted:
+        """Submit; a request that would be refused now but was taken before is answered as then.
+
+        Models and contacts go, and limits change. To look only after a refusal spares all others
+        a query.
+        """
+        try:
+            return await submit()
+        except SafelightError:
+            made = await self.made_before(account_id, repeat)
+            if made is None:
+                raise
+            return made
 
     async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
         """Return what this very request made before, so that its files need no keeping."""
@@ -208,6 +227,8 @@ class Submits:
         def write(tx: Connection) -> Submitted:
             if made := _found(tx, account_id, repeat):
                 return made
+            for row in rows[:1]:  # all have the same times
+                _check_time(tx, row)
             if check:
                 check(tx)
             if made := _made_before(tx, account_id, repeat, batch["id"]):
@@ -224,7 +245,6 @@ class Submits:
     def _row(
         self, asked: "_Asked", choices: Sequence[dict[str, Any]], wanted: Submission
     ) -> dict[str, Any]:
-        inputs.check_times(wanted)
         return choices[0] | {
             "id": ids.new("job"),
             "account_id": asked.account_id,
@@ -286,6 +306,7 @@ def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Excepti
         try:
             made = _found(tx, account_id, one.repeat)
             if made is None:
+                _check_time(tx, one.row)
                 _owned(tx, account_id, one.inputs)
                 made = _made_before(tx, account_id, one.repeat, job_id)
         except SafelightError as error:
@@ -311,6 +332,12 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
         "webhook_url": wanted.webhook_url or "",
         "notify": wanted.notify,
     }
+
+
+def _check_time(tx: Connection, row: Mapping[str, Any]) -> None:
+    """Raise `InvalidRequest` where the job could only be too late."""
+    if row["start_by"] is not None and row["start_by"] <= clock(tx):
+        raise InvalidRequest(errors=[{"field": "start_by", "message": "lies in the past"}])
 
 
 def _owned(

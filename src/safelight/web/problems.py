@@ -6,7 +6,6 @@ from typing import Any, cast
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from safelight import errors, telemetry
@@ -29,7 +28,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SafelightError, _on_own)
     app.add_exception_handler(HTTPException, _on_framework)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(DBAPIError, _on_database)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
@@ -78,11 +76,6 @@ async def _on_validation(request: Request, error: Exception) -> Response:
             }
         )
     return respond(request, errors.InvalidRequest(errors=found))
-
-
-async def _on_database(request: Request, error: Exception) -> Response:
-    _log.error("database failed", error=str(error), exc_info=error)
-    return respond(request, errors.ServiceError("The database did not answer."))
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -5,7 +5,6 @@ import math
 import time
 from datetime import UTC, datetime, timedelta
 
-import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,7 +13,7 @@ from safelight.accounts import store as account_store
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
 from safelight.db.engine import Database
-from safelight.db.types import now
+from safelight.db.types import clock
 from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
@@ -97,6 +96,7 @@ class Janitor:
         if time.monotonic() - self._well_since >= self._lease.total_seconds():
             await self._rescue()
         await self._expire()
+        await self._end_waits()
         await self._reroute()
         await self._sweep_attempts()
         await self._forget()
@@ -112,7 +112,7 @@ class Janitor:
 
         Both clocks are asked: a machine that sleeps stops the monotonic one.
         """
-        at = await self._db.read(lambda tx: tx.execute(sa.select(now().label("at"))).one().at)
+        at = await self._db.read(clock)
         last, self._last_round = self._last_round, (time.monotonic(), at)
         if last is None:
             return False
@@ -136,10 +136,16 @@ class Janitor:
             if len(late) < _PAGE:
                 return
 
+    async def _end_waits(self) -> None:
+        while ended := await self._db.write(lambda tx: moves.end_waits(tx, limit=_PAGE)):
+            self._ring_about(ended)
+            if len(ended) < _PAGE:
+                return
+
     async def _reroute(self) -> None:
         """Give what waits for a provider that is shut to the next model, where it has one."""
-        for breaker in await self._db.read(breakers.unwell):
-            name = breaker.provider
+        unwell = await self._db.read(breakers.unwell)
+        for name in (breaker.provider for breaker in unwell if breaker.is_left):
             while moved := await self._db.write(
                 lambda tx, name=name: moves.reroute(tx, name, limit=_PAGE)
             ):

@@ -97,6 +97,10 @@ class Runner:
 
     async def _attempt(self, run: Run, folder: Path) -> Job:
         attempt = await self._under_way(run)
+        if attempt is None and not run.time_left():  # it waited to the end of its time
+            late = failure.too_late(run.job)
+            judge = partial(failure.not_begun, error=late, ground=Ground.UNSENT)
+            return await self._settle(run, None, judge)
         limit = asyncio.timeout(_seconds_left(run, attempt))
         try:
             async with limit:
@@ -289,6 +293,7 @@ class Runner:
                     wakes=run.job.wakes,
                     stage=stage(answer.stage),
                     progress=job.progress if answer.progress is None else percent(answer.progress),
+                    answered=True,
                 )
             )
         )

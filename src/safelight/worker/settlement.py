@@ -163,7 +163,8 @@ class Settlement:
             at = situation(tx, held)
             judgement = judge(at)
             if attempt is not None and judgement.error is not None:
-                breakers.note_fault(tx, held.provider, judgement.error)
+                looking = at.attempt is not None and at.attempt.ticket is not None
+                breakers.note_fault(tx, held.provider, judgement.error, looking=looking)
             return _carry_out(tx, run, at, judgement)
 
         job = await to_the_end(self.insist(lambda: self.database.write(write)))
@@ -195,11 +196,13 @@ def _carry_out(tx: Connection, run: Run, at: Situation, judgement: Judgement) ->
     match judgement.job:
         case Wait(after, stage):
             return moves.park(tx, Parking(claim, after, run.job.wakes, stage, job.progress))
-        case retry.Retry(at=when):
-            return moves.retry(tx, claim, at=when, error=problem)
-        case retry.Snooze(until):
+        case retry.Retry(at=when, reason=why):
+            end_with = why and why.problem()
+            return moves.retry(tx, claim, at=when, error=problem, end_with=end_with)
+        case retry.Snooze(until, why):
             reason = judgement.error.title if judgement.error else "starting again"
-            return moves.snooze(tx, claim, until=until, reason=reason)
+            end_with = why and why.problem()
+            return moves.snooze(tx, claim, until=until, reason=reason, end_with=end_with)
         case retry.FallBack():
             return moves.fall_back(tx, claim, error=problem)
         case retry.Fail(error):

@@ -29,9 +29,19 @@ class Writes:
     def __init__(self, database: Database) -> None:
         self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
         self.keep_ticket: Grouped[tuple[str, str], bool] = Grouped(database, attempts.keep_tickets)
-        self.park: Grouped[moves.Parking, Job] = Grouped(database, moves.park_all)
+        self.park: Grouped[moves.Parking, Job] = Grouped(database, park_all)
         self.report: Grouped[moves.Progress, Job] = Grouped(database, moves.progress_all)
         self.succeed: Grouped[Success, Job] = Grouped(database, succeed_all)
+
+
+def park_all(tx: Connection, parkings: Sequence[moves.Parking]) -> list[Job | Exception]:
+    """Leave jobs with their providers; those that answered are let in again."""
+    moved = moves.park_all(tx, parkings)
+    told = zip(parkings, moved, strict=True)
+    breakers.note_seen(
+        tx, {job.provider for one, job in told if one.answered and isinstance(job, Job)}
+    )
+    return moved
 
 
 def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:

@@ -1,6 +1,6 @@
 """What a submit may say, and what is refused with the field's name."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -8,7 +8,7 @@ import pytest
 
 from safelight.errors import InvalidRequest
 from safelight.jobs import inputs
-from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
+from safelight.jobs.inputs import Generate, ImportImages, ImportItem, UploadBatch
 from tests import factories
 
 DEEP: dict[str, Any] = {}
@@ -165,15 +165,6 @@ def test_upload_batch_when_a_field_is_unknown_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
         inputs.parse(UploadBatch, {"n": 1})
     assert faults(refused) == {"n"}
-
-
-def test_start_by_when_it_has_passed_is_refused() -> None:
-    past = Submission(start_by=datetime.now(UTC) - timedelta(seconds=1))
-    with pytest.raises(InvalidRequest) as refused:
-        inputs.check_times(past)
-    assert faults(refused) == {"start_by"}
-    inputs.check_times(Submission(start_by=datetime.now(UTC) + timedelta(minutes=1)))
-    inputs.check_times(Submission())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from safelight.errors import Remedy, SafelightError
 from safelight.jobs.retry import (
     Decision,
     Fail,
+    FallBack,
     Retry,
     RetryPolicy,
     Snooze,
@@ -23,8 +24,8 @@ SECOND = timedelta(seconds=1)
 POLICY = RetryPolicy(base=SECOND, cap=timedelta(seconds=60))
 
 
-def decided(error: SafelightError, *, jitter: float = 1.0, **changes: object) -> Decision:
-    return decide(factories.job(**changes), error, now=NOON, policy=POLICY, jitter=jitter)
+def decided(met: SafelightError, *, jitter: float = 1.0, **changes: object) -> Decision:
+    return decide(factories.job(**changes), met, now=NOON, policy=POLICY, jitter=jitter)
 
 
 def test_passing_fault_when_tries_are_left_is_tried_again_after_the_backoff() -> None:
@@ -80,9 +81,32 @@ def test_rate_limit_when_it_names_nothing_waits_some_seconds() -> None:
 
 
 @pytest.mark.parametrize("kind", [errors.ProviderRateLimited, errors.ProviderError])
-def test_wait_when_it_ends_after_the_job_s_time_fails_at_once(kind: type[SafelightError]) -> None:
-    error = kind(retry_after=timedelta(seconds=600))
-    assert decided(error, timeout_s=600.0) == Fail(error)
+def test_wait_when_it_outlasts_the_job_s_time_ends_with_it_and_gives_its_own_reason(
+    kind: type[SafelightError],
+) -> None:
+    error = kind("busy", retry_after=timedelta(seconds=900), errors=[{"field": "n"}], request="r1")
+    found = decided(error, timeout_s=600.0)
+    assert isinstance(found, Snooze | Retry)
+    assert (found, found.reason) == (type(found)(NOON + timedelta(seconds=600), error), error)
+    ended = decided(errors.JobTimeout(), timeout_s=600.0, error=error.problem())
+    assert isinstance(ended, Fail)
+    assert type(ended.error) is kind
+    assert ended.error.problem() == error.problem()
+
+
+@pytest.mark.parametrize("kind", [errors.ProviderRateLimited, errors.ProviderError])
+def test_wait_when_the_job_s_time_is_up_fails_at_once(kind: type[SafelightError]) -> None:
+    error = kind()
+    assert decided(error, started_at=NOON - timedelta(seconds=600), timeout_s=600.0) == Fail(error)
+
+
+@pytest.mark.parametrize("wait_s", [31, 900])
+def test_wait_when_another_model_could_do_it_is_borne_for_half_a_minute(wait_s: int) -> None:
+    following = [{"model": "second"}]
+    error = errors.ProviderRateLimited(retry_after=timedelta(seconds=30))
+    assert decided(error, fallbacks=following) == Snooze(NOON + timedelta(seconds=30))
+    error = errors.ProviderRateLimited(retry_after=timedelta(seconds=wait_s))
+    assert decided(error, fallbacks=following, timeout_s=600.0) == FallBack(error)
 
 
 def test_wait_when_the_job_has_not_started_its_time_runs_not_yet() -> None:

@@ -103,6 +103,8 @@ async def list_lanes(caller: Admin, services: Parts) -> Response:
                 {
                     "provider": each.provider,
                     "reason": each.reason,
+                    "refused_look": each.refused_look,
+                    "advice": each.advice(),
                     "faults": each.faults,
                     "shut_until": each.shut_until,
                 }

@@ -18,6 +18,7 @@ from safelight.errors import TooManyFiles, WrongState
 from safelight.jobs.inputs import BatchChange, MakeBatch
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
+from safelight.jobs.submit import Submitted
 from safelight.jobs.view import batch_summary
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
 from safelight.web.api.formats import FormatQuery
@@ -40,15 +41,19 @@ async def make_batch(
     key: IdempotencyKey = None,
 ) -> Response:
     """Make a 3D model of each item: a picture that is here or at an address, or several views."""
-    await services.check_space()
-    if len(body.items) > services.limits.batch_files:
-        raise TooManyFiles(f"At most {services.limits.batch_files} items a batch.")
-    for index, item in enumerate(body.whole_items()):
-        for one in item.inputs:
-            check_source(services, f"items.{index}", one.source)
-    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
-    made = await services.submits.make_3d_of(caller.account_id, body, repeat)
+
+    async def submit() -> Submitted:
+        await services.check_space()
+        if len(body.items) > services.limits.batch_files:
+            raise TooManyFiles(f"At most {services.limits.batch_files} items a batch.")
+        for index, item in enumerate(body.whole_items()):
+            for one in item.inputs:
+                check_source(services, f"items.{index}", one.source)
+        await check_told(services, caller.account_id, body)
+        return await services.submits.make_3d_of(caller.account_id, body, repeat)
+
+    made = await services.submits.once(caller.account_id, repeat, submit)
     return await answer_submit(request, services, caller.account_id, made)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
 from safelight.jobs import idempotency, inputs
 from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
-from safelight.jobs.submit import Refused, Repeat
+from safelight.jobs.submit import Refused, Repeat, Submitted
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
 from safelight.web.services import Services
@@ -35,14 +35,18 @@ async def generate(
     request: Request, body: Generate, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Make pictures from a prompt, and from reference pictures where there are any."""
-    await services.check_space()
-    for index, reference in enumerate(body.references):
-        check_source(services, f"references.{index}", reference)
-    if body.mask:
-        check_source(services, "mask", body.mask)
-    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
-    made = await services.submits.generate(caller.account_id, body, repeat)
+
+    async def submit() -> Submitted:
+        await services.check_space()
+        for index, reference in enumerate(body.references):
+            check_source(services, f"references.{index}", reference)
+        if body.mask:
+            check_source(services, "mask", body.mask)
+        await check_told(services, caller.account_id, body)
+        return await services.submits.generate(caller.account_id, body, repeat)
+
+    made = await services.submits.once(caller.account_id, repeat, submit)
     return await answer_submit(request, services, caller.account_id, made)
 
 
@@ -55,20 +59,23 @@ async def import_images(
     key: IdempotencyKey = None,
 ) -> Response:
     """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
-    await services.check_space()
-    await check_told(services, caller.account_id, body)
     repeat = await repeat_of(request, key)
-    if body.url is not None:
-        services.check_url(body.url)
-        made = await services.submits.import_one(caller.account_id, body, repeat)
-        return await answer_submit(request, services, caller.account_id, made)
-    if len(body.urls or []) > services.limits.batch_urls:
-        raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
-    items = [
-        _checked(services, item, entry)
-        for item, entry in zip(body.items(), body.urls or [], strict=True)
-    ]
-    made = await services.submits.import_many(caller.account_id, body, items, repeat)
+
+    async def submit() -> Submitted:
+        await services.check_space()
+        await check_told(services, caller.account_id, body)
+        if body.url is not None:
+            services.check_url(body.url)
+            return await services.submits.import_one(caller.account_id, body, repeat)
+        if len(body.urls or []) > services.limits.batch_urls:
+            raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
+        items = [
+            _checked(services, item, entry)
+            for item, entry in zip(body.items(), body.urls or [], strict=True)
+        ]
+        return await services.submits.import_many(caller.account_id, body, items, repeat)
+
+    made = await services.submits.once(caller.account_id, repeat, submit)
     return await answer_submit(request, services, caller.account_id, made)
 
 
@@ -106,7 +113,6 @@ async def upload_batch(
     request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Make a 3D model of each picture. All are checked before anything is queued."""
-    await services.check_space()
     limits = services.limits
     async with received(
         request,
@@ -116,11 +122,13 @@ async def upload_batch(
         max_file_bytes=limits.file_bytes,
     ) as (uploads, fields):
         wanted = inputs.parse(UploadBatch, read_fields(fields))
-        services.submits.check_3d(caller.account_id, wanted)
-        await check_told(services, caller.account_id, wanted)
         repeat = _repeat_of_form(request, key, uploads, fields)
+        # Sent again, its files need no keeping.
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
+            await services.check_space()
+            services.submits.check_3d(caller.account_id, wanted)
+            await check_told(services, caller.account_id, wanted)
             rows = await _keep(services, caller.account_id, uploads)
             made = await services.submits.make_3d(caller.account_id, wanted, rows, repeat)
     return await answer_submit(request, services, caller.account_id, made)
