@@ -6,7 +6,8 @@ import binascii
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from safelight.errors import (
     FetchTooLarge,
@@ -33,6 +34,7 @@ _KEPT = frozenset(
         "application/vnd.autodesk.fbx",
     }
 )
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".tif", ".tiff", ".glb", ".fbx")
 MAX_BYTES = 200 * 2**20
 
 
@@ -54,8 +56,8 @@ async def check_room(folder: Path, size: int) -> None:
 async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) -> Brought:
     """Return the files that are pictures or models, without their names elsewhere.
 
-    A file that can never be kept, such as a video beside a model, is left out, unless nothing
-    is left at all. Raises as `bring` does.
+    What can never be kept, such as a video beside a model, is left out, unless nothing is left at
+    all. Raises as `bring` does, also for a page in place of one picture of several: that is paid.
     """
     made: list[MediaFile] = []
     wrong: list[SafelightError] = []
@@ -63,12 +65,22 @@ async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) ->
         try:
             file = await bring(fetcher, address, folder / f"made-{place}")
         except (MediaError, FetchTooLarge) as error:
+            if isinstance(error, MediaError) and _promises(address):
+                raise
             wrong.append(error)
         else:
             made.append(MediaFile(file.path, file.media_type))
     if wrong and not made:
         raise wrong[0]
     return Brought(tuple(made), wrong[0].detail if wrong else "")
+
+
+def _promises(address: str) -> bool:
+    """Say whether an address is of a picture or model by its name, or may be one."""
+    if address.startswith("data:"):
+        return False  # all that will ever come is here
+    ending = PurePosixPath(urlsplit(address).path).suffix.lower()
+    return ending in ("", *_ENDINGS)
 
 
 async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:

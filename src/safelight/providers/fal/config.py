@@ -32,7 +32,7 @@ class FalConfig:
     name: str = NAME
     call_s: float = 60.0
     max_input_bytes: int = 10 * MIB  # of all pictures of a job, which travel inside the JSON
-    adopts_within: timedelta = timedelta()
+    adopts_within: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

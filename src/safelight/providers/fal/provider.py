@@ -20,6 +20,7 @@ from safelight.errors import (
     Forbidden,
     ProviderBadInput,
     ProviderError,
+    ProviderRefused,
     ProviderRejected,
     UnknownOutcome,
 )
@@ -274,7 +275,7 @@ class FalProvider(NoCallbacks):
             usage = Usage(seconds=float(timings))
         try:
             made = result.Made.read(output, makes_models=model.makes_models)
-        except ProviderError as verdict:
+        except (ProviderRejected, ProviderRefused) as verdict:
             return Failed(verdict, usage=usage)
         brought = await result.bring(self._fetcher, made, request.scratch)
         missing = {"incomplete": brought.missing} if brought.missing else {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
-from safelight.errors import ProviderRefused, ProviderRejected
+from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.fetch import Fetcher
 from safelight.providers import results
 
@@ -27,7 +27,13 @@ class Made:
 
     @classmethod
     def read(cls, output: Mapping[str, Any], *, makes_models: bool) -> Self:
-        """Return what an output names; raise a `ProviderError` where it names nothing to have."""
+        """Return what an output names.
+
+        Raises `ProviderRejected` or `ProviderRefused` where that is nothing, and a plain
+        `ProviderError` for what is no output of any known form.
+        """
+        if not output.keys() & {*_LISTS, *_MODELS, *_FACTS}:
+            raise ProviderError("The provider's answer has no known form.")
         facts = {
             name: _short(output[name]) for name in _FACTS if output.get(name) not in (None, "")
         }

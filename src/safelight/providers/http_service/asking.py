@@ -43,7 +43,10 @@ class Asking:
     async def find(self, attempt_id: str) -> Document | None:
         """Return the job that an attempt's order became, None where none of it has arrived."""
         address = self.later.find_url.replace(ATTEMPT, quote(attempt_id, safe=""))
-        return await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
+        told = await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
+        if told is not None and word(told, "attempt") != attempt_id:
+            raise ProviderError("The service's answer is about something else.")
+        return told
 
     async def cancel(self, ticket: str) -> bool:
         """Ask that a job be stopped; say whether nothing of it goes on."""

@@ -60,6 +60,8 @@ def _of_document(document: Mapping[str, Any]) -> EndpointAnswer:
     error: object = document.get("error")
     if isinstance(error, dict):
         return EndpointAnswer(error=error_told(cast("dict[str, Any]", error)))
+    if not document.keys() & {*_LISTS, _SINGLE}:
+        raise ProviderError("The endpoint's answer has no known form.")
     try:
         made = tuple(_made(entry) for entry in _entries(document))
     except ProviderRejected as verdict:
