@@ -22,8 +22,6 @@ from safelight.fetch import Fetcher
 from safelight.providers import results
 from safelight.providers.api import Answer
 from safelight.providers.provider import (
-    ABSENT,
-    Absent,
     AttemptHandle,
     Callback,
     Canceled,
@@ -153,19 +151,20 @@ class SageMakerProvider:
         has_failed = await self._objects.exists(self._config.failures, known.failure)
         return Canceled(has_failed or bool(await self._failures_of(known.attempt)))
 
-    async def look_up(self, lost: LostStart) -> str | Absent | None:
-        """Return the ticket of a request that has ended by now."""
+    async def look_up(self, lost: LostStart) -> str | None:
+        """Return the ticket of a request that has ended by now.
+
+        An input that is not there proves nothing: the settings may name another place today.
+        """
         attempt_id = lost.attempt_id
         if not tickets.is_attempt(attempt_id):
             return None
         usual = tickets.foretold(attempt_id)
         made = await self._objects.exists(self._config.outputs, usual)
         failed = await self._failures_of(attempt_id)
-        if made or failed:
-            return Ticket(attempt_id, "", usual, failed[0] if failed else usual).write()
-        # The input is written before the request is handed in, and stays until it is canceled.
-        was_written = await self._objects.exists(self._config.inputs, _input_name(attempt_id))
-        return None if was_written else ABSENT
+        if not made and not failed:
+            return None
+        return Ticket(attempt_id, "", usual, failed[0] if failed else usual).write()
 
     # --- callbacks ---------------------------------------------------------------------------
 
