@@ -75,6 +75,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        return (self.now - NOW).total_seconds()
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[FalStub]:
@@ -101,7 +104,7 @@ def config(server: FalStub) -> FalConfig:
 
 @pytest.fixture
 async def plug(config: FalConfig, fetcher: Fetcher, clock: Clock) -> AsyncIterator[FalProvider]:
-    async with FalProvider(config, fetcher, clock=clock) as opened:
+    async with FalProvider(config, fetcher, clock=clock, ticks=clock.ticks) as opened:
         yield opened
 
 

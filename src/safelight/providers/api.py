@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -258,7 +259,16 @@ def _is_crash(answer: Answer) -> bool:
 
 def wait_of(answer: Answer) -> timedelta | None:
     """Return how long the vendor asks to be left alone, if it does."""
-    return retry_after(answer.headers, datetime.now(UTC))
+    return retry_after(answer.headers, _sent_at(answer) or datetime.now(UTC))
+
+
+def _sent_at(answer: Answer) -> datetime | None:
+    """Return when the vendor answered, by the clock that it also tells a time to wait for."""
+    try:
+        sent_at = parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return None
+    return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
 
 
 def _lower(headers: httpx2.Headers) -> dict[str, str]:

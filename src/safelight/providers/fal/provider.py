@@ -5,6 +5,7 @@ Tested against a stub server written from the published protocol, not against fa
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ class FalProvider(NoCallbacks):
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider."""
         self.name = config.name
@@ -112,7 +114,7 @@ class FalProvider(NoCallbacks):
         self._platform = Api(config.platform_url, headers, explain=explain, transport=transport)
         # The keys are public, and our own key is for nobody but the queue.
         self._open = Api(config.keys_url, {}, transport=transport)
-        self._keys = PublishedKeys(self._open, config.keys_url, clock)
+        self._keys = PublishedKeys(self._open, config.keys_url, ticks)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ Tested against a stub server written from the published protocol, not against Re
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,7 @@ class ReplicateProvider(NoCallbacks):
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider, or a secret that is none."""
         self.name = config.name
@@ -93,7 +95,7 @@ class ReplicateProvider(NoCallbacks):
             )
             for pays in (True, False)
         )
-        self._key = SigningKey(self._api, config.webhook_secret, clock)
+        self._key = SigningKey(self._api, config.webhook_secret, ticks)
 
     async def __aenter__(self) -> Self:
         return self
