@@ -237,9 +237,12 @@ def _fal(settings: Settings) -> FalConfig | None:
     key = settings.fal_key.get_secret_value()
     if not key:
         return None
-    adopts_within = timedelta(seconds=settings.adopts_within_s if settings.public_url else 0)
     return FalConfig(
-        key, settings.fal_queue_url, settings.fal_keys_url, adopts_within=adopts_within
+        key,
+        settings.fal_queue_url,
+        settings.fal_keys_url,
+        settings.fal_platform_url,
+        adopts_within=timedelta(seconds=settings.adopts_within_s),
     )
 
 
@@ -247,12 +250,11 @@ def _replicate(settings: Settings) -> ReplicateConfig | None:
     token = settings.replicate_api_token.get_secret_value()
     if not token:
         return None
-    reports = settings.public_url.startswith("https://")  # to nobody without TLS
     return ReplicateConfig(
         token,
         settings.replicate_base_url,
         webhook_secret=settings.replicate_webhook_secret.get_secret_value(),
-        adopts_within=timedelta(seconds=settings.adopts_within_s if reports else 0),
+        adopts_within=timedelta(seconds=settings.adopts_within_s),
     )
 
 

@@ -224,8 +224,8 @@ class Settings(BaseSettings):
     adopts_within_s: float = Field(
         default=900,
         ge=0,
-        description="Seconds that work whose answer was lost waits for its vendor's webhook, "
-        "before it is a person's to judge.",
+        description="Seconds that fal and Replicate are asked about work whose answer was lost, or "
+        "may report it, before it is a person's to judge.",
     )
     unknown_after_hours: float = Field(
         default=24,
@@ -313,6 +313,11 @@ class Settings(BaseSettings):
     fal_keys_url: str = Field(
         default="https://rest.fal.ai/.well-known/jwks.json",
         description="Where the keys are published that fal's webhooks are signed by.",
+    )
+    fal_platform_url: str = Field(
+        default="https://api.fal.ai/v1",
+        description="Where fal lists what it was asked for, to find work whose answer was lost; "
+        "empty asks nobody.",
     )
     replicate_api_token: SecretStr = Field(
         default=SecretStr(""),

@@ -256,6 +256,7 @@ async def near_fal(fal: FalStub, tmp_path: Path) -> AsyncIterator[httpx2.AsyncCl
             "SAFELIGHT_FAL_KEY": KEY,
             "SAFELIGHT_FAL_QUEUE_URL": fal.url,
             "SAFELIGHT_FAL_KEYS_URL": fal.keys_url,
+            "SAFELIGHT_FAL_PLATFORM_URL": fal.platform_url,
             "SAFELIGHT_FETCH_ALLOW_PRIVATE": "1",
             "SAFELIGHT_FETCH_PORTS": str(fal.port),
             "SAFELIGHT_MAX_ATTEMPTS": "1",

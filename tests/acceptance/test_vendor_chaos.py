@@ -77,6 +77,7 @@ class Vendors:
             "SAFELIGHT_FAL_KEY": KEY,
             "SAFELIGHT_FAL_QUEUE_URL": self.fal.url,
             "SAFELIGHT_FAL_KEYS_URL": self.fal.keys_url,
+            "SAFELIGHT_FAL_PLATFORM_URL": self.fal.platform_url,
             "SAFELIGHT_REPLICATE_API_TOKEN": "r8_test",
             "SAFELIGHT_REPLICATE_BASE_URL": self.replicate.base_url,
             "SAFELIGHT_REPLICATE_WEBHOOK_SECRET": SECRET,

@@ -45,6 +45,7 @@ def settings(fal: FalStub, *others: vendor.Vendor) -> dict[str, str]:
         "SAFELIGHT_FAL_KEY": KEY,
         "SAFELIGHT_FAL_QUEUE_URL": fal.url,
         "SAFELIGHT_FAL_KEYS_URL": fal.keys_url,
+        "SAFELIGHT_FAL_PLATFORM_URL": fal.platform_url,
         "SAFELIGHT_FETCH_ALLOW_PRIVATE": "1",
         "SAFELIGHT_FETCH_PORTS": ports,
     }

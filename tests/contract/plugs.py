@@ -1,9 +1,10 @@
 """Every plug, opened as the product opens it; those of vendors beside a stub of the vendor."""
 
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,7 +44,28 @@ class Bench:
     again: Callable[[], AbstractAsyncContextManager[Provider]] | None = None
 
 
+@dataclass(frozen=True)
+class Far(Bench):
+    """A plug whose orders can be left to wait: `defer` has them wait, `finish` ends one.
+
+    `looks` and `cancels` are the calls that a check and a cancel are made of. `lag` has what is
+    canceled go on for a while.
+    """
+
+    looks: tuple[str, ...] = ()
+    cancels: tuple[str, str] = ("", "")
+    defer: Callable[[], None] = lambda: None
+    finish: Callable[[str], object] = lambda _: None
+    lag: Callable[[], None] = lambda: None
+
+    @property
+    def books(self) -> Vendor:
+        assert self.vendor is not None
+        return self.vendor
+
+
 Opened = AbstractAsyncContextManager[Bench]
+FarOpened = AbstractAsyncContextManager[Far]
 
 
 @asynccontextmanager
@@ -72,33 +94,49 @@ async def fake(folder: Path) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def openai(_: Path) -> AsyncIterator[Bench]:
+async def openai(_: Path) -> AsyncIterator[Far]:
     async with OpenAiStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
         config = OpenAiConfig("sk-test", stub.base_url, call_s=CALL_S)
+
+        def defer() -> None:
+            stub.streams, stub.gives_addresses = False, True
+
         async with _far(stub, ".*/images/.*", lambda: OpenAiProvider(config, fetcher)) as bench:
-            yield bench
+            yield replace(bench, looks=("/made.png",), defer=defer)
 
 
 @asynccontextmanager
-async def fal(_: Path) -> AsyncIterator[Bench]:
+async def fal(_: Path) -> AsyncIterator[Far]:
     async with FalStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
-        config = FalConfig(KEY, stub.url, stub.keys_url, call_s=CALL_S)
+        config = FalConfig(KEY, stub.url, stub.keys_url, stub.platform_url, call_s=CALL_S)
         async with _far(stub, "/fal-ai/.*", lambda: FalProvider(config, fetcher)) as bench:
-            yield bench
+            yield replace(
+                bench,
+                looks=(".*/status", ".*/requests/[^/]+", "/files/.*"),
+                cancels=("PUT", ".*/cancel"),
+                finish=lambda ticket: stub.finish(ticket.rpartition(":")[2]),
+                lag=lambda: setattr(stub, "cancel_lag", 2),
+            )
 
 
 @asynccontextmanager
-async def replicate(_: Path) -> AsyncIterator[Bench]:
+async def replicate(_: Path) -> AsyncIterator[Far]:
     async with ReplicateStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
         config = ReplicateConfig("r8_test", stub.base_url, call_s=CALL_S)
         async with _far(
             stub, ".*/predictions", lambda: ReplicateProvider(config, fetcher)
         ) as bench:
-            yield bench
+            yield replace(
+                bench,
+                looks=("/v1/predictions/.*", "/made/.*"),
+                cancels=("POST", ".*/cancel"),
+                finish=stub.finish,
+                lag=lambda: setattr(stub, "cancel_lag", 2),
+            )
 
 
 @asynccontextmanager
-async def http(_: Path) -> AsyncIterator[Bench]:
+async def http(_: Path) -> AsyncIterator[Far]:
     async with ServiceStub(PICTURE).running() as stub, _fetcher(stub) as fetcher:
         service = HttpService(
             "house",
@@ -111,15 +149,22 @@ async def http(_: Path) -> AsyncIterator[Bench]:
                 f"{stub.url}/jobs/$ticket",
                 status="state",
                 cancel_url=f"{stub.url}/jobs/$ticket",
+                find_url=f"{stub.url}/orders/$attempt",
             ),
             timeout_s=CALL_S,
         )
         async with _far(stub, "/jobs", lambda: HttpProvider(service, fetcher)) as bench:
-            yield bench
+            yield replace(
+                bench,
+                looks=("/jobs/.*", "/files/.*"),
+                cancels=("DELETE", "/jobs/.*"),
+                finish=stub.finish,
+                lag=lambda: setattr(stub, "cancel_lag", 2),
+            )
 
 
 @asynccontextmanager
-async def sagemaker(_: Path) -> AsyncIterator[Bench]:
+async def sagemaker(_: Path) -> AsyncIterator[Far]:
     keys = StaticCredentials(Keys("AKIDTEST", "not secret", ""))
     # Nothing is fetched, so that the system's roots need not be read.
     fetcher = Fetcher(FetchPolicy(), tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -133,18 +178,28 @@ async def sagemaker(_: Path) -> AsyncIterator[Bench]:
             control_url=stub.url,
             s3_url=stub.url,
             call_s=CALL_S,
+            transfer_s=CALL_S,
         )
         async with _far(
             stub, "/endpoints/.*", lambda: SageMakerProvider(config, keys, fetcher)
         ) as bench:
-            yield bench
+            yield replace(
+                bench,
+                looks=("/outputs/answers/.*",),
+                cancels=("POST", "/inputs"),
+                defer=lambda: setattr(stub, "is_prompt", False),
+                finish=lambda ticket: stub.finish(json.loads(ticket)["attempt"], PICTURE),
+            )
 
 
 class Prompt(SageMaker):
-    """An endpoint that answers at once."""
+    """An endpoint that answers at once, unless it is told otherwise."""
+
+    is_prompt = True
 
     def _invoke(self, call: Call) -> Reply:
-        self.finish(call.headers["x-amzn-sagemaker-inference-id"], PICTURE)
+        if self.is_prompt:
+            self.finish(call.headers["x-amzn-sagemaker-inference-id"], PICTURE)
         return super()._invoke(call)
 
 
@@ -154,7 +209,7 @@ NEAR: Mapping[str, Callable[[Path], Opened]] = {
     "link": link,
     "fake": fake,
 }
-FAR: Mapping[str, Callable[[Path], Opened]] = {
+FAR: Mapping[str, Callable[[Path], FarOpened]] = {
     "openai": openai,
     "fal": fal,
     "replicate": replicate,
@@ -177,9 +232,9 @@ _HOUSE = Model(
 @asynccontextmanager
 async def _far(
     vendor: Vendor, pays: str, make: Callable[[], AbstractAsyncContextManager[Provider]]
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[Far]:
     async with make() as plug:
-        yield Bench(plug, vendor, pays, make)
+        yield Far(plug, vendor, pays, make)
 
 
 @asynccontextmanager

@@ -28,11 +28,15 @@ from safelight.errors import (
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
 from safelight.providers.fal import MODELS, FalConfig, FalModel, FalProvider
+from safelight.providers.price import Usage
 from safelight.providers.provider import (
     Callback,
+    Canceled,
     Done,
+    Failed,
     InputFile,
     Kind,
+    LostStart,
     News,
     Pending,
     ProviderRequest,
@@ -71,6 +75,9 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        return (self.now - NOW).total_seconds()
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[FalStub]:
@@ -92,14 +99,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def config(server: FalStub) -> FalConfig:
-    return FalConfig(
-        KEY, server.url, server.keys_url, call_s=CALL_S, adopts_within=timedelta(minutes=1)
-    )
+    return FalConfig(KEY, server.url, server.keys_url, server.platform_url, call_s=CALL_S)
 
 
 @pytest.fixture
 async def plug(config: FalConfig, fetcher: Fetcher, clock: Clock) -> AsyncIterator[FalProvider]:
-    async with FalProvider(config, fetcher, clock=clock) as opened:
+    async with FalProvider(config, fetcher, clock=clock, ticks=clock.ticks) as opened:
         yield opened
 
 
@@ -128,6 +133,15 @@ async def ended(plug: FalProvider, server: FalStub, request: ProviderRequest) ->
     server.finish(ticket.rpartition(":")[2])
     answer = await plug.check(ticket, request, Handle())
     assert isinstance(answer, Done)
+    return answer
+
+
+async def failed(plug: FalProvider, server: FalStub, request: ProviderRequest) -> Failed:
+    """Return the verdict on a request that has ended."""
+    ticket = await begun(plug, request)
+    server.finish(ticket.rpartition(":")[2])
+    answer = await plug.check(ticket, request, Handle())
+    assert isinstance(answer, Failed)
     return answer
 
 
@@ -302,8 +316,9 @@ async def test_check_when_some_pictures_are_held_back_keeps_the_others(
     done = await ended(plug, server, order(tmp_path))
     assert (len(done.outputs), done.facts) == (1, {"held_back": 1})
     server.output["has_nsfw_concepts"] = [True, True]
-    with pytest.raises(ProviderRefused):
-        await ended(plug, server, order(tmp_path))
+    verdict = await failed(plug, server, order(tmp_path))
+    assert isinstance(verdict.error, ProviderRefused)
+    assert verdict.usage.seconds == 1.5
 
 
 @pytest.mark.parametrize(
@@ -356,7 +371,8 @@ async def test_check_when_a_ticket_is_none_asks_nobody(
 ) -> None:
     with pytest.raises(ProviderRejected):
         await plug.check(ticket, order(tmp_path), Handle())
-    await plug.cancel(ticket)
+    with pytest.raises(ProviderRejected):
+        await plug.cancel(ticket)
     assert server.calls == []
 
 
@@ -376,6 +392,7 @@ async def test_check_when_a_ticket_is_none_asks_nobody(
         (vendor.refuse(404, {"detail": "Application not found"}), ProviderRejected),
         (vendor.refuse(422, {"detail": "prompt is required"}), ProviderBadInput),
         (vendor.refuse(500, {"detail": "Internal"}), ProviderError),
+        (vendor.refuse(500, b"<html>"), UnknownOutcome),
         (vendor.refuse(503, b"busy"), ProviderError),
         (vendor.refuse(502, b"<html>"), UnknownOutcome),
         (vendor.refuse(504, b"<html>"), UnknownOutcome),
@@ -479,27 +496,72 @@ async def test_check_when_the_work_failed_says_why_whoever_tells(
     server.failure = failure
     request = order(tmp_path)
     ticket = await begun(plug, request)
-    news = encode(server.told(server.works["fal-1"]))
-    with pytest.raises(SafelightError) as heard:
-        await plug.check(ticket, request, Handle(HOOK, news))
-    assert type(heard.value) is error
     server.finish("fal-1")
-    if "error_type" not in failure:
-        with pytest.raises(SafelightError) as seen:
-            await plug.check(ticket, request, Handle())
-        assert isinstance(seen.value, error | ProviderBadInput)
+    news = encode(server.told(server.works["fal-1"]))
+    heard = await plug.check(ticket, request, Handle(HOOK, news))
+    seen = await plug.check(ticket, request, Handle())
+    for verdict in (heard, seen):
+        assert isinstance(verdict, Failed)
+        assert type(verdict.error) is error
+        # Faults of fal's machines are not charged; of others it is not said.
+        assert verdict.cost_micros == (0 if error is ProviderWorkFailed else None)
+    assert isinstance(seen, Failed)
+    assert seen.usage.seconds == 1.5
+
+
+async def test_check_when_its_status_tells_of_a_failure_believes_it(
+    plug: FalProvider, server: FalStub, tmp_path: Path
+) -> None:
+    request = order(tmp_path)
+    ticket = await begun(plug, request)
+    told = {"status": "COMPLETED", "error": "It ran away", "error_type": "runner_disconnected"}
+    server.fault("GET", ".*/status", vendor.refuse(200, told))
+    verdict = await plug.check(ticket, request, Handle())
+    assert isinstance(verdict, Failed)
+    assert isinstance(verdict.error, ProviderWorkFailed)
+    assert verdict.cost_micros == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_verdict"),
+    [
+        (422, VALIDATION, True),
+        (422, {}, False),
+        (504, {"detail": "Slow", "error_type": "generation_timeout"}, True),
+        (500, {"detail": "Boom", "error_type": "internal_server_error"}, False),
+        (401, {"detail": "No", "error_type": "unauthorized"}, False),
+        (404, {"detail": "Request not found"}, False),
+    ],
+)
+async def test_check_when_the_result_is_refused_tells_the_models_word_from_fals(
+    plug: FalProvider,
+    server: FalStub,
+    tmp_path: Path,
+    status: int,
+    body: dict[str, Any],
+    is_verdict: bool,
+) -> None:
+    request = order(tmp_path)
+    ticket = await begun(plug, request)
+    server.finish("fal-1")
+    server.fault("GET", ".*/requests/fal-1", vendor.refuse(status, body))
+    if is_verdict:
+        assert isinstance(await plug.check(ticket, request, Handle()), Failed)
+        return
+    with pytest.raises(ProviderError):
+        await plug.check(ticket, request, Handle())
+    assert isinstance(await plug.check(ticket, request, Handle()), Done)
 
 
 async def test_check_when_the_input_was_refused_names_the_field(
     plug: FalProvider, server: FalStub, tmp_path: Path
 ) -> None:
     server.failure = VALIDATION
-    with pytest.raises(ProviderBadInput) as failed:
-        await ended(plug, server, order(tmp_path))
-    assert "image_url: too small" in failed.value.detail
+    verdict = await failed(plug, server, order(tmp_path))
+    assert "image_url: too small" in verdict.error.detail
 
 
-async def test_check_when_a_request_is_not_known_any_more_ends_it(
+async def test_check_when_a_request_is_not_known_any_more_is_no_verdict(
     plug: FalProvider, tmp_path: Path
 ) -> None:
     with pytest.raises(ProviderRejected):
@@ -537,34 +599,65 @@ async def test_check_when_nothing_was_made_says_so(
     plug: FalProvider, server: FalStub, tmp_path: Path
 ) -> None:
     server.output = {"images": []}
-    with pytest.raises(ProviderRejected, match="no picture"):
-        await ended(plug, server, order(tmp_path))
+    assert "no picture" in (await failed(plug, server, order(tmp_path))).error.detail
     server.output = {"task_id": "t"}
-    with pytest.raises(ProviderRejected, match="no 3D model"):
-        await ended(plug, server, order(tmp_path, TRIPO, input_of(tmp_path)))
+    verdict = await failed(plug, server, order(tmp_path, TRIPO, input_of(tmp_path)))
+    assert "no 3D model" in verdict.error.detail
 
 
 # --- cancel -------------------------------------------------------------------------------------
 
 
-async def test_cancel_when_it_is_under_way_ends_it(
+async def test_cancel_when_it_is_under_way_is_confirmed_once_it_has_ended(
     plug: FalProvider, server: FalStub, tmp_path: Path
 ) -> None:
+    server.cancel_lag = 1
     request = order(tmp_path)
     ticket = await begun(plug, request)
-    await plug.cancel(ticket)
+    assert await plug.cancel(ticket) == Canceled(confirmed=False)  # only requested
+    assert await plug.cancel(ticket) == Canceled(confirmed=True)
     assert server.works["fal-1"].is_canceled
-    with pytest.raises(ProviderRejected, match="cancelled"):
-        await plug.check(ticket, request, Handle())
+    verdict = await plug.check(ticket, request, Handle())
+    assert isinstance(verdict, Failed)
+    assert "cancelled" in verdict.error.detail
 
 
-async def test_cancel_when_it_has_ended_or_was_never_there_is_as_good(
+@pytest.mark.parametrize(
+    ("word", "canceled"),
+    [
+        ("OK", Canceled(cost_micros=0)),
+        ("NOT_FOUND", Canceled()),
+        ("ALREADY_COMPLETED", Canceled()),
+    ],
+)
+async def test_cancel_when_fal_has_a_word_for_the_end_believes_it(
+    plug: FalProvider, server: FalStub, tmp_path: Path, word: str, canceled: Canceled
+) -> None:
+    ticket = await begun(plug, order(tmp_path))
+    server.fault("PUT", ".*/cancel", vendor.refuse(400, {"status": word}))
+    server.fault("GET", ".*/status", vendor.refuse(404))  # as it is not kept for long
+    assert await plug.cancel(ticket) == canceled
+
+
+async def test_cancel_when_it_has_ended_tells_how_long_it_ran(
     plug: FalProvider, server: FalStub, tmp_path: Path
 ) -> None:
     ticket = await begun(plug, order(tmp_path))
     server.finish("fal-1")
-    await plug.cancel(ticket)
-    await plug.cancel("fal-ai/flux:gone")
+    assert await plug.cancel(ticket) == Canceled(usage=Usage(seconds=1.5))
+    assert await plug.cancel("fal-ai/flux:gone") == Canceled()
+
+
+async def test_cancel_when_only_a_webhook_told_of_it_finds_out_whose_it_is(
+    plug: FalProvider, server: FalStub, tmp_path: Path
+) -> None:
+    await begun(plug, order(tmp_path, TRIPO, input_of(tmp_path)))
+    assert await plug.cancel("fal-1") == Canceled()
+    assert server.works["fal-1"].cancels == 1
+    assert {call.path for call in server.called("PUT", ".*")} == {
+        "/fal-ai/flux/requests/fal-1/cancel",
+        "/tripo3d/tripo/requests/fal-1/cancel",
+    }
 
 
 async def test_cancel_when_fal_fails_may_be_tried_again(
@@ -574,6 +667,45 @@ async def test_cancel_when_fal_fails_may_be_tried_again(
     server.fault("PUT", ".*/cancel", vendor.refuse(500))
     with pytest.raises(ProviderError):
         await plug.cancel(ticket)
+
+
+# --- lost starts --------------------------------------------------------------------------------
+
+
+async def lost(plug: FalProvider, server: FalStub, request: ProviderRequest) -> LostStart:
+    server.fault("POST", SUBMIT, vendor.lose_answer)
+    with pytest.raises(UnknownOutcome):
+        await plug.start(request, Handle())
+    return LostStart("att_test", datetime.now(UTC), replace(request, inputs=()))
+
+
+async def test_look_up_when_pictures_came_along_knows_the_order_by_its_seed(
+    plug: FalProvider, server: FalStub, tmp_path: Path
+) -> None:
+    request = order(tmp_path, TRIPO, input_of(tmp_path), seed=7)
+    request = replace(request, kind=Kind.IMAGE_TO_3D)
+    start = await lost(plug, server, request)
+    assert await plug.look_up(start) == "tripo3d/tripo:fal-1"
+    assert "image_url" in server.works["fal-1"].body
+    await plug.start(replace(request, params={**request.params, "seed": 8}), Handle())
+    assert await plug.look_up(start) == "tripo3d/tripo:fal-1"
+
+
+async def test_look_up_when_the_account_keeps_no_payloads_finds_nothing(
+    plug: FalProvider, server: FalStub, tmp_path: Path
+) -> None:
+    start = await lost(plug, server, order(tmp_path))
+    items = [{"request_id": "fal-1", "sent_at": start.sent_at.isoformat()}, {}, 7]
+    server.fault("GET", "/platform/.*", vendor.refuse(200, {"items": items, "has_more": False}))
+    assert await plug.look_up(start) is None
+
+
+async def test_look_up_when_no_platform_is_known_asks_nobody(
+    config: FalConfig, fetcher: Fetcher, server: FalStub, tmp_path: Path
+) -> None:
+    async with FalProvider(replace(config, platform_url=""), fetcher) as plug:
+        assert await plug.look_up(await lost(plug, server, order(tmp_path))) is None
+    assert server.called("GET", ".*") == []
 
 
 # --- webhooks -----------------------------------------------------------------------------------
@@ -621,7 +753,7 @@ async def test_webhook_when_the_answer_to_the_start_was_lost_is_enough_to_go_on(
     assert news.ticket == "fal-1"
     assert plug.adopts_within > timedelta()
     assert isinstance(await plug.check("fal-1", request, Handle(HOOK)), Done)
-    await plug.cancel("fal-1")  # without the model's name nobody is asked
+    assert (await plug.cancel("fal-1")).confirmed
 
 
 async def test_webhook_when_it_is_about_another_request_only_leads_to_a_look(

@@ -13,9 +13,6 @@ import pytest
 from safelight.errors import (
     FetchRefused,
     Forbidden,
-    MediaEmpty,
-    MediaTruncated,
-    MediaUnsupported,
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -23,17 +20,22 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     SafelightError,
+    StorageFull,
     UnknownOutcome,
     UrlNotAllowed,
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.providers.http_service import HttpProvider, HttpService, Later, Signing
 from safelight.providers.provider import (
+    ABSENT,
     Callback,
+    Canceled,
     Done,
+    Failed,
     InputFile,
     Kind,
     Lane,
+    LostStart,
     Model,
     News,
     Pending,
@@ -100,7 +102,11 @@ def service(server: ServiceStub, route: str, **more: Any) -> HttpService:
 
 def jobs(server: ServiceStub, **more: Any) -> HttpService:
     """Return a service that answers later."""
-    told = {"result_url": more.pop("result_url", ""), "cancel_url": f"{server.url}/jobs/$ticket"}
+    told = {
+        "result_url": more.pop("result_url", ""),
+        "cancel_url": more.pop("cancel_url", f"{server.url}/jobs/$ticket"),
+        "find_url": more.pop("find_url", ""),
+    }
     later = Later("id", f"{server.url}/jobs/$ticket", status="state", progress="done", **told)
     return service(server, "jobs", **{"media": "images.*.url", "later": later, **more})
 
@@ -121,9 +127,21 @@ def plug_of(described: HttpService, fetcher: Fetcher) -> HttpProvider:
 
 
 async def make(described: HttpService, fetcher: Fetcher, request: ProviderRequest) -> Done:
+    """Return what is made, fetched by another process where it lies elsewhere."""
     async with plug_of(described, fetcher) as plug:
         answer = await plug.start(request, Handle())
+    if isinstance(answer, Pending):
+        assert answer.check_after == timedelta()
+        async with plug_of(described, fetcher) as another:
+            answer = await another.check(answer.ticket, request, Handle())
     assert isinstance(answer, Done)
+    return answer
+
+
+async def failed(described: HttpService, fetcher: Fetcher, request: ProviderRequest) -> Failed:
+    async with plug_of(described, fetcher) as plug:
+        answer = await plug.start(request, Handle())
+    assert isinstance(answer, Failed)
     return answer
 
 
@@ -174,8 +192,8 @@ async def test_start_when_a_name_leads_out_of_the_folder_refuses_it(
 ) -> None:
     described = service(server, "names", media="names.*", file_url=f"{server.url}/files/$file")
     server.fault("POST", "/names", vendor.refuse(200, {"names": ["../secret.png"]}))
-    with pytest.raises(ProviderRejected):
-        await make(described, fetcher, order(tmp_path))
+    verdict = await failed(described, fetcher, order(tmp_path))
+    assert "cannot be one" in verdict.error.detail
     assert len(server.calls) == 1
 
 
@@ -315,9 +333,37 @@ async def test_check_when_the_job_has_failed_says_why(
     server.ending = ending
     server.finish("job-1")
     async with plug_of(jobs(server), fetcher) as plug:
-        with pytest.raises(ProviderRejected) as raised:
+        verdict = await plug.check("job-1", order(tmp_path), Handle())
+    assert isinstance(verdict, Failed)
+    assert isinstance(verdict.error, ProviderRejected)
+    assert reason in verdict.error.detail
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_check_when_the_service_says_that_it_no_longer_knows_the_job_is_a_verdict(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path, status: int
+) -> None:
+    """By our protocol: only where it names the job, as a wrong address answers 404 too."""
+    async with plug_of(jobs(server), fetcher) as plug:
+        for body in ({"detail": "Not Found"}, {"id": "job-2"}, ["job-1"]):
+            server.fault("GET", "/jobs/.*", vendor.refuse(status, body))
+            with pytest.raises(ProviderRejected):
+                await plug.check("job-1", order(tmp_path), Handle())
+        server.fault("GET", "/jobs/.*", *[vendor.refuse(status, {"id": "job-1"})] * 2)
+        verdict = await plug.check("job-1", order(tmp_path), Handle())
+        assert isinstance(verdict, Failed)
+        server.fault("DELETE", "/jobs/.*", vendor.refuse(status))
+        assert await plug.cancel("job-1") == Canceled()
+
+
+@pytest.mark.parametrize("told", [{"id": "job-2", "state": "done"}, {"id": "job-1"}, {}])
+async def test_check_when_the_answer_is_not_about_the_job_has_failed(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path, told: dict[str, Any]
+) -> None:
+    server.fault("GET", "/jobs/.*", vendor.refuse(200, told))
+    async with plug_of(jobs(server), fetcher) as plug:
+        with pytest.raises(ProviderError):
             await plug.check("job-1", order(tmp_path), Handle())
-    assert reason in raised.value.detail
 
 
 @pytest.mark.parametrize("ticket", ["job-7", "../admin", "a/b", ""])
@@ -336,21 +382,108 @@ async def test_check_when_the_service_keeps_no_jobs_is_rejected(
     async with plug_of(service(server, "bytes"), fetcher) as plug:
         with pytest.raises(ProviderRejected):
             await plug.check("job-1", order(tmp_path), Handle())
-        await plug.cancel("job-1")
+        with pytest.raises(ProviderRejected):
+            await plug.cancel("job-1")
     assert server.calls == []
 
 
-async def test_cancel_when_repeated_or_too_late_is_quiet(
-    server: ServiceStub, fetcher: Fetcher
+async def test_cancel_when_the_service_stops_at_once_or_had_ended_is_confirmed(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    server.finish("job-1")
     async with plug_of(jobs(server), fetcher) as plug:
-        for ticket in ("job-1", "job-1", "job-2", "../admin"):
-            await plug.cancel(ticket)
-        server.fault("DELETE", ".*", vendor.refuse(503))
-        with pytest.raises(ProviderError):
-            await plug.cancel("job-1")
+        for _ in range(2):
+            await plug.start(order(tmp_path), Handle())
+        server.finish("job-2")
+        for ticket in ("job-1", "job-1", "job-2"):
+            assert await plug.cancel(ticket) == Canceled()
     assert server.canceled == ["job-1"]
+
+
+async def test_cancel_when_the_service_only_takes_note_is_confirmed_by_the_status(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    server.cancel_lag = 1
+    async with plug_of(jobs(server), fetcher) as plug:
+        await plug.start(order(tmp_path), Handle())
+        assert await plug.cancel("job-1") == Canceled(confirmed=False)  # it answers 202
+        assert await plug.cancel("job-1") == Canceled()
+
+
+async def test_cancel_when_the_service_cannot_stop_anything_waits_for_the_end(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    async with plug_of(jobs(server, cancel_url=""), fetcher) as plug:
+        await plug.start(order(tmp_path), Handle())
+        assert await plug.cancel("job-1") == Canceled(confirmed=False)
+        server.finish("job-1")
+        assert await plug.cancel("job-1") == Canceled()
+    assert server.called("DELETE", ".*") == []
+
+
+async def test_cancel_when_it_is_refused_while_the_job_goes_on_raises(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    async with plug_of(jobs(server), fetcher) as plug:
+        await plug.start(order(tmp_path), Handle())
+        server.fault("DELETE", ".*", vendor.refuse(503), vendor.refuse(409))
+        for error in (ProviderError, ProviderRejected):
+            with pytest.raises(error):
+                await plug.cancel("job-1")
+        for ticket in ("job-2", "../admin"):
+            with pytest.raises(ProviderRejected):
+                await plug.cancel(ticket)
+
+
+# --- lost answers -------------------------------------------------------------------------------
+
+
+def findable(server: ServiceStub) -> HttpService:
+    return jobs(server, find_url=f"{server.url}/orders/$attempt")
+
+
+def lost_start(tmp_path: Path) -> LostStart:
+    return LostStart("att_test", NOW, order(tmp_path))
+
+
+async def test_look_up_when_the_service_can_be_asked_finds_the_job_or_that_there_is_none(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    server.fault("POST", "/jobs", vendor.cut, vendor.lose_answer)
+    async with plug_of(findable(server), fetcher) as plug:
+        assert plug.adopts_within == timedelta(minutes=15)
+        for found in (ABSENT, "job-1"):
+            with pytest.raises(UnknownOutcome):
+                await plug.start(order(tmp_path), Handle())
+            assert await plug.look_up(lost_start(tmp_path)) == found
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        vendor.refuse(404, {"detail": "Not Found"}),
+        vendor.refuse(404, {"attempt": "att_other"}),
+        vendor.refuse(404, b"<h1>Not Found</h1>"),
+        vendor.refuse(200, {"id": "job-1", "attempt": "att_other"}),
+        vendor.refuse(200, {"id": "../admin", "attempt": "att_test"}),
+        vendor.refuse(200, {"attempt": "att_test"}),
+    ],
+)
+async def test_look_up_when_the_answer_does_not_name_the_order_proves_nothing(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path, answer: vendor.Fault
+) -> None:
+    server.fault("GET", "/orders/.*", answer)
+    async with plug_of(findable(server), fetcher) as plug:
+        with pytest.raises(ProviderError):
+            await plug.look_up(lost_start(tmp_path))
+
+
+async def test_look_up_when_the_service_has_no_such_address_asks_nobody(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    async with plug_of(jobs(server), fetcher) as plug:
+        assert await plug.look_up(lost_start(tmp_path)) is None
+        assert plug.adopts_within == timedelta()
+    assert server.calls == []
 
 
 # --- callbacks ----------------------------------------------------------------------------------
@@ -388,8 +521,9 @@ async def test_check_when_a_callback_tells_of_a_failure_believes_it(
 ) -> None:
     news = encode({"state": "failed", "error": "burnt"})
     async with plug_of(called_back(server), fetcher) as plug:
-        with pytest.raises(ProviderRejected, match="burnt"):
-            await plug.check("job-1", order(tmp_path), Handle(news=news))
+        verdict = await plug.check("job-1", order(tmp_path), Handle(news=news))
+    assert isinstance(verdict, Failed)
+    assert "burnt" in verdict.error.detail
     assert server.calls == []
 
 
@@ -552,49 +686,72 @@ async def test_start_when_the_model_may_be_repeated_says_that_it_may_be_tried_ag
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected"),
-    [
-        (vendor.html, MediaUnsupported),
-        (vendor.refuse(200), MediaEmpty),
-        (vendor.refuse(200, {"error": "no idea"}), ProviderRejected),
-        (vendor.refuse(200, b"%PDF-1.7"), MediaUnsupported),
-    ],
+    "fault", [vendor.html, vendor.refuse(200), vendor.refuse(200, b"%PDF-1.7")]
 )
-async def test_start_when_the_answer_is_no_picture_says_so(
-    server: ServiceStub,
-    fetcher: Fetcher,
-    tmp_path: Path,
-    fault: vendor.Fault,
-    expected: type[SafelightError],
+async def test_start_when_the_answer_is_no_picture_does_not_know_the_outcome(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path, fault: vendor.Fault
 ) -> None:
     server.fault("POST", ".*", fault)
-    with pytest.raises(expected):
+    with pytest.raises(UnknownOutcome):
         await make(service(server, "bytes"), fetcher, order(tmp_path))
 
 
-async def test_start_when_the_document_holds_no_picture_says_why(
+async def test_start_when_the_document_holds_no_picture_is_a_verdict(
     server: ServiceStub, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     described = service(server, "base64", media="data.*.b64", error="problem.text")
-    server.fault(
-        "POST",
-        ".*",
-        vendor.refuse(200, {"problem": {"text": "no idea"}}),
-        vendor.refuse(200, {"data": [{"b64": "A"}]}),
-    )
-    with pytest.raises(ProviderRejected, match="no idea"):
-        await make(described, fetcher, order(tmp_path))
-    with pytest.raises(MediaTruncated):
-        await make(described, fetcher, order(tmp_path))
+    for body, why in (
+        ({"problem": {"text": "no idea"}}, "no idea"),
+        ({"data": [{"b64": "A"}]}, "damaged"),
+        ({"data": [{"b64": 7}]}, "no text"),
+        ({}, "made no file"),
+    ):
+        server.fault("POST", ".*", vendor.refuse(200, body))
+        assert why in (await failed(described, fetcher, order(tmp_path))).error.detail
+    server.fault("POST", ".*", vendor.refuse(200, {"error": "no idea"}))
+    verdict = await failed(service(server, "bytes"), fetcher, order(tmp_path))
+    assert "no idea" in verdict.error.detail
+    server.fault("POST", ".*", vendor.refuse(202, {"error": "no idea"}))
+    verdict = await failed(jobs(server), fetcher, order(tmp_path))
+    assert "no idea" in verdict.error.detail
 
 
-async def test_start_when_a_file_cannot_be_had_asks_the_service_no_more(
+async def test_start_when_a_file_cannot_be_had_leaves_it_to_a_look_and_orders_no_other(
     server: ServiceStub, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     server.fault("GET", ".*", vendor.refuse(404))
-    with pytest.raises(FetchRefused):
-        await make(service(server, "urls", media="images.*.url"), fetcher, order(tmp_path))
+    described = service(server, "urls", media="images.*.url", facts={"seed": "meta.seed"})
+    async with plug_of(described, fetcher) as plug:
+        answer = await plug.start(order(tmp_path), Handle())
+        assert isinstance(answer, Pending)
+        with pytest.raises(FetchRefused):
+            await plug.check(answer.ticket, order(tmp_path), Handle())
+        done = await plug.check(answer.ticket, order(tmp_path), Handle())
+        assert await plug.cancel(answer.ticket) == Canceled()
+    assert isinstance(done, Done)
+    assert (len(done.outputs), done.facts) == (2, {"seed": "7"})
     assert len(server.called("POST", ".*")) == 1
+
+
+async def test_start_when_the_addresses_cannot_be_noted_fetches_at_once(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    body = {"images": [{"url": f"{server.url}/files/0.png?{'x' * 3000}"}]}
+    described = service(server, "urls", media="images.*.url")
+    async with plug_of(described, fetcher) as plug:
+        server.fault("POST", ".*", *[vendor.refuse(200, body)] * 2)
+        assert isinstance(await plug.start(order(tmp_path), Handle()), Done)
+        server.fault("GET", ".*", vendor.refuse(404))
+        with pytest.raises(UnknownOutcome, match="could not be fetched"):
+            await plug.start(order(tmp_path), Handle())
+
+
+async def test_start_when_there_is_no_room_for_an_answer_pays_for_none(
+    server: ServiceStub, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageFull):
+        await make(service(server, "bytes", max_answer_bytes=2**62), fetcher, order(tmp_path))
+    assert server.calls == []
 
 
 @pytest.mark.parametrize(
@@ -630,6 +787,10 @@ async def test_check_when_it_goes_wrong_may_be_tried_again(
         {"file_url": "http://house.example/files/"},
         {"later": Later("id", "http://house.example/jobs")},
         {"later": Later("id", "http://$ticket.example/")},
+        {
+            "later": Later("id", "http://h.example/$ticket", find_url="http://h.example/"),
+            "media": "a",
+        },
         {"later": Later("", "http://house.example/$ticket"), "media": "a"},
         {"later": Later("id", "http://house.example/$ticket")},
         {"later": Later("id", "http://h.example/$ticket", done=frozenset({"OK"})), "media": "a"},

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,6 @@ import httpx2
 import pytest
 
 from safelight.errors import (
-    FetchRefused,
-    MediaTruncated,
-    MediaUnsupported,
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -22,19 +19,31 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     SafelightError,
+    StorageFull,
     UnknownOutcome,
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
 from safelight.providers.openai import MODELS, OpenAiConfig, OpenAiProvider, image_model
 from safelight.providers.price import Price, Tokens, Usage
-from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest, Role
+from safelight.providers.provider import (
+    Canceled,
+    Done,
+    Failed,
+    InputFile,
+    Kind,
+    LostStart,
+    Pending,
+    ProviderRequest,
+    Role,
+)
 from tests import pictures
 from tests.stubs import openai as stub
 from tests.stubs import vendor
 from tests.stubs.openai import EDITS, GENERATIONS, OpenAiStub
 
 MODEL = "openai/gpt-image-2"
+USED = Usage(text_input_tokens=10, image_input_tokens=100, output_tokens=4000)
 
 
 class Handle:
@@ -92,6 +101,13 @@ async def make(
     async with OpenAiProvider(config, fetcher) as plug:
         answer = await plug.start(request, handle or Handle())
     assert isinstance(answer, Done)
+    return answer
+
+
+async def failed(config: OpenAiConfig, fetcher: Fetcher, request: ProviderRequest) -> Failed:
+    async with OpenAiProvider(config, fetcher) as plug:
+        answer = await plug.start(request, Handle())
+    assert isinstance(answer, Failed)
     return answer
 
 
@@ -196,13 +212,89 @@ async def test_start_when_several_are_wanted_asks_plainly_and_keeps_their_order(
     assert "stream" not in server.asked[0].fields
 
 
-async def test_start_when_the_answer_names_an_address_brings_it_home(
-    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+@pytest.mark.parametrize("count", [1, 3])
+async def test_start_when_the_answer_names_addresses_leaves_them_to_any_process(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path, count: int
 ) -> None:
     server.streams, server.gives_addresses = False, True
+    request = order(tmp_path, n=count)
+    async with OpenAiProvider(config, fetcher) as plug:
+        answer = await plug.start(request, Handle())
+    assert isinstance(answer, Pending)
+    assert answer.check_after == timedelta()
+    assert server.called("GET", ".*") == []
+    async with OpenAiProvider(config, fetcher) as other:
+        assert await other.cancel(answer.ticket) == Canceled(usage=USED)
+        done = await other.check(answer.ticket, request, Handle())
+    assert isinstance(done, Done)
+    assert [output.path.read_bytes() for output in done.outputs] == [server.picture] * count
+    assert not any(output.source_url for output in done.outputs)
+    assert done.usage == USED
+    assert done.facts["request_id"] == "req_stub"
+    assert [told["revised_prompt"] for told in done.facts["pictures"]] == [
+        f"revised {number}" for number in range(count)
+    ]
+    assert server.posts == 1
+
+
+@pytest.mark.parametrize("fault", [vendor.html, vendor.refuse(404), vendor.refuse(403), vendor.cut])
+async def test_check_when_the_picture_cannot_be_fetched_may_be_tried_again(
+    server: OpenAiStub,
+    config: OpenAiConfig,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    fault: vendor.Fault,
+) -> None:
+    server.streams, server.gives_addresses = False, True
+    request = order(tmp_path)
+    server.fault("GET", ".*", fault)
+    async with OpenAiProvider(config, fetcher) as plug:
+        answer = await plug.start(request, Handle())
+        assert isinstance(answer, Pending)
+        with pytest.raises(SafelightError):
+            await plug.check(answer.ticket, request, Handle())
+        assert isinstance(await plug.check(answer.ticket, request, Handle()), Done)
+    assert server.posts == 1
+
+
+def addressed(server: OpenAiStub, *, long: bool) -> dict[str, Any]:
+    """Return an answer of one picture by an address, which may be too long to be noted."""
+    query = "?" + "x" * 3000 if long else ""
+    return {"created": 1, "data": [{"url": f"{server.url}/made.png{query}"}], "usage": stub.USAGE}
+
+
+async def test_start_when_an_address_cannot_be_noted_fetches_it_at_once(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    server.say(vendor.refuse(200, addressed(server, long=True)))
     made = await make(config, fetcher, order(tmp_path))
     assert made.outputs[0].path.read_bytes() == server.picture
-    assert not made.outputs[0].source_url
+    server.say(vendor.refuse(200, addressed(server, long=True)))
+    server.fault("GET", ".*", vendor.refuse(500))
+    with pytest.raises(UnknownOutcome, match="could not be fetched"):
+        await make(config, fetcher, order(tmp_path))
+
+
+async def test_start_when_pictures_come_both_ways_keeps_what_is_there(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    spelled = stub.spelled(server.picture)
+    body = {"data": [spelled, *addressed(server, long=False)["data"]]}
+    server.say(vendor.refuse(200, body))
+    assert len((await make(config, fetcher, order(tmp_path, n=2))).outputs) == 2
+    server.say(vendor.refuse(200, body))
+    server.fault("GET", ".*", vendor.refuse(500))
+    made = await make(config, fetcher, order(tmp_path, n=2))
+    assert len(made.outputs) == 1
+    assert made.facts["incomplete"]
+
+
+async def test_start_when_there_is_no_room_for_an_answer_pays_for_none(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageFull):
+        await make(replace(config, max_answer_bytes=2**62), fetcher, order(tmp_path))
+    assert server.calls == []
 
 
 async def test_start_when_one_reference_is_given_sends_a_form_with_one_image(
@@ -256,7 +348,7 @@ async def test_usage_when_tokens_are_told_is_passed_on_and_prices_the_job(
     config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     made = await make(config, fetcher, order(tmp_path))
-    assert made.usage == Usage(text_input_tokens=10, image_input_tokens=100, output_tokens=4000)
+    assert made.usage == USED
     price = Price(tokens=Tokens(text_input=5, image_input=8, output=30))
     assert price.micros({}, 1, made.usage) == 10 * 5 + 100 * 8 + 4000 * 30
 
@@ -473,18 +565,14 @@ STREAMS: dict[str, tuple[str, type[SafelightError]]] = {
     ),
     "who knows": (stub.frame("error", stub.error("novel")), ProviderRejected),
     "words": ('data: {"error": "It broke."}\n\n', ProviderRejected),
-    "the end": ("data: [DONE]\n\n", UnknownOutcome),
-    "nothing": (": keepalive\n\n", UnknownOutcome),
-    "nonsense": ("data: {nonsense\n\n", UnknownOutcome),
-    "a list": ("data: []\n\n", UnknownOutcome),
-    "damage": ('data: {"type": "x.completed", "b64_json": "A"}\n\n', MediaTruncated),
-    "a text": ('data: {"type": "x.completed", "b64_json": "aGVsbG8="}\n\n', MediaUnsupported),
+    "damage": ('data: {"type": "x.completed", "b64_json": "A"}\n\n', ProviderRejected),
+    "a text": ('data: {"type": "x.completed", "b64_json": "aGVsbG8="}\n\n', ProviderRejected),
     "emptiness": ('data: {"type": "x.completed"}\n\n', ProviderRejected),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), STREAMS.values(), ids=STREAMS.keys())
-async def test_start_when_the_stream_holds_no_picture_names_why(
+async def test_start_when_the_stream_holds_no_picture_is_a_verdict(
     server: OpenAiStub,
     config: OpenAiConfig,
     fetcher: Fetcher,
@@ -493,9 +581,21 @@ async def test_start_when_the_stream_holds_no_picture_names_why(
     expected: type[SafelightError],
 ) -> None:
     server.say(vendor.refuse(200, text, Content_Type="text/event-stream"))
-    with pytest.raises(SafelightError) as raised:
+    verdict = await failed(config, fetcher, order(tmp_path))
+    assert type(verdict.error) is expected
+    assert verdict.cost_micros is None
+    assert server.posts == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["data: [DONE]\n\n", ": keepalive\n\n", "data: {nonsense\n\n", "data: []\n\n"]
+)
+async def test_start_when_the_stream_cannot_be_read_does_not_know_the_outcome(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path, text: str
+) -> None:
+    server.say(vendor.refuse(200, text, Content_Type="text/event-stream"))
+    with pytest.raises(UnknownOutcome):
         await make(config, fetcher, order(tmp_path))
-    assert type(raised.value) is expected
     assert server.posts == 1
 
 
@@ -506,43 +606,29 @@ async def test_start_when_the_stream_holds_no_picture_names_why(
         ({"created": 1}, ProviderRejected),
         ({"created": 1, "data": []}, ProviderRejected),
         ({"data": [{"revised_prompt": "x"}]}, ProviderRejected),
-        ([], UnknownOutcome),
+        ({"data": [{"b64_json": "damaged"}]}, ProviderRejected),
     ],
 )
-async def test_start_when_the_plain_answer_holds_no_picture_names_why(
+async def test_start_when_the_plain_answer_holds_no_picture_is_a_verdict_and_tells_its_cost(
     server: OpenAiStub,
     config: OpenAiConfig,
     fetcher: Fetcher,
     tmp_path: Path,
-    body: Any,
+    body: dict[str, Any],
     expected: type[SafelightError],
 ) -> None:
-    server.say(vendor.refuse(200, body))
-    with pytest.raises(SafelightError) as raised:
-        await make(config, fetcher, order(tmp_path))
-    assert type(raised.value) is expected
+    server.say(vendor.refuse(200, body | {"usage": stub.USAGE}))
+    verdict = await failed(config, fetcher, order(tmp_path))
+    assert type(verdict.error) is expected
+    assert (verdict.usage, verdict.cost_micros) == (USED, None)
 
 
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        (vendor.html, MediaUnsupported),
-        (vendor.refuse(404), FetchRefused),
-    ],
-)
-async def test_start_when_the_address_leads_to_no_picture_says_so(
-    server: OpenAiStub,
-    config: OpenAiConfig,
-    fetcher: Fetcher,
-    tmp_path: Path,
-    reply: vendor.Fault,
-    expected: type[SafelightError],
+async def test_start_when_the_plain_answer_is_no_object_does_not_know_the_outcome(
+    server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    server.streams, server.gives_addresses = False, True
-    server.fault("GET", ".*", reply)
-    with pytest.raises(expected):
+    server.say(vendor.refuse(200, []))
+    with pytest.raises(UnknownOutcome):
         await make(config, fetcher, order(tmp_path))
-    assert server.posts == 1
 
 
 async def test_start_when_only_some_pictures_come_keeps_what_is_paid(
@@ -589,14 +675,16 @@ async def test_start_when_the_call_is_long_waits_for_a_silent_server_as_long(
 # --- what cannot be had later -------------------------------------------------------------------
 
 
-async def test_check_and_cancel_when_asked_say_that_nothing_is_kept(
+async def test_check_and_cancel_when_the_ticket_is_none_ask_nobody(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     async with OpenAiProvider(config, fetcher) as plug:
         with pytest.raises(ProviderRejected):
             await plug.check("anything", order(tmp_path), Handle())
-        await plug.cancel("anything")
-        assert await plug.look_up("att_test") is None
+        with pytest.raises(ProviderRejected):
+            await plug.cancel("anything")
+        start = LostStart("att_test", datetime.now(UTC), order(tmp_path))
+        assert await plug.look_up(start) is None
     assert server.calls == []
 
 

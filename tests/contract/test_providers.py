@@ -3,6 +3,8 @@
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,20 @@ from safelight.errors import (
 )
 from safelight.jobs.inputs import complete_params
 from safelight.providers.provider import (
+    ABSENT,
     Callback,
     Done,
+    Failed,
     InputFile,
     Kind,
+    LostStart,
     Model,
     Pending,
     Provider,
     ProviderRequest,
 )
 from tests import pictures
-from tests.contract.plugs import FAR, NEAR, Bench
+from tests.contract.plugs import FAR, NEAR, Bench, Far
 from tests.stubs import vendor
 
 MOST_LOOKS = 5
@@ -58,7 +63,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture(params=[*FAR])
-async def far(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+async def far(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Far]:
     async with FAR[str(request.param)](tmp_path) as opened:
         yield opened
 
@@ -87,19 +92,24 @@ def order_for(plug: Provider, tmp_path: Path) -> ProviderRequest:
     )
 
 
-async def finished(plug: Provider, answer: Done | Pending, request: ProviderRequest) -> Done:
+async def finished(
+    plug: Provider, answer: Done | Failed | Pending, request: ProviderRequest
+) -> Done:
     """Return the end of work, asked for as often as it takes."""
     for _ in range(MOST_LOOKS):
         if isinstance(answer, Done):
             return answer
-        assert answer.check_after.total_seconds() > 0
+        assert isinstance(answer, Pending)
         answer = await plug.check(answer.ticket, request, Handle())
     raise AssertionError(f"not done after {MOST_LOOKS} looks: {answer}")
 
 
 def test_plugs_when_counted_are_all_that_there_are() -> None:
     root = Path(__file__).parents[2] / "src" / "safelight" / "providers"
-    parts = {"__init__", "api", "catalogue", "price", "provider", "registry", "results", "vendors"}
+    parts = {
+        *("__init__", "adoption", "api", "catalogue", "finished", "price", "provider"),
+        *("registry", "results", "vendors"),
+    }
     found = {path.stem for path in root.iterdir() if path.stem != "__pycache__"} - parts
     assert {name.removesuffix("_service") for name in found} - {"diffusers"} == {*NEAR, *FAR}, (
         "diffusers has a group of tests of its own"
@@ -129,7 +139,7 @@ async def test_check_and_cancel_when_the_ticket_is_strange_raise_only_typed_erro
     for ticket in ("no such ticket", "../../etc/passwd", "{}", "", "\x00"):
         with contextlib.suppress(SafelightError):
             answer = await bench.plug.check(ticket, request, Handle())
-            assert isinstance(answer, Done | Pending)
+            assert isinstance(answer, Done | Pending), "nobody gave a verdict"
         with contextlib.suppress(SafelightError):
             await bench.plug.cancel(ticket)
 
@@ -164,7 +174,7 @@ async def test_callback_when_nobody_proves_it_is_forbidden(bench: Bench) -> None
 # --- plugs of others' servers -------------------------------------------------------------------
 
 
-async def test_ticket_when_another_process_has_it_is_resumed(far: Bench, tmp_path: Path) -> None:
+async def test_ticket_when_another_process_has_it_is_resumed(far: Far, tmp_path: Path) -> None:
     request = order_for(far.plug, tmp_path)
     answer = await far.plug.start(request, Handle())
     assert far.again is not None
@@ -195,7 +205,7 @@ async def test_ticket_when_another_process_has_it_is_resumed(far: Bench, tmp_pat
     ],
 )
 async def test_start_when_the_vendor_fails_says_how_and_sends_nothing_twice(
-    far: Bench, tmp_path: Path, fault: vendor.Fault, error: type[SafelightError]
+    far: Far, tmp_path: Path, fault: vendor.Fault, error: type[SafelightError]
 ) -> None:
     assert far.vendor is not None
     far.vendor.fault("POST", far.pays, fault)
@@ -209,7 +219,7 @@ async def test_start_when_the_vendor_fails_says_how_and_sends_nothing_twice(
     assert list((tmp_path / "scratch").rglob("*.part")) == []
 
 
-async def test_start_when_nobody_listens_may_be_begun_anew(far: Bench, tmp_path: Path) -> None:
+async def test_start_when_nobody_listens_may_be_begun_anew(far: Far, tmp_path: Path) -> None:
     """What could not be sent was not paid for."""
     assert far.vendor is not None
     request = order_for(far.plug, tmp_path)
@@ -219,12 +229,223 @@ async def test_start_when_nobody_listens_may_be_begun_anew(far: Bench, tmp_path:
     assert not isinstance(caught.value, UnknownOutcome)
 
 
-async def test_cancel_when_the_work_is_under_way_or_over_does_no_harm(
-    far: Bench, tmp_path: Path
-) -> None:
-    request = order_for(far.plug, tmp_path)
+# --- looks that fail, and verdicts ---------------------------------------------------------------
+
+REFUSED = {
+    str(status): vendor.refuse(status)
+    for status in (400, 401, 402, 403, 404, 410, 429, 500, 502, 503)
+}
+WORDED = {
+    f"{status} with words": vendor.refuse(status, {"detail": "Not now.", "error": "Not now."})
+    for status in (400, 401, 403, 404, 410, 500)
+}
+BROKEN = {
+    "silence": vendor.hang,
+    "half a body": vendor.hang_in_body,
+    "cut": vendor.cut,
+    "cut in the body": vendor.cut_in_body,
+    "no HTTP": vendor.garbage,
+    "no JSON": vendor.no_json,
+    "a page": vendor.html,
+    "something else": vendor.refuse(200, {"id": "another", "state": "failed"}),
+    "an empty object": vendor.refuse(200, {}),
+}
+EVERY_FAULT = {**REFUSED, **WORDED, **BROKEN}
+LOOKS = [
+    (name, place)
+    for name, count in {"openai": 1, "fal": 3, "replicate": 2, "http": 2, "sagemaker": 1}.items()
+    for place in range(count)
+]
+
+
+async def waiting(far: Far, request: ProviderRequest) -> str:
+    """Return the ticket of an order that is under way."""
+    far.defer()
     answer = await far.plug.start(request, Handle())
-    if isinstance(answer, Pending):
-        for _ in range(2):
-            with contextlib.suppress(SafelightError):
-                await far.plug.cancel(answer.ticket)
+    assert isinstance(answer, Pending)
+    return answer.ticket
+
+
+@pytest.mark.parametrize("fault", EVERY_FAULT.values(), ids=EVERY_FAULT.keys())
+@pytest.mark.parametrize(("name", "place"), LOOKS)
+async def test_check_when_the_look_fails_says_nothing_about_the_work(
+    tmp_path: Path, name: str, place: int, fault: vendor.Fault
+) -> None:
+    async with FAR[name](tmp_path) as far:
+        request = order_for(far.plug, tmp_path)
+        ticket = await waiting(far, request)
+        far.finish(ticket)
+        far.books.fault("GET", far.looks[place], fault)
+        # In S3 alone a 404 has a meaning: there is nothing yet.
+        is_not_yet = name == "sagemaker" and fault in (REFUSED["404"], WORDED["404 with words"])
+        if is_not_yet:
+            assert isinstance(await far.plug.check(ticket, request, Handle()), Pending)
+        else:
+            with pytest.raises(SafelightError) as caught:
+                await far.plug.check(ticket, request, Handle())
+            assert not isinstance(caught.value, UnknownOutcome)
+        assert isinstance(await far.plug.check(ticket, request, Handle()), Done)
+        assert len(far.books.called("POST", far.pays)) == 1
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+async def test_check_when_the_look_is_refused_names_why(
+    far: Far, tmp_path: Path, status: int
+) -> None:
+    """The operator is told by it what to mend."""
+    if far.plug.name in ("openai", "sagemaker"):
+        return  # its looks are downloads, whose errors have names of their own
+    request = order_for(far.plug, tmp_path)
+    ticket = await waiting(far, request)
+    far.books.fault("GET", far.looks[0], vendor.refuse(status))
+    with pytest.raises(ProviderError) as caught:
+        await far.plug.check(ticket, request, Handle())
+    assert (
+        type(caught.value)
+        is {
+            401: ProviderUnauthorized,
+            402: ProviderOutOfCredit,
+            403: ProviderUnauthorized,
+            429: ProviderRateLimited,
+        }[status]
+    )
+
+
+# --- cancel -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", EVERY_FAULT.values(), ids=EVERY_FAULT.keys())
+@pytest.mark.parametrize("name", ["fal", "replicate", "http", "sagemaker"])
+async def test_cancel_when_it_is_refused_or_lost_is_not_confirmed(
+    tmp_path: Path, name: str, fault: vendor.Fault
+) -> None:
+    async with FAR[name](tmp_path) as far:
+        far.lag()
+        ticket = await waiting(far, order_for(far.plug, tmp_path))
+        far.books.fault(*far.cancels, fault)
+        said_yes = name == "http" and fault in (
+            BROKEN["no JSON"],
+            BROKEN["a page"],
+            BROKEN["something else"],
+            BROKEN["an empty object"],
+        )
+        try:
+            answer = await far.plug.cancel(ticket)
+        except SafelightError:
+            return
+        assert answer is not None
+        assert answer.confirmed is said_yes  # of a service of one's own any success is the word
+
+
+async def test_cancel_when_it_takes_time_is_confirmed_in_the_end(far: Far, tmp_path: Path) -> None:
+    if far.plug.name == "openai":
+        return  # there is no ticket of work that goes on
+    far.lag()
+    ticket = await waiting(far, order_for(far.plug, tmp_path))
+    first = await far.plug.cancel(ticket)
+    assert first is not None
+    assert not first.confirmed
+    if far.plug.name == "sagemaker":
+        far.finish(ticket)  # an answer or a failure, sooner or later
+    for _ in range(MOST_LOOKS):
+        answer = await far.plug.cancel(ticket)
+        if answer is None or answer.confirmed:
+            return
+    raise AssertionError(f"not confirmed after {MOST_LOOKS} requests")
+
+
+async def test_cancel_when_the_work_has_ended_is_confirmed(far: Far, tmp_path: Path) -> None:
+    ticket = await waiting(far, order_for(far.plug, tmp_path))
+    far.finish(ticket)
+    for _ in range(2):
+        answer = await far.plug.cancel(ticket)
+        assert answer is None or answer.confirmed
+
+
+# --- lost starts --------------------------------------------------------------------------------
+
+
+async def lost(far: Far, tmp_path: Path, fault: vendor.Fault, seed: int | None = 7) -> LostStart:
+    """Return an order whose answer was lost."""
+    request = order_for(far.plug, tmp_path)
+    if seed is None:
+        told = {name: value for name, value in request.params.items() if name != "seed"}
+        request = replace(request, params=told)
+    began = LostStart(Handle.id, datetime.now(UTC), request)
+    far.books.fault("POST", far.pays, fault)
+    with pytest.raises(UnknownOutcome):
+        await far.plug.start(request, Handle())
+    return began
+
+
+async def test_look_up_when_the_answer_was_lost_finds_the_work(far: Far, tmp_path: Path) -> None:
+    start = await lost(far, tmp_path, vendor.lose_answer)
+    ticket = await far.plug.look_up(start)
+    if far.plug.name == "openai":
+        assert (ticket, far.plug.adopts_within) == (None, timedelta()), "nobody can tell"
+        return
+    assert isinstance(ticket, str)
+    assert far.plug.adopts_within > timedelta()
+    far.finish(ticket)
+    assert isinstance(await far.plug.check(ticket, start.request, Handle()), Done)
+    assert len(far.books.called("POST", far.pays)) == 1
+
+
+async def test_look_up_when_the_order_never_arrived_finds_nothing(far: Far, tmp_path: Path) -> None:
+    start = await lost(far, tmp_path, vendor.cut)
+    confirmed = far.plug.name == "house"  # whose protocol has a word for it
+    assert await far.plug.look_up(start) is (ABSENT if confirmed else None)
+
+
+@pytest.mark.parametrize("name", ["fal", "replicate"])
+async def test_look_up_when_two_orders_are_the_same_takes_neither(
+    tmp_path: Path, name: str
+) -> None:
+    async with FAR[name](tmp_path) as far:
+        start = await lost(far, tmp_path, vendor.lose_answer)
+        await far.plug.start(start.request, Handle())
+        assert await far.plug.look_up(start) is None
+
+
+@pytest.mark.parametrize("name", ["fal", "replicate"])
+@pytest.mark.parametrize("change", ["prompt", "params", "time", "pictures"])
+async def test_look_up_when_an_order_is_another_leaves_it_alone(
+    tmp_path: Path, name: str, change: str
+) -> None:
+    async with FAR[name](tmp_path) as far:
+        start = await lost(far, tmp_path, vendor.lose_answer, seed=None)
+        request = start.request
+        other = {
+            "prompt": replace(start, request=replace(request, prompt="a dog")),
+            "params": replace(start, request=replace(request, params={**request.params, "n": 2})),
+            "time": replace(start, sent_at=start.sent_at + timedelta(hours=1)),
+            # What was in its pictures is not known any more, and no seed tells it apart.
+            "pictures": replace(start, request=replace(request, kind=Kind.IMAGE_TO_IMAGE)),
+        }[change]
+        assert await far.plug.look_up(other) is None
+        assert await far.plug.look_up(start) is not None
+
+
+@pytest.mark.parametrize("name", ["fal", "replicate"])
+async def test_look_up_when_the_list_has_many_pages_reads_them(tmp_path: Path, name: str) -> None:
+    async with FAR[name](tmp_path) as far:
+        start = await lost(far, tmp_path, vendor.lose_answer)
+        for number in range(3):
+            other = replace(start.request, prompt=f"another {number}")
+            await far.plug.start(other, Handle())
+        setattr(far.books, "page", 1)  # noqa: B010  either stub's
+        assert await far.plug.look_up(start) is not None
+
+
+@pytest.mark.parametrize("name", ["fal", "replicate", "http", "sagemaker"])
+@pytest.mark.parametrize("fault", EVERY_FAULT.values(), ids=EVERY_FAULT.keys())
+async def test_look_up_when_nobody_can_be_asked_finds_nothing_and_confirms_nothing(
+    tmp_path: Path, name: str, fault: vendor.Fault
+) -> None:
+    async with FAR[name](tmp_path) as far:
+        start = await lost(far, tmp_path, vendor.lose_answer)
+        far.books.fault("*", "/v1/predictions|/platform/.*|/orders/.*|/outputs.*", fault)
+        with contextlib.suppress(SafelightError):
+            answer = await far.plug.look_up(start)
+            # S3 says by a status alone that something is there; what it is shows a check.
+            assert answer is None or (name == "sagemaker" and answer is not ABSENT)

@@ -27,11 +27,15 @@ from safelight.errors import (
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
+from safelight.providers.price import Usage
 from safelight.providers.provider import (
     Callback,
+    Canceled,
     Done,
+    Failed,
     InputFile,
     Kind,
+    LostStart,
     News,
     Pending,
     ProviderRequest,
@@ -131,6 +135,17 @@ async def ended(plug: ReplicateProvider, server: ReplicateStub, request: Provide
     server.finish(ticket)
     answer = await plug.check(ticket, request, Handle())
     assert isinstance(answer, Done)
+    return answer
+
+
+async def failed(
+    plug: ReplicateProvider, server: ReplicateStub, request: ProviderRequest
+) -> Failed:
+    """Return the verdict on work that has ended."""
+    ticket = await begun(plug, request)
+    server.finish(ticket)
+    answer = await plug.check(ticket, request, Handle())
+    assert isinstance(answer, Failed)
     return answer
 
 
@@ -408,14 +423,13 @@ async def test_check_when_the_work_has_failed_says_how(
     error: type[SafelightError],
 ) -> None:
     server.ending = ending
-    request = order(plug, tmp_path)
-    ticket = await begun(plug, request)
-    server.finish(ticket)
-    with pytest.raises(SafelightError) as caught:
-        await plug.check(ticket, request, Handle())
-    assert type(caught.value) is error, caught.value
+    verdict = await failed(plug, server, order(plug, tmp_path))
+    assert type(verdict.error) is error, verdict.error
     if error is ProviderRefused:
-        assert caught.value.extra["categories"]
+        assert verdict.error.extra["categories"]
+    assert verdict.usage.seconds == 1.5, "what ran is billed, also where it failed"
+    # Only what was never begun is known to cost nothing.
+    assert verdict.cost_micros == (0 if ending.get("status") == "aborted" else None)
 
 
 @pytest.mark.parametrize(
@@ -452,11 +466,9 @@ async def test_check_when_the_file_is_not_what_it_should_be_is_no_result(
     [
         ("data:image/png;base64,###", MediaTruncated),
         ("data:text/plain;base64,bm8gcGljdHVyZQ==", MediaUnsupported),
-        ("data:image/png,plain", ProviderRejected),
-        ("file:///etc/passwd", ProviderRejected),
     ],
 )
-async def test_check_when_an_output_only_looks_like_a_file_says_so(
+async def test_check_when_a_file_that_is_spelled_out_is_damaged_says_so(
     plug: ReplicateProvider,
     server: ReplicateStub,
     tmp_path: Path,
@@ -468,18 +480,42 @@ async def test_check_when_an_output_only_looks_like_a_file_says_so(
         await ended(plug, server, order(plug, tmp_path))
 
 
+@pytest.mark.parametrize("output", ["data:image/png,plain", "file:///etc/passwd"])
+async def test_check_when_an_output_only_looks_like_a_file_is_a_verdict(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path, output: str
+) -> None:
+    server.output = output
+    assert isinstance((await failed(plug, server, order(plug, tmp_path))).error, ProviderRejected)
+
+
 async def test_check_when_a_3d_model_was_wanted_and_none_made_says_so(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
-    with pytest.raises(ProviderRejected, match="no 3D model"):
-        await ended(plug, server, order(plug, tmp_path, TRELLIS, input_of(tmp_path)))
+    verdict = await failed(plug, server, order(plug, tmp_path, TRELLIS, input_of(tmp_path)))
+    assert "no 3D model" in verdict.error.detail
+    assert verdict.usage.seconds == 1.5
 
 
-async def test_check_when_one_of_two_files_is_damaged_keeps_the_other(
+async def test_check_when_one_of_two_pictures_is_a_page_waits_for_both(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
+    """It is paid, and a server in between may have sent the page."""
     server.output = ["{url}/made/0.png", "{url}/made/1.png"]
+    request = order(plug, tmp_path)
+    ticket = await begun(plug, request)
+    server.finish(ticket)
     server.fault("GET", "/made/0.png", vendor.html)
+    with pytest.raises(MediaUnsupported):
+        await plug.check(ticket, request, Handle())
+    done = await plug.check(ticket, request, Handle())
+    assert isinstance(done, Done)
+    assert len(done.outputs) == 2
+
+
+async def test_check_when_a_video_comes_along_keeps_the_picture(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    server.output = ["{url}/made/0.png", "{url}/made/1.mp4"]
     done = await ended(plug, server, order(plug, tmp_path))
     assert len(done.outputs) == 1
     assert "incomplete" in done.facts
@@ -669,11 +705,77 @@ async def test_callback_when_the_answer_to_the_start_was_lost_is_enough_to_go_on
     assert server.called("GET", LOOK) == []
 
 
-async def test_adoption_when_nothing_can_be_heard_is_not_promised(
-    plug: ReplicateProvider,
+def lost_start(request: ProviderRequest) -> LostStart:
+    return LostStart("att_test", datetime.now(UTC), request)
+
+
+async def lost(plug: ReplicateProvider, server: ReplicateStub, request: ProviderRequest) -> None:
+    server.fault("POST", ORDER, vendor.lose_answer)
+    with pytest.raises(UnknownOutcome):
+        await plug.start(request, Handle())
+
+
+async def test_look_up_when_pictures_came_along_needs_a_seed_to_know_the_order(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
-    assert plug.adopts_within == timedelta()
-    assert await plug.look_up("att_test") is None
+    request = order(plug, tmp_path, DEV, input_of(tmp_path), seed=7)
+    request = replace(request, kind=Kind.IMAGE_TO_IMAGE)
+    await lost(plug, server, request)
+    bare = replace(request, inputs=())  # as their files are gone
+    assert await plug.look_up(lost_start(bare)) == "pred1"
+    unseeded = {name: value for name, value in request.params.items() if name != "seed"}
+    await lost(plug, server, replace(request, params=unseeded))
+    assert await plug.look_up(lost_start(replace(bare, params=unseeded))) is None
+
+
+@pytest.mark.parametrize("name", ["me/paint", "deployments/me/paint", f"me/paint:{VERSION}"])
+async def test_look_up_when_the_work_is_of_another_model_leaves_it_alone(
+    server: ReplicateStub, fetcher: Fetcher, tmp_path: Path, name: str
+) -> None:
+    model = ReplicateModel(name, "Paint", id="replicate/mine")
+    other = ReplicateModel("me/other", "Other", id="replicate/other")
+    async with ReplicateProvider(offered(server, model), fetcher, (model, other)) as plug:
+        await begun(plug, order(plug, tmp_path, "replicate/other"))
+        request = order(plug, tmp_path, "replicate/mine")
+        assert await plug.look_up(lost_start(request)) is None
+        await lost(plug, server, request)
+        assert await plug.look_up(lost_start(request)) == "pred2"
+
+
+@pytest.mark.parametrize(
+    "following", ["https://elsewhere.example/v1/predictions?cursor=1", "//evil", 7, "http://[x"]
+)
+async def test_look_up_when_the_list_leads_elsewhere_does_not_take_the_token_there(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path, following: object
+) -> None:
+    server.fault("GET", "/v1/predictions", vendor.refuse(200, {"results": [], "next": following}))
+    with pytest.raises(ProviderError, match="leads elsewhere"):
+        await plug.look_up(lost_start(order(plug, tmp_path)))
+
+
+async def test_look_up_when_there_are_too_many_pages_gives_up(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    """What was not read may fit as well."""
+    request = order(plug, tmp_path)
+    for _ in range(25):
+        await begun(plug, replace(request, prompt="another"))
+    await lost(plug, server, request)
+    server.page = 1
+    assert await plug.look_up(lost_start(request)) is None
+    assert len(server.called("GET", "/v1/predictions")) == 20
+
+
+async def test_look_up_when_entries_make_no_sense_passes_over_them(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    request = order(plug, tmp_path)
+    await lost(plug, server, request)
+    good = server.told(server.works["pred1"])
+    odd = [None, 7, {}, {"id": "x"}, good | {"id": "y", "created_at": "soon"}]
+    odd += [good | {"id": "z", "input": None}]
+    server.fault("GET", "/v1/predictions", vendor.refuse(200, {"results": [*odd, good]}))
+    assert await plug.look_up(lost_start(request)) == "pred1"
 
 
 async def test_callback_when_it_comes_again_says_the_same_and_asks_nobody(
@@ -705,9 +807,9 @@ async def test_callback_when_the_work_failed_says_why_without_a_look(
     server.ending = ending
     request = order(plug, tmp_path)
     ticket = await begun(plug, request, Handle(HOOK))
-    with pytest.raises(SafelightError) as caught:
-        await plug.check(ticket, request, Handle(HOOK, encode(server.finish(ticket))))
-    assert type(caught.value) is error
+    verdict = await plug.check(ticket, request, Handle(HOOK, encode(server.finish(ticket))))
+    assert isinstance(verdict, Failed)
+    assert type(verdict.error) is error
     assert server.called("GET", LOOK) == []
 
 
@@ -772,18 +874,18 @@ async def test_callback_when_the_secret_cannot_be_had_is_not_believed_nor_forgot
 async def test_callback_when_the_secret_could_not_be_had_is_asked_for_after_a_pause(
     config: ReplicateConfig, fetcher: Fetcher, server: ReplicateStub, fault: vendor.Fault
 ) -> None:
-    now = [NOW]
+    now = [0.0]
     body = encode(server.finish("pred1"))
     headers = sign(body, NOW.timestamp())
     server.fault("GET", ".*/secret", fault)
-    async with ReplicateProvider(config, fetcher, clock=lambda: now[0]) as plug:
+    async with ReplicateProvider(config, fetcher, clock=lambda: NOW, ticks=lambda: now[0]) as plug:
         with pytest.raises(ProviderError):
             await called(plug, body, headers)
-        now[0] = NOW + timedelta(seconds=29)
+        now[0] = 29
         with pytest.raises(ProviderError):
             await called(plug, body, headers)
         assert len(server.called("GET", ".*/secret")) == 1
-        now[0] = NOW + timedelta(seconds=31)
+        now[0] = 31
         assert (await called(plug, body, headers)).is_proven
 
 
@@ -827,23 +929,39 @@ async def test_callback_when_a_secret_is_set_is_held_against_that(
 # --- tickets ------------------------------------------------------------------------------------
 
 
-async def test_cancel_when_under_way_ends_it_and_when_over_does_nothing(
+async def test_cancel_when_under_way_ends_it_and_tells_how_long_it_ran(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
     request = order(plug, tmp_path)
     ticket = await begun(plug, request)
-    await plug.cancel(ticket)
+    assert await plug.cancel(ticket) == Canceled(True, None, Usage(seconds=0.75))
     assert server.canceled == [ticket]
-    with pytest.raises(ProviderRejected, match="canceled"):
-        await plug.check(ticket, request, Handle())
-    server.finish(ticket)
-    await plug.cancel(ticket)
-    await plug.cancel("unknown")
-    await plug.cancel("../files")
+    verdict = await plug.check(ticket, request, Handle())
+    assert isinstance(verdict, Failed)
+    assert "canceled" in verdict.error.detail
+    assert verdict.usage.seconds == 0.75
+
+
+async def test_cancel_when_the_prediction_has_ended_says_so_with_its_time(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    ticket = await begun(plug, order(plug, tmp_path))
+    server.finish(ticket)  # so that the request to cancel is refused
+    assert await plug.cancel(ticket) == Canceled(True, None, Usage(seconds=1.5))
+
+
+async def test_cancel_when_nobody_can_tell_raises(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    ticket = await begun(plug, order(plug, tmp_path))
+    for unknown in ("unknown", "../files"):
+        with pytest.raises(ProviderRejected):
+            await plug.cancel(unknown)
     assert not server.called("POST", ".*files.*")
-    server.fault("POST", ".*/cancel", vendor.refuse(500))
-    with pytest.raises(ProviderError):
-        await plug.cancel(ticket)
+    server.fault("POST", ".*/cancel", refusal(422, "Not now."), vendor.refuse(500))
+    for error in (ProviderBadInput, ProviderError):
+        with pytest.raises(error):
+            await plug.cancel(ticket)
 
 
 async def test_ticket_when_no_prediction_is_named_so_is_never_asked_for(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,12 @@ from safelight.errors import (
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.providers.provider import (
     Callback,
+    Canceled,
     Done,
+    Failed,
     InputFile,
     Kind,
+    LostStart,
     Pending,
     ProviderRequest,
     Role,
@@ -161,6 +164,17 @@ async def checked(plug: SageMakerProvider, ticket: str, request: ProviderRequest
     return answer
 
 
+async def failed(plug: SageMakerProvider, ticket: str, request: ProviderRequest) -> Failed:
+    answer = await plug.check(ticket, request, Handle())
+    assert isinstance(answer, Failed)
+    assert answer.cost_micros is None, "AWS bills hours, not requests"
+    return answer
+
+
+def lost(request: ProviderRequest, attempt_id: str = ATTEMPT) -> LostStart:
+    return LostStart(attempt_id, datetime.now(UTC), request)
+
+
 # --- handing in -----------------------------------------------------------------------------------
 
 
@@ -233,7 +247,7 @@ async def test_start_when_the_model_is_unknown_then_sends_nothing(
         (vendor.refuse(403, problem("ExpiredTokenException")), ProviderUnauthorized),
         (vendor.refuse(500, problem("InternalFailure")), ProviderError),
         (vendor.refuse(503, problem("com.amazon#ServiceUnavailable")), ProviderError),
-        (vendor.refuse(500, b"<html>"), ProviderError),
+        (vendor.refuse(500, b"<html>"), UnknownOutcome),
         (vendor.refuse(424, b"", X_Amzn_ErrorType="ModelError:http://x/"), ProviderError),
         (vendor.refuse(502, b"<html>"), UnknownOutcome),
         (vendor.refuse(504, b""), UnknownOutcome),
@@ -360,12 +374,15 @@ async def test_start_when_canceled_then_stops_at_once(
 
 
 @pytest.mark.parametrize("place", ["answers", "failures"])
-async def test_start_when_the_endpoint_writes_elsewhere_then_says_so(
+async def test_start_when_the_endpoint_writes_elsewhere_then_pays_for_no_second_one(
     stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest, place: str
 ) -> None:
     setattr(stub, place, ("elsewhere", "x"))
+    with pytest.raises(UnknownOutcome, match="another place in S3"):
+        await plug.start(request_, Handle())
     with pytest.raises(ProviderRejected, match="another place in S3"):
         await plug.start(request_, Handle())
+    assert len(stub.called("POST", INVOKE)) == 1
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -418,22 +435,40 @@ async def test_check_when_several_were_made_then_keeps_their_order_and_facts(
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"", MediaEmpty),
-        (b"<!doctype html><h1>Sorry</h1>", ProviderRejected),
-        (b"[1, 2]", ProviderRejected),
         ({"images": []}, ProviderRejected),
         ({"images": [{"url": "https://elsewhere.example/x.png"}]}, ProviderRejected),
         ({"images": [PNG_TEXT] * 65}, ProviderRejected),
         ({"generated_image": [[[1, 2, 3]]]}, ProviderRejected),
+        ({"error": {"code": "bad_input", "message": "too wide"}}, ProviderBadInput),
+    ],
+)
+async def test_check_when_the_answer_holds_no_picture_then_is_a_verdict(
+    stub: SageMaker,
+    plug: SageMakerProvider,
+    request_: ProviderRequest,
+    answer: Any,
+    error: type[SafelightError],
+) -> None:
+    ticket = await started(plug, request_)
+    stub.finish(ATTEMPT, answer)
+    assert type((await failed(plug, ticket, request_)).error) is error
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", MediaEmpty),
+        (b"<!doctype html><h1>Sorry</h1>", ProviderError),
+        (b"[1, 2]", ProviderError),
+        ({"state": "failed"}, ProviderError),
         ({"images": ["%%%"]}, MediaTruncated),
         ({"images": [base64.b64encode(b"<html></html>").decode()]}, MediaUnsupported),
         ({"images": [{"s3": "s3://other/answers/x.png"}]}, ProviderRejected),
         ({"images": [{"s3": "s3://outputs/answers/../orders/x.png"}]}, ProviderRejected),
         ({"images": [{"s3": "s3://outputs/answers/missing.png"}]}, ProviderRejected),
-        ({"error": {"code": "bad_input", "message": "too wide"}}, ProviderBadInput),
     ],
 )
-async def test_check_when_the_answer_is_none_then_says_why(
+async def test_check_when_the_answer_cannot_be_had_then_the_look_has_failed(
     stub: SageMaker,
     plug: SageMakerProvider,
     request_: ProviderRequest,
@@ -525,13 +560,12 @@ async def test_check_when_the_request_failed_then_says_how(
 ) -> None:
     ticket = await started(plug, request_)
     stub.fail(ATTEMPT, words)
-    with pytest.raises(SafelightError) as caught:
-        await plug.check(ticket, request_, Handle())
-    assert type(caught.value) is error
-    assert "123456789012" not in str(caught.value.problem())
-    assert "console.x" not in str(caught.value.problem())
+    verdict = (await failed(plug, ticket, request_)).error
+    assert type(verdict) is error
+    assert "123456789012" not in str(verdict.problem())
+    assert "console.x" not in str(verdict.problem())
     if error is ProviderRefused:
-        assert caught.value.extra["categories"] == ["gore"]
+        assert verdict.extra["categories"] == ["gore"]
 
 
 @pytest.mark.parametrize(
@@ -582,12 +616,11 @@ async def test_check_when_the_answer_is_huge_then_does_not_read_it(
         await plug.check(ticket, request_, Handle())
 
 
-async def test_check_when_nothing_can_come_any_more_then_ends(
+async def test_check_when_the_ticket_is_of_an_earlier_version_then_no_clock_ends_it(
     plug: SageMakerProvider, request_: ProviderRequest
 ) -> None:
     ticket = json.loads(await started(plug, request_)) | {"until": 1}
-    with pytest.raises(ProviderRejected, match="expired"):
-        await plug.check(json.dumps(ticket), request_, Handle())
+    assert isinstance(await plug.check(json.dumps(ticket), request_, Handle()), Pending)
 
 
 async def test_check_when_another_process_asks_then_resumes_by_the_ticket(
@@ -609,7 +642,6 @@ async def test_check_when_another_process_asks_then_resumes_by_the_ticket(
         {"failure": ""},
         {"attempt": "../x"},
         {"endpoint": "a/b"},
-        {"until": "soon"},
         {"output": None},
     ],
 )
@@ -620,22 +652,34 @@ async def test_check_when_the_ticket_was_tampered_with_then_is_refused(
     before = len(stub.calls)
     with pytest.raises(ProviderRejected):
         await plug.check(json.dumps(ticket), request_, Handle())
-    await plug.cancel(json.dumps(ticket))
+    with pytest.raises(ProviderRejected):
+        await plug.cancel(json.dumps(ticket))
     assert len(stub.calls) == before
 
 
 # --- canceling, and answers that were lost --------------------------------------------------------
 
 
-async def test_cancel_when_it_waits_or_is_done_then_takes_its_input_away(
+async def test_cancel_when_it_waits_then_takes_its_input_away_and_confirms_nothing(
     stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest
 ) -> None:
     ticket = await started(plug, request_)
-    stub.finish(ATTEMPT, PNG)
     for _ in range(2):
-        await plug.cancel(ticket)
+        assert await plug.cancel(ticket) == Canceled(confirmed=False)
         assert INPUT not in stub.objects
-    assert (await checked(plug, ticket, request_)).outputs
+    assert len(stub.cancels) == 1
+
+
+@pytest.mark.parametrize("name", ["", "answer", "answer-error.out"])
+async def test_cancel_when_it_has_ended_in_any_way_then_is_confirmed(
+    stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest, name: str
+) -> None:
+    ticket = await started(plug, request_)
+    if name:
+        stub.fail(ATTEMPT, "The input could not be read.", name)
+    else:
+        stub.finish(ATTEMPT, PNG)
+    assert await plug.cancel(ticket) == Canceled()
 
 
 async def test_look_up_when_the_answer_to_start_was_lost_then_finds_the_result(
@@ -644,12 +688,12 @@ async def test_look_up_when_the_answer_to_start_was_lost_then_finds_the_result(
     stub.fault("POST", INVOKE, vendor.lose_answer)
     with pytest.raises(UnknownOutcome):
         await plug.start(request_, Handle())
-    assert await plug.look_up(ATTEMPT) is None
+    assert await plug.look_up(lost(request_)) is None
     stub.finish(ATTEMPT, PNG)
-    ticket = await plug.look_up(ATTEMPT)
-    assert ticket is not None
+    ticket = await plug.look_up(lost(request_))
+    assert isinstance(ticket, str)
     assert (await checked(plug, ticket, request_)).outputs
-    assert await plug.look_up(OTHER) is None
+    assert await plug.look_up(lost(request_, OTHER)) is None
     assert plug.adopts_within > timedelta(minutes=25)
 
 
@@ -657,32 +701,33 @@ async def test_look_up_when_the_request_failed_then_finds_that_whatever_it_is_ca
     stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest
 ) -> None:
     stub.fail(ATTEMPT, "broken", name="answer-error.out")
-    ticket = await plug.look_up(ATTEMPT)
-    assert ticket is not None
-    with pytest.raises(ProviderRejected, match="broken"):
-        await plug.check(ticket, request_, Handle())
+    ticket = await plug.look_up(lost(request_))
+    assert isinstance(ticket, str)
+    assert "broken" in (await failed(plug, ticket, request_)).error.detail
 
 
 async def test_look_up_when_only_parts_of_an_answer_are_there_then_finds_nothing(
-    stub: SageMaker, plug: SageMakerProvider
+    stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest
 ) -> None:
+    await plug.start(request_, Handle())
     stub.objects["outputs", f"answers/{ATTEMPT}/0.png"] = PNG
-    assert await plug.look_up(ATTEMPT) is None
+    assert await plug.look_up(lost(request_)) is None
 
 
 @pytest.mark.parametrize("attempt_id", ["../x", "att_", "", "att_X/../y"])
 async def test_look_up_when_the_id_is_none_then_does_not_look(
-    stub: SageMaker, plug: SageMakerProvider, attempt_id: str
+    stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest, attempt_id: str
 ) -> None:
-    assert await plug.look_up(attempt_id) is None
+    assert await plug.look_up(lost(request_, attempt_id)) is None
     assert not stub.calls
 
 
-async def test_look_up_when_the_store_is_away_then_knows_nothing(
-    stub: SageMaker, plug: SageMakerProvider
+async def test_look_up_when_the_store_is_away_then_says_so(
+    stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest
 ) -> None:
     stub.fault("HEAD", OUTPUT_PATH, vendor.refuse(503))
-    assert await plug.look_up(ATTEMPT) is None
+    with pytest.raises(ProviderError):
+        await plug.look_up(lost(request_))
 
 
 # --- callbacks ------------------------------------------------------------------------------------
@@ -717,8 +762,10 @@ async def test_callback_when_failed_then_its_reason_is_the_error(
     async with listening(stub, sns) as plug:
         news = await plug.parse_callback(Callback({}, body, ATTEMPT))
         assert news.ticket is not None
-        with pytest.raises(ProviderWorkFailed, match="expired"):
-            await plug.check(news.ticket, request_, Handle(news=body))
+        verdict = await plug.check(news.ticket, request_, Handle(news=body))
+    assert isinstance(verdict, Failed)
+    assert isinstance(verdict.error, ProviderWorkFailed)
+    assert "expired" in verdict.error.detail
 
 
 async def test_check_when_the_notice_is_ahead_of_the_store_then_looks_again(
@@ -896,7 +943,7 @@ async def places_of_moto(
     """Have moto answer the next request so, in a bucket that it chooses by repeatable chance."""
     await asyncio.to_thread(_begin_anew, url, answer)
     async with opened(config_for(url)) as plug:
-        with pytest.raises(ProviderRejected, match="another place in S3"):
+        with pytest.raises(UnknownOutcome, match="another place in S3"):
             await plug.start(request, Handle())
     buckets = await asyncio.to_thread(_s3(url).list_buckets)
     (chosen,) = (each["Name"] for each in buckets["Buckets"] if each["Name"] != "inputs")
@@ -931,9 +978,8 @@ async def test_moto_when_it_answers_then_the_picture_comes_home(
     async with opened(config) as plug:
         ticket = await started(plug, request_)
         (made,) = (await checked(plug, ticket, request_)).outputs
-        await plug.cancel(ticket)
-        await plug.cancel(ticket)
-        assert await plug.look_up(ATTEMPT) is None
+        assert (await plug.cancel(ticket)).confirmed
+        assert await plug.look_up(lost(request_)) is None  # moto heeds no names for outputs
     assert made.path.read_bytes() == PNG
 
 
@@ -943,5 +989,4 @@ async def test_moto_when_the_request_fails_then_says_so(
     config = await places_of_moto(moto, request_, {"is_failure": True, "data": "the model broke"})
     async with opened(config) as plug:
         ticket = await started(plug, request_)
-        with pytest.raises(ProviderRejected, match="the model broke"):
-            await plug.check(ticket, request_, Handle())
+        assert "the model broke" in (await failed(plug, ticket, request_)).error.detail

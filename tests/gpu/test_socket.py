@@ -1,5 +1,6 @@
 """The plug keeps what every plug promises; see tests/contract/test_providers.py."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema_rs
@@ -10,7 +11,7 @@ from safelight.errors import Forbidden, ProviderRejected
 from safelight.jobs.inputs import complete_params
 from safelight.providers.diffusers import DiffusersProvider
 from safelight.providers.price import FREE
-from safelight.providers.provider import Callback, Lane
+from safelight.providers.provider import Callback, Lane, LostStart
 from tests.gpu.asking import Handle, request_of
 
 
@@ -37,4 +38,5 @@ async def test_ticket_when_strange_is_refused_and_canceling_it_does_nothing(
     await plug.cancel("no such ticket")
     with pytest.raises(Forbidden):
         await plug.parse_callback(Callback({}, b""))
-    assert await plug.look_up("att_test") is None
+    start = LostStart("att_test", datetime.now(UTC), request_of(plug, folder))
+    assert await plug.look_up(start) is None

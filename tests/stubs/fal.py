@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.models import FBX, glb
-from tests.stubs.vendor import Call, Reply, Vendor
+from tests.stubs.vendor import PRICE_MICROS, Call, Entry, Reply, Vendor
 
 KEY = "key-id:key-secret"
 _APP = r"/([\w-]+/[\w.-]+)"
@@ -31,8 +32,14 @@ class Work:
     body: dict[str, Any]
     webhook: str
     turns: int
-    is_canceled: bool = False
+    cancels: int = 0
     looks: int = 0
+    lag: int = 0
+    sent_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def is_canceled(self) -> bool:
+        return bool(self.cancels) and bool(self.turns) and not self.lag
 
 
 @dataclass
@@ -50,6 +57,8 @@ class FalStub(Vendor):
     output: Any = field(default_factory=lambda: {"images": [{"url": "{url}/files/0.png"}]})
     failure: dict[str, Any] | None = None
     failure_status: int = 422
+    cancel_lag: int = 0  # looks for which what is to be canceled goes on
+    page: int = 100
     is_bad: Callable[[Mapping[str, Any]], bool] = lambda _: True
     in_webhook: bool = True
     signer: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
@@ -69,6 +78,7 @@ class FalStub(Vendor):
         self.route("GET", r"/files/.*\.glb", lambda _: Reply(200, glb()))
         self.route("GET", r"/files/.*\.fbx", lambda _: Reply(200, FBX))
         self.route("GET", "/keys", self._keys)
+        self.route("GET", "/platform/v1/models/requests/by-endpoint", self._listed)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -80,6 +90,24 @@ class FalStub(Vendor):
     @property
     def keys_url(self) -> str:
         return f"{self.url}/keys"
+
+    @property
+    def platform_url(self) -> str:
+        return f"{self.url}/platform/v1"
+
+    def ledger(self) -> list[Entry]:
+        """Return every request; canceled and failed ones cost nothing."""
+        return [
+            Entry(work.id, work.body.get("prompt", ""), work.cancels, self._cost(work))
+            for work in self.works.values()
+        ]
+
+    def _cost(self, work: Work) -> int | None:
+        if work.is_canceled:
+            return 0
+        if work.turns:
+            return None
+        return 0 if self.failure is not None and self.is_bad(work.body) else PRICE_MICROS
 
     @property
     def orders(self) -> list[Call]:
@@ -97,6 +125,9 @@ class FalStub(Vendor):
     def told(self, work: Work) -> dict[str, Any]:
         """Return the body of a request's webhook."""
         common = {"request_id": work.id, "gateway_request_id": work.id}
+        if work.is_canceled:
+            failure = {"error": "Request was cancelled", "error_type": "request_cancelled"}
+            return common | {"status": "ERROR", "payload": None} | failure
         if self.failure is not None and self.is_bad(work.body):
             words = {"error": "Unexpected status code", "payload": self.failure}
             return common | {"status": "ERROR"} | words
@@ -139,7 +170,8 @@ class FalStub(Vendor):
     async def _work(self, work: Work) -> None:
         assert self.work_s is not None
         await asyncio.sleep(self.work_s)
-        work.turns = 0
+        if not work.cancels:
+            work.turns = 0
         if work.webhook:
             await self.report(work)
 
@@ -177,6 +209,9 @@ class FalStub(Vendor):
         if work is None:
             return Reply(404, {"detail": "Request not found"})
         work.looks += 1
+        if work.cancels and work.lag:
+            work.lag -= 1
+            return Reply(202, {"status": "IN_PROGRESS", "logs": None})
         if work.is_canceled:
             failure = {"error": "Request was cancelled", "error_type": "request_cancelled"}
             return Reply(200, {"status": "COMPLETED", "logs": None, **failure})
@@ -203,10 +238,27 @@ class FalStub(Vendor):
         work = self._find(call)
         if work is None:
             return Reply(404, {"status": "NOT_FOUND"})
-        if not work.turns:
+        if not work.turns or work.is_canceled:
             return Reply(400, {"status": "ALREADY_COMPLETED"})
-        work.is_canceled = True
+        work.cancels += 1
+        work.lag = self.cancel_lag if work.cancels == 1 else work.lag
         return Reply(202, {"status": "CANCELLATION_REQUESTED"})
+
+    def _listed(self, call: Call) -> Reply:
+        first = int(call.query.get("cursor", 0))
+        ours = [w for w in self.works.values() if w.endpoint == call.query["endpoint_id"]]
+        items = [
+            {
+                "request_id": work.id,
+                "endpoint_id": work.endpoint,
+                "sent_at": work.sent_at.isoformat(),
+                "json_input": work.body,
+            }
+            for work in ours[first : first + self.page]
+        ]
+        more = len(ours) > first + self.page
+        cursor = str(first + self.page) if more else None
+        return Reply(200, {"items": items, "next_cursor": cursor, "has_more": more})
 
     def _keys(self, _: Call) -> Reply:
         return Reply(200, {"keys": [jwk(key) for key in self.published]})

@@ -9,7 +9,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any, Self
 
-from tests.stubs.vendor import Call, Fault, Reply, Vendor, refuse
+from tests.stubs.vendor import PRICE_MICROS, Call, Entry, Fault, Reply, Vendor, refuse
 
 GENERATIONS = "/v1/images/generations"
 EDITS = "/v1/images/edits"
@@ -63,6 +63,13 @@ class OpenAiStub(Vendor):
     def posts(self) -> int:
         """How often money was spent, or could have been."""
         return sum(call.method == "POST" for call in self.calls)
+
+    def ledger(self) -> list[Entry]:
+        """Return every order that was drawn: each is charged, and none can be canceled."""
+        return [
+            Entry(str(number), asked.fields["prompt"], 0, PRICE_MICROS)
+            for number, asked in enumerate(self.asked)
+        ]
 
     def complain(self, status: int, code: str, message: str = "No.", **headers: str) -> None:
         """Answer the next call with OpenAI's error object."""

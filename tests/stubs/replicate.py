@@ -6,16 +6,17 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
-from tests.stubs.vendor import Call, Reply, Vendor, refuse
+from tests.stubs.vendor import PRICE_MICROS, Call, Entry, Reply, Vendor, refuse
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
 GLB = b"glTF\x02\x00\x00\x00" + bytes(56)
-PREDICTIONS = r"/v1/(?:(?:models|deployments)/[^/]+/[^/]+/)?predictions"
+PREDICTIONS = r"/v1/(?:(models|deployments)/([^/]+/[^/]+)/)?predictions"
 
 
 @dataclass
@@ -25,14 +26,17 @@ class Work:
     id: str
     order: dict[str, Any]
     turns: int
-    told: dict[str, Any] = field(default_factory=dict[str, Any])
+    names: dict[str, Any] = field(default_factory=dict[str, Any])  # of its model
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cancels: int = 0
 
 
 class ReplicateStub(Vendor):
     """Makes `output` of everything, after as many looks as `turns`; `ending` overrides its end.
 
     `{url}` in an output stands for the stub's own address. `schemas` are the components of each
-    model's description, by `owner/name`.
+    model's description, by `owner/name`. What is canceled goes on for as many requests to cancel
+    as `cancel_lag`, and lists of predictions have pages of `page`.
     """
 
     def __init__(self, picture: bytes) -> None:
@@ -44,10 +48,12 @@ class ReplicateStub(Vendor):
         self.midway: dict[str, Any] = {"status": "processing", "logs": None}
         self.works: dict[str, Work] = {}
         self.uploads: dict[str, bytes] = {}
-        self.canceled: list[str] = []
+        self.cancel_lag = 0
+        self.page = 100
         self.schemas: dict[str, dict[str, Any]] = {}
         self.secret = SECRET
         self.route("POST", PREDICTIONS, self._create)
+        self.route("GET", "/v1/predictions", self._list)
         self.route("GET", "/v1/predictions/([^/]+)", self._get)
         self.route("POST", "/v1/predictions/([^/]+)/cancel", self._cancel)
         self.route("POST", "/v1/files", self._upload)
@@ -68,6 +74,26 @@ class ReplicateStub(Vendor):
         """Every call that money was, or could have been, spent by."""
         return self.called("POST", PREDICTIONS)
 
+    @property
+    def canceled(self) -> list[str]:
+        """The predictions that were stopped."""
+        return [work.id for work in self.works.values() if self._is_canceled(work)]
+
+    def ledger(self) -> list[Entry]:
+        """Return every prediction; one that is canceled has cost the half."""
+        return [
+            Entry(work.id, work.order["input"].get("prompt", ""), work.cancels, self._cost(work))
+            for work in self.works.values()
+        ]
+
+    def _cost(self, work: Work) -> int | None:
+        if self._is_canceled(work):
+            return PRICE_MICROS // 2
+        return None if work.turns else PRICE_MICROS
+
+    def _is_canceled(self, work: Work) -> bool:
+        return bool(work.turns) and work.cancels > self.cancel_lag
+
     def finish(self, ticket: str) -> dict[str, Any]:
         """Return what the stub says of a prediction at its end, which is now."""
         work = self.works.setdefault(ticket, Work(ticket, {}, 0))
@@ -80,12 +106,14 @@ class ReplicateStub(Vendor):
             "id": work.id,
             "model": "black-forest-labs/flux-schnell",
             "version": "hidden",
+            **work.names,
             "input": work.order.get("input", {}),
             "urls": {"get": f"{self.base_url}/predictions/{work.id}"},
-            "created_at": "2026-11-23T09:00:00Z",
+            "created_at": work.created_at.isoformat().replace("+00:00", "Z"),
         }
-        if work.id in self.canceled:
-            return common | {"status": "canceled", "output": None, "error": None}
+        if self._is_canceled(work):
+            ended = {"status": "canceled", "output": None, "error": None}
+            return common | ended | {"metrics": {"predict_time": 0.75}}
         if work.turns:
             return common | {"output": None, "error": None, **self.midway}
         return common | {
@@ -115,16 +143,34 @@ class ReplicateStub(Vendor):
             return problem(422, "Input validation failed", "- input is required")
         if call.path == "/v1/predictions" and not isinstance(order.get("version"), str):
             return problem(422, "Input validation failed", "- version is required")
-        work = Work(f"pred{len(self.works) + 1}", order, self.turns)
+        kind, name = call.match
+        names = {"models": {"model": name}, "deployments": {"deployment": name}}.get(kind)
+        version = {"version": order.get("version")}
+        work = Work(f"pred{len(self.works) + 1}", order, self.turns, names or version)
         self.works[work.id] = work
         return Reply(201, self.told(work) | {"status": "starting", "logs": ""})
+
+    def _list(self, call: Call) -> Reply:
+        """Answer as the filters by time were not known: nobody may rely on them."""
+        first = int(call.query.get("cursor", 0))
+        newest = list(reversed(self.works.values()))
+        following = f"{self.base_url}/predictions?cursor={first + self.page}"
+        return Reply(
+            200,
+            {
+                "previous": None,
+                "next": following if len(newest) > first + self.page else None,
+                "results": [self.told(work) for work in newest[first : first + self.page]],
+            },
+        )
 
     def _get(self, call: Call) -> Reply:
         work = self.works.get(call.match[0])
         if work is None:
             return problem(404, "", "The requested resource could not be found.")
         told = self.told(work)
-        work.turns = max(work.turns - 1, 0)
+        if not work.cancels:
+            work.turns = max(work.turns - 1, 0)
         return Reply(200, told)
 
     def _cancel(self, call: Call) -> Reply:
@@ -133,7 +179,7 @@ class ReplicateStub(Vendor):
             return problem(404, "", "The requested resource could not be found.")
         if not work.turns:
             return problem(422, "", "It has ended.")
-        self.canceled.append(work.id)
+        work.cancels += 1
         return Reply(200, self.told(work))
 
     def _upload(self, call: Call) -> Reply:

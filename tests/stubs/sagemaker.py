@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.stubs.vendor import Call, Reply, Vendor
+from tests.stubs.vendor import PRICE_MICROS, Call, Entry, Reply, Vendor
 
 REGION = "eu-central-1"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:answers"
@@ -47,6 +47,8 @@ class SageMaker(Vendor):
     picture: bytes = b""
     work_s: float = 0.5
     orders: list[bytes] = field(default_factory=list[bytes])  # the inputs of accepted requests
+    accepted: list[str] = field(default_factory=list[str])  # the attempts that they are of
+    cancels: list[str] = field(default_factory=list[str])  # the keys of inputs that were removed
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -67,6 +69,32 @@ class SageMaker(Vendor):
         bucket, folder = self.failures
         self.objects[bucket, f"{folder}/{attempt_id}/{name}"] = text.encode()
 
+    def ledger(self) -> list[Entry]:
+        """Return every accepted request; failed ones cost nothing."""
+        return [
+            Entry(
+                attempt_id,
+                json.loads(order or b"{}").get("prompt", ""),
+                sum(key.endswith(f"{attempt_id}.json") for key in self.cancels),
+                self._cost(attempt_id),
+            )
+            for attempt_id, order in zip(self.accepted, self.orders, strict=True)
+        ]
+
+    def _cost(self, attempt_id: str) -> int | None:
+        if (self.answers[0], f"{self.answers[1]}/{attempt_id}/answer") in self.objects:
+            return PRICE_MICROS
+        has_failed = (self.failures[0], f"{self.failures[1]}/{attempt_id}/answer") in self.objects
+        return 0 if has_failed else None
+
+    def _end(self, attempt_id: str, source: tuple[str, str]) -> None:
+        """Answer by itself: a request whose input is gone by then has failed."""
+        if source not in self.objects:
+            self.fail(attempt_id, "The input object could not be read.")
+            return
+        spelled = base64.b64encode(self.picture).decode()
+        self.finish(attempt_id, {"images": [{"base64": spelled}]})
+
     # --- the services ----------------------------------------------------------------------------
 
     def _invoke(self, call: Call) -> Reply:
@@ -76,10 +104,11 @@ class SageMaker(Vendor):
         name = f"{given('s3outputpathextension')}/{given('filename')}"
         bucket, _, key = given("inputlocation").removeprefix("s3://").partition("/")
         self.orders.append(self.objects.get((bucket, key), b""))
+        attempt_id = given("s3outputpathextension")
+        self.accepted.append(attempt_id)
         if self.picture:
-            answer = {"images": [{"base64": base64.b64encode(self.picture).decode()}]}
-            attempt_id = given("s3outputpathextension")
-            asyncio.get_running_loop().call_later(self.work_s, self.finish, attempt_id, answer)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.work_s, self._end, attempt_id, (bucket, key))
         headers = {
             "X-Amzn-SageMaker-OutputLocation": f"s3://{'/'.join(self.answers)}/{name}",
             "X-Amzn-SageMaker-FailureLocation": f"s3://{'/'.join(self.failures)}/{name}",
@@ -107,7 +136,8 @@ class SageMaker(Vendor):
 
     def _delete(self, bucket: str, order: str) -> Reply:
         key = order.partition("<Key>")[2].partition("</Key>")[0]
-        self.objects.pop((bucket, key), None)
+        if self.objects.pop((bucket, key), None) is not None:
+            self.cancels.append(key)
         return _xml(f"<DeleteResult><Deleted><Key>{escape(key)}</Key></Deleted></DeleteResult>")
 
     def _list(self, bucket: str, prefix: str) -> Reply:

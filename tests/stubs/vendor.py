@@ -54,6 +54,22 @@ class Reply:
         return f"HTTP/1.1 {self.status} Status\r\n{lines}Connection: close\r\n\r\n".encode()
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A paid order in a vendor's own books.
+
+    `cancels` counts how often it was asked to stop. `cost_micros` is what it charges in the end,
+    None while the work goes on.
+    """
+
+    id: str
+    prompt: str
+    cancels: int = 0
+    cost_micros: int | None = None
+
+
+PRICE_MICROS = 1_000  # of a work that was done, at every stub
+
 Handler = Callable[[Call], Reply]
 Work = Callable[[], Reply]
 Fault = Callable[[asyncio.StreamWriter, Work], Awaitable[None]]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -59,6 +60,10 @@ class Answer:
     body: bytes
 
     @property
+    def is_success(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
     def document(self) -> Any:
         """The body as JSON, or None where it is none."""
         try:
@@ -73,6 +78,9 @@ class Answer:
 
 
 Explain = Callable[[Answer], SafelightError | None]
+Lost = Callable[[str], SafelightError]
+Opened = tuple[httpx2.Response, Lost]
+"""An answer as it comes, and how to name the error where it breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +141,22 @@ class Api:
         max_bytes: int = _MAX_ANSWER,
     ) -> Answer:
         """Return the answer to a call that succeeded, with its body of at most `max_bytes`."""
-        async with self.stream(method, path, sending, pays=pays, answer_s=answer_s) as (
-            response,
-            lost,
-        ):
-            body = bytearray()
-            try:
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > max_bytes:
-                        raise lost(f"The provider's answer is larger than {max_bytes} bytes.")
-            except httpx2.HTTPError as error:
-                raise lost("The provider's answer broke off.") from error
-            return Answer(response.status_code, _lower(response.headers), bytes(body))
+        async with self.stream(method, path, sending, pays=pays, answer_s=answer_s) as opened:
+            return await _whole(*opened, max_bytes)
+
+    async def ask(
+        self, method: str, path: str, *, answer_s: float = 60.0, max_bytes: int = _MAX_ANSWER
+    ) -> Answer:
+        """Return the answer to a call that costs nothing, whatever its status is.
+
+        For what a status other than success may say of the work; `error` names all others.
+        """
+        async with self._opened(method, path, None, pays=False, answer_s=answer_s) as opened:
+            return await _whole(*opened, max_bytes)
+
+    def error(self, answer: Answer, *, pays: bool = False) -> SafelightError:
+        """Return what a status other than success means."""
+        return (self._explain(answer) if self._explain else None) or refusal(answer, pays=pays)
 
     @asynccontextmanager
     async def stream(
@@ -156,11 +167,20 @@ class Api:
         *,
         pays: bool = False,
         answer_s: float = 60.0,
-    ) -> AsyncIterator[tuple[httpx2.Response, Callable[[str], SafelightError]]]:
+    ) -> AsyncIterator[Opened]:
         """Yield a successful answer as it comes, and how to name the error of one that breaks off.
 
         `answer_s` is for everything, from the connection to the last byte.
         """
+        async with self._opened(method, path, sending, pays=pays, answer_s=answer_s) as opened:
+            if not opened[0].is_success:
+                raise self.error(await _excerpt(opened[0]), pays=pays)
+            yield opened
+
+    @asynccontextmanager
+    async def _opened(
+        self, method: str, path: str, sending: Sending | None, *, pays: bool, answer_s: float
+    ) -> AsyncIterator[Opened]:
         sending = sending or Sending()
         lost = UnknownOutcome if pays else ProviderError
         request = self._http.build_request(
@@ -179,17 +199,13 @@ class Api:
             async with asyncio.timeout(answer_s):
                 response = await self._sent(request, lost)
                 try:
-                    if not response.is_success:
-                        raise await self._refusal(response, pays=pays)
                     yield response, lost
                 finally:
                     await response.aclose()
         except TimeoutError:
             raise lost(f"The provider did not answer within {answer_s:g} s.") from None
 
-    async def _sent(
-        self, request: httpx2.Request, lost: Callable[[str], SafelightError]
-    ) -> httpx2.Response:
+    async def _sent(self, request: httpx2.Request, lost: Lost) -> httpx2.Response:
         try:
             return await self._http.send(request, stream=True)
         except _UNSENT as error:
@@ -197,23 +213,36 @@ class Api:
         except httpx2.HTTPError as error:
             raise lost("The connection to the provider broke before its answer came.") from error
 
-    async def _refusal(self, response: httpx2.Response, *, pays: bool) -> SafelightError:
-        body = bytearray()
-        try:
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > MIB:
-                    break
-        except httpx2.HTTPError:
-            body += b" (broken off)"
-        answer = Answer(response.status_code, _lower(response.headers), bytes(body))
-        return (self._explain(answer) if self._explain else None) or refusal(answer, pays=pays)
+
+async def _whole(response: httpx2.Response, lost: Lost, max_bytes: int) -> Answer:
+    body = bytearray()
+    try:
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > max_bytes:
+                raise lost(f"The provider's answer is larger than {max_bytes} bytes.")
+    except httpx2.HTTPError as error:
+        raise lost("The provider's answer broke off.") from error
+    return Answer(response.status_code, _lower(response.headers), bytes(body))
+
+
+async def _excerpt(response: httpx2.Response) -> Answer:
+    """Return a refusal with as much of its body as came, at most a mebibyte."""
+    body = bytearray()
+    try:
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MIB:
+                break
+    except httpx2.HTTPError:
+        body += b" (broken off)"
+    return Answer(response.status_code, _lower(response.headers), bytes(body))
 
 
 def refusal(answer: Answer, *, pays: bool) -> SafelightError:
     """Return what a status other than success means, whoever the vendor is."""
     detail = f"The provider answered {answer.status}: {answer.excerpt}"
-    if answer.status in _GAVE_UP and pays:
+    if pays and (answer.status in _GAVE_UP or _is_crash(answer)):
         return UnknownOutcome(detail)
     kind = _BY_STATUS.get(answer.status)
     if kind is None:
@@ -222,9 +251,24 @@ def refusal(answer: Answer, *, pays: bool) -> SafelightError:
     return kind(detail, retry_after=wait_of(answer))
 
 
+def _is_crash(answer: Answer) -> bool:
+    """Say whether a program broke without a word of its own: it may have begun the work before."""
+    is_broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_broken and not isinstance(answer.document, dict)
+
+
 def wait_of(answer: Answer) -> timedelta | None:
     """Return how long the vendor asks to be left alone, if it does."""
-    return retry_after(answer.headers, datetime.now(UTC))
+    return retry_after(answer.headers, _sent_at(answer) or datetime.now(UTC))
+
+
+def _sent_at(answer: Answer) -> datetime | None:
+    """Return when the vendor answered, by the clock that it also tells a time to wait for."""
+    try:
+        sent_at = parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return None
+    return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
 
 
 def _lower(headers: httpx2.Headers) -> dict[str, str]:

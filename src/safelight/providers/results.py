@@ -3,9 +3,21 @@
 import asyncio
 import base64
 import binascii
-from pathlib import Path
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from safelight.errors import FetchTooLarge, MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.errors import (
+    FetchTooLarge,
+    MediaEmpty,
+    MediaError,
+    MediaTruncated,
+    MediaUnsupported,
+    SafelightError,
+    StorageFull,
+)
 from safelight.fetch import Fetcher
 from safelight.fetch.sniff import HEAD_BYTES, sniff
 from safelight.providers.provider import MediaFile
@@ -22,7 +34,53 @@ _KEPT = frozenset(
         "application/vnd.autodesk.fbx",
     }
 )
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".tif", ".tiff", ".glb", ".fbx")
 MAX_BYTES = 200 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Files in their order, and what is wrong with the first one that is missing."""
+
+    files: tuple[MediaFile, ...]
+    missing: str = ""
+
+
+async def check_room(folder: Path, size: int) -> None:
+    """Raise `StorageFull` where what is about to be paid for could not be written down."""
+    usage = await asyncio.to_thread(shutil.disk_usage, folder)
+    if usage.free < size:
+        raise StorageFull("There is no space left for what the provider would answer.")
+
+
+async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) -> Brought:
+    """Return the files that are pictures or models, without their names elsewhere.
+
+    What can never be kept, such as a video beside a model, is left out, unless nothing is left at
+    all. Raises as `bring` does, also for a page in place of one picture of several: that is paid.
+    """
+    made: list[MediaFile] = []
+    wrong: list[SafelightError] = []
+    for place, address in enumerate(addresses):
+        try:
+            file = await bring(fetcher, address, folder / f"made-{place}")
+        except (MediaError, FetchTooLarge) as error:
+            if isinstance(error, MediaError) and _promises(address):
+                raise
+            wrong.append(error)
+        else:
+            made.append(MediaFile(file.path, file.media_type))
+    if wrong and not made:
+        raise wrong[0]
+    return Brought(tuple(made), wrong[0].detail if wrong else "")
+
+
+def _promises(address: str) -> bool:
+    """Say whether an address is of a picture or model by its name, or may be one."""
+    if address.startswith("data:"):
+        return False  # all that will ever come is here
+    ending = PurePosixPath(urlsplit(address).path).suffix.lower()
+    return ending in ("", *_ENDINGS)
 
 
 async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:

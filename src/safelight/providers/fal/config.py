@@ -20,15 +20,19 @@ _MODEL_TIME = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class FalConfig:
-    """One account. `adopts_within` is how long after a lost answer a webhook may still come."""
+    """One account. `adopts_within` is how long a start whose answer was lost is looked for.
+
+    `platform_url` lists the account's requests; without it only webhooks tell of lost starts.
+    """
 
     key: str = field(repr=False)
     queue_url: str = "https://queue.fal.run"
     keys_url: str = "https://rest.fal.ai/.well-known/jwks.json"
+    platform_url: str = ""
     name: str = NAME
     call_s: float = 60.0
     max_input_bytes: int = 10 * MIB  # of all pictures of a job, which travel inside the JSON
-    adopts_within: timedelta = timedelta()
+    adopts_within: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ class FalModel:
         """Owner and name: all that fal wants to hear when it is asked about a request."""
         space = next((name for name in _NAMESPACES if self.vendor_id.startswith(name)), "")
         return space + "/".join(self.vendor_id.removeprefix(space).split("/")[:2])
+
+    @property
+    def picture_fields(self) -> frozenset[str]:
+        """The inputs that take pictures."""
+        return frozenset({*self.pictures.values(), *((self.many,) if self.many else ())})
 
     @property
     def makes_models(self) -> bool:

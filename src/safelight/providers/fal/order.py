@@ -17,10 +17,15 @@ def body_of(request: ProviderRequest, model: FalModel, max_input_bytes: int) -> 
     Raises `ProviderBadInput` for pictures that the model has no place for, or lacks.
     """
     _check_bytes(request.inputs, max_input_bytes)
+    return words_of(request, model) | _pictures(request.inputs, model) | dict(model.fixed)
+
+
+def words_of(request: ProviderRequest, model: FalModel) -> dict[str, Any]:
+    """Return what is posted but for pictures, which look-ups do not have."""
     told: dict[str, Any] = {model.prompt: request.prompt} if model.prompt else {}
     for name, value in request.params.items():
         told[model.theirs.get(name, name)] = _size(value) if name == "size" else value
-    return told | _pictures(request.inputs, model) | dict(model.fixed)
+    return told | dict(model.fixed)
 
 
 def _size(value: str) -> object:

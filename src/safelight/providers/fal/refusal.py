@@ -16,6 +16,8 @@ from safelight.errors import (
     SafelightError,
 )
 from safelight.providers.api import Answer, wait_of
+from safelight.providers.price import NOT_TOLD, Usage
+from safelight.providers.provider import Failed
 
 _LONGEST = 500  # characters of a message
 _MAX_ERRORS = 10
@@ -30,8 +32,8 @@ _WORDS: Mapping[str, type[ProviderError]] = {
     "unsupported_image_format": ProviderBadInput,
     "face_detection_error": ProviderBadInput,
 }
-# Faults of fal's own machines, which it does not charge for.
-_GIVEN_UP = {
+# What became of work on a machine of fal's; no server that is asked for a result means itself.
+_OF_RUNNERS = {
     "generation_timeout",
     "request_timeout",
     "startup_timeout",
@@ -40,6 +42,10 @@ _GIVEN_UP = {
     "runner_disconnected",
     "runner_connection_refused",
     "runner_server_error",
+}
+# Faults of fal's own machines, which are answered with 5xx and not charged:
+# https://fal.ai/docs/model-apis/model-endpoints/reliability
+_GIVEN_UP = _OF_RUNNERS | {
     "internal_server_error",
     "internal_error",
     "downstream_service_error",
@@ -57,11 +63,27 @@ def explain(answer: Answer) -> SafelightError | None:
     return told if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
-def failed(document: object, error_type: str = "") -> ProviderError:
-    """Return why a request that has ended was not done; another look would say the same."""
-    return complaint(document, error_type) or ProviderRejected(
+def failed(document: object, usage: Usage = NOT_TOLD, error_type: str = "") -> Failed:
+    """Return the verdict on a request that has ended without a result."""
+    error = complaint(document, error_type) or ProviderRejected(
         f"The provider says: {said(document) or error_type or 'the work failed.'}"
     )
+    return Failed(error, 0 if isinstance(error, ProviderWorkFailed) else None, usage)
+
+
+def is_verdict(answer: Answer) -> bool:
+    """Say whether an answer in place of a result is the model's own, and not of a refused look.
+
+    The result of a completed request is answered with the model's status
+    (https://fal.ai/docs/inference-api/queue/result), which is 422 where it refuses its input. Other
+    statuses may as well be of a server in between, a key that was changed, or a result that has
+    expired.
+    """
+    told = _object(answer.document)
+    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return bool(told.get("detail"))
+    word = told.get("error_type") or answer.headers.get("x-fal-error-type")
+    return answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and word in _OF_RUNNERS
 
 
 def complaint(document: object, error_type: str = "") -> ProviderError | None:

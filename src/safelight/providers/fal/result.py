@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
-from safelight.errors import ProviderRefused, ProviderRejected
+from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.fetch import Fetcher
 from safelight.providers import results
-from safelight.providers.provider import MediaFile
 
 _LISTS = ("images", "image", "output")
 # The finest of what Tripo makes; older models name it by how fine it is, newer ones simply.
@@ -20,49 +19,51 @@ _LONGEST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The files of an output, in order, and facts on them."""
+    """Where the files of an output are, in order, and facts on them."""
 
-    files: tuple[MediaFile, ...]
+    addresses: tuple[str, ...]
     facts: Mapping[str, Any]
+    preview: str = ""
+
+    @classmethod
+    def read(cls, output: Mapping[str, Any], *, makes_models: bool) -> Self:
+        """Return what an output names.
+
+        Raises `ProviderRejected` or `ProviderRefused` where that is nothing, and a plain
+        `ProviderError` for what is no output of any known form.
+        """
+        if not output.keys() & {*_LISTS, *_MODELS, *_FACTS}:
+            raise ProviderError("The provider's answer has no known form.")
+        facts = {
+            name: _short(output[name]) for name in _FACTS if output.get(name) not in (None, "")
+        }
+        if makes_models:
+            return cls(_model_in(output), facts, next(iter(_addresses(output.get(_PREVIEW))), ""))
+        addresses = [address for name in _LISTS for address in _addresses(output.get(name))]
+        flags = _flags(output, len(addresses))
+        if addresses and all(flags):
+            raise ProviderRefused("The provider held back what it made.", categories=["nsfw"])
+        kept = [address for address, held in zip(addresses, flags, strict=True) if not held]
+        if not kept:
+            raise ProviderRejected("The work was done and made no picture.")
+        held = {"held_back": len(addresses) - len(kept)} if len(kept) < len(addresses) else {}
+        return cls(tuple(kept), facts | held)
 
 
-async def bring(
-    fetcher: Fetcher, output: Mapping[str, Any], folder: Path, *, makes_models: bool
-) -> Made:
-    """Bring everything home, since fal's addresses do not last."""
-    facts = {name: _short(output[name]) for name in _FACTS if output.get(name) not in (None, "")}
-    if makes_models:
-        return Made((await _bring_model(fetcher, output, folder),), facts)
-    addresses = [address for name in _LISTS for address in _addresses(output.get(name))]
-    flags = _flags(output, len(addresses))
-    if addresses and all(flags):
-        raise ProviderRefused("The provider held back what it made.", categories=["nsfw"])
-    kept = [address for address, held in zip(addresses, flags, strict=True) if not held]
-    if not kept:
-        raise ProviderRejected("The work was done and made no picture.")
-    files = [
-        await results.bring(fetcher, address, folder / f"made-{place}")
-        for place, address in enumerate(kept)
-    ]
-    held = {"held_back": len(addresses) - len(kept)} if len(kept) < len(addresses) else {}
-    return Made(tuple(_plain(file) for file in files), facts | held)
+async def bring(fetcher: Fetcher, made: Made, folder: Path) -> results.Brought:
+    """Bring everything home, since fal's addresses do not last. Raises as `results.bring` does."""
+    brought = await results.bring_all(fetcher, made.addresses, folder)
+    if not made.preview:
+        return brought
+    preview = await results.bring(fetcher, made.preview, folder / "preview")
+    return replace(brought, files=(replace(brought.files[0], preview=preview.path),))
 
 
-async def _bring_model(fetcher: Fetcher, output: Mapping[str, Any], folder: Path) -> MediaFile:
+def _model_in(output: Mapping[str, Any]) -> tuple[str, ...]:
     addresses = [address for name in _MODELS for address in _addresses(output.get(name))]
     if not addresses:
         raise ProviderRejected("The work was done and made no 3D model.")
-    model = _plain(await results.bring(fetcher, addresses[0], folder / "model"))
-    pictures = _addresses(output.get(_PREVIEW))
-    if not pictures:
-        return model
-    preview = await results.bring(fetcher, pictures[0], folder / "preview")
-    return replace(model, preview=preview.path)
-
-
-def _plain(file: MediaFile) -> MediaFile:
-    """Return the file without its name at fal, which is nobody's business."""
-    return MediaFile(file.path, file.media_type)
+    return (addresses[0],)
 
 
 def _addresses(value: object) -> list[str]:

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self, cast
 
 from cryptography.exceptions import InvalidSignature
@@ -17,8 +17,8 @@ from safelight.providers.api import Api
 from safelight.providers.provider import Callback
 
 _TOLERANCE_S = 300
-_LASTS = timedelta(hours=24)
-_PAUSE = timedelta(seconds=30)  # whoever calls us must not make us call on
+_LASTS_S = 24 * 3600.0
+_PAUSE_S = 30.0  # whoever calls us must not make us call on
 _ASK_S = 5.0
 _MAX_KEYS = 16
 _MAX_ID = 256
@@ -61,15 +61,18 @@ class Seal:
 
 
 class PublishedKeys:
-    """fal's keys, kept for a day, and asked for again where none of them fits."""
+    """fal's keys, kept for a day, and asked for again where none of them fits.
 
-    def __init__(self, api: Api, address: str, clock: Callable[[], datetime]) -> None:
+    `ticks` counts seconds, from any time.
+    """
+
+    def __init__(self, api: Api, address: str, ticks: Callable[[], float]) -> None:
         self._api = api
         self._address = address
-        self._clock = clock
+        self._ticks = ticks
         self._keys: list[Ed25519PublicKey] = []
-        self._read_at: datetime | None = None
-        self._asked_at: datetime | None = None
+        self._read_at: float | None = None
+        self._asked_at: float | None = None
         self._lock = asyncio.Lock()
 
     async def verify(self, seal: Seal) -> None:
@@ -88,13 +91,13 @@ class PublishedKeys:
         return any(seal.is_by(key) for key in self._keys)
 
     def _is_fresh(self) -> bool:
-        return self._read_at is not None and self._clock() < self._read_at + _LASTS
+        return self._read_at is not None and self._ticks() < self._read_at + _LASTS_S
 
     def _may_ask(self) -> bool:
-        return self._asked_at is None or self._clock() >= self._asked_at + _PAUSE
+        return self._asked_at is None or self._ticks() >= self._asked_at + _PAUSE_S
 
     async def _ask(self) -> None:
-        self._asked_at = self._clock()
+        self._asked_at = self._ticks()
         try:
             answer = await self._api.call("GET", self._address, answer_s=_ASK_S)
         except SafelightError:
@@ -104,7 +107,7 @@ class PublishedKeys:
         found = _read_keys(answer.document)
         if not found:
             raise ProviderError("The provider publishes no keys that its webhooks are signed by.")
-        self._keys, self._read_at = found, self._clock()
+        self._keys, self._read_at = found, self._ticks()
 
 
 def _read_keys(document: object) -> list[Ed25519PublicKey]:

@@ -1,34 +1,27 @@
 """Takes from a service's answer the files that it made, and keeps them on disk."""
 
 import asyncio
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import quote
 
 import httpx2
 import orjson
 
-from safelight.errors import (
-    FetchTooLarge,
-    MediaEmpty,
-    MediaUnsupported,
-    ProviderRejected,
-    SafelightError,
-)
-from safelight.fetch import Fetcher
+from safelight.errors import ProviderRejected
 from safelight.fetch.headers import media_type
 from safelight.fetch.sniff import HEAD_BYTES, sniff
 from safelight.providers import results
+from safelight.providers.api import Lost
 from safelight.providers.http_service.places import find, first, word
 from safelight.providers.http_service.service import FILE, HttpService
 from safelight.providers.provider import MediaFile
 
-Lost = Callable[[str], SafelightError]
-
 _LONGEST_REASON = 500
 _LONGEST_FACT = 1000
 _MODEL = "model/gltf-binary"
+_SPELLED = "data:;base64,"
 
 
 def is_document(response: httpx2.Response) -> bool:
@@ -57,7 +50,7 @@ async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -
 
 
 async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFile:
-    """Return the file that an answer is, known by its bytes."""
+    """Return the file that an answer is, known by its bytes; anything else is a lost answer."""
     size = 0
     file = await asyncio.to_thread(to.open, "wb")
     with file:
@@ -65,29 +58,34 @@ async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFil
             async for part in response.aiter_bytes():
                 size += len(part)
                 if size > results.MAX_BYTES:
-                    raise FetchTooLarge(f"The result is larger than {results.MAX_BYTES} bytes.")
+                    raise lost(f"The result is larger than {results.MAX_BYTES} bytes.")
                 file.write(part)
         except httpx2.HTTPError as error:
             raise lost("The service's answer broke off.") from error
-    return await asyncio.to_thread(_known, to)
+    return await asyncio.to_thread(_known, to, lost)
 
 
-async def bring_files(
-    document: dict[str, Any], service: HttpService, fetcher: Fetcher, folder: Path
-) -> tuple[MediaFile, ...]:
-    """Return the files that a document names or spells out, in their order."""
-    made: list[MediaFile] = []
-    for place, told in enumerate(find(document, service.media) if service.media else ()):
-        if not isinstance(told, str) or not told:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The files that a document names by addresses, or spells out in base64, in their order."""
+
+    told: tuple[str, ...]
+
+    @classmethod
+    def read(cls, document: dict[str, Any], service: HttpService) -> Self:
+        """Return what a document names; raise `ProviderRejected` for what names nothing."""
+        told = find(document, service.media) if service.media else []
+        if not all(isinstance(one, str) and one for one in told):
             raise ProviderRejected(f"What the service has at {service.media} is no text.")
-        to = folder / f"made-{place}"
+        texts = cast("list[str]", told)
         if service.file_url:
-            told = _address(service.file_url, told)  # noqa: PLW2901
-        if told.startswith(("http://", "https://", "data:")):
-            made.append(await results.bring(fetcher, told, to))
-        else:
-            made.append(await results.keep(told, to))
-    return tuple(MediaFile(one.path, one.media_type) for one in made)
+            texts = [_address(service.file_url, one) for one in texts]
+        return cls(tuple(one if _is_address(one) else f"{_SPELLED}{one}" for one in texts))
+
+    @property
+    def is_far(self) -> bool:
+        """Whether there is something to fetch."""
+        return any(not one.startswith("data:") for one in self.told)
 
 
 def reason(document: dict[str, Any], service: HttpService) -> str:
@@ -113,12 +111,14 @@ def _address(template: str, name: str) -> str:
     return template.replace(FILE, quote("/".join(steps)))
 
 
-def _known(path: Path) -> MediaFile:
+def _is_address(text: str) -> bool:
+    return text.startswith(("http://", "https://", "data:"))
+
+
+def _known(path: Path, lost: Lost) -> MediaFile:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    if not head:
-        raise MediaEmpty
-    kind = sniff(head)
+    kind = sniff(head) if head else None
     if kind is None or not (kind.startswith("image/") or kind == _MODEL):
-        raise MediaUnsupported(f"The service sent {kind or 'bytes of no known kind'}.")
+        raise lost(f"The service sent {kind or 'nothing of any known kind'}.")
     return MediaFile(path, kind)

@@ -16,6 +16,7 @@ from safelight.providers.provider import Model, Role
 _STRICT = ConfigDict(extra="forbid")
 
 TICKET = "$ticket"
+ATTEMPT = "$attempt"
 FILE = "$file"
 
 _FORMS = "base64|data_uri|media_type|name"
@@ -32,7 +33,9 @@ class Later:
     """How a service is asked that answers at first with a job of its own.
 
     `ticket`, `status` and `progress` (0 to 1, or percent) are places in its answers; the addresses
-    hold `$ticket`. The files are in the answer that says `done`, or at `result_url`.
+    hold `$ticket`. The files are in the answer that says `done`, or at `result_url`. `find_url`
+    holds `$attempt` and answers like `status_url`, for orders whose answer was lost; these are
+    looked for within `adopts_within`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -46,6 +49,8 @@ class Later:
     result_url: str = ""
     cancel_url: str = ""
     cancel_method: str = "DELETE"
+    find_url: str = ""
+    adopts_within: timedelta = timedelta(minutes=15)
     pace: timedelta = timedelta(seconds=2)
 
 
@@ -108,6 +113,12 @@ class HttpService:
         self._check_names()
 
     @property
+    def adopts_within(self) -> timedelta:
+        """How long a start whose answer was lost is looked for; zero where nobody can tell."""
+        found = self.later.adopts_within if self.later and self.later.find_url else timedelta()
+        return max(found, self.signing.adopts_within if self.signing else timedelta())
+
+    @property
     def is_called_back(self) -> bool:
         """Whether the service is told where to report, and how to prove that it is itself."""
         return self.signing is not None and "callback_url" in self._asks()
@@ -127,6 +138,8 @@ def _check_later(later: Later) -> None:
     _check_address(later.status_url, TICKET)
     for address in filter(None, (later.result_url, later.cancel_url)):
         _check_address(address, TICKET)
+    if later.find_url:
+        _check_address(later.find_url, ATTEMPT)
     if not later.ticket or not later.status:
         raise ValueError("A service that answers later needs the places of ticket and status.")
     if any(word != word.lower() for word in later.done | later.failed):

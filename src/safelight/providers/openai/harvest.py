@@ -1,11 +1,10 @@
-"""Keeps each picture of an answer on disk as soon as it is there, and what was told with it."""
+"""Keeps each picture of a paid answer on disk as it comes, and what was told with it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from safelight.errors import FetchTooLarge, MediaError, ProviderRejected
-from safelight.fetch import Fetcher
+from safelight.errors import FetchTooLarge, MediaError
 from safelight.providers import results
 from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
@@ -15,21 +14,24 @@ _TOLD = ("revised_prompt", "size", "quality", "background", "output_format")
 
 
 class Harvest:
-    """The pictures that have come so far, in order; memory holds none of them."""
+    """What has come so far, in order; memory holds no picture.
 
-    def __init__(self, fetcher: Fetcher, folder: Path) -> None:
-        self._fetcher = fetcher
+    Nothing is raised for a picture that cannot be kept: the answer is paid. `missing` says what is
+    wrong with the first of them. `addresses` are pictures that are still to be fetched.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.pictures: list[MediaFile] = []
+        self.addresses: list[str] = []
+        self.missing = ""
         self.facts: dict[str, Any] = {}
         self.usage: Mapping[str, Any] | None = None
 
     async def take_answer(self, document: dict[str, Any]) -> None:
         """Keep all pictures of a plain answer, letting go of each before the next."""
         entries = document.get("data")
-        if not isinstance(entries, list):
-            raise ProviderRejected("The provider's answer holds no pictures.")
-        waiting = cast("list[object]", entries)
+        waiting = cast("list[object]", entries) if isinstance(entries, list) else []
         waiting.reverse()
         while waiting:
             entry = waiting.pop()
@@ -38,18 +40,29 @@ class Harvest:
         self.hear(document)
 
     async def take(self, told: Mapping[str, Any]) -> None:
-        """Keep one picture, spelled out or named by its address."""
-        to = self._folder / f"picture-{len(self.pictures)}"
-        encoded, address = told.get("b64_json"), told.get("url")
-        if isinstance(encoded, str) and encoded:
-            made = await results.keep(encoded, to)
-        elif isinstance(address, str) and address:
-            made = await results.bring(self._fetcher, address, to)
-        else:
-            raise ProviderRejected("The provider names a picture and does not send it.")
-        facts = {name: told[name] for name in _TOLD if isinstance(told.get(name), str)}
-        self.pictures.append(MediaFile(made.path, made.media_type, facts=facts))
+        """Keep one picture that is spelled out, or the address of one."""
         self.hear(told)
+        encoded, address = told.get("b64_json"), told.get("url")
+        facts = {name: told[name] for name in _TOLD if isinstance(told.get(name), str)}
+        if isinstance(encoded, str) and encoded:
+            await self._keep(encoded, facts)
+        elif isinstance(address, str) and address:
+            self.addresses.append(address)
+            self.facts.setdefault("pictures", []).append(facts)
+        else:
+            self._miss("The provider names a picture and does not send it.")
+
+    async def _keep(self, encoded: str, facts: Mapping[str, Any]) -> None:
+        to = self._folder / f"picture-{len(self.pictures)}"
+        try:
+            made = await results.keep(encoded, to)
+        except (MediaError, FetchTooLarge) as error:
+            self._miss(error.detail)
+        else:
+            self.pictures.append(MediaFile(made.path, made.media_type, facts=facts))
+
+    def _miss(self, why: str) -> None:
+        self.missing = self.missing or why
 
     async def rough(self, told: Mapping[str, Any], number: int) -> Path | None:
         """Return an unfinished picture; none where it cannot be shown, or more come than may."""

@@ -3,20 +3,22 @@
 Tested against a stub server written from the published protocol, not against OpenAI itself.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx2
 import orjson
 
-from safelight import telemetry
-from safelight.errors import ProviderRejected, SafelightError
+from safelight.errors import ProviderError, ProviderRejected, SafelightError, UnknownOutcome
 from safelight.fetch import Fetcher
 from safelight.fetch.headers import media_type
-from safelight.providers.api import Api
+from safelight.providers import results
+from safelight.providers.api import Api, Lost
+from safelight.providers.finished import Finished
 from safelight.providers.openai.config import OpenAiConfig
 from safelight.providers.openai.harvest import Harvest
 from safelight.providers.openai.models import MODELS
@@ -25,19 +27,20 @@ from safelight.providers.openai.refusal import explain, told_in_success
 from safelight.providers.openai.sse import Frame, FrameReader, FrameTooLargeError
 from safelight.providers.provider import (
     AttemptHandle,
+    Canceled,
     Done,
+    Failed,
     Model,
     NoCallbacks,
     Pending,
     ProviderRequest,
 )
-
-_log = telemetry.logger(__name__)
+from safelight.providers.results import Brought
 
 _VERIFY_S = 15.0
 _WAITING = "waiting for the picture"
+_FETCHING = "fetching the picture"
 _END = b"[DONE]"
-Lost = Callable[[str], SafelightError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ class _Listening:
 
 
 class OpenAiProvider(NoCallbacks):
-    """One server of the protocol. What is begun there cannot be asked for again, nor canceled."""
+    """One server of the protocol. What is begun there cannot be asked for again, nor canceled.
+
+    A ticket is of pictures that were answered by their addresses.
+    """
 
     def __init__(
         self,
@@ -85,29 +91,32 @@ class OpenAiProvider(NoCallbacks):
     def capabilities(self) -> tuple[Model, ...]:
         return tuple(self._models.values())
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
         model = self._models.get(request.model)
         if model is None:
             raise ProviderRejected(f"The provider {self.name} has no model {request.model}.")
         order = order_of(request, model, self._config)
-        harvest = Harvest(self._fetcher, request.scratch)
+        await results.check_room(request.scratch, self._config.max_answer_bytes)
+        harvest = Harvest(request.scratch)
         attempt.report(0, _WAITING)
-        try:
-            await self._call(order, model, attempt, harvest)
-            if not harvest.pictures:
-                raise ProviderRejected("The provider answered without a picture.")
-        except SafelightError as error:
-            if not harvest.pictures:
-                raise
-            # These are paid, and asking again would pay for them again.
-            _log.warning("some pictures did not come", provider=self.name, code=error.code)
-            harvest.facts["incomplete"] = error.detail
-        return Done(tuple(harvest.pictures), facts=harvest.facts, usage=harvest.used)
+        if failed := await self._call(order, model, attempt, harvest):
+            return Failed(failed, usage=harvest.used)
+        if harvest.addresses:
+            return await self._fetch(harvest, request)
+        if not harvest.pictures:
+            missing = harvest.missing or "The provider answered without a picture."
+            return Failed(ProviderRejected(missing), usage=harvest.used)
+        return _done(harvest, Brought(tuple(harvest.pictures), harvest.missing))
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        raise ProviderRejected("This provider keeps nothing that could be checked.")
+        finished = Finished.read(ticket)
+        brought = await results.bring_all(self._fetcher, finished.addresses, request.scratch)
+        missing = {"incomplete": brought.missing} if brought.missing else {}
+        return Done(brought.files, facts={**finished.facts, **missing}, usage=finished.usage)
 
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/models", answer_s=_VERIFY_S)).document
@@ -123,14 +132,16 @@ class OpenAiProvider(NoCallbacks):
         known = f"the key is good for {len(names)} models"
         return f"{known}; not among them: {', '.join(missing)}" if missing else known
 
-    async def cancel(self, ticket: str) -> None:
-        """Do nothing: a canceled `start` hangs up, and more cannot be done."""
+    async def cancel(self, ticket: str) -> Canceled:
+        """Say what it cost: there is a ticket only of work that was done when it was answered."""
+        return Canceled(usage=Finished.read(ticket).usage)
 
     # --- the call ----------------------------------------------------------------------------
 
     async def _call(
         self, order: Order, model: Model, attempt: AttemptHandle, harvest: Harvest
-    ) -> None:
+    ) -> ProviderError | None:
+        """Take the answer; return the error that it tells instead of pictures."""
         # OpenAI does not say that it heeds this for pictures; servers that do will not make it
         # twice, and others pass over it.
         headers = {"Idempotency-Key": attempt.id}
@@ -144,11 +155,29 @@ class OpenAiProvider(NoCallbacks):
                 listening = _Listening(harvest, attempt, order.partial_images, lost)
                 # A server that does not stream answers plainly.
                 if media_type(response.headers) == "text/event-stream":
-                    await self._listen(response, listening)
-                else:
-                    await self._read(response, listening)
+                    return await self._listen(response, listening)
+                return await self._read(response, listening)
 
-    async def _read(self, response: httpx2.Response, listening: _Listening) -> None:
+    async def _fetch(self, harvest: Harvest, request: ProviderRequest) -> Done | Pending:
+        """Leave what lies at addresses to a look, which may fail and be repeated.
+
+        Where their ticket cannot be, or others came spelled out, they are fetched now or never.
+        """
+        ticket = Finished(tuple(harvest.addresses), harvest.facts, harvest.used).write()
+        if ticket is not None and not harvest.pictures:
+            return Pending(ticket, timedelta(), _FETCHING)
+        made = tuple(harvest.pictures)
+        try:
+            brought = await results.bring_all(self._fetcher, harvest.addresses, request.scratch)
+        except SafelightError as error:
+            if not made:
+                raise UnknownOutcome(
+                    f"What was made could not be fetched: {error.detail}"
+                ) from error
+            return _done(harvest, Brought(made, error.detail))
+        return _done(harvest, Brought((*made, *brought.files), harvest.missing or brought.missing))
+
+    async def _read(self, response: httpx2.Response, listening: _Listening) -> ProviderError | None:
         """Take a plain answer."""
         body = bytearray()
         async with aclosing(_parts(response, listening.lost)) as parts:
@@ -159,10 +188,14 @@ class OpenAiProvider(NoCallbacks):
         document = _document(body, listening.lost)
         body.clear()
         if error := told_in_success(document):
-            raise error
+            listening.harvest.hear(document)
+            return error
         await listening.harvest.take_answer(document)
+        return None
 
-    async def _listen(self, response: httpx2.Response, listening: _Listening) -> None:
+    async def _listen(
+        self, response: httpx2.Response, listening: _Listening
+    ) -> ProviderError | None:
         """Take a stream, one frame at a time."""
         heard = 0
         async with aclosing(self._frames(response, listening.lost)) as frames:
@@ -171,14 +204,17 @@ class OpenAiProvider(NoCallbacks):
                     break
                 document = _document(frame.data, listening.lost)
                 if error := told_in_success(document):
-                    raise error
+                    listening.harvest.hear(document)
+                    return error
                 kind = str(document.get("type") or frame.kind)
                 if kind.endswith(".partial_image"):
                     heard += 1
                     await _report_partial(listening, heard, document)
                 elif kind.endswith(".completed"):
                     await listening.harvest.take(document)
-                    return  # only one is asked for as a stream, and some servers do not hang up
+                    return (
+                        None  # only one is asked for as a stream, and some servers do not hang up
+                    )
         raise listening.lost("The provider's answer ended without a picture.")
 
     async def _frames(self, response: httpx2.Response, lost: Lost) -> AsyncGenerator[Frame, None]:
@@ -192,6 +228,11 @@ class OpenAiProvider(NoCallbacks):
                 yield frame
         except FrameTooLargeError:
             raise lost("A part of the provider's answer is larger than may be held.") from None
+
+
+def _done(harvest: Harvest, brought: Brought) -> Done:
+    missing = {"incomplete": brought.missing} if brought.missing else {}
+    return Done(brought.files, facts={**harvest.facts, **missing}, usage=harvest.used)
 
 
 async def _report_partial(listening: _Listening, heard: int, document: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ class ReplicateConfig:
     """One account: `base_url` ends with the version of the API.
 
     Without a `webhook_secret` it is asked for when the first callback comes. `adopts_within` is how
-    long after a lost answer a callback may still tell of the work; zero where none can arrive.
+    long a start whose answer was lost is looked for.
     """
 
     api_token: str = field(repr=False)
@@ -44,7 +44,7 @@ class ReplicateConfig:
     call_s: float = 60.0
     upload_s: float = 300.0
     learn_s: float = 3.0  # for all models together, at start
-    adopts_within: timedelta = timedelta()
+    adopts_within: timedelta = timedelta(minutes=15)
 
     @property
     def headers(self) -> dict[str, str]:

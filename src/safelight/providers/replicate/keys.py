@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any, cast
 
 from safelight.errors import ProviderError, SafelightError
@@ -10,18 +9,18 @@ from safelight.providers.api import Api
 from safelight.providers.replicate.signature import key_of
 
 _ASK_S = 5.0
-_PAUSE = timedelta(seconds=30)  # after a failure: whoever calls us must not make us call on
+_PAUSE_S = 30.0  # after a failure: whoever calls us must not make us call on
 
 
 class SigningKey:
-    """The key of one account."""
+    """The key of one account. `ticks` counts seconds, from any time."""
 
-    def __init__(self, api: Api, secret: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, secret: str, ticks: Callable[[], float]) -> None:
         self._api = api
-        self._clock = clock
+        self._ticks = ticks
         self._key = key_of(secret) if secret else b""
         self._lock = asyncio.Lock()
-        self._asked_at: datetime | None = None
+        self._asked_at: float | None = None
 
     async def get(self) -> bytes:
         """Return the key, or raise why it cannot be had now."""
@@ -33,8 +32,8 @@ class SigningKey:
         return self._key
 
     async def _ask(self) -> bytes:
-        now = self._clock()
-        if self._asked_at is not None and now < self._asked_at + _PAUSE:
+        now = self._ticks()
+        if self._asked_at is not None and now < self._asked_at + _PAUSE_S:
             raise ProviderError("The provider did not say a moment ago how it signs.")
         self._asked_at = now
         try:

@@ -4,11 +4,15 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self, cast
 
 import orjson
 
 from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
+from safelight.providers.adoption import time_of
+from safelight.providers.price import Usage
+from safelight.providers.replicate.reference import Reference
 from safelight.providers.replicate.refusal import clean, failure, moderation
 
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
@@ -19,7 +23,8 @@ _SEED = re.compile(r"\b[Ss]eed:? ?=? ?([0-9]{1,18})\b", re.ASCII)
 
 _SUCCEEDED = "succeeded"
 _FAILED = "failed"
-_CANCELED = frozenset({"canceled", "cancelled", "aborted"})
+_ABORTED = "aborted"
+_CANCELED = frozenset({"canceled", "cancelled", _ABORTED})
 _FINAL = frozenset({_SUCCEEDED, _FAILED, *_CANCELED})
 _WAITING = "waiting for the provider"
 _STAGES: Mapping[str, str] = {"starting": "starting at the provider", "processing": "processing"}
@@ -72,9 +77,29 @@ class Prediction:
         return percent if percent is not None and percent <= 100 else None  # noqa: PLR2004
 
     @property
-    def seconds(self) -> float | None:
-        """How long the model worked, which is what is billed."""
-        return _seconds(self._metrics.get("predict_time"))
+    def usage(self) -> Usage:
+        """How long the model worked, which is what is billed, also of work that failed."""
+        return Usage(seconds=self._seconds)
+
+    @property
+    def cost_micros(self) -> int | None:
+        """0 where Replicate charges nothing: for what was never begun.
+
+        https://replicate.com/docs/topics/predictions/lifecycle
+        """
+        return 0 if self.status == _ABORTED else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        return time_of(self.told.get("created_at"))
+
+    def is_of(self, reference: Reference) -> bool:
+        """Say whether it is work of that model, as far as it tells."""
+        if reference.version:
+            return self._text("version") == reference.version
+        name = f"{reference.owner}/{reference.name}"
+        # What runs behind a deployment has a name of its own.
+        return self._text("deployment" if reference.is_deployment else "model") == name
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth keeping."""
@@ -83,20 +108,23 @@ class Prediction:
             "prediction": self.id,
             "model": clean(self._text("model")),
             "version": clean(self._text("version")),
-            "predict_time": self.seconds,
+            "predict_time": self._seconds,
             "total_time": _seconds(self._metrics.get("total_time")),
             "seed": int(seed[1]) if seed else None,
         }
         return {name: value for name, value in known.items() if value not in (None, "")}
 
-    def files(self) -> list[str]:
-        """Return where the files are, in order, or raise why there are none."""
+    def verdict(self) -> ProviderError | None:
+        """Return why the work failed; None where it has not, or goes on."""
+        if not self.has_ended:
+            return None
         if self.status != _SUCCEEDED:
-            raise self._failure()
-        found = files_in(self.told.get("output"))
-        if not found:
-            raise self._emptiness()
-        return found
+            return self._failure()
+        return None if self.addresses() else self._emptiness()
+
+    def addresses(self) -> list[str]:
+        """Return where the files are, in order."""
+        return files_in(self.told.get("output"))
 
     def _failure(self) -> ProviderError:
         if self.status in _CANCELED:
@@ -118,6 +146,10 @@ class Prediction:
         if categories := moderation(self._text("logs")[-_LOG_CHARS // 4 :]):
             return ProviderRefused("The provider held the result back.", categories=categories)
         return ProviderRejected("The work was done and made no file.")
+
+    @property
+    def _seconds(self) -> float | None:
+        return _seconds(self._metrics.get("predict_time"))
 
     @property
     def _metrics(self) -> Mapping[str, Any]:

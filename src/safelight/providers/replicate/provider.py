@@ -4,8 +4,9 @@ Tested against a stub server written from the published protocol, not against Re
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -22,21 +23,27 @@ from safelight.errors import (
     UnknownOutcome,
 )
 from safelight.fetch import Fetcher
+from safelight.providers import results
+from safelight.providers.adoption import Wanted, only
 from safelight.providers.api import MIB, Api, Sending
 from safelight.providers.provider import (
     AttemptHandle,
     Callback,
+    Canceled,
     Done,
+    Failed,
+    LostStart,
+    MediaFile,
     Model,
     News,
     NoCallbacks,
     Pending,
     ProviderRequest,
-    Usage,
 )
-from safelight.providers.replicate import harvest, pictures
+from safelight.providers.replicate import pictures
 from safelight.providers.replicate.config import ReplicateConfig, ReplicateModel
 from safelight.providers.replicate.keys import SigningKey
+from safelight.providers.replicate.listing import predictions
 from safelight.providers.replicate.models import MODELS
 from safelight.providers.replicate.params import arguments
 from safelight.providers.replicate.prediction import Prediction, is_ticket, parse
@@ -49,6 +56,7 @@ _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
 _MAX_ANSWER = 64 * MIB  # small files are spelled out in it
 _MAX_ERRORS = 10
+_GLB = "model/gltf-binary"
 
 
 class ReplicateProvider(NoCallbacks):
@@ -62,6 +70,7 @@ class ReplicateProvider(NoCallbacks):
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider, or a secret that is none."""
         self.name = config.name
@@ -86,7 +95,7 @@ class ReplicateProvider(NoCallbacks):
             )
             for pays in (True, False)
         )
-        self._key = SigningKey(self._api, config.webhook_secret, clock)
+        self._key = SigningKey(self._api, config.webhook_secret, ticks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,7 +118,7 @@ class ReplicateProvider(NoCallbacks):
 
     # --- a job -------------------------------------------------------------------------------
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Pending:
         model = self._model(request.model)
         placed = await asyncio.to_thread(pictures.place, request.inputs, model.fields)
         told = arguments(model.open_schema, model.fields, request.prompt, request.params)
@@ -131,29 +140,58 @@ class ReplicateProvider(NoCallbacks):
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending:
+    ) -> Done | Failed | Pending:
         model = self._model(request.model)
         found = Prediction.heard(attempt.news, ticket) or await self._look(ticket)
         if not found.has_ended:
             return self._pending(found, model, attempt)
-        brought = await harvest.bring(self._fetcher, found.files(), request.scratch)
-        outputs = harvest.models_of(brought.files) if model.makes_models else brought.files
+        if verdict := found.verdict():
+            return Failed(verdict, found.cost_micros, found.usage)
+        brought = await results.bring_all(self._fetcher, found.addresses(), request.scratch)
+        outputs = _models_of(brought.files) if model.makes_models else brought.files
+        if not outputs:
+            missing = brought.missing or "The work was done and made no 3D model."
+            return Failed(ProviderRejected(missing), usage=found.usage)
         facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
-        return Done(outputs, facts=facts, usage=Usage(seconds=found.seconds))
+        return Done(outputs, facts=facts, usage=found.usage)
 
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/account", answer_s=_VERIFY_S)).document
         told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
         return f"the token is good for {clean(str(told.get('username') or 'an account'))}"
 
-    async def cancel(self, ticket: str) -> None:
-        if not is_ticket(ticket):
-            return
-        # It is not known there, or has ended: both are as good.
-        with suppress(ProviderRejected, ProviderBadInput):
-            await self._api.call(
+    async def cancel(self, ticket: str) -> Canceled:
+        _check_ticket(ticket)
+        try:
+            answer = await self._api.call(
                 "POST", f"/predictions/{ticket}/cancel", answer_s=self._config.call_s
             )
+            found = _about(ticket, answer.document)
+        except (ProviderRejected, ProviderBadInput):
+            # As it may have ended before; only the prediction itself can say so.
+            found = await self._look(ticket)
+            if not found.has_ended:
+                raise
+        return Canceled(found.has_ended, found.cost_micros, found.usage)
+
+    async def look_up(self, lost: LostStart) -> str | None:
+        model = self._model(lost.request.model)
+        told = arguments(
+            model.open_schema, model.fields, lost.request.prompt, lost.request.params
+        ) | dict(model.fixed)
+        wanted = Wanted.read(lost, told, model.fields.of_files, model.offer.timeout)
+        if wanted is None:
+            return None
+        listed = await predictions(self._api, wanted.since, wanted.until, self._config.call_s)
+        return only(
+            {
+                one.id
+                for one in listed or ()
+                if one.created_at
+                and one.is_of(model.reference)
+                and wanted.is_in(one.created_at, one.told.get("input"))
+            }
+        )
 
     # --- callbacks ---------------------------------------------------------------------------
 
@@ -190,18 +228,14 @@ class ReplicateProvider(NoCallbacks):
             )
 
     async def _look(self, ticket: str) -> Prediction:
-        if not is_ticket(ticket):
-            raise ProviderRejected("The provider knows no such ticket.")
+        _check_ticket(ticket)
         answer = await self._api.call(
             "GET",
             f"/predictions/{ticket}",
             answer_s=self._config.call_s,
             max_bytes=_MAX_ANSWER,
         )
-        found = Prediction.read(answer.document)
-        if found is None or found.id != ticket:
-            raise ProviderError("The provider's answer is about something else.")
-        return found
+        return _about(ticket, answer.document)
 
     def _pending(self, found: Prediction, model: ReplicateModel, attempt: AttemptHandle) -> Pending:
         pace = _MODEL_PACE if model.makes_models else _PICTURE_PACE
@@ -210,6 +244,28 @@ class ReplicateProvider(NoCallbacks):
         elif _is_called_at(attempt.callback_url):
             pace = _SAFETY_NET
         return Pending(found.id, pace, found.stage, found.progress)
+
+
+def _check_ticket(ticket: str) -> None:
+    if not is_ticket(ticket):
+        raise ProviderRejected("There is no such ticket.")
+
+
+def _about(ticket: str, document: object) -> Prediction:
+    """Return what an answer tells of this very prediction."""
+    found = Prediction.read(document)
+    if found is None or found.id != ticket:
+        raise ProviderError("The provider's answer is about something else.")
+    return found
+
+
+def _models_of(files: tuple[MediaFile, ...]) -> tuple[MediaFile, ...]:
+    """Return the 3D models, the first with a picture of it."""
+    models = [file for file in files if file.media_type == _GLB]
+    shown = [file.path for file in files if file.media_type != _GLB]
+    if not models:
+        return ()
+    return (replace(models[0], preview=shown[0] if shown else None), *models[1:])
 
 
 def _order(model: ReplicateModel, told: Mapping[str, Any], callback_url: str | None) -> Sending:

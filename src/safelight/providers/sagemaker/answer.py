@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import orjson
 
-from safelight.errors import MediaEmpty, ProviderRejected
+from safelight.errors import MediaEmpty, ProviderError, ProviderRejected
 from safelight.fetch.sniff import HEAD_BYTES, sniff
 from safelight.providers.sagemaker.failure import error_told
 
@@ -29,16 +29,18 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """All that one request has made."""
+    """All that one request has made, or the error that the endpoint tells instead."""
 
-    made: tuple[Made, ...]
+    made: tuple[Made, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    error: ProviderError | None = None
 
 
 def read_answer(body: bytes) -> EndpointAnswer:
     """Return what the output object holds.
 
-    Raises the error that it tells, or `ProviderRejected` for what is no answer of any known form.
+    Raises a `MediaError` or `ProviderError` for what is no answer of any known form: such a thing
+    is no endpoint's word on the work.
     """
     if not body:
         raise MediaEmpty("The endpoint's answer is empty.")
@@ -48,19 +50,24 @@ def read_answer(body: bytes) -> EndpointAnswer:
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise ProviderRejected("The endpoint's answer is neither a picture nor JSON.") from None
+        raise ProviderError("The endpoint's answer is neither a picture nor JSON.") from None
     if not isinstance(document, dict):
-        raise ProviderRejected("The endpoint's answer has no known form.")
+        raise ProviderError("The endpoint's answer has no known form.")
     return _of_document(cast("dict[str, Any]", document))
 
 
 def _of_document(document: Mapping[str, Any]) -> EndpointAnswer:
     error: object = document.get("error")
     if isinstance(error, dict):
-        raise error_told(cast("dict[str, Any]", error))
-    made = tuple(_made(entry) for entry in _entries(document))
+        return EndpointAnswer(error=error_told(cast("dict[str, Any]", error)))
+    if not document.keys() & {*_LISTS, _SINGLE}:
+        raise ProviderError("The endpoint's answer has no known form.")
+    try:
+        made = tuple(_made(entry) for entry in _entries(document))
+    except ProviderRejected as verdict:
+        return EndpointAnswer(error=verdict)
     if not made:
-        raise ProviderRejected("The endpoint's answer holds no picture.")
+        return EndpointAnswer(error=ProviderRejected("The endpoint's answer holds no picture."))
     return EndpointAnswer(made, {name: document[name] for name in _FACTS if name in document})
 
 

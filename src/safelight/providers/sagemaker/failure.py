@@ -71,7 +71,7 @@ def explain(answer: Answer) -> SafelightError | None:
     return kind(f"SageMaker says {code}: {public(said)}", retry_after=wait_of(answer))
 
 
-def error_of(text: str) -> SafelightError:
+def error_of(text: str) -> ProviderError:
     """Return what a failed request's own words mean; never one that another look could mend."""
     text = text[:_MAX_TEXT]
     told = _of_contract(text)
@@ -88,7 +88,7 @@ def error_of(text: str) -> SafelightError:
     return ProviderRejected(detail, reason=f"status_{status[1]}" if status else "failed")
 
 
-def error_told(told: Mapping[str, Any]) -> SafelightError:
+def error_told(told: Mapping[str, Any]) -> ProviderError:
     """Return the error that our containers' `{"error": {"code", "message"}}` tells."""
     message = public(str(told.get("message", "")))
     match told.get("code"):
@@ -102,7 +102,7 @@ def error_told(told: Mapping[str, Any]) -> SafelightError:
             return ProviderRejected(f"The endpoint failed: {message}", reason="failed")
 
 
-def _out_of_memory(detail: str) -> SafelightError:
+def _out_of_memory(detail: str) -> ProviderError:
     # Nothing is charged by the request, and the next one may find the GPU empty.
     return ProviderWorkFailed(f"The model ran out of memory. {detail}", reason="out_of_memory")
 

@@ -6,7 +6,6 @@ not against AWS.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -17,7 +16,6 @@ from safelight.errors import (
     Forbidden,
     ProviderError,
     ProviderRejected,
-    SafelightError,
     UnknownOutcome,
 )
 from safelight.fetch import Fetcher
@@ -26,7 +24,10 @@ from safelight.providers.api import Answer
 from safelight.providers.provider import (
     AttemptHandle,
     Callback,
+    Canceled,
     Done,
+    Failed,
+    LostStart,
     Model,
     News,
     Pending,
@@ -54,6 +55,9 @@ _PACE = timedelta(seconds=2)
 _PACE_WAKING = timedelta(seconds=15)
 _SAFETY_NET = timedelta(seconds=60)
 _MAX_FAILURE = 2**20
+_MISPLACED = (
+    "The endpoint writes to another place in S3 than the settings say: mend either, and start anew."
+)
 _TTL_S = (60, 21_600)  # what AWS takes
 _INVOCATION_S = (1, 3_600)
 
@@ -83,6 +87,7 @@ class SageMakerProvider:
         host = f"sns.{config.region}.{config.domain}"
         self._sns = SnsVerifier(host, config.topics, self._visit, clock)
         self.adopts_within = config.answers_within
+        self._misplaced: set[str] = set()  # endpoints whose answers would be out of reach
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,10 +109,10 @@ class SageMakerProvider:
 
     # --- a request ---------------------------------------------------------------------------
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Pending:
         endpoint = self._endpoint(request.model)
         order = await asyncio.to_thread(write_order, request)
-        name = f"{attempt.id}.json"
+        name = _input_name(attempt.id)
         await self._objects.put(self._config.inputs, name, order)
         answer = await self._calls.invoke(endpoint, self._headers(attempt.id, name))
         ticket = self._ticket_of(answer, attempt.id, endpoint)
@@ -122,45 +127,44 @@ class SageMakerProvider:
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending:
+    ) -> Done | Failed | Pending:
         known = Ticket.read(ticket)
         config = self._config
         body = await self._objects.read(config.outputs, known.output, max_bytes=results.MAX_BYTES)
         if body is not None:
             return await self._done(body, known, request)
-        await self._raise_failure(known, kept_notice(attempt.news))
-        if time.time() > known.until:
-            raise ProviderRejected("The request expired before the endpoint answered it.")
+        if failed := await self._failure(known, kept_notice(attempt.news)):
+            return failed
         stage = await self._watch.stage(known.endpoint) if known.endpoint else watch.QUEUED
         return Pending(ticket, self._pace(attempt, stage), stage)
 
-    async def cancel(self, ticket: str) -> None:
-        """Take the request's input away: SageMaker cannot cancel, but what waits fails at once."""
-        try:
-            known = Ticket.read(ticket)
-        except ProviderRejected:
-            return
-        await self._objects.delete(self._config.inputs, f"{known.attempt}.json")
+    async def cancel(self, ticket: str) -> Canceled:
+        """Take the request's input away, as SageMaker has no call that cancels.
 
-    async def look_up(self, attempt_id: str) -> str | None:
+        What waits fails then when its turn comes, and what is under way goes on; so it is confirmed
+        by an answer or a failure, one of which SageMaker writes in the end.
+        """
+        known = Ticket.read(ticket)
+        await self._objects.delete(self._config.inputs, _input_name(known.attempt))
+        if await self._objects.exists(self._config.outputs, known.output):
+            return Canceled()
+        has_failed = await self._objects.exists(self._config.failures, known.failure)
+        return Canceled(has_failed or bool(await self._failures_of(known.attempt)))
+
+    async def look_up(self, lost: LostStart) -> str | None:
         """Return the ticket of a request that has ended by now.
 
-        A store that cannot be asked tells nothing, and is asked again: raising would say that the
-        attempt itself has failed.
+        An input that is not there proves nothing: the settings may name another place today.
         """
+        attempt_id = lost.attempt_id
         if not tickets.is_attempt(attempt_id):
             return None
         usual = tickets.foretold(attempt_id)
-        try:
-            made = await self._objects.exists(self._config.outputs, usual)
-            failed = await self._failures_of(attempt_id)
-        except SafelightError as error:
-            _log.warning("answers cannot be looked up", attempt=attempt_id, code=error.code)
-            return None
+        made = await self._objects.exists(self._config.outputs, usual)
+        failed = await self._failures_of(attempt_id)
         if not made and not failed:
             return None
-        failure = failed[0] if failed else usual
-        return Ticket(attempt_id, "", usual, failure, self._until()).write()
+        return Ticket(attempt_id, "", usual, failed[0] if failed else usual).write()
 
     # --- callbacks ---------------------------------------------------------------------------
 
@@ -187,7 +191,7 @@ class SageMakerProvider:
     def _ticket_told(self, notice: Notice) -> str:
         usual = tickets.foretold(notice.attempt)
         output = self._config.outputs.name_of(notice.output) or usual
-        return Ticket(notice.attempt, notice.endpoint, output, usual, self._until()).write()
+        return Ticket(notice.attempt, notice.endpoint, output, usual).write()
 
     # --- the steps ---------------------------------------------------------------------------
 
@@ -195,6 +199,8 @@ class SageMakerProvider:
         model = self._models.get(model_id)
         if model is None or not tickets.is_endpoint(model.vendor_id):
             raise ProviderRejected(f"No endpoint of SageMaker serves {model_id}.")
+        if model.vendor_id in self._misplaced:
+            raise ProviderRejected(_MISPLACED)
         return model.vendor_id
 
     def _headers(self, attempt_id: str, name: str) -> dict[str, str]:
@@ -223,10 +229,10 @@ class SageMakerProvider:
             else tickets.foretold(attempt_id)
         )
         if output is None or failure is None:
-            raise ProviderRejected(
-                f"The endpoint {endpoint} writes to another place in S3 than the settings say."
-            )
-        return Ticket(attempt_id, endpoint, output, failure, self._until())
+            # It is paid, and its answer will be where we do not look: no other is handed in there.
+            self._misplaced.add(endpoint)
+            raise UnknownOutcome(_MISPLACED)
+        return Ticket(attempt_id, endpoint, output, failure)
 
     async def _failures_of(self, attempt_id: str) -> list[str]:
         """Return the names of an attempt's failures: what AWS calls them is not documented."""
@@ -235,28 +241,27 @@ class SageMakerProvider:
             return []  # what lies there may as well be a part of the answer
         return await self._objects.names(places.failures, tickets.folder_of(attempt_id))
 
-    def _until(self) -> int:
-        return int(time.time() + self._config.answers_within.total_seconds())
-
     def _pace(self, attempt: AttemptHandle, stage: str) -> timedelta:
         if attempt.callback_url is not None and self._config.topics:
             return _SAFETY_NET
         return _PACE_WAKING if stage == watch.WAKING else _PACE
 
-    async def _raise_failure(self, known: Ticket, notice: Notice | None) -> None:
-        """Raise the error of a request that failed; return where it has not, as far as is known."""
+    async def _failure(self, known: Ticket, notice: Notice | None) -> Failed | None:
+        """Return how a request failed; None where it has not, as far as is known."""
         failures = self._config.failures
         body = await self._objects.read(failures, known.failure, max_bytes=_MAX_FAILURE)
         if body is not None:
-            raise error_of(body.decode(errors="replace"))
+            return Failed(error_of(body.decode(errors="replace")))
         if notice is None or notice.attempt != known.attempt:
-            return
+            return None
         if not notice.completed:
-            raise error_of(notice.reason)
+            return Failed(error_of(notice.reason))
         raise ProviderError("SageMaker says that the result is there, and it is not.")
 
-    async def _done(self, body: bytes, known: Ticket, request: ProviderRequest) -> Done:
+    async def _done(self, body: bytes, known: Ticket, request: ProviderRequest) -> Done | Failed:
         answer: EndpointAnswer = await asyncio.to_thread(read_answer, body)
+        if answer.error:
+            return Failed(answer.error)
         outputs = [
             await bring(
                 made, request.scratch / f"made-{place}", self._objects, self._config.outputs
@@ -265,6 +270,10 @@ class SageMakerProvider:
         ]
         facts = {**answer.facts, "inference_id": known.attempt}
         return Done(tuple(outputs), facts=facts)
+
+
+def _input_name(attempt_id: str) -> str:
+    return f"{attempt_id}.json"
 
 
 def _seconds(span: timedelta, limits: tuple[int, int]) -> str:

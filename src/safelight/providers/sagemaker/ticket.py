@@ -19,15 +19,13 @@ _MAX_BYTES = 2_000
 class Ticket:
     """One request. `output` and `failure` are names in their places, never buckets or addresses.
 
-    After `until`, in seconds since 1970, the endpoint cannot answer any more. `endpoint` is empty
-    where the request was found by its answer.
+    `endpoint` is empty where the request was found by its answer.
     """
 
     attempt: str
     endpoint: str
     output: str
     failure: str
-    until: int
 
     def __post_init__(self) -> None:
         if not (
@@ -45,7 +43,7 @@ class Ticket:
             # Where it is another kind of JSON, one of the next lines raises.
             known = cast("dict[str, str]", orjson.loads(text[:_MAX_BYTES]))
             names = [known[name] for name in ("attempt", "endpoint", "output", "failure")]
-            return cls(*names, until=int(known["until"]))
+            return cls(*names)
         except (KeyError, TypeError, ValueError):  # JSONDecodeError is a ValueError
             raise ProviderRejected("There is no such ticket.") from None
 
