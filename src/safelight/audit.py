@@ -12,7 +12,9 @@ from safelight import ids
 from safelight.db.engine import Database
 from safelight.db.tables import audit
 from safelight.db.types import now
+from safelight.db.walks import LOOKED_AT, Page, among, newest
 
+_NEWEST = (audit.c.account_id, audit.c.id)  # an index
 RETENTION = "retention"  # whose actor is the installation itself
 
 
@@ -65,21 +67,31 @@ def page(
     limit: int,
     subject: str | None = None,
     action: str | None = None,
-) -> list[Line]:
-    """Return up to `limit` lines of an account older than id `before`, newest first."""
-    query = sa.select(audit).where(audit.c.account_id == account_id)
-    if before:
-        query = query.where(audit.c.id < before)
-    if subject:
-        query = query.where(audit.c.subject == subject)
-    if action:
+) -> Page[Line]:
+    """Return up to `limit` lines of an account older than id `before`, newest first.
+
+    An action is looked for in `LOOKED_AT` lines: a page may hold fewer than the next ones do.
+    """
+    is_filtered = action is not None and subject is None
+    if subject is None:
+        most = LOOKED_AT if is_filtered else limit + 1
+        looked_at = newest(tx, _NEWEST, [(account_id,)], before=before, limit=most)
+    else:
+        lines = sa.select(audit.c.id).where(
+            audit.c.subject == subject, audit.c.account_id == account_id
+        )
+        looked_at = tx.scalars(lines.where(audit.c.id < before) if before else lines).all()
+    query = sa.select(audit).where(among(tx, audit.c.id, looked_at))
+    if action is not None:
         query = query.where(audit.c.action == action)
-    query = query.order_by(audit.c.id.desc()).limit(limit)
+    query = query.order_by(audit.c.id.desc()).limit(limit + 1)
     found: list[Line] = []
     for row in tx.execute(query).mappings():
         fields: dict[str, Any] = {**row}
         found.append(Line(**fields))
-    return found
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].id)
+    return Page(found, looked_at[-1] if is_filtered and len(looked_at) == LOOKED_AT else None)
 
 
 class Audit:
@@ -96,7 +108,7 @@ class Audit:
         limit: int,
         subject: str | None = None,
         action: str | None = None,
-    ) -> list[Line]:
+    ) -> Page[Line]:
         """Return up to `limit` lines of an account older than id `before`, newest first."""
         return await self._db.read(
             lambda tx: page(

@@ -168,11 +168,11 @@ async def test_dead_letters_when_there_are_many_come_newest_first_in_pages(
     await factories.queue(database, account)
     seen: list[str] = []
     mark: Mark | None = None
-    while page := await operations.dead_letters(EVERYTHING, after=mark, limit=2):
-        assert len(page) <= 2
-        seen += [job.id for job in page]
-        assert page[-1].finished_at is not None
-        mark = Mark(page[-1].finished_at, page[-1].id)
+    while not seen or mark is not None:
+        page = await operations.dead_letters(EVERYTHING, after=mark, limit=2)
+        assert len(page.jobs) <= 2
+        seen += [job.id for job in page.jobs]
+        mark = page.last
     newest_first = sorted(letters, key=lambda job: (job.finished_at, job.id), reverse=True)
     assert seen == [job.id for job in newest_first]
 
@@ -184,10 +184,9 @@ async def test_dead_letters_when_several_ended_at_one_instant_come_once_each(
     same = sa.update(tables.jobs).values(finished_at=now(-HOUR))
     await database.write(lambda tx: tx.execute(same))
     first = await operations.dead_letters(EVERYTHING, after=None, limit=3)
-    assert first[-1].finished_at is not None
-    mark = Mark(first[-1].finished_at, first[-1].id)
-    rest = await operations.dead_letters(EVERYTHING, after=mark, limit=3)
-    assert sorted(job.id for job in first + rest) == sorted(job.id for job in letters)
+    rest = await operations.dead_letters(EVERYTHING, after=first.last, limit=3)
+    seen = [job.id for job in first.jobs + rest.jobs]
+    assert sorted(seen) == sorted(job.id for job in letters)
 
 
 async def test_dead_letters_when_filtered_are_those_alone(
@@ -215,9 +214,9 @@ async def test_dead_letters_when_filtered_are_those_alone(
         Which(finished_before=hour_ago),
     ):
         found = await operations.dead_letters(which, after=None, limit=9)
-        assert [job.id for job in found] == [odd.id], which
+        assert [job.id for job in found.jobs] == [odd.id], which
     found = await operations.dead_letters(Which(finished_after=hour_ago), after=None, limit=9)
-    assert [job.id for job in found] == [usual.id]
+    assert [job.id for job in found.jobs] == [usual.id]
 
 
 async def test_redrive_when_there_are_more_than_one_page_queues_each_with_its_event(
@@ -225,7 +224,7 @@ async def test_redrive_when_there_are_more_than_one_page_queues_each_with_its_ev
 ) -> None:
     letters = await failed(database, account, 130)
     assert await operations.redrive(EVERYTHING, limit=1_000) == Redrive(
-        130, 0, frozenset({"remote"}), frozenset()
+        130, 0, frozenset({"remote"}), frozenset(), None
     )
     assert set(await statuses(database, letters)) == {JobStatus.QUEUED}
     queued = sa.select(tables.events.c.subject).where(tables.events.c.type == "job.queued")
@@ -261,7 +260,7 @@ async def test_redrive_when_an_attempt_is_still_open_skips_its_job_until_it_is_s
     await database.write(lambda tx: factories.keep_ticket(tx, attempt.id, "ticket"))
     await database.write(lambda tx: moves.fail(tx, claim_of(job), error=factories.PROBLEM))
     nothing = frozenset[str]()
-    assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing)
+    assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing, None)
     await database.write(lambda tx: attempts.close(tx, attempt.id, Outcome.CANCELED))
     assert (await operations.redrive(EVERYTHING, limit=9)).redriven == 1
 

@@ -3,23 +3,20 @@
 import asyncio
 import math
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
-from safelight.accounts import store as account_store
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
 from safelight.db.engine import Database
-from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
-from safelight.jobs import attempts, breakers, census, idempotency, moves
+from safelight.jobs import attempts, breakers, census, moves
 from safelight.jobs.job import MAX_CRASHES, Attempt, Job, Outcome
-from safelight.notify import store as notice_store
 from safelight.providers.registry import Registry
 from safelight.worker.retention import Retention
 from safelight.worker.signals import Signals
@@ -30,9 +27,6 @@ _log = telemetry.logger(__name__)
 _PAGE = 100
 _SWEPT_AT_ONCE = 20
 _SWEEPS = 10
-_IDEMPOTENCY_KEPT = timedelta(days=1)
-_KEYS_KEPT = timedelta(days=30)
-_DELIVERIES_KEPT = timedelta(days=30)
 
 
 class Janitor:
@@ -88,7 +82,6 @@ class Janitor:
         await self._expire()
         await self._reroute()
         await self._sweep_attempts()
-        await self._forget()
         await self._ring_again()
         await self._signals.publish()
         await self._retention.round()
@@ -143,17 +136,6 @@ class Janitor:
             _log.warning("nobody can cancel", attempt=attempt.id, error=error.detail)
             return False
         return await cancel_at_provider(provider, attempt.id, attempt.ticket)
-
-    async def _forget(self) -> None:
-        today = datetime.now(UTC)
-        await self._db.write(
-            lambda tx: (
-                idempotency.forget(tx, before=today - _IDEMPOTENCY_KEPT, limit=_PAGE),
-                account_store.delete_expired_keys(tx, before=today - _KEYS_KEPT, limit=_PAGE),
-                delivery_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
-                notice_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
-            )
-        )
 
     async def _sweep_objects(self) -> None:
         """Remove bytes that no asset names; storage that is away delays nothing but this."""
