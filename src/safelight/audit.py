@@ -14,7 +14,6 @@ from safelight.db.tables import audit
 from safelight.db.types import now
 from safelight.db.walks import LOOKED_AT, Page, among, newest
 
-_NEWEST = (audit.c.account_id, audit.c.id)  # an index
 RETENTION = "retention"  # whose actor is the installation itself
 
 
@@ -72,15 +71,12 @@ def page(
 
     An action is looked for in `LOOKED_AT` lines: a page may hold fewer than the next ones do.
     """
-    is_filtered = action is not None and subject is None
-    if subject is None:
-        most = LOOKED_AT if is_filtered else limit + 1
-        looked_at = newest(tx, _NEWEST, [(account_id,)], before=before, limit=most)
-    else:
-        lines = sa.select(audit.c.id).where(
-            audit.c.subject == subject, audit.c.account_id == account_id
-        )
-        looked_at = tx.scalars(lines.where(audit.c.id < before) if before else lines).all()
+    columns: tuple[sa.Column[Any], ...] = (audit.c.account_id, audit.c.id)
+    prefix = [account_id]
+    if subject is not None:
+        columns, prefix = (audit.c.subject, *columns), [subject, account_id]
+    most = limit + 1 if action is None else LOOKED_AT
+    looked_at = newest(tx, columns, [prefix], before=before, limit=most)
     query = sa.select(audit).where(among(tx, audit.c.id, looked_at))
     if action is not None:
         query = query.where(audit.c.action == action)
@@ -91,7 +87,8 @@ def page(
         found.append(Line(**fields))
     if len(found) > limit:
         return Page(found[:limit], found[limit - 1].id)
-    return Page(found, looked_at[-1] if is_filtered and len(looked_at) == LOOKED_AT else None)
+    is_bounded = action is not None and len(looked_at) == LOOKED_AT
+    return Page(found, looked_at[-1] if is_bounded else None)
 
 
 class Audit:

@@ -1,15 +1,13 @@
 """Operations: lanes are counted cheaply and pause starts alone; dead letters come back once."""
 
 import asyncio
-import re
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from safelight.db import tables
 from safelight.db.engine import Database
@@ -21,10 +19,9 @@ from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.operations import Operations, Overview, Redrive
 from safelight.providers.provider import Lane
-from tests import factories
+from tests import factories, grown
 from tests.factories import claim_of, job_row
 
-_READS_ALL = r"(Seq Scan on|SCAN) (jobs|events|batches|assets|attempts)( |$)(?!USING)"
 HOUR = timedelta(hours=1)
 EVERYTHING = Which()
 
@@ -335,30 +332,13 @@ async def test_statements_of_operations_when_explained_read_through_indexes(
         for sweep in (old_rows.sweep_events, old_rows.sweep_jobs, old_rows.sweep_batches):
             sweep(tx, kept=timedelta(), after=old_mark, limit=2)
 
-    plans = await database.write(lambda tx: plans_of(tx, work, database_kind))
+    def explained(tx: Connection) -> dict[str, str]:
+        if database_kind == "sqlite":
+            return grown.plans_of(tx, work, explain="EXPLAIN QUERY PLAN")
+        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a small table is read as a whole
+        return grown.plans_of(tx, work, explain="EXPLAIN")
+
+    plans = await database.write(explained)
     assert len(plans) >= 20
     for statement, plan in plans.items():
-        assert not re.search(_READS_ALL, plan, re.MULTILINE), f"{statement}\n{plan}"
-
-
-def plans_of(tx: Connection, work: Callable[[Connection], None], kind: str) -> dict[str, str]:
-    """Return each statement that `work` runs with the database's plan for it."""
-    seen: dict[str, Any] = {}
-
-    def hear(*given: Any) -> None:
-        _, _, statement, parameters, _, _ = given
-        if not statement.startswith("INSERT"):
-            seen[statement] = parameters
-
-    event.listen(tx, "before_cursor_execute", hear)
-    work(tx)
-    event.remove(tx, "before_cursor_execute", hear)
-    explain = "EXPLAIN QUERY PLAN " if kind == "sqlite" else "EXPLAIN "
-    if kind == "postgresql":
-        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a small table is read as a whole
-    return {
-        statement: "\n".join(
-            str(row[-1]) for row in tx.exec_driver_sql(explain + statement, parameters)
-        )
-        for statement, parameters in seen.items()
-    }
+        assert not grown.read_whole({statement: plan}), f"{statement}\n{plan}"

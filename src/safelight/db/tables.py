@@ -413,7 +413,7 @@ audit = Table(
     Column("subject", sa.Text, nullable=False),
     Column("data", Json, nullable=False),
     Index("ix_audit_account", "account_id", "id"),
-    Index("ix_audit_subject", "subject"),
+    Index("ix_audit_subject", "subject", "account_id", "id"),
 )
 
 # Private originals, each kept once for an account however many assets show it. While `held_until`

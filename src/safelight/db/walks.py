@@ -86,6 +86,8 @@ def _merging(
             f"SELECT id FROM (SELECT {row_id} AS id FROM {columns[0].table.name}"  # noqa: S608
             f" WHERE ({owners}) >= ({mine}) AND {end} ORDER BY {order} LIMIT :limit) part_{number}"
         )
+    if len(parts) == 1:
+        return sa.text(parts[0])
     merged = " UNION ALL ".join(parts)
     return sa.text(f"SELECT id FROM ({merged}) merged ORDER BY id DESC LIMIT :limit")  # noqa: S608
 

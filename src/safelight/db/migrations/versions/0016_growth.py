@@ -30,6 +30,7 @@ _NEW: tuple[_Index, ...] = (
     ("ix_deliveries_endpoint", "deliveries", ("endpoint_id", "state", "id"), None),
     ("ix_batches_account", "batches", ("account_id", "id"), None),
     ("ix_audit_account", "audit", ("account_id", "id"), None),
+    ("ix_audit_subject", "audit", ("subject", "account_id", "id"), None),
     ("ix_trash_account", "trash", ("account_id", "asset_id"), None),
     ("ix_assets_account", "assets", ("account_id", "number"), None),
 )
@@ -41,6 +42,7 @@ _OLD: tuple[_Index, ...] = (
     ("ix_jobs_finished", "jobs", ("model", "finished_at DESC"), None),
     ("ix_batches_account", "batches", ("account_id", "id DESC"), None),
     ("ix_audit_account", "audit", ("account_id", "id DESC"), None),
+    ("ix_audit_subject", "audit", ("subject",), None),
     ("ix_trash_account", "trash", ("account_id", "asset_id DESC"), None),
     ("ix_assets_account", "assets", ("account_id", "number DESC"), None),
 )
