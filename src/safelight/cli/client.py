@@ -33,7 +33,9 @@ _CONNECT_S = 5.0
 _SILENCE_S = 45.0  # three heartbeats of a stream
 _ANSWER_S = 60.0
 _TRANSFER_S = 900.0
-_REDRIVEN = 1_000  # where the caller sets no limit
+# where the caller sets no limit
+_LISTED = 50
+_REDRIVEN = 1_000
 _RECONNECTS = 8
 _MOST_REST_S = 5.0
 _MAX_EVENT_BYTES = 64 << 20  # the snapshot of a batch of 1,000
@@ -145,11 +147,12 @@ class Client:
         """Return up to `limit` entries, page by page: one with few of them need not be the last."""
         found: list[Any] = []
         wanted: dict[str, str | int] = {**chosen}
+        most = int(chosen.get("limit", _LISTED))
         while True:
-            wanted["limit"] = int(chosen["limit"]) - len(found)
+            wanted["limit"] = most - len(found)
             page = (await self._call("GET", path, params=wanted)).json()
             found += page["data"]
-            if page["next_cursor"] is None or len(found) >= int(chosen["limit"]):
+            if page["next_cursor"] is None or len(found) >= most:
                 return found
             wanted["cursor"] = page["next_cursor"]
 
