@@ -18,6 +18,7 @@ from bench.components import Components, components
 from bench.files import files
 from bench.flight import in_flight
 from bench.fullpath import full_path
+from bench.growth import growth
 from bench.inflation import conversion, inflation
 from bench.ingest import ingest
 from bench.library import library
@@ -87,6 +88,13 @@ async def _library(ground: Components, asked: Asked) -> Answers:
     }
 
 
+async def _growth(ground: Components, asked: Asked) -> Answers:
+    tables, plans = await growth(ground, asked.sizes)
+    if asked.plans:
+        asked.plans.write_text(plans)
+    return tables
+
+
 async def _files(_: Components, asked: Asked) -> Answers:
     title = "Kept files, 4 connections, client and server on the same two cores"
     return {title: await files(asked.sizes)}
@@ -110,6 +118,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "claims": _claims,
     "ingest": _ingest,
     "library": _library,
+    "growth": _growth,
     "models": _models,
     "files": _files,
 }
@@ -149,7 +158,9 @@ def _asked() -> Asked:
     size.add_argument("--smoke", action="store_true", help="tiny: does everything still run?")
     size.add_argument("--full", action="store_true", help="what docs/benchmarks.md reports")
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
-    parser.add_argument("--plans", type=Path, help="write the plans of `claims` to this file")
+    parser.add_argument(
+        "--plans", type=Path, help="write the plans of `claims` or `growth` to this file"
+    )
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in _QUESTIONS]
     if unknown:

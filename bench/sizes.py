@@ -23,6 +23,8 @@ class Sizes:
     claims: int
     assets: tuple[int, ...]
     searches: int  # of each kind
+    grown: int  # jobs that ended, and as many that are queued
+    drain_s: float  # that expired rows of each sort are removed
     picture_rounds: int
     pictures: int  # a round, of each contender
     models: tuple[int, ...]  # triangles of each
@@ -47,6 +49,8 @@ FULL = Sizes(
     claims=50,
     assets=(1_000_000, 10_000_000),
     searches=100,
+    grown=5_000_000,
+    drain_s=10,
     picture_rounds=10,
     pictures=10,
     models=(5_000, 60_000, 500_000),
@@ -70,6 +74,8 @@ QUICK = Sizes(
     claims=50,
     assets=(100_000,),
     searches=40,
+    grown=1_000_000,
+    drain_s=5,
     picture_rounds=4,
     pictures=4,
     models=(5_000, 60_000),
@@ -93,6 +99,8 @@ SMOKE = Sizes(
     claims=3,
     assets=(2_000,),
     searches=3,
+    grown=2_000,
+    drain_s=1,
     picture_rounds=1,
     pictures=1,
     models=(5_000,),

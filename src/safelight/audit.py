@@ -12,6 +12,7 @@ from safelight import ids
 from safelight.db.engine import Database
 from safelight.db.tables import audit
 from safelight.db.types import now
+from safelight.db.walks import LOOKED_AT, Page, among, newest
 
 RETENTION = "retention"  # whose actor is the installation itself
 
@@ -65,21 +66,29 @@ def page(
     limit: int,
     subject: str | None = None,
     action: str | None = None,
-) -> list[Line]:
-    """Return up to `limit` lines of an account older than id `before`, newest first."""
-    query = sa.select(audit).where(audit.c.account_id == account_id)
-    if before:
-        query = query.where(audit.c.id < before)
-    if subject:
-        query = query.where(audit.c.subject == subject)
-    if action:
+) -> Page[Line]:
+    """Return up to `limit` lines of an account older than id `before`, newest first.
+
+    An action is looked for in `LOOKED_AT` lines: a page may hold fewer than the next ones do.
+    """
+    columns: tuple[sa.Column[Any], ...] = (audit.c.account_id, audit.c.id)
+    prefix = [account_id]
+    if subject is not None:
+        columns, prefix = (audit.c.subject, *columns), [subject, account_id]
+    most = limit + 1 if action is None else LOOKED_AT
+    looked_at = newest(tx, columns, [prefix], before=before, limit=most)
+    query = sa.select(audit).where(among(tx, audit.c.id, looked_at))
+    if action is not None:
         query = query.where(audit.c.action == action)
-    query = query.order_by(audit.c.id.desc()).limit(limit)
+    query = query.order_by(audit.c.id.desc()).limit(limit + 1)
     found: list[Line] = []
     for row in tx.execute(query).mappings():
         fields: dict[str, Any] = {**row}
         found.append(Line(**fields))
-    return found
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].id)
+    is_bounded = action is not None and len(looked_at) == LOOKED_AT
+    return Page(found, looked_at[-1] if is_bounded else None)
 
 
 class Audit:
@@ -96,7 +105,7 @@ class Audit:
         limit: int,
         subject: str | None = None,
         action: str | None = None,
-    ) -> list[Line]:
+    ) -> Page[Line]:
         """Return up to `limit` lines of an account older than id `before`, newest first."""
         return await self._db.read(
             lambda tx: page(

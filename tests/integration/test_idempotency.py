@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -200,12 +200,11 @@ async def test_forget_when_keys_are_old_removes_those_a_page_at_a_time(
 ) -> None:
     for number in range(5):
         await submits.generate(account, CAT, Repeat(f"key-{number}", MARK))
-    later = datetime.now(UTC) + timedelta(days=2)
-    earlier = later - timedelta(days=4)
     forget = idempotency.forget
-    assert await database.write(lambda tx: forget(tx, before=earlier, limit=9)) == 0
-    assert await database.write(lambda tx: forget(tx, before=later, limit=3)) == 3
-    assert await database.write(lambda tx: forget(tx, before=later, limit=3)) == 2
+    day, none = timedelta(days=1), timedelta()
+    assert await database.write(lambda tx: forget(tx, kept=day, limit=9)) == 0
+    assert await database.write(lambda tx: forget(tx, kept=none, limit=3)) == 3
+    assert await database.write(lambda tx: forget(tx, kept=none, limit=3)) == 2
 
 
 def test_fingerprint_when_any_part_differs_differs() -> None:

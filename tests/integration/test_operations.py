@@ -1,30 +1,27 @@
 """Operations: lanes are counted cheaply and pause starts alone; dead letters come back once."""
 
 import asyncio
-import re
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.errors import NotFound
-from safelight.jobs import attempts, batch_store, census, dead_letters, moves, old_rows
+from safelight.jobs import batch_store, census, dead_letters, moves, old_rows
 from safelight.jobs.census import InFlight, LaneCount
 from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.operations import Operations, Overview, Redrive
 from safelight.providers.provider import Lane
-from tests import factories
+from tests import factories, grown
 from tests.factories import claim_of, job_row
 
-_READS_ALL = r"(Seq Scan on|SCAN) (jobs|events|batches|assets|attempts)( |$)(?!USING)"
 HOUR = timedelta(hours=1)
 EVERYTHING = Which()
 
@@ -168,11 +165,11 @@ async def test_dead_letters_when_there_are_many_come_newest_first_in_pages(
     await factories.queue(database, account)
     seen: list[str] = []
     mark: Mark | None = None
-    while page := await operations.dead_letters(EVERYTHING, after=mark, limit=2):
-        assert len(page) <= 2
-        seen += [job.id for job in page]
-        assert page[-1].finished_at is not None
-        mark = Mark(page[-1].finished_at, page[-1].id)
+    while not seen or mark is not None:
+        page = await operations.dead_letters(EVERYTHING, after=mark, limit=2)
+        assert len(page.jobs) <= 2
+        seen += [job.id for job in page.jobs]
+        mark = page.last
     newest_first = sorted(letters, key=lambda job: (job.finished_at, job.id), reverse=True)
     assert seen == [job.id for job in newest_first]
 
@@ -184,10 +181,9 @@ async def test_dead_letters_when_several_ended_at_one_instant_come_once_each(
     same = sa.update(tables.jobs).values(finished_at=now(-HOUR))
     await database.write(lambda tx: tx.execute(same))
     first = await operations.dead_letters(EVERYTHING, after=None, limit=3)
-    assert first[-1].finished_at is not None
-    mark = Mark(first[-1].finished_at, first[-1].id)
-    rest = await operations.dead_letters(EVERYTHING, after=mark, limit=3)
-    assert sorted(job.id for job in first + rest) == sorted(job.id for job in letters)
+    rest = await operations.dead_letters(EVERYTHING, after=first.last, limit=3)
+    seen = [job.id for job in first.jobs + rest.jobs]
+    assert sorted(seen) == sorted(job.id for job in letters)
 
 
 async def test_dead_letters_when_filtered_are_those_alone(
@@ -215,9 +211,9 @@ async def test_dead_letters_when_filtered_are_those_alone(
         Which(finished_before=hour_ago),
     ):
         found = await operations.dead_letters(which, after=None, limit=9)
-        assert [job.id for job in found] == [odd.id], which
+        assert [job.id for job in found.jobs] == [odd.id], which
     found = await operations.dead_letters(Which(finished_after=hour_ago), after=None, limit=9)
-    assert [job.id for job in found] == [usual.id]
+    assert [job.id for job in found.jobs] == [usual.id]
 
 
 async def test_redrive_when_there_are_more_than_one_page_queues_each_with_its_event(
@@ -225,7 +221,7 @@ async def test_redrive_when_there_are_more_than_one_page_queues_each_with_its_ev
 ) -> None:
     letters = await failed(database, account, 130)
     assert await operations.redrive(EVERYTHING, limit=1_000) == Redrive(
-        130, 0, frozenset({"remote"}), frozenset()
+        130, 0, frozenset({"remote"}), frozenset(), None
     )
     assert set(await statuses(database, letters)) == {JobStatus.QUEUED}
     queued = sa.select(tables.events.c.subject).where(tables.events.c.type == "job.queued")
@@ -261,7 +257,7 @@ async def test_redrive_when_an_attempt_is_still_open_skips_its_job_until_it_is_s
     await database.write(lambda tx: factories.keep_ticket(tx, attempt.id, "ticket"))
     await database.write(lambda tx: moves.fail(tx, claim_of(job), error=factories.PROBLEM))
     nothing = frozenset[str]()
-    assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing)
+    assert await operations.redrive(EVERYTHING, limit=9) == Redrive(0, 1, nothing, nothing, None)
     await database.write(lambda tx: factories.close(tx, attempt.id, Outcome.CANCELED))
     assert (await operations.redrive(EVERYTHING, limit=9)).redriven == 1
 
@@ -336,30 +332,13 @@ async def test_statements_of_operations_when_explained_read_through_indexes(
         for sweep in (old_rows.sweep_events, old_rows.sweep_jobs, old_rows.sweep_batches):
             sweep(tx, kept=timedelta(), after=old_mark, limit=2)
 
-    plans = await database.write(lambda tx: plans_of(tx, work, database_kind))
+    def explained(tx: Connection) -> dict[str, str]:
+        if database_kind == "sqlite":
+            return grown.plans_of(tx, work, explain="EXPLAIN QUERY PLAN")
+        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a small table is read as a whole
+        return grown.plans_of(tx, work, explain="EXPLAIN")
+
+    plans = await database.write(explained)
     assert len(plans) >= 20
     for statement, plan in plans.items():
-        assert not re.search(_READS_ALL, plan, re.MULTILINE), f"{statement}\n{plan}"
-
-
-def plans_of(tx: Connection, work: Callable[[Connection], None], kind: str) -> dict[str, str]:
-    """Return each statement that `work` runs with the database's plan for it."""
-    seen: dict[str, Any] = {}
-
-    def hear(*given: Any) -> None:
-        _, _, statement, parameters, _, _ = given
-        if not statement.startswith("INSERT"):
-            seen[statement] = parameters
-
-    event.listen(tx, "before_cursor_execute", hear)
-    work(tx)
-    event.remove(tx, "before_cursor_execute", hear)
-    explain = "EXPLAIN QUERY PLAN " if kind == "sqlite" else "EXPLAIN "
-    if kind == "postgresql":
-        tx.exec_driver_sql("SET LOCAL enable_seqscan = off")  # a small table is read as a whole
-    return {
-        statement: "\n".join(
-            str(row[-1]) for row in tx.exec_driver_sql(explain + statement, parameters)
-        )
-        for statement, parameters in seen.items()
-    }
+        assert not grown.read_whole({statement: plan}), f"{statement}\n{plan}"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, batch_store, moves, news, old_rows
+from safelight.jobs import batch_store, moves, news, old_rows
 from safelight.jobs.job import Job, Outcome
 from safelight.worker.retention import Retention
 from tests import factories
@@ -194,10 +194,17 @@ async def test_round_when_there_is_very_much_ends_soon_and_the_next_goes_on(
     database: Database, account: str
 ) -> None:
     await ended_long_ago(database, account, 1_200)
-    rounds = Retention(database, events_kept=None, jobs_kept=2 * DAY, pages=2)
-    await rounds.round()
-    assert len(await ids_of(database, tables.jobs)) == 200
-    await rounds.round()
+    rounds = Retention(database, events_kept=None, jobs_kept=2 * DAY, budget=timedelta())
+    for left in (700, 200, 0):
+        await rounds.round()
+        assert len(await ids_of(database, tables.jobs)) == left
+
+
+async def test_round_when_there_is_time_removes_page_after_page(
+    database: Database, account: str
+) -> None:
+    await ended_long_ago(database, account, 1_200)
+    await retention(database, jobs_kept=2 * DAY).round()
     assert await ids_of(database, tables.jobs) == set()
 
 

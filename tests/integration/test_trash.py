@@ -58,7 +58,7 @@ def kept(tmp_path: Path) -> set[str]:
 
 async def lines(database: Database, account: str) -> list[tuple[str, str, str]]:
     found = await database.read(lambda tx: audit.page(tx, account, before=None, limit=50))
-    return [(line.actor, line.action, line.subject) for line in reversed(found)]
+    return [(line.actor, line.action, line.subject) for line in reversed(found.rows)]
 
 
 async def pass_time(database: Database) -> None:

@@ -1,6 +1,6 @@
 """The rows of accounts and keys."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from safelight import ids
 from safelight.accounts.account import Account, Caller, Scope, Visibility
 from safelight.db.tables import accounts, keys
 from safelight.db.types import now
+from safelight.db.walks import among
 
 
 def first_account(tx: Connection) -> Account | None:
@@ -120,14 +121,24 @@ def revoke_key(tx: Connection, key_id: str) -> None:
     )
 
 
-def delete_expired_keys(tx: Connection, *, before: datetime, limit: int) -> int:
-    """Remove keys that expired long ago, such as those of old browser sessions."""
-    old = (
-        sa.select(keys.c.id)
-        .where(sa.or_(keys.c.expires_at < before, keys.c.revoked_at < before))
-        .limit(limit)
-    )
-    return tx.execute(sa.delete(keys).where(keys.c.id.in_(old))).rowcount
+def forget_keys(tx: Connection, *, kept: timedelta, limit: int) -> int:
+    """Remove up to `limit` keys that ended longer than `kept` ago, such as those of old sessions.
+
+    Keys that expired and keys that were revoked are found by an index each.
+    """
+    removed = 0
+    for ended_at in (keys.c.expires_at, keys.c.revoked_at):
+        old = (
+            sa.select(keys.c.id)
+            .where(ended_at < now(-kept))
+            .order_by(ended_at)
+            .limit(limit - removed)
+            .with_for_update(skip_locked=True)
+        )
+        removed += tx.execute(
+            sa.delete(keys).where(among(tx, keys.c.id, tx.scalars(old).all()))
+        ).rowcount
+    return removed
 
 
 def _to_account(row: RowMapping) -> Account:

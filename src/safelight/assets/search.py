@@ -14,6 +14,7 @@ from safelight.assets.store import to_asset
 from safelight.assets.terms import Filter
 from safelight.assets.words import TextQuery
 from safelight.db.tables import assets
+from safelight.db.walks import span
 
 _FACETS: dict[str, Column[Any]] = {
     "kind": assets.c.kind,
@@ -49,10 +50,8 @@ def page(
     tx: Connection, account_id: str, wanted: Filter, *, before: int | None, limit: int
 ) -> list[Asset]:
     """Return up to `limit` matching assets with numbers below `before`, newest first."""
-    query, number = _matching(tx, account_id, wanted, sa.select(assets))
-    if before is not None:
-        query = query.where(number < before)
-    rows = tx.execute(query.order_by(number.desc()).limit(limit)).mappings()
+    query = _matching(tx, account_id, wanted, sa.select(assets), before)
+    rows = tx.execute(query.limit(limit)).mappings()
     return [to_asset(row) for row in rows]
 
 
@@ -61,8 +60,8 @@ def facets(
 ) -> Facets:
     """Count the values of `names` among the newest matches, the `most` frequent of each."""
     columns = sa.select(assets.c.id, *_FACETS.values())
-    query, number = _matching(tx, account_id, wanted, columns)
-    found = query.order_by(number.desc()).limit(COUNTED + 1).cte("found")
+    query = _matching(tx, account_id, wanted, columns, None)
+    found = query.limit(COUNTED + 1).cte("found")
     counted = tx.scalar(sa.select(sa.func.count()).select_from(found)) or 0
     counts = {name: _count(tx, found, name, most) for name in names}
     return Facets(counts, min(counted, COUNTED), counted <= COUNTED)
@@ -113,18 +112,21 @@ def similar(tx: Connection, asset: Asset, *, distance: int, limit: int) -> list[
 
 
 def _matching(
-    tx: Connection, account_id: str, wanted: Filter, select: _Query
-) -> tuple[_Query, ColumnElement[int]]:
-    """Return the query for matching assets of the account, and the number to order it by."""
+    tx: Connection, account_id: str, wanted: Filter, select: _Query, before: int | None
+) -> _Query:
+    """Return the query for matching assets of the account with numbers below `before`, in order."""
     lists = terms.alternatives(wanted)
+    query = select.where(*_exactly(wanted))
+    if not lists and wanted.text == TextQuery():
+        mine, order = span((assets.c.account_id, assets.c.number), (account_id,), until=before)
+        return query.where(*mine, *_numbered(tx, wanted, assets.c.number)).order_by(*order)
+    number = index.number(tx)
+    query = query.select_from(index.TABLE.join(assets, assets.c.number == number))
+    query = query.where(index.matches(tx, account_id, lists, wanted.text))
     # The index is of words; whose asset it is, only the row says.
-    query = select.where(assets.c.account_id == account_id, *_exactly(wanted))
-    number: ColumnElement[int] = assets.c.number
-    if lists or wanted.text != TextQuery():
-        number = index.number(tx)
-        query = query.select_from(index.TABLE.join(assets, assets.c.number == number))
-        query = query.where(index.matches(tx, account_id, lists, wanted.text))
-    return query.where(*_numbered(tx, wanted, number)), number
+    query = query.where(assets.c.account_id == account_id, *_numbered(tx, wanted, number))
+    query = query if before is None else query.where(number < before)
+    return query.order_by(number.desc())
 
 
 def _numbered(

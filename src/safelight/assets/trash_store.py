@@ -13,6 +13,7 @@ from safelight.assets.asset import Asset
 from safelight.assets.keys import is_original
 from safelight.db.tables import accounts, jobs, trash
 from safelight.db.types import now
+from safelight.db.walks import among, newest
 from safelight.errors import ObjectsSwept
 
 _TIMES = ("created_at", "expires_at")
@@ -52,10 +53,10 @@ def put(
 
 def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> list[Trashed]:
     """Return up to `limit` of an account's with ids below `before`, newest first."""
-    query = sa.select(trash).where(trash.c.account_id == account_id)
-    if before:
-        query = query.where(trash.c.asset_id < before)
-    query = query.order_by(trash.c.asset_id.desc()).limit(limit)
+    columns = (trash.c.account_id, trash.c.asset_id)
+    wanted = newest(tx, columns, [(account_id,)], before=before, limit=limit)
+    query = sa.select(trash).where(among(tx, trash.c.asset_id, wanted))
+    query = query.order_by(trash.c.asset_id.desc())
     return [_to_trashed(row) for row in tx.execute(query).mappings()]
 
 

@@ -33,6 +33,9 @@ _CONNECT_S = 5.0
 _SILENCE_S = 45.0  # three heartbeats of a stream
 _ANSWER_S = 60.0
 _TRANSFER_S = 900.0
+# where the caller sets no limit
+_LISTED = 50
+_REDRIVEN = 1_000
 _RECONNECTS = 8
 _MOST_REST_S = 5.0
 _MAX_EVENT_BYTES = 64 << 20  # the snapshot of a batch of 1,000
@@ -138,7 +141,20 @@ class Client:
 
     async def jobs(self, **chosen: str | int) -> list[Job]:
         """Return the newest jobs, filtered as `GET /v1/jobs` does."""
-        return (await self._call("GET", "/v1/jobs", params=chosen)).json()["data"]
+        return await self._list("/v1/jobs", chosen)
+
+    async def _list(self, path: str, chosen: Mapping[str, str | int]) -> list[Any]:
+        """Return up to `limit` entries, page by page: one with few of them need not be the last."""
+        found: list[Any] = []
+        wanted: dict[str, str | int] = {**chosen}
+        most = int(chosen.get("limit", _LISTED))
+        while True:
+            wanted["limit"] = most - len(found)
+            page = (await self._call("GET", path, params=wanted)).json()
+            found += page["data"]
+            if page["next_cursor"] is None or len(found) >= most:
+                return found
+            wanted["cursor"] = page["next_cursor"]
 
     async def assets(self, chosen: Mapping[str, Any]) -> list[Asset]:
         """Return the newest assets that match, as `GET /v1/assets` finds them."""
@@ -186,13 +202,23 @@ class Client:
 
     async def dead_letters(self, **chosen: str | int) -> list[DeadLetter]:
         """Return the jobs that failed last, of all accounts."""
-        return (await self._call("GET", "/v1/admin/dead-letters", params=chosen)).json()["data"]
+        return await self._list("/v1/admin/dead-letters", chosen)
 
     async def redrive_all(self, wanted: Mapping[str, Any], *, as_admin: bool) -> Redriven:
         """Queue failed jobs anew: the account's own, or any as an admin."""
         path = "/v1/admin/dead-letters/redrive" if as_admin else "/v1/jobs/redrive"
-        answer = await self._call("POST", path, limit_s=_TRANSFER_S, json=wanted)
-        return cast("Redriven", answer.json())
+        left = wanted.get("limit", _REDRIVEN)
+        done: Redriven = {"redriven": 0, "skipped": 0}
+        cursor: str | None = None
+        while True:
+            body = {**wanted, "limit": left, "cursor": cursor}
+            part = (await self._call("POST", path, limit_s=_TRANSFER_S, json=body)).json()
+            done["redriven"] += part["redriven"]
+            done["skipped"] += part["skipped"]
+            left -= part["redriven"]
+            cursor = part["next_cursor"]
+            if cursor is None or not left:
+                return done
 
     # --- follow and fetch --------------------------------------------------------------------
 

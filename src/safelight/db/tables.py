@@ -36,6 +36,7 @@ LEASED = text("status = 'running'")
 TO_START_BY = text("status = 'queued' AND start_by IS NOT NULL")
 IN_FLIGHT = text("status IN ('running', 'waiting')")
 DEAD = text("status = 'failed'")
+SUCCEEDED = text("status = 'succeeded'")
 ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
 RECONCILED = text("state <> 'closed' AND look_at IS NOT NULL")
@@ -44,6 +45,7 @@ DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches n
 UNTOLD = text("NOT told")
 HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
+REVOKED = text("revoked_at IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
 BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # when its run_at comes
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
@@ -80,6 +82,8 @@ keys = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Index("ix_keys_expires_at", "expires_at", **_where(EXPIRES)),
+    Index("ix_keys_revoked_at", "revoked_at", **_where(REVOKED)),
 )
 
 batches = Table(
@@ -97,7 +101,7 @@ batches = Table(
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    Index("ix_batches_account", "account_id", sa.desc("id")),
+    Index("ix_batches_account", "account_id", "id"),
 )
 
 jobs = Table(
@@ -181,7 +185,8 @@ jobs = Table(
         "run_at",
         **_where(READY),
     ),
-    Index("ix_jobs_oldest", "lane", "run_at", **_where(READY)),
+    # the order in which a lane's jobs stand, whosever they are
+    Index("ix_jobs_line", "lane", sa.desc("priority"), "run_at", **_where(READY)),
     Index(
         "ix_jobs_delayed",
         "lane",
@@ -206,13 +211,15 @@ jobs = Table(
     ),
     # what the limits count
     Index("ix_jobs_provider_in_flight", "provider", **_where(IN_FLIGHT)),
-    Index("ix_jobs_account_in_flight", "account_id", **_where(IN_FLIGHT)),
-    Index("ix_jobs_dead", "finished_at", **_where(DEAD)),
+    Index("ix_jobs_dead", "finished_at", "id", **_where(DEAD)),
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
-    Index("ix_jobs_account", "account_id", sa.desc("id")),
+    # lists by status, those of all merged of six; and what an account's limit counts
+    Index("ix_jobs_account", "account_id", "status", "id"),
+    # an account's dead letters, and its digests
+    Index("ix_jobs_ended", "account_id", "status", "finished_at", **_where(ENDED)),
     Index("ix_jobs_movable", "provider", "run_at", **_where(MOVABLE)),
     Index("ix_jobs_bound_to_fail", "run_at", **_where(BOUND_TO_FAIL)),
-    Index("ix_jobs_finished", "model", sa.desc("finished_at")),
+    Index("ix_jobs_succeeded", "model", "finished_at", **_where(SUCCEEDED)),
 )
 
 # A row is a lane that starts nothing; what runs and waits there goes on.
@@ -340,7 +347,7 @@ assets = Table(
     CheckConstraint("kind IN ('image','model_3d')", name="kind"),
     UniqueConstraint("job_id", "position"),
     Index("uq_assets_number", "number", unique=True),
-    Index("ix_assets_account", "account_id", sa.desc("number")),
+    Index("ix_assets_account", "account_id", "number"),
     Index("ix_assets_original", "original_key"),
     Index("ix_assets_created_at", "created_at"),
     Index("ix_assets_expires_at", "expires_at", **_where(EXPIRES)),
@@ -356,7 +363,7 @@ trash = Table(
     Column("row", Json, nullable=False),
     Column("deleted_at", Instant, nullable=False),
     Column("purge_at", Instant, nullable=False),
-    Index("ix_trash_account", "account_id", sa.desc("asset_id")),
+    Index("ix_trash_account", "account_id", "asset_id"),
     Index("ix_trash_original", "original_key"),
     Index("ix_trash_purge_at", "purge_at"),
 )
@@ -406,6 +413,7 @@ notices = Table(
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
     UniqueConstraint("contact_id", "event_id"),
     Index("ix_notices_contact", "contact_id", "created_at"),
+    Index("ix_notices_newest", "contact_id", "id"),
     Index("ix_notices_due", "due_at", **_where(PENDING)),
     Index("ix_notices_finished_at", "finished_at"),
 )
@@ -420,8 +428,8 @@ audit = Table(
     Column("action", sa.Text, nullable=False),
     Column("subject", sa.Text, nullable=False),
     Column("data", Json, nullable=False),
-    Index("ix_audit_account", "account_id", sa.desc("id")),
-    Index("ix_audit_subject", "subject"),
+    Index("ix_audit_account", "account_id", "id"),
+    Index("ix_audit_subject", "subject", "account_id", "id"),
 )
 
 # Private originals, each kept once for an account however many assets show it. While `held_until`
@@ -550,6 +558,8 @@ deliveries = Table(
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
     UniqueConstraint("endpoint_id", "event_id"),
     Index("ix_deliveries_due", "due_at", **_where(PENDING)),
+    # lists by state, those of all merged of three
+    Index("ix_deliveries_endpoint", "endpoint_id", "state", "id"),
     Index("ix_deliveries_finished_at", "finished_at"),
 )
 

@@ -14,6 +14,7 @@ from safelight import events, ids
 from safelight.db.given import Given
 from safelight.db.tables import DEFAULT, PENDING, deliveries, delivery_tries, endpoints
 from safelight.db.types import Instant, now
+from safelight.db.walks import among, newest
 from safelight.delivery import fanout
 from safelight.delivery.delivery import Delivery, DeliveryState, Logged, Outcome, Try
 from safelight.delivery.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
@@ -328,12 +329,11 @@ def of_endpoint(
     state: DeliveryState | None = None,
 ) -> list[Delivery]:
     """Return up to `limit` deliveries to an endpoint older than id `before`, newest first."""
-    query = sa.select(deliveries).where(deliveries.c.endpoint_id == endpoint_id)
-    if before:
-        query = query.where(deliveries.c.id < before)
-    if state:
-        query = query.where(deliveries.c.state == state)
-    query = query.order_by(deliveries.c.id.desc()).limit(limit)
+    prefixes = [(endpoint_id, each) for each in ([state] if state else DeliveryState)]
+    columns = (deliveries.c.endpoint_id, deliveries.c.state, deliveries.c.id)
+    wanted = newest(tx, columns, prefixes, before=before, limit=limit)
+    query = sa.select(deliveries).where(among(tx, deliveries.c.id, wanted))
+    query = query.order_by(deliveries.c.id.desc())
     return [_to_delivery(row) for row in tx.execute(query).mappings()]
 
 
@@ -416,9 +416,16 @@ def _sending_again(endpoint_id: str) -> sa.Update:
 
 
 def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove deliveries that ended longer than `kept` ago, a page at a time."""
-    old = sa.select(deliveries.c.id).where(deliveries.c.finished_at < now(-kept)).limit(limit)
-    return tx.execute(sa.delete(deliveries).where(deliveries.c.id.in_(old))).rowcount
+    """Remove up to `limit` deliveries that ended longer than `kept` ago, the oldest first."""
+    old = (
+        sa.select(deliveries.c.id)
+        .where(deliveries.c.finished_at < now(-kept))
+        .order_by(deliveries.c.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = sa.delete(deliveries).where(among(tx, deliveries.c.id, tx.scalars(old).all()))
+    return tx.execute(statement).rowcount
 
 
 def _inserting(tx: Connection) -> Callable[[sa.Table], postgresql.Insert | sqlite.Insert]:

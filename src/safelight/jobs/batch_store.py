@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from safelight import events
 from safelight.db.tables import batches, jobs
 from safelight.db.types import now
+from safelight.db.walks import among, newest
 from safelight.jobs import news
 from safelight.jobs.job import FINAL, Batch, Job, JobStatus, Tally
 from safelight.jobs.rows import to_batch, to_job
@@ -53,10 +54,10 @@ def change(tx: Connection, batch_id: str, values: Mapping[str, Any]) -> None:
 
 def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> list[Batch]:
     """Return up to `limit` of the account's batches older than id `before`, newest first."""
-    query = sa.select(batches).where(batches.c.account_id == account_id)
-    if before:
-        query = query.where(batches.c.id < before)
-    query = query.order_by(batches.c.id.desc()).limit(limit)
+    columns = (batches.c.account_id, batches.c.id)
+    wanted = newest(tx, columns, [(account_id,)], before=before, limit=limit)
+    query = sa.select(batches).where(among(tx, batches.c.id, wanted))
+    query = query.order_by(batches.c.id.desc())
     return [to_batch(row) for row in tx.execute(query).mappings()]
 
 

@@ -166,10 +166,10 @@ def _count_lane(tx: Connection, lane: str, paused_at: datetime | None, flight: F
     due = (WAITING, of_lane, jobs.c.run_at <= now())
     query = sa.select(
         now().label("now"),
-        _up_to_the_bound(READY, of_lane).label("ready"),
+        _up_to_the_bound(READY, of_lane, order=jobs.c.priority.desc()).label("ready"),
         _up_to_the_bound(*due).label("due_checks"),
         _up_to_the_bound(DELAYED, of_lane).label("delayed"),
-        _oldest(READY, of_lane).label("oldest_ready"),
+        _oldest_in_line(lane).label("oldest_ready"),
         _oldest(*due).label("oldest_check"),
     )
     row = tx.execute(query).one()
@@ -194,6 +194,25 @@ def _up_to_the_bound(
 
 def _oldest(*conditions: TextClause | ColumnElement[bool]) -> ScalarSelect[datetime]:
     return sa.select(sa.func.min(jobs.c.run_at)).where(*conditions).scalar_subquery()
+
+
+def _oldest_in_line(lane: str) -> ScalarSelect[datetime]:
+    """Skip from priority to priority through the line, and take the first of each."""
+    ready = (READY, jobs.c.lane == lane)
+    order = (jobs.c.priority.desc(), jobs.c.run_at)
+    first = sa.select(jobs.c.priority).where(*ready).order_by(*order).limit(1)
+    found = sa.select(first.scalar_subquery().label("priority")).cte("urgency", recursive=True)
+    below = first.where(jobs.c.priority < found.c.priority).correlate(found).scalar_subquery()
+    found = found.union_all(sa.select(below).where(found.c.priority.is_not(None)))
+    oldest = (
+        sa.select(jobs.c.run_at)
+        .where(*ready, jobs.c.priority == found.c.priority)
+        .order_by(*order)
+        .limit(1)
+        .correlate(found)
+        .scalar_subquery()
+    )
+    return sa.select(sa.func.min(oldest)).select_from(found).scalar_subquery()
 
 
 def _lanes_where(condition: TextClause) -> Select[str]:

@@ -1,7 +1,7 @@
 """Remembers which request made which job, so that sending it again makes nothing new."""
 
 import hashlib
-from datetime import datetime
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -49,18 +49,14 @@ def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> 
     return bool(tx.execute(statement).rowcount)
 
 
-def forget(tx: Connection, *, before: datetime, limit: int) -> int:
-    """Remove keys older than `before`, a page at a time."""
+def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
+    """Remove up to `limit` keys that are older than `kept`, the oldest first."""
+    whole_key = (idempotency.c.account_id, idempotency.c.key)
     old = (
-        sa.select(idempotency.c.key, idempotency.c.account_id)
-        .where(idempotency.c.created_at < before)
+        sa.select(*whole_key)
+        .where(idempotency.c.created_at < now(-kept))
+        .order_by(idempotency.c.created_at)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    found = tx.execute(old).all()
-    for key, account_id in found:
-        tx.execute(
-            sa.delete(idempotency).where(
-                idempotency.c.account_id == account_id, idempotency.c.key == key
-            )
-        )
-    return len(found)
+    return tx.execute(sa.delete(idempotency).where(sa.tuple_(*whole_key).in_(old))).rowcount

@@ -27,9 +27,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many rows went, and where to go on; None where all old ones have been looked at."""
+    """How many rows went, whether there may be more, and where to go on."""
 
     removed: int
+    more: bool
     last: Mark | None
 
 
@@ -60,7 +61,7 @@ def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: 
         if row.told and row.subject not in live_jobs and row.batch_id not in live_batches
     ]
     removed = tx.execute(sa.delete(events).where(events.c.id.in_(leaving))).rowcount
-    return Swept(removed, _last(found, limit))
+    return _swept(removed, found, limit)
 
 
 def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: int) -> Swept:
@@ -86,7 +87,7 @@ def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: in
     leaving = [job_id for job_id in ids if job_id not in stay]
     tx.execute(sa.update(assets).where(assets.c.job_id.in_(leaving)).values(job_id=None))
     removed = tx.execute(sa.delete(jobs).where(jobs.c.id.in_(leaving))).rowcount
-    return Swept(removed, _last(found, limit))
+    return _swept(removed, found, limit)
 
 
 def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit: int) -> Swept:
@@ -110,7 +111,9 @@ def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit:
     stay = set(tx.scalars(sa.select(jobs.c.batch_id).distinct().where(jobs.c.batch_id.in_(old))))
     leaving = [batch_id for batch_id in old if batch_id not in stay]
     removed = tx.execute(sa.delete(batches).where(batches.c.id.in_(leaving))).rowcount
-    return Swept(removed, None if found and found[-1].is_young else _last(found, limit))
+    if found and found[-1].is_young:
+        return Swept(removed, more=False, last=None)
+    return _swept(removed, found, limit)
 
 
 def _unfinished(
@@ -129,5 +132,7 @@ def _beyond(
     return at >= after.at, sa.or_(at > after.at, row_id > after.id)
 
 
-def _last(found: Sequence[Row[*tuple[Any, ...]]], limit: int) -> Mark | None:
-    return Mark(found[-1].at, found[-1].id) if len(found) == limit else None
+def _swept(removed: int, found: Sequence[Row[*tuple[Any, ...]]], limit: int) -> Swept:
+    more = len(found) == limit
+    last = Mark(found[-1].at, found[-1].id) if more else None
+    return Swept(removed, more=more, last=last)

@@ -13,11 +13,11 @@ from safelight.errors import NotFound, ProvidersUnwell
 from safelight.jobs import breakers, census, dead_letters
 from safelight.jobs.breakers import Breaker
 from safelight.jobs.census import LaneCount, ProviderCount
-from safelight.jobs.dead_letters import Mark, Redriven, Which
-from safelight.jobs.job import Job
+from safelight.jobs.dead_letters import Letters, Mark, Redriven, Which
 
 MOST_REDRIVEN = 10_000  # a call
 _AT_ONCE = 100  # a transaction
+_MOST_LOOKS = 100  # a call; of letters that a filter leaves out, each passes some thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Redrive:
     skipped: int  # their last attempts are still being settled
     lanes: frozenset[str]
     batch_ids: frozenset[str]
+    last: Mark | None  # where the next call goes on; None where the list has ended
 
 
 class Operations:
@@ -86,14 +87,16 @@ class Operations:
 
     # --- dead letters ------------------------------------------------------------------------
 
-    async def dead_letters(self, which: Which, *, after: Mark | None, limit: int) -> list[Job]:
+    async def dead_letters(self, which: Which, *, after: Mark | None, limit: int) -> Letters:
         """Return failed jobs, newest first."""
         return await self._db.read(
             lambda tx: dead_letters.page(tx, which, after=after, limit=limit)
         )
 
-    async def redrive(self, which: Which, *, limit: int) -> Redrive:
+    async def redrive(self, which: Which, *, after: Mark | None = None, limit: int) -> Redrive:
         """Queue up to `limit` dead letters anew, newest first, a hundred in a transaction.
+
+        Where the filter leaves very many out, the call ends before the list does.
 
         What has been committed stands if a later part fails: those are no dead letters any more,
         so that the same call goes on where it ended.
@@ -101,17 +104,17 @@ class Operations:
         redriven = skipped = 0
         lanes: set[str] = set()
         batch_ids: set[str] = set()
-        mark: Mark | None = None
-        while redriven < limit:
+        mark = after
+        for _ in range(_MOST_LOOKS):
             part = await self._redrive_page(which, mark, min(limit - redriven, _AT_ONCE))
             redriven += len(part.jobs)
             skipped += part.skipped
             lanes.update(job.lane for job in part.jobs)
             batch_ids.update(job.batch_id for job in part.jobs if job.batch_id)
             mark = part.last
-            if mark is None:
+            if mark is None or redriven == limit:
                 break
-        return Redrive(redriven, skipped, frozenset(lanes), frozenset(batch_ids))
+        return Redrive(redriven, skipped, frozenset(lanes), frozenset(batch_ids), mark)
 
     async def _redrive_page(self, which: Which, after: Mark | None, limit: int) -> Redriven:
         return await self._db.write(

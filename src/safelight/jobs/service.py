@@ -15,6 +15,7 @@ from safelight.assets.asset import Asset
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
 from safelight.db.engine import Database
+from safelight.db.walks import Page
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
 from safelight.jobs import attempts, batch_store, moves, store
@@ -91,15 +92,16 @@ class Jobs:
         limit: int,
         equal: Mapping[str, Any],
         statuses: Sequence[JobStatus] = (),
-    ) -> list[JobView]:
+    ) -> Page[JobView]:
         """Return the account's jobs with their outputs, newest first."""
 
-        def read(tx: Connection) -> list[JobView]:
+        def read(tx: Connection) -> Page[JobView]:
             found = store.page(
                 tx, account_id, before=before, limit=limit, equal=equal, statuses=statuses
             )
-            outputs = asset_store.of_jobs(tx, [job.id for job in found])
-            return [JobView(job, outputs.get(job.id, [])) for job in found]
+            outputs = asset_store.of_jobs(tx, [job.id for job in found.rows])
+            views = [JobView(job, outputs.get(job.id, [])) for job in found.rows]
+            return Page(views, found.next)
 
         return await self._db.read(read)
 

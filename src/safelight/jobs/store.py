@@ -13,12 +13,15 @@ from sqlalchemy.types import TypeEngine
 from safelight import telemetry
 from safelight.db.given import Given
 from safelight.db.tables import (
+    ENDED,
     READY,
+    SUCCEEDED,
     accounts,
     attempts,
     jobs,
 )
 from safelight.db.types import Instant, now
+from safelight.db.walks import LOOKED_AT, Page, among, newest, span
 from safelight.jobs import news
 from safelight.jobs.job import (
     FINAL,
@@ -62,6 +65,11 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
 
 
 _ALONE: Mapping[str, Any] = {"fallbacks": []}
+
+# the columns of indexes
+_NEWEST = (jobs.c.account_id, jobs.c.status, jobs.c.id)
+_ENDED = (jobs.c.account_id, jobs.c.status, jobs.c.finished_at)
+_SUCCEEDED = (jobs.c.model, jobs.c.finished_at)
 
 
 _ROWS = Given(**_NEW)
@@ -130,27 +138,22 @@ def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
     return {row.id: row.notify for row in tx.execute(query)}
 
 
-def _ended(account_id: str, since: datetime, until: datetime) -> sa.ColumnElement[bool]:
-    time = jobs.c.finished_at
-    return sa.and_(jobs.c.account_id == account_id, time >= since, time < until)
-
-
 def has_ended(tx: Connection, account_id: str, since: datetime, until: datetime) -> bool:
     """Say whether any job of an account ended between two moments."""
-    query = sa.select(sa.literal(1)).where(_ended(account_id, since, until)).limit(1)
-    return tx.scalar(query) is not None
+    return any(ended(tx, account_id, since, until, status=status, limit=1) for status in FINAL)
 
 
 def ended_counts(
     tx: Connection, account_id: str, since: datetime, until: datetime
 ) -> dict[JobStatus, int]:
     """Return how many jobs of an account ended between two moments, and how."""
-    query = (
-        sa.select(jobs.c.status, sa.func.count())
-        .where(_ended(account_id, since, until))
-        .group_by(jobs.c.status)
-    )
-    return {JobStatus(status): count for status, count in tx.execute(query)}
+    found: dict[JobStatus, int] = {}
+    for status in FINAL:
+        conditions, _ = span(_ENDED, (account_id, status), since=since, until=until)
+        query = sa.select(sa.func.count()).select_from(jobs).where(ENDED, *conditions)
+        if count := tx.scalar(query):
+            found[status] = count
+    return found
 
 
 def ended(
@@ -163,12 +166,8 @@ def ended(
     limit: int,
 ) -> list[Job]:
     """Return the newest that ended so between two moments."""
-    query = (
-        sa.select(jobs)
-        .where(_ended(account_id, since, until), jobs.c.status == status)
-        .order_by(jobs.c.finished_at.desc())
-        .limit(limit)
-    )
+    conditions, order = span(_ENDED, (account_id, status), since=since, until=until)
+    query = sa.select(jobs).where(ENDED, *conditions).order_by(*order).limit(limit)
     return [to_job(row) for row in tx.execute(query).mappings()]
 
 
@@ -206,31 +205,60 @@ def page(
     limit: int,
     equal: Mapping[str, Any],
     statuses: Sequence[JobStatus] = (),
-) -> list[Job]:
-    """Return up to `limit` of the account's jobs older than id `before`, newest first."""
-    query = sa.select(jobs).where(jobs.c.account_id == account_id)
-    for column, value in equal.items():
-        query = query.where(jobs.c[column] == value)
+) -> Page[Job]:
+    """Return up to `limit` of the account's jobs older than id `before`, newest first.
+
+    Statuses and batches have indexes; any other column of `equal` is looked for in the newest
+    `LOOKED_AT` jobs behind `before`, so that a page may hold fewer jobs than the next ones do.
+    """
+    wanted = dict(equal)
+    batch_id = wanted.pop("batch_id", None)
+    is_bounded = bool(wanted) and batch_id is None
+    if batch_id is None:
+        prefixes = [(account_id, status) for status in statuses or JobStatus]
+        most = LOOKED_AT if wanted else limit + 1
+        looked_at = newest(tx, _NEWEST, prefixes, before=before, limit=most)
+    else:
+        looked_at = _of_batch(tx, account_id, batch_id, before, statuses)
+    query = sa.select(jobs).where(
+        among(tx, jobs.c.id, looked_at),
+        *(jobs.c[column] == value for column, value in wanted.items()),
+    )
+    rows = tx.execute(query.order_by(jobs.c.id.desc()).limit(limit + 1)).mappings()
+    found = [to_job(row) for row in rows]
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].id)
+    return Page(found, looked_at[-1] if is_bounded and len(looked_at) == LOOKED_AT else None)
+
+
+def _of_batch(
+    tx: Connection,
+    account_id: str,
+    batch_id: str,
+    before: str | None,
+    statuses: Sequence[JobStatus],
+) -> Sequence[str]:
+    query = sa.select(jobs.c.id).where(jobs.c.batch_id == batch_id, jobs.c.account_id == account_id)
     if statuses:
         query = query.where(jobs.c.status.in_(statuses))
     if before:
         query = query.where(jobs.c.id < before)
-    query = query.order_by(jobs.c.id.desc()).limit(limit)
-    return [to_job(row) for row in tx.execute(query).mappings()]
+    return tx.scalars(query).all()
 
 
 def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
     """Return how many ready jobs of the lane are older or more urgent, counting up to `limit`."""
+    more_urgent = _count_in_line(tx, job.lane, jobs.c.priority > job.priority, limit)
+    older = sa.and_(jobs.c.priority == job.priority, jobs.c.run_at < job.run_at)
+    return more_urgent + _count_in_line(tx, job.lane, older, limit - more_urgent)
+
+
+def _count_in_line(tx: Connection, lane: str, before: sa.ColumnElement[bool], limit: int) -> int:
+    """Count in the order of the index, each side by itself: of an OR, SQLite reads every row."""
     ahead = (
-        sa.select(jobs.c.id)
-        .where(
-            READY,
-            jobs.c.lane == job.lane,
-            sa.or_(
-                jobs.c.priority > job.priority,
-                sa.and_(jobs.c.priority == job.priority, jobs.c.run_at < job.run_at),
-            ),
-        )
+        sa.select(jobs.c.run_at)
+        .where(READY, jobs.c.lane == lane, before)
+        .order_by(jobs.c.priority.desc(), jobs.c.run_at)
         .limit(limit)
         .subquery()
     )
@@ -239,10 +267,11 @@ def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
 
 def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
     """Return how many seconds the model's last successful jobs ran."""
+    conditions, order = span(_SUCCEEDED, (model,))
     query = (
         sa.select(jobs.c.started_at, jobs.c.finished_at)
-        .where(jobs.c.model == model, jobs.c.status == JobStatus.SUCCEEDED)
-        .order_by(jobs.c.finished_at.desc())
+        .where(SUCCEEDED, *conditions)
+        .order_by(*order)
         .limit(limit)
     )
     return [(end - start).total_seconds() for start, end in tx.execute(query) if start and end]

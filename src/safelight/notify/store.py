@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from safelight import ids
 from safelight.db.tables import HEARING, PENDING, contacts, notices
 from safelight.db.types import now
+from safelight.db.walks import among, newest
 from safelight.delivery.delivery import DeliveryState, Outcome
 from safelight.events import Event
 from safelight.notify import fanout
@@ -236,17 +237,25 @@ def settle(tx: Connection, notice: Notice, outcome: Outcome) -> None:
 
 def of_contact(tx: Connection, contact_id: str, *, before: str | None, limit: int) -> list[Notice]:
     """Return up to `limit` notices to a contact older than id `before`, newest first."""
-    query = sa.select(notices).where(notices.c.contact_id == contact_id)
-    if before:
-        query = query.where(notices.c.id < before)
-    query = query.order_by(notices.c.id.desc()).limit(limit)
+    columns = (notices.c.contact_id, notices.c.id)
+    wanted = newest(tx, columns, [(contact_id,)], before=before, limit=limit)
+    query = sa.select(notices).where(among(tx, notices.c.id, wanted))
+    query = query.order_by(notices.c.id.desc())
     return [_to_notice(row) for row in tx.execute(query).mappings()]
 
 
 def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove notices that ended longer ago than they are `kept`; return how many."""
-    old = sa.select(notices.c.id).where(notices.c.finished_at < now(-kept)).limit(limit)
-    return tx.execute(sa.delete(notices).where(notices.c.id.in_(old))).rowcount
+    """Remove up to `limit` notices that ended longer than `kept` ago, the oldest first."""
+    old = (
+        sa.select(notices.c.id)
+        .where(notices.c.finished_at < now(-kept))
+        .order_by(notices.c.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return tx.execute(
+        sa.delete(notices).where(among(tx, notices.c.id, tx.scalars(old).all()))
+    ).rowcount
 
 
 def _only(tx: Connection, *match: sa.ColumnElement[bool]) -> Contact | None:

@@ -3,25 +3,22 @@
 import asyncio
 import math
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
-from safelight.accounts import store as account_store
 from safelight.assets.service import Assets
 from safelight.assets.trash import Trash
 from safelight.db.engine import Database
 from safelight.db.types import clock
-from safelight.delivery import store as delivery_store
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
-from safelight.jobs import attempts, breakers, census, idempotency, moves
+from safelight.jobs import attempts, breakers, census, moves
 from safelight.jobs.attempts import Closing
 from safelight.jobs.job import MAX_CRASHES, Attempt, Ground, Job, Outcome
-from safelight.notify import store as notice_store
 from safelight.providers.provider import Absent, Canceled, Provider
 from safelight.providers.registry import Registry
 from safelight.worker.request import lost_start
@@ -37,9 +34,6 @@ _PATIENT_CANCELS = 4  # so many cancel requests lengthen the wait for the next b
 _LONGEST_PAUSE = timedelta(minutes=1)
 _NOBODY_TELLS = timedelta(days=1)  # only a callback or a person can still say anything
 _SWEEPS = 10
-_IDEMPOTENCY_KEPT = timedelta(days=1)
-_KEYS_KEPT = timedelta(days=30)
-_DELIVERIES_KEPT = timedelta(days=30)
 
 
 class Janitor:
@@ -99,7 +93,6 @@ class Janitor:
         await self._end_waits()
         await self._reroute()
         await self._sweep_attempts()
-        await self._forget()
         await self._ring_again()
         await self._signals.publish()
         await self._retention.round()
@@ -207,17 +200,6 @@ class Janitor:
 
     async def _postpone(self, attempt: Attempt, wait: timedelta, *, asked: bool) -> None:
         await self._db.write(lambda tx: attempts.postpone(tx, attempt, wait, asked=asked))
-
-    async def _forget(self) -> None:
-        today = datetime.now(UTC)
-        await self._db.write(
-            lambda tx: (
-                idempotency.forget(tx, before=today - _IDEMPOTENCY_KEPT, limit=_PAGE),
-                account_store.delete_expired_keys(tx, before=today - _KEYS_KEPT, limit=_PAGE),
-                delivery_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
-                notice_store.forget(tx, kept=_DELIVERIES_KEPT, limit=_PAGE),
-            )
-        )
 
     async def _sweep_objects(self) -> None:
         """Remove bytes that no asset names; storage that is away delays nothing but this."""

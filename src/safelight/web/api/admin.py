@@ -53,20 +53,29 @@ class Filter(BaseModel):
         )
 
 
+Cursor = Annotated[
+    str | None,
+    Field(
+        pattern="^[0-9]{1,16}-[0-9a-z_]{1,64}$",
+        description="`next_cursor` of the last answer, which one with few letters, or none, may"
+        " have as well.",
+    ),
+]
+
+
 class Listing(Filter):
     """Query of `GET /v1/admin/dead-letters`."""
 
     account_id: Name | None = None
     limit: int = Field(50, ge=1, le=200)
-    cursor: str | None = Field(
-        None, pattern="^[0-9]{1,16}-[0-9a-z_]{1,64}$", description="`next_cursor` of the last page."
-    )
+    cursor: Cursor = None
 
 
 class RedriveOwn(Filter):
     """Body of `POST /v1/jobs/redrive`."""
 
     limit: int = Field(1_000, ge=1, le=MOST_REDRIVEN, description="At most so many, newest first.")
+    cursor: Cursor = None
 
 
 class RedriveAny(RedriveOwn):
@@ -138,13 +147,12 @@ async def list_dead_letters(
 ) -> Response:
     """Return failed jobs of all accounts, the one that failed last first."""
     found = await services.operations.dead_letters(
-        wanted.which(wanted.account_id), after=_mark(wanted.cursor), limit=wanted.limit + 1
+        wanted.which(wanted.account_id), after=_mark(wanted.cursor), limit=wanted.limit
     )
-    shown = found[: wanted.limit]
     return json_response(
         {
-            "data": [_dead_letter_document(job) for job in shown],
-            "next_cursor": _cursor(shown[-1]) if len(found) > wanted.limit else None,
+            "data": [_dead_letter_document(job) for job in found.jobs],
+            "next_cursor": _cursor(found.last),
         }
     )
 
@@ -152,21 +160,27 @@ async def list_dead_letters(
 @router.post("/admin/dead-letters/redrive")
 async def redrive_any(body: RedriveAny, caller: Admin, services: Parts) -> Response:
     """Queue failed jobs of all accounts anew, the one that failed last first."""
-    return await _redrive(services, body.which(body.account_id), body.limit)
+    return await _redrive(services, body.which(body.account_id), body)
 
 
 @router.post("/jobs/redrive", tags=["jobs"])
 async def redrive_own(body: RedriveOwn, caller: Writer, services: Parts) -> Response:
     """Queue your failed jobs anew, the one that failed last first."""
-    return await _redrive(services, body.which(caller.account_id), body.limit)
+    return await _redrive(services, body.which(caller.account_id), body)
 
 
-async def _redrive(services: Services, which: Which, limit: int) -> Response:
-    done = await services.operations.redrive(which, limit=limit)
+async def _redrive(services: Services, which: Which, body: RedriveOwn) -> Response:
+    done = await services.operations.redrive(which, after=_mark(body.cursor), limit=body.limit)
     services.bell.ring(
         *map(doorbell.lane, sorted(done.lanes)), *map(doorbell.subject, sorted(done.batch_ids))
     )
-    return json_response({"redriven": done.redriven, "skipped": done.skipped})
+    return json_response(
+        {
+            "redriven": done.redriven,
+            "skipped": done.skipped,
+            "next_cursor": _cursor(done.last),
+        }
+    )
 
 
 # --- accounts --------------------------------------------------------------------------------
@@ -245,9 +259,9 @@ def _account_document(account: Account) -> dict[str, Any]:
     }
 
 
-def _cursor(job: Job) -> str:
+def _cursor(mark: Mark | None) -> str | None:
     # Its time stands in the cursor, as a job that was redriven meanwhile has none any more.
-    return f"{to_microseconds(job.finished_at or job.created_at)}-{job.id}"
+    return None if mark is None else f"{to_microseconds(mark.finished_at)}-{mark.job_id}"
 
 
 def _mark(cursor: str | None) -> Mark | None:

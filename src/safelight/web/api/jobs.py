@@ -45,17 +45,21 @@ async def list_jobs(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return your jobs, newest first."""
+    """Return your jobs, newest first.
+
+    A search by kind or model looks at some thousand jobs for a page: one with few jobs, or none,
+    may have a `next_cursor`, and only one without it is the last.
+    """
     wanted = {"kind": kind, "batch_id": batch_id, "model": model}
-    views = await services.jobs.page(
+    page = await services.jobs.page(
         caller.account_id,
         before=cursor,
-        limit=limit + 1,
+        limit=limit,
         equal={name: value for name, value in wanted.items() if value is not None},
         statuses=_SHOWN_AS[status] if status else (),
     )
-    shown = [job_document(view.job, view.outputs, services.links) for view in views[:limit]]
-    return conditional_response(request, paged(shown, more=len(views) > limit))
+    shown = [job_document(view.job, view.outputs, services.links) for view in page.rows]
+    return conditional_response(request, {"data": shown, "next_cursor": page.next})
 
 
 def paged(documents: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:

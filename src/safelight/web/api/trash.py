@@ -52,9 +52,10 @@ async def list_audit(
 ) -> Response:
     """Return who did what to what you keep, newest first."""
     found = await services.audit.page(
-        caller.account_id, before=cursor, limit=limit + 1, subject=subject, action=action
+        caller.account_id, before=cursor, limit=limit, subject=subject, action=action
     )
-    return json_response(paged([asdict(line) for line in found[:limit]], more=len(found) > limit))
+    data = [asdict(line) for line in found.rows]
+    return json_response({"data": data, "next_cursor": found.next})
 
 
 def _document(trashed: Trashed) -> dict[str, Any]:

@@ -140,7 +140,12 @@ export class Results {
 
   async #read(cursor, { keepCursor = false } = {}) {
     const reading = (this.#reading += 1);
-    const page = await api.jobs({ kind: this.#kind || null, limit: PAGE, cursor });
+    let page;
+    do {
+      // A look for a rare kind may find none on its way, and say where the next goes on.
+      page = await api.jobs({ kind: this.#kind || null, limit: PAGE, cursor });
+      cursor = page.next_cursor;
+    } while (page.data.length === 0 && cursor !== null && reading === this.#reading);
     const batchIds = new Set(page.data.map((job) => job.batch_id).filter(Boolean));
     const unknown = [...batchIds].filter((id) => keepCursor || !this.#cards.has(id));
     const batches = await Promise.all(unknown.map((id) => api.batch(id)));

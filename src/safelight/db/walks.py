@@ -1,0 +1,103 @@
+"""Reads pages of long tables at a price that no table's length can raise.
+
+An index serves what most callers ask for. A filter that has none looks at a bounded number of rows
+behind the cursor, and says how far it came: an empty page may have a next one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ColumnElement, Connection
+from sqlalchemy.dialects import postgresql
+
+from safelight.db.types import to_json
+
+T = TypeVar("T")
+
+LOOKED_AT = 2_000
+"""How many rows a filter without an index looks at for one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows of a list, and the cursor behind which the next page begins; None at its end."""
+
+    rows: list[T]
+    next: str | None
+
+
+def span(
+    columns: Sequence[Column[Any]], prefix: Sequence[Any], *, until: Any = None, since: Any = None
+) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
+    """Return the condition and the order, last first, of a stretch of the index on `columns`.
+
+    It has the rows that begin with `prefix`, all columns but the last, whose last column is below
+    `until` and not below `since`. Compared as a whole, because an equality lets a planner walk
+    through another index in the order of the last column, past whatever belongs to others.
+    """
+    owners = sa.tuple_(*columns[:-1])
+    whole = sa.tuple_(*columns)
+    mine = _typed(columns[:-1], prefix)
+    least = owners >= mine if since is None else whole >= _typed(columns, (*prefix, since))
+    most = owners <= mine if until is None else whole < _typed(columns, (*prefix, until))
+    return [least, most], [column.desc() for column in columns]
+
+
+def _typed(columns: Sequence[Column[Any]], values: Sequence[Any]) -> sa.Tuple:
+    pairs = zip(columns, values, strict=True)
+    return sa.tuple_(*(sa.literal(value, column.type) for column, value in pairs))
+
+
+def newest(
+    tx: Connection,
+    columns: tuple[Column[Any], ...],
+    prefixes: Sequence[Sequence[str]],
+    *,
+    before: str | None,
+    limit: int,
+) -> list[str]:
+    """Return the newest `limit` ids of the rows that begin with one of `prefixes`.
+
+    Served by an index on `columns`, the id last: of each prefix the newest are read, and merged.
+    """
+    given: dict[str, Any] = {"before": before} if before else {}
+    for number, prefix in enumerate(prefixes):
+        given |= {f"{place}_{number}": str(value) for place, value in enumerate(prefix, 1)}
+    statement = _merging(columns, len(prefixes), is_continued=before is not None)
+    return list(tx.scalars(statement, {"limit": limit, **given}))
+
+
+@cache
+def _merging(
+    columns: tuple[Column[Any], ...], prefixes: int, *, is_continued: bool
+) -> sa.TextClause:
+    """Return the statement, spelled here as SQLAlchemy takes longer for it than a database does."""
+    names = [f"{column.table.name}.{column.name}" for column in columns]
+    order = ", ".join(f"{name} DESC" for name in names)
+    owners, whole, row_id = ", ".join(names[:-1]), ", ".join(names), names[-1]
+    parts: list[str] = []
+    for number in range(prefixes):
+        mine = ", ".join(f":{place}_{number}" for place in range(1, len(names)))
+        end = f"({whole}) < ({mine}, :before)" if is_continued else f"({owners}) <= ({mine})"
+        parts.append(
+            f"SELECT id FROM (SELECT {row_id} AS id FROM {columns[0].table.name}"  # noqa: S608
+            f" WHERE ({owners}) >= ({mine}) AND {end} ORDER BY {order} LIMIT :limit) part_{number}"
+        )
+    if len(parts) == 1:
+        return sa.text(parts[0])
+    merged = " UNION ALL ".join(parts)
+    return sa.text(f"SELECT id FROM ({merged}) merged ORDER BY id DESC LIMIT :limit")  # noqa: S608
+
+
+def among(tx: Connection, row_id: Column[str], ids: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that a row is one of `ids`, however many.
+
+    Whose the rows are, the ids say: said again, SQLite would read all that are of one account.
+    """
+    if tx.dialect.name == "postgresql":
+        return row_id == sa.func.any(sa.literal(list(ids), postgresql.ARRAY(sa.Text)))
+    each = sa.func.json_each(to_json(list(ids))).table_valued("value")
+    return row_id.in_(sa.select(each.c.value))
