@@ -70,9 +70,10 @@ def configure_logs(level: str, style: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
-    for noisy in ("httpx2", "httpcore2", "alembic", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What libraries say below a warning is not ours to vouch for: some tell headers and signatures.
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(chosen, logging.WARNING))
+    logging.getLogger("safelight").setLevel(chosen)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
