@@ -49,7 +49,7 @@ class Household:
             key = await accounts.new_key(account_id, "test", scopes=scopes)
             headers["Authorization"] = f"Bearer {key}"
         async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(self.safelight.asgi),
+            transport=httpx2.ASGITransport(self.safelight.asgi, raise_app_exceptions=False),
             base_url="http://127.0.0.1",
             headers=headers,
         ) as client:
