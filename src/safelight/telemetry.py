@@ -44,7 +44,10 @@ def configure_logs(level: str, style: str) -> None:
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Its usual tracebacks show local variables, and among them keys and tokens.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -67,9 +70,10 @@ def configure_logs(level: str, style: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
-    for noisy in ("httpx2", "httpcore2", "alembic", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What libraries say below a warning is not ours to vouch for: some tell headers and signatures.
+    chosen = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(chosen, logging.WARNING))
+    logging.getLogger("safelight").setLevel(chosen)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -15,6 +15,7 @@ from safelight import datadir
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
 from safelight.db.engine import open_database
+from tests.leaks import LEAKS
 from tests.servers import free_port, tethered, wait_until
 
 START_S = 30.0
@@ -57,6 +58,7 @@ class RunningServer:
                 "SAFELIGHT_PORT": str(self.port),
                 "SAFELIGHT_FAKE_PROVIDER": "1",
                 "SAFELIGHT_MIN_FREE_BYTES": "0",
+                "SAFELIGHT_LOG_LEVEL": "debug",  # or some lines would never be looked at
                 **({"SAFELIGHT_PUBLIC_URL": self.url} if is_public else {}),
                 **(extra or {}),
             },
@@ -86,6 +88,7 @@ class RunningServer:
     def start(self, *, ready: bool = True, options: tuple[str, ...] = ("--no-samples",)) -> None:
         """Start, and wait until it can serve, or at least answers."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        LEAKS.watch(self.log, self._environment)
         with self.log.open("ab") as output:
             self._from = output.tell()
             self._process = subprocess.Popen(
@@ -126,6 +129,7 @@ class RunningServer:
             headers={"Authorization": f"Bearer {key or self.key}"},
             timeout=_ANSWER_S,
             trust_env=False,
+            event_hooks={"response": [LEAKS.hear]},
         )
 
     async def new_account_key(self) -> str:
@@ -151,6 +155,13 @@ class RunningServer:
             self.process.kill()
             self.process.wait(deadline_s)
             raise
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """Whatever the tests of this folder do, no process of theirs logs a secret."""
+    yield
+    assert LEAKS.found() == []
 
 
 @pytest.fixture(scope="module")

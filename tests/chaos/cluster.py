@@ -15,6 +15,7 @@ from safelight.accounts.service import Accounts
 from safelight.db.engine import Database, open_database
 from tests.brokers import Broker, postgres, running, valkey
 from tests.chaos.process import RoleProcess
+from tests.leaks import LEAKS
 from tests.servers import PostgresServer, free_port, wait_until
 
 LEASE_S = 2.0
@@ -110,6 +111,7 @@ class Cluster:
             headers={"Authorization": f"Bearer {key or self.key}"},
             timeout=_ANSWER_S,
             trust_env=False,
+            event_hooks={"response": [LEAKS.hear]},
         )
 
     def open_database(self) -> Database:

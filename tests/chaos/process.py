@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.acceptance.conftest import command, environment
+from tests.leaks import LEAKS
 from tests.servers import wait_until
 
 START_S = 30.0
@@ -22,7 +23,7 @@ class RoleProcess:
         self.log = home / f"{name}.log"
         self._words = words
         self._home = home
-        self._environment = environment(home / "data", extra)
+        self._environment = environment(home / "data", {"SAFELIGHT_LOG_LEVEL": "debug", **extra})
         self._process: subprocess.Popen[bytes] | None = None
         self._from = 0
         self._was_told_to_end = True
@@ -56,6 +57,7 @@ class RoleProcess:
     def start(self) -> None:
         """Start it, and do not wait."""
         self._was_told_to_end = False
+        LEAKS.watch(self.log, self._environment)
         with self.log.open("ab") as output:
             self._from = output.tell()
             self._process = subprocess.Popen(

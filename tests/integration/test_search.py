@@ -68,8 +68,17 @@ async def test_search_when_words_are_typed_finds_newest_first(
         ({"tags": ("PETS",)}, ["кот.jpg", "cat.jpg"]),
         ({"tags": ("pets", "music")}, ["cat.jpg"]),
         ({"min_width": 7000}, ["wide.jpg"]),
-        ({"min_width": 8001}, []),  # of the same class, so only the row can tell
         ({"max_height": 100}, ["wide.jpg"]),
+        # Bounds within a size class, where only the row can tell.
+        ({"min_width": 8001}, []),
+        ({"max_width": 7999, "min_width": 5000}, []),
+        ({"max_width": 639}, []),
+        ({"max_width": 640, "min_width": 640}, ["кот.jpg", "sea.webp", "dog.png", "cat.jpg"]),
+        ({"min_height": 101, "max_height": 127}, []),
+        ({"min_height": 100, "max_height": 127}, ["wide.jpg"]),
+        ({"min_height": 481}, []),
+        ({"min_height": 480}, ["кот.jpg", "sea.webp", "dog.png", "cat.jpg"]),
+        ({"max_height": 99}, []),
         ({"host": "example.com"}, ["кот.jpg"]),
         ({"external_id": "SKU-1"}, ["wide.jpg"]),
     ],

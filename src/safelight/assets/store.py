@@ -192,11 +192,9 @@ def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
     """
     if not found:
         return
-    check_free(tx, found)
+    # Locked first: a variant made between the look and the delete would leave its object behind.
+    check_free(tx, found, lock=True)
     asset_ids = [asset.id for asset in found]
-    # Held first: a variant made between the look and the delete would leave its object behind.
-    held = sa.select(assets.c.id).where(assets.c.id.in_(asset_ids)).order_by(assets.c.id)
-    tx.execute(held.with_for_update())
     derived = variant_store.drop(tx, asset_ids)
     index.remove(tx, [asset.number for asset in found])
     tx.execute(sa.delete(assets).where(assets.c.id.in_(asset_ids)))
@@ -290,18 +288,24 @@ def _leave(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) ->
     keeping.let_go(tx, note, [*moves, *derived[asset.id]], None)
 
 
-def check_free(tx: Connection, found: Sequence[Asset]) -> None:
+def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) -> None:
     """Raise `OnHold` where one of these assets may not go, or nothing of its account.
 
-    Why stands in the audit log.
+    The rows say so, as a hold may be younger than `found`; with `lock` none comes before the
+    transaction ends. Why stands in the audit log.
     """
-    for asset in found:
-        if asset.hold:
-            raise OnHold(f"The asset {asset.id} is held.")
+    rows = sa.select(assets.c.id, assets.c.hold).where(assets.c.id.in_([one.id for one in found]))
     owners = {asset.account_id for asset in found}
-    held = sa.select(accounts.c.id).where(accounts.c.id.in_(owners), accounts.c.hold != "")
-    for account_id in tx.scalars(held):
-        raise OnHold(f"All that {account_id} has is held.")
+    held = sa.select(accounts.c.id, accounts.c.hold).where(accounts.c.id.in_(owners))
+    if lock:
+        rows = rows.order_by(assets.c.id).with_for_update()
+        held = held.order_by(accounts.c.id).with_for_update(read=True)
+    for asset_id, reason in tx.execute(rows).all():
+        if reason:
+            raise OnHold(f"The asset {asset_id} is held.")
+    for account_id, reason in tx.execute(held).all():
+        if reason:
+            raise OnHold(f"All that {account_id} has is held.")
 
 
 def _entry(asset: Asset) -> index.Entry:

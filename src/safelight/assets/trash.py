@@ -63,7 +63,7 @@ class Trash:
         line = NewLine(asset.account_id, actor, "asset.deleted", asset.id, {"name": asset.name})
 
         def write(tx: Connection) -> None:
-            store.check_free(tx, [asset])
+            store.check_free(tx, [asset], lock=True)
             if trash_store.put(tx, asset, moves, note, kept=self._kept):
                 audit.append(tx, [line])
 
@@ -97,7 +97,7 @@ class Trash:
         trashed = await self._get(account_id, asset_id)
 
         def write(tx: Connection) -> None:
-            store.check_free(tx, [trashed.asset])
+            store.check_free(tx, [trashed.asset], lock=True)
             _purge(tx, [trashed], actor)
 
         await self._db.write(write)

@@ -70,7 +70,6 @@ def build(services: Services, *, version: str) -> FastAPI:
         trash,
         usage,
         webhooks,
-        contacts,
         account,
         health,
     ):
@@ -173,6 +172,15 @@ def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("X-Frame-Options", "DENY")
+    # A cache that is told nothing may keep what it likes: a CDN does, for a day.
+    if "ETag" not in headers:
+        headers.setdefault("Cache-Control", "no-store")
+
+
+def _shown_path(scope: Scope) -> str:
+    """Return the path for a log, without the token that is the credential of a callback."""
+    path: str = scope["path"]
+    return f"{path.rpartition('/')[0]}/…" if path.startswith(callbacks.PREFIX) else path
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
@@ -186,7 +194,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     write(
         "request",
         method=scope["method"],
-        path=scope["path"],
+        path=_shown_path(scope),
         status=status,
         ms=round(seconds * 1000, 1),
         **({"account_id": account_id} if account_id else {}),

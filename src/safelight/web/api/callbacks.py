@@ -9,8 +9,10 @@ from safelight.web.auth import Parts
 
 router = APIRouter(tags=["callbacks"])
 
+PREFIX = "/callbacks/"
 
-@router.post("/callbacks/{provider}/{token}", status_code=204, include_in_schema=False)
+
+@router.post(PREFIX + "{provider}/{token}", status_code=204, include_in_schema=False)
 async def receive(request: Request, provider: str, token: str, services: Parts) -> Response:
     """Take in what a provider says of one of its jobs."""
     body = bytearray()

@@ -1,0 +1,268 @@
+"""Every route, walked by who has no right to it and by who has: no leak, no change, safe headers.
+
+The routes come from the application itself, and each needs an entry in `tests/routes.py`.
+"""
+
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import Enum, auto
+from urllib.parse import parse_qs
+
+import httpx2
+import pytest
+
+from safelight.accounts.account import OWNER_SCOPES, Scope
+from safelight.web import server
+from tests.household import KEPT, Household, household
+from tests.routes import Call, Right, calls, names
+
+READS = ("GET", "HEAD", "FILES")
+LEAST_STREAMS = 2
+LONGEST_S = 1.25 * 3600
+_PRIVATE = re.compile(r"/files/private/[^\s\"?]+\??([^\s\"]*)")
+
+
+class Who(Enum):
+    """Who asks, from the least right to the most."""
+
+    NOBODY = auto()
+    LOGIN_LINK = auto()  # the owner's, good for a session and nothing else
+    READER = auto()  # with a key of the owner's that only reads
+    STRANGER = auto()  # with a key of another account that may do everything there
+    OWNER = auto()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call, who made it, what came back, and what of the owner's was other after it."""
+
+    route: str
+    call: Call
+    who: Who
+    answer: httpx2.Response
+    changed: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def is_read(self) -> bool:
+        return self.route.partition(" ")[0] in READS
+
+    def __str__(self) -> str:
+        body = f" {json.dumps(self.call.json)}" if self.call.json else ""
+        asked = f"{self.route} as {self.call.path}{body} by {self.who.name}"
+        return f"{asked}: {self.answer.status_code} {self.answer.text[:200]}"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """All that was asked, and the names of all routes that there are."""
+
+    home: Household
+    routes: frozenset[str]
+    entries: frozenset[str]
+    asked: list[Asked]
+
+    def by(self, *who: Who) -> Iterator[Asked]:
+        return (each for each in self.asked if each.who in who)
+
+
+@pytest.fixture(scope="module")
+async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
+    """Ask everything of each route: first those who are to be refused, the owner last."""
+    del anyio_backend
+    async with AsyncExitStack() as stack:
+        home = await stack.enter_async_context(household(tmp_path_factory.mktemp("home")))
+        services = home.safelight.services
+        clients = {
+            who: await stack.enter_async_context(home.client(account, *scopes))
+            for who, account, scopes in (
+                (Who.NOBODY, home.owner, ()),
+                (Who.LOGIN_LINK, home.owner, (Scope.LOGIN,)),
+                (Who.READER, home.owner, (Scope.READ,)),
+                (Who.STRANGER, home.stranger, OWNER_SCOPES),
+                (Who.OWNER, home.owner, OWNER_SCOPES),
+            )
+        }
+        member = await stack.enter_async_context(
+            home.client(home.stranger, Scope.READ, Scope.WRITE)
+        )
+        entries = calls(home.things, await services.signatures.key_of(home.stranger))
+        asked: list[Asked] = []
+        rows = await home.rows()
+        for route, wanted in entries.items():
+            for call in wanted:
+                for who, client in clients.items():
+                    # Whoever administers the installation is of no account's making.
+                    other = call.right is Right.ADMIN and who is Who.STRANGER
+                    chosen = member if other else client
+                    one, rows = await ask(home, route, call, who, chosen, rows)
+                    asked.append(one)
+        app = server.build(services, version="test")
+        yield Walk(home, frozenset(names(app)), frozenset(entries), asked)
+
+
+Rows = dict[str, set[str]]
+
+
+async def ask(
+    home: Household, route: str, call: Call, who: Who, client: httpx2.AsyncClient, before: Rows
+) -> tuple[Asked, Rows]:
+    method = route.partition(" ")[0].replace("FILES", "GET")
+    answer = await client.request(
+        method, call.path, json=call.json, files=call.files, params=call.params
+    )
+    after = await home.rows()
+    changed = tuple(name for name, rows in before.items() if rows != after[name])
+    lost = tuple(name for name, rows in before.items() if not rows <= after[name])
+    return Asked(route, call, who, answer, changed, lost), after
+
+
+def test_routes_when_one_is_new_need_an_entry(walk: Walk) -> None:
+    assert walk.routes == walk.entries
+
+
+def test_owner_when_asking_for_their_own_gets_it(walk: Walk) -> None:
+    """Or the refusals of others would say nothing."""
+    refused = [
+        each for each in walk.by(Who.OWNER) if each.answer.status_code not in each.call.expected
+    ]
+    assert refused == []
+
+
+def test_stranger_when_naming_another_s_things_is_refused_and_changes_nothing(walk: Walk) -> None:
+    named = [each for each in walk.by(Who.STRANGER) if each.call.right is Right.OWNER]
+    assert named
+    let_in = [each for each in named if each.answer.status_code not in each.call.refusal]
+    assert let_in == []
+    assert [(str(each), each.changed) for each in named if each.changed] == []
+
+
+def test_stranger_when_asking_for_their_own_gets_nothing_of_another(walk: Walk) -> None:
+    own = [each for each in walk.by(Who.STRANGER) if each.call.right is Right.MEMBER]
+    assert [each for each in own if each.answer.status_code not in each.call.expected] == []
+    assert [(str(each), each.lost) for each in own if each.lost] == []
+
+
+def test_answers_when_they_are_not_the_owner_s_tell_nothing_of_theirs(walk: Walk) -> None:
+    secret = {KEPT, *walk.home.things.values()} - {""}
+    for each in walk.by(Who.NOBODY, Who.LOGIN_LINK, Who.STRANGER):
+        request = f"{each.answer.request.url} {each.call.json} {each.call.files}"
+        told = f"{each.answer.headers} {each.answer.text}"
+        leaked = [value for value in secret if value in told and value not in request]
+        assert leaked == [], str(each)
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [(Who.NOBODY, 401), (Who.LOGIN_LINK, 403)], ids=["no key", "login link"]
+)
+def test_caller_when_without_a_key_that_fits_is_refused_everywhere_but_where_none_is_needed(
+    walk: Walk, who: Who, status: int
+) -> None:
+    for each in walk.by(who):
+        free = each.call.right is Right.NOTHING
+        assert each.answer.status_code in (each.call.expected if free else {status}), str(each)
+        assert each.changed == (), str(each)
+
+
+def test_reader_when_writing_or_administering_is_refused_and_changes_nothing(walk: Walk) -> None:
+    for each in walk.by(Who.READER):
+        is_admin = each.call.right is Right.ADMIN
+        if is_admin or not (each.is_read or each.call.may_read or each.call.right is Right.NOTHING):
+            assert each.answer.status_code == 403, str(each)
+            assert each.changed == (), str(each)
+        assert each.lost == (), str(each)  # pictures are made as they are asked for
+
+
+def test_member_when_administering_the_installation_is_refused_and_changes_nothing(
+    walk: Walk,
+) -> None:
+    tried = [each for each in walk.by(Who.STRANGER) if each.call.right is Right.ADMIN]
+    assert {each.answer.status_code for each in tried} == {403}
+    assert [(str(each), each.changed) for each in tried if each.changed] == []
+
+
+# --- what every answer carries -------------------------------------------------------------------
+
+
+def test_answers_when_whatever_they_are_carry_headers_that_keep_browsers_safe(walk: Walk) -> None:
+    for each in walk.asked:
+        headers = each.answer.headers
+        assert headers["x-content-type-options"] == "nosniff", str(each)
+        assert headers["referrer-policy"] == "no-referrer", str(each)
+        assert headers["x-frame-options"] == "DENY", str(each)
+        assert "default-src" in headers["content-security-policy"], str(each)
+        assert headers["x-request-id"].startswith("req_"), str(each)
+
+
+def test_streams_when_followed_are_neither_kept_nor_held_back_by_proxies(walk: Walk) -> None:
+    streams = [
+        each
+        for each in walk.asked
+        if each.answer.headers.get("content-type", "").startswith("text/event-stream")
+    ]
+    assert len({each.route for each in streams}) >= LEAST_STREAMS
+    assert {each.route for each in walk.by(Who.OWNER) if each.route.endswith("/events")} == {
+        each.route for each in streams
+    }
+    for each in streams:
+        assert each.answer.headers["cache-control"] == "no-store", str(each)
+        assert each.answer.headers["x-accel-buffering"] == "no", str(each)
+
+
+def test_answers_when_they_are_of_one_account_are_kept_by_no_cache_for_others(walk: Walk) -> None:
+    """A cache that is told nothing may keep what it likes, and some do."""
+    for each in walk.asked:
+        if each.call.right is Right.NOTHING:
+            continue
+        said = each.answer.headers["cache-control"]
+        assert "no-store" in said or "private" in said, str(each)
+
+
+def test_answers_when_they_tell_a_secret_are_stored_nowhere(walk: Walk) -> None:
+    secrets = [value for name, value in walk.home.things.items() if name.startswith("sec")]
+    signing = walk.home.things["signing key"]
+    telling = [
+        each
+        for each in walk.asked
+        if any(mark in each.answer.text for mark in (*secrets, signing, "whsec_"))
+    ]
+    assert {each.route for each in telling} >= {
+        "GET /v1/account/signing-key",
+        "GET /v1/webhooks/default/secret",
+        "POST /v1/webhooks",
+        "POST /v1/webhooks/{endpoint_id}/rotate",
+    }
+    for each in telling:
+        assert each.answer.headers["cache-control"] == "no-store", str(each)
+
+
+def test_addresses_when_of_private_files_are_signed_and_end_soon(walk: Walk) -> None:
+    latest = time.time() + LONGEST_S
+    found = 0
+    for each in walk.by(Who.OWNER):
+        if not each.answer.is_success and not each.answer.is_redirect:
+            continue  # a problem names the address that was asked for
+        told = f"{each.answer.text} {each.answer.headers.get('location', '')}"
+        for query in _PRIVATE.findall(told.replace("\\u0026", "&")):
+            asked = parse_qs(query)
+            assert "sig" in asked, str(each)
+            assert time.time() < int(asked["until"][0]) <= latest, str(each)
+            found += 1
+    assert found > 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("PUT", "/v1/jobs", 405), ("GET", "/static/none.js", 404)],
+)
+async def test_answers_when_no_route_fits_carry_safe_headers_too(
+    walk: Walk, method: str, path: str, status: int
+) -> None:
+    async with walk.home.client(walk.home.owner) as client:
+        answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
