@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.acceptance.conftest import command, environment
 from tests.servers import tethered, wait_until
 
-START_S = 30.0
+START_S = 60.0
 STOP_S = 20.0
 _SKEWED = Path(__file__).with_name("skewed.py")
 _AT_WORK = re.compile(r"The \w+ is at work|Safelight is ready at")
