@@ -36,7 +36,7 @@ JOBS = int(_asked("JOBS", 200))
 FAULTS = int(_asked("FAULTS", faults.ROUND))
 SECONDS = _asked("SECONDS", 1.5 * FAULTS)
 SETTLED_S = 60 + JOBS / 20  # from the last fault until the last job is final
-LIMIT_S = 60 + SECONDS + SETTLED_S
+LIMIT_S = 180 + SECONDS + SETTLED_S
 ACCOUNTS = 5
 
 

@@ -129,7 +129,7 @@ async def vendors() -> AsyncIterator[Vendors]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + SECONDS + SETTLED_S)
+@pytest.mark.timeout(180 + SECONDS + SETTLED_S)
 async def test_vendors_when_anything_fails_at_any_time_are_paid_once_at_most(
     vendors: Vendors, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:

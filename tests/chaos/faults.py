@@ -21,6 +21,7 @@ _MENDED_EVERY_S = 0.2
 _LANE = "remote"
 _CLOCKS_OFF_S = (-3600.0, 3600.0)
 _CRASHES = 3
+_STOP_S = 90.0  # of a worker whose result waits for a database that others break meanwhile
 _DATABASE, _DOORBELL, _KEY = "database", "doorbell", "key"
 
 
@@ -146,7 +147,7 @@ class Chaos:
         async with self._locks[victim.name]:
             has_worked = victim.has_worked
             victim.ask_to_stop()
-            status = await asyncio.to_thread(victim.end)
+            status = await asyncio.to_thread(victim.end, _STOP_S)
             assert not has_worked or status == 0, f"{victim.name} ended as {status}"
             victim.start()
 

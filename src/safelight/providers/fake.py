@@ -96,7 +96,7 @@ class FakeProvider(NoCallbacks):
                 request.prompt,
                 ticket=ticket,
                 cost_micros=params.get("cost_micros", 0),
-                slow_cancel=params["slow_cancel"],
+                slow_cancel=params.get("slow_cancel", False),
             )
             if error is not None:
                 raise error
