@@ -36,7 +36,7 @@ JOBS = int(_asked("JOBS", 200))
 FAULTS = int(_asked("FAULTS", faults.ROUND))
 SECONDS = _asked("SECONDS", 1.5 * FAULTS)
 SETTLED_S = 60 + JOBS / 20  # from the last fault until the last job is final
-LIMIT_S = 180 + SECONDS + SETTLED_S
+LIMIT_S = 300 + SECONDS + SETTLED_S
 ACCOUNTS = 5
 
 
@@ -73,11 +73,11 @@ async def _live_through(running: Cluster) -> History:
             async with asyncio.TaskGroup() as group:
                 group.create_task(callers.ask_for_everything())
                 group.create_task(chaos.inflict_all(planned, SECONDS))
+            print(f"{dict(chaos.done)}, {callers.refusals} refusals")  # noqa: T201
             await _settled(callers, database)
             for task in others:
                 task.cancel()
         assert chaos.done.total() == FAULTS
-        print(f"{dict(chaos.done)}, {callers.refusals} refusals")  # noqa: T201
         await callers.look()
         _stop(running)
         return await collect(database, running.data_dir, callers.wishes, callers.sightings)
@@ -87,23 +87,28 @@ async def _settled(callers: Callers, database: Database) -> None:
     """Wait until every job is final, and nothing is left open at the provider."""
 
     async def over() -> bool:
-        return not callers.unfinished and not await _open_attempts(database)
+        return not callers.unfinished and not await _open(database)
 
     try:
         await wait_until_async(over, SETTLED_S)
     except AssertionError:
-        left = sorted(callers.unfinished), await _open_attempts(database)
-        raise AssertionError(f"not final, and open at the provider: {left}") from None
+        left = "\n".join([*sorted(callers.unfinished), *await _open(database)])
+        raise AssertionError(f"not final, or open at the provider:\n{left}") from None
 
 
-async def _open_attempts(database: Database) -> list[str]:
-    """Return the jobs whose provider will yet be heard of; a person's judgment is not awaited."""
-    final = sa.exists().where(
-        tables.jobs.c.id == tables.attempts.c.job_id, tables.jobs.c.status.in_(FINAL)
+async def _open(database: Database) -> list[str]:
+    """Tell of jobs whose provider will yet be heard of; a person's judgment is not awaited."""
+    jobs, attempts = tables.jobs.c, tables.attempts.c
+    is_judged = sa.and_(attempts.state == "unknown", jobs.status.in_(FINAL))
+    query = (
+        sa.select(
+            *(jobs.id, jobs.prompt, jobs.status, jobs.stage, jobs.crashes, jobs.run_at),
+            *(attempts.id, attempts.state, attempts.ticket, attempts.look_at, attempts.cancels),
+        )
+        .join_from(tables.attempts, tables.jobs)
+        .where(tables.OPEN, ~is_judged)
     )
-    unheard = sa.and_(tables.attempts.c.state == "unknown", final)
-    query = sa.select(tables.attempts.c.job_id).where(tables.OPEN, ~unheard)
-    return await database.read(lambda tx: list(tx.scalars(query)))
+    return await database.read(lambda tx: [str(row._tuple()) for row in tx.execute(query)])
 
 
 def _told(history: History) -> str:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import cycle, islice
 
@@ -105,6 +106,7 @@ class Chaos:
             await asyncio.sleep(_RING_EVERY_S)
 
     async def _inflict(self, fault: Fault) -> None:
+        _tell(fault)
         cluster, workers = self._cluster, self._cluster.workers
         of_parts: Mapping[Fault, tuple[_OfProcess, Sequence[RoleProcess]]] = {
             Fault.KILL_WORKER: (self._kill, workers),
@@ -133,6 +135,7 @@ class Chaos:
         else:
             await of_all[fault]()
         self.done[fault] += 1
+        _tell(f"{fault}: mended")
 
     # --- faults of one process ---------------------------------------------------------------
 
@@ -231,6 +234,11 @@ class Chaos:
 
     async def _pause(self, least_s: float, most_s: float) -> None:
         await asyncio.sleep(self._chance.uniform(least_s, most_s))
+
+
+def _tell(what: str) -> None:
+    """Print when it happened, beside which the logs can be read."""
+    print(f"{datetime.now(UTC):%T} {what}")  # noqa: T201  shown where the test fails
 
 
 _OfProcess = Callable[[RoleProcess], Awaitable[None]]
