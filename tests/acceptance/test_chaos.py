@@ -108,7 +108,7 @@ async def _open(database: Database) -> list[str]:
         .join_from(tables.attempts, tables.jobs)
         .where(tables.OPEN, ~is_judged)
     )
-    return await database.read(lambda tx: [str(row._tuple()) for row in tx.execute(query)])
+    return await database.read(lambda tx: [str(tuple(row)) for row in tx.execute(query)])
 
 
 def _told(history: History) -> str:
