@@ -98,7 +98,8 @@ class Chaos:
         """Send nonsense, and rings for nothing, many of them twice, until canceled."""
         ring = "".join(message.write("nobody", [doorbell.lane(_LANE), doorbell.HALT], 1_000))
         nonsense = ["", "not JSON", "[]", '{"sender": 1, "topics": 2}', "x" * 100_000, ring, ring]
-        while True:
+        this = asyncio.current_task()
+        while this is not None and not this.cancelling():  # the client may swallow a cancel
             try:
                 await self._cluster.doorbell.inject(self._chance.choice(nonsense), _LANE)
             except RedisError:
