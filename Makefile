@@ -4,10 +4,10 @@ PYTEST := .venv/bin/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-slow test-gpu chaos nightly check format bench lock wheel clean
+.PHONY: help setup setup-dev run test test-slow test-gpu chaos chaos-seeds nightly check format bench lock wheel clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## set up what `make run` needs (it does so by itself)
 	@scripts/setup.sh run
@@ -28,8 +28,11 @@ test-gpu: setup-dev ## the plug for your own GPUs, with tiny models: fetches tor
 	@scripts/setup.sh gpu
 	@.cache/gpu/bin/python -m pytest tests/gpu
 
-chaos: setup-dev ## a long run of random faults; CHAOS_SEED, CHAOS_JOBS and CHAOS_KILLS say which
-	@CHAOS_JOBS=$${CHAOS_JOBS:-2000} CHAOS_KILLS=$${CHAOS_KILLS:-60} $(PYTEST) -s tests/acceptance/test_chaos.py
+chaos: setup-dev ## a long run of random faults; CHAOS_SEED, CHAOS_JOBS and CHAOS_FAULTS say which
+	@CHAOS_JOBS=$${CHAOS_JOBS:-2000} CHAOS_FAULTS=$${CHAOS_FAULTS:-100} $(PYTEST) -s tests/acceptance/test_chaos.py
+
+chaos-seeds: ## long chaos once for each seed from 1 to CHAOS_SEEDS, which is 20
+	@for seed in $$(seq $${CHAOS_SEEDS:-20}); do CHAOS_SEED=$$seed $(MAKE) --no-print-directory chaos || exit; done
 
 nightly: chaos bench ## long chaos and the benches
 

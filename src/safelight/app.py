@@ -49,7 +49,7 @@ from safelight.notify.content import Templates
 from safelight.notify.senders import open_senders
 from safelight.notify.service import Contacts
 from safelight.providers.catalogue import Catalogue, changed
-from safelight.providers.fake import FakeProvider
+from safelight.providers.fake import FakeProvider, FakeQueue
 from safelight.providers.inflate import InflateProvider
 from safelight.providers.link import LinkProvider
 from safelight.providers.provider import Provider
@@ -385,7 +385,8 @@ def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provi
         LinkProvider(fetcher),
     ]
     if settings.fake_provider:
-        installed.append(FakeProvider(settings.data_dir / "fake-ledger.jsonl"))
+        ledger = settings.data_dir / "fake-ledger.jsonl"
+        installed += [FakeProvider(ledger), FakeQueue(ledger)]
     return installed
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import psutil
 
@@ -13,6 +14,7 @@ from safelight import datadir
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
 from safelight.db.engine import Database, open_database
+from safelight.providers.fake import ROTATED
 from tests.brokers import Broker, postgres, running, valkey
 from tests.chaos.process import RoleProcess
 from tests.leaks import LEAKS
@@ -143,6 +145,32 @@ class Cluster:
         # What still holds the shared memory would keep the next one from starting.
         wait_until(lambda: all(_is_over(process) for process in killed))
         self.database.kill()
+
+    async def refuse_writes(self, refused: bool) -> None:
+        """Make the database read-only, or writable again, for everybody at once."""
+        await self._operate(
+            f"ALTER DATABASE postgres SET default_transaction_read_only = {refused}",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+    @property
+    def rotated_key(self) -> Path:
+        """The file that has the fake vendors refuse every call while it exists."""
+        return self.data_dir / ROTATED
+
+    async def trust_vendors_again(self) -> None:
+        """Open every breaker: half a minute of peace would spare what is to be tried."""
+        await self._operate("DELETE FROM breakers")
+
+    async def _operate(self, *statements: str) -> None:
+        writable = {"default_transaction_read_only": "off"}
+        connection = await asyncpg.connect(self.database.url, server_settings=writable)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
 
     def close(self) -> None:
         """Leave no process behind."""

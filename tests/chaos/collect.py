@@ -50,6 +50,8 @@ def calls(data_dir: Path) -> Iterator[Call]:
             ticket=entry.get("ticket"),
             prompt=entry["prompt"],
             at=entry["at"],
+            cost_micros=entry.get("cost_micros") or 0,
+            is_confirmed=entry.get("confirmed", False),
         )
 
 
@@ -66,6 +68,9 @@ def _job(row: RowMapping) -> Job:
         repeatable=row["repeatable"],
         crashes=row["crashes"],
         seq=row["seq"],
+        model=row["model"],
+        cost_micros=row["cost_micros"],
+        cost_known_micros=row["cost_known_micros"],
     )
 
 
@@ -78,6 +83,8 @@ def _attempt(row: RowMapping) -> Attempt:
         outcome=row["outcome"],
         ticket=row["ticket"],
         code=_code(row),
+        ground=row["ground"],
+        cost_micros=row["cost_micros"],
     )
 
 

@@ -33,6 +33,9 @@ class Job:
     repeatable: bool
     crashes: int
     seq: int
+    model: str = "fake"
+    cost_micros: int | None = 0
+    cost_known_micros: int | None = 0
 
     @property
     def ending(self) -> str:
@@ -51,6 +54,13 @@ class Attempt:
     outcome: str | None
     ticket: str | None
     code: str | None
+    ground: str
+    cost_micros: int | None = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether something is known, or feared, to go on at the provider."""
+        return self.state != "closed"
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,30 @@ class Asset:
 class Call:
     """A line of the provider's own ledger."""
 
-    what: str  # start, ticket, check, end or cancel
+    what: str  # start, refuse, ticket, check, end, fail, cancel or absent
     attempt_id: str
     ticket: str | None
     prompt: str = ""
     at: float = 0.0  # seconds since 1970
+    cost_micros: int = 0  # of an end, a failure, or a confirmed cancel
+    is_confirmed: bool = False  # of a cancel
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the provider's own books say of one attempt."""
+
+    begun: bool
+    ticket: str | None
+    has_ended: bool
+    has_failed: bool
+    is_canceled: bool
+    cost_micros: int | None  # None: it has told nobody
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether the provider has told somebody that nothing of it goes on."""
+        return self.has_ended or self.has_failed or self.is_canceled
 
 
 @dataclass(frozen=True)
@@ -134,9 +163,34 @@ class History:
         """What was seen of each job, in the order of time."""
         return by_job(self.sightings)
 
+    @cached_property
+    def works(self) -> Mapping[str, Work]:
+        """The provider's books, by attempt; cancels name the ticket alone."""
+        attempt_of = {call.ticket: call.attempt_id for call in self.calls if call.what == "ticket"}
+        said: defaultdict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            if call.what != "cancel":
+                said[call.attempt_id].append(call)
+            elif call.is_confirmed and call.ticket in attempt_of:
+                said[attempt_of[call.ticket]].append(call)
+        return {attempt_id: _work(calls) for attempt_id, calls in said.items()}
+
     def attempts_called(self, what: str) -> list[str]:
         """Return the attempt of every call of one kind, as often as it was made."""
         return [call.attempt_id for call in self.calls if call.what == what]
+
+
+def _work(calls: Iterable[Call]) -> Work:
+    of = {call.what: call for call in calls}
+    last_words = [of[what] for what in ("end", "fail", "cancel") if what in of]
+    return Work(
+        begun="start" in of and "refuse" not in of,
+        ticket=of["ticket"].ticket if "ticket" in of else None,
+        has_ended="end" in of,
+        has_failed="fail" in of,
+        is_canceled="cancel" in of,
+        cost_micros=last_words[0].cost_micros if last_words else None,
+    )
 
 
 def by_job(things: Iterable[T]) -> Mapping[str, list[T]]:

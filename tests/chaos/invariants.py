@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from tests.chaos.history import FINAL, Attempt, History
+from tests.chaos.history import FINAL, Attempt, History, Work
 
 MOST_CRASHES = 3
-# The provider itself says that these calls failed, so nothing was paid for.
-SAID_BY_PROVIDER = frozenset({"provider_failed", "provider_rejected", "provider_rate_limited"})
 _OF_NOBODY = "health/"  # written by probes
 UNKNOWN = "unknown_outcome"
 CRASHED = "worker_crashed"
+UNAUTHORIZED = "provider_unauthorized"
+ASKABLE = "fake-queue"  # its vendor can tell what became of a lost start
 
 Invariant = Callable[[History], Iterator[str]]
 
@@ -48,29 +48,46 @@ def every_job_is_final(history: History) -> Iterator[str]:
 
 
 def jobs_end_as_scripted(history: History) -> Iterator[str]:
-    """Nothing fails but what was meant to, or what a dead worker explains; see the next two."""
+    """Nothing fails but what was meant to, or for a reason that the next three look into."""
     endings = {wish.prompt: wish.endings for wish in history.wishes}
+    explained = {UNKNOWN, CRASHED, UNAUTHORIZED}
     for job in history.jobs:
-        if job.ending not in endings.get(job.prompt, frozenset[str]()) | {UNKNOWN, CRASHED}:
+        if job.ending not in endings.get(job.prompt, frozenset[str]()) | explained:
             yield f"{job.id} ended as {job.ending}"
 
 
 def only_killers_are_buried(history: History) -> Iterator[str]:
-    """A job is dead-lettered with its third dead worker: neither sooner nor later."""
+    """A job is dead-lettered with its third dead worker in a row, and never with a ticket."""
     for job in history.jobs:
-        if (job.ending == CRASHED) != (job.crashes == MOST_CRASHES):
-            yield f"{job.id} ended as {job.ending} after {job.crashes} crashes"
+        if job.ending != CRASHED:
+            continue
+        if job.crashes < MOST_CRASHES:
+            yield f"{job.id} was buried after {job.crashes} crashes"
+        if any(each.is_open for each in history.attempts_of[job.id]):
+            yield f"{job.id} was buried while its provider worked on it"
 
 
 def an_unknown_outcome_has_its_reason(history: History) -> Iterator[str]:
-    """Only work that costs, whose worker died in mid-call, without a ticket to ask by."""
+    """Only paid work whose worker died or whose answer was lost, and whose vendor cannot tell."""
+    scripted = {wish.prompt for wish in history.wishes if UNKNOWN in wish.endings}
     for job in history.jobs:
         if job.ending != UNKNOWN:
             continue
         last = history.attempts_of[job.id][-1:]
-        excused = not job.repeatable and job.crashes > 0
-        if not excused or not last or last[0].ticket is not None:
+        lost = job.crashes > 0 or job.prompt in scripted
+        if job.repeatable or job.model == ASKABLE or not lost or not last or last[0].ticket:
             yield f"{job.id} is called unknown"
+
+
+def a_rotated_key_ends_only_what_was_not_begun(history: History) -> Iterator[str]:
+    """A start that was refused at the door ends its job; a refused look ends nothing."""
+    for job in history.jobs:
+        if job.ending != UNAUTHORIZED:
+            continue
+        for attempt in history.attempts_of[job.id]:
+            work = history.works.get(attempt.id)
+            if work is not None and work.begun and not work.is_over:
+                yield f"{job.id} ended as {UNAUTHORIZED} while {attempt.id} went on"
 
 
 def final_statuses_stay(history: History) -> Iterator[str]:
@@ -96,13 +113,16 @@ def what_was_seen_last_is_so(history: History) -> Iterator[str]:
 
 
 def one_result_is_accepted(history: History) -> Iterator[str]:
-    """A success has one succeeded attempt and one set of outputs; anything else has neither."""
+    """A success has one succeeded attempt and one set of outputs; a failure has neither.
+
+    A canceled job may have an attempt that succeeded all the same, and no outputs.
+    """
     wanted = {wish.prompt: wish.outputs for wish in history.wishes}
     for job in history.jobs:
         accepted = sum(each.outcome == "succeeded" for each in history.attempts_of[job.id])
         positions = [asset.position for asset in history.assets_of[job.id]]
         is_success = job.status == "succeeded"
-        if accepted != is_success:
+        if accepted != is_success and not (accepted == 1 and job.status == "canceled"):
             yield f"{job.id} is {job.status} with {accepted} accepted results"
         if positions != list(range(wanted.get(job.prompt, 0) if is_success else 0)):
             yield f"{job.id} is {job.status} with outputs {positions}"
@@ -156,13 +176,35 @@ def events_tell_the_story(history: History) -> Iterator[str]:
 
 
 def every_attempt_is_settled(history: History) -> Iterator[str]:
-    """Each is closed with an outcome, and they count from 1."""
+    """Each is closed with an outcome, or waits for a person's word; and they count from 1."""
+    waiting = {job.id for job in history.jobs if job.ending in (UNKNOWN, "canceled")}
     for attempt in history.attempts:
-        if attempt.state != "closed" or attempt.outcome is None:
+        is_known = attempt.ticket is not None or attempt.job_id not in waiting
+        if attempt.is_open == (attempt.outcome is not None) or (attempt.is_open and is_known):
             yield f"{attempt.id} of {attempt.job_id} is {attempt.state} with {attempt.outcome}"
     for job_id, made in history.attempts_of.items():
         if [attempt.number for attempt in made] != list(range(1, len(made) + 1)):
             yield f"{job_id} has attempts {[attempt.number for attempt in made]}"
+
+
+def attempts_are_closed_on_true_grounds(history: History) -> Iterator[str]:
+    """Why an attempt was closed is what the provider's own books say."""
+    repeatable = {job.id for job in history.jobs if job.repeatable}
+    for attempt in history.attempts:
+        work = history.works.get(attempt.id, _NOTHING)
+        if not (
+            {
+                "none": attempt.is_open,
+                "verdict": work.is_over,
+                "canceled": work.is_canceled,
+                "refused": not work.begun,
+                "absent": not work.begun,
+                "unsent": not work.begun,
+                "repeatable": attempt.job_id in repeatable,
+            }.get(attempt.ground, False)
+            and attempt.is_open == (attempt.ground == "none")
+        ):
+            yield f"{attempt.id} of {attempt.job_id} is {attempt.state} as {attempt.ground}: {work}"
 
 
 def an_attempt_is_started_once(history: History) -> Iterator[str]:
@@ -180,16 +222,53 @@ def the_provider_is_called_by_the_book(history: History) -> Iterator[str]:
         yield f"{attempt_id} was called without a row"
 
 
-def paid_work_is_not_begun_again(history: History) -> Iterator[str]:
-    """What costs is started anew only after the provider itself had said that it failed."""
-    started = set(history.attempts_called("start"))
+def paid_work_is_begun_once(history: History) -> Iterator[str]:
+    """What costs is begun anew only after the provider itself had ended it without a result."""
     for job in history.jobs:
         if job.repeatable:
             continue
-        calls = [each for each in history.attempts_of[job.id] if each.id in started]
-        for before, after in pairwise(calls):
-            if not _failed_there(before):
-                yield f"{job.id}: {after.id} was started after {before.id} ({before.outcome})"
+        begun = [
+            each
+            for each in history.attempts_of[job.id]
+            if history.works.get(each.id, _NOTHING).begun
+        ]
+        for before, after in pairwise(begun):
+            if not _failed_there(history, before):
+                yield f"{job.id}: {after.id} was begun after {before.id} ({before.outcome})"
+
+
+def paid_work_is_never_left_alone(history: History) -> Iterator[str]:
+    """All that was begun is ended by its provider, or canceled there, or waits to be."""
+    for attempt, work in _paid_works(history):
+        if not work.is_over and not attempt.is_open:
+            yield f"{attempt.id} of {attempt.job_id} was left alone ({attempt.ground})"
+
+
+def paid_results_are_delivered(history: History) -> Iterator[str]:
+    """What the provider finished is its job's result, unless that was canceled; or it waits."""
+    endings = {job.id: job.ending for job in history.jobs}
+    for attempt, work in _paid_works(history):
+        ending = endings[attempt.job_id]
+        is_delivered = ending == "succeeded" and attempt.outcome == "succeeded"
+        if work.has_ended and not is_delivered and ending not in ("canceled", UNKNOWN):
+            yield f"{attempt.id} of {attempt.job_id} was finished, and that is {ending}"
+
+
+def every_cost_is_on_its_job(history: History) -> Iterator[str]:
+    """What the provider said that work cost stands on its attempt, and their sum on the job."""
+    for attempt, work in _paid_works(history):
+        if not attempt.is_open and attempt.cost_micros != work.cost_micros:
+            yield (
+                f"{attempt.id} of {attempt.job_id} cost {work.cost_micros},"
+                f" and {attempt.cost_micros} was written"
+            )
+    for job in history.jobs:
+        costs = [attempt.cost_micros for attempt in history.attempts_of[job.id]]
+        known = sum(cost for cost in costs if cost is not None)
+        whole = None if None in costs else known
+        told = job.cost_micros, job.cost_known_micros
+        if costs and job.status in FINAL and told != (whole, known):
+            yield f"{job.id} says that it costs {told}, and had {costs}"
 
 
 def tickets_are_kept(history: History) -> Iterator[str]:
@@ -205,23 +284,34 @@ def tickets_are_kept(history: History) -> Iterator[str]:
 
 
 def tickets_are_resumed(history: History) -> Iterator[str]:
-    """Work with a ticket is asked for, not begun again, unless the provider said that it failed."""
+    """Work with a ticket is asked for, not begun again, unless its provider had ended it."""
     for job_id, made in history.attempts_of.items():
         for before, after in pairwise(made):
-            if before.ticket is not None and not _failed_there(before):
+            if before.ticket is not None and not _failed_there(history, before):
                 yield f"{job_id}: {after.id} followed {before.id}, which had a ticket"
 
 
-def paid_work_is_not_called_lost(history: History) -> Iterator[str]:
-    """What may have cost money is `unknown`, for a human to look at, never simply lost."""
+_NOTHING = Work(
+    begun=False,
+    ticket=None,
+    has_ended=False,
+    has_failed=False,
+    is_canceled=False,
+    cost_micros=None,
+)
+
+
+def _paid_works(history: History) -> Iterator[tuple[Attempt, Work]]:
     paid = {job.id for job in history.jobs if not job.repeatable}
     for attempt in history.attempts:
-        if attempt.outcome == "lost" and attempt.job_id in paid:
-            yield f"{attempt.id} of {attempt.job_id} was called lost"
+        work = history.works.get(attempt.id, _NOTHING)
+        if attempt.job_id in paid and work.begun:
+            yield attempt, work
 
 
-def _failed_there(attempt: Attempt) -> bool:
-    return attempt.outcome == "failed" and attempt.code in SAID_BY_PROVIDER
+def _failed_there(history: History, attempt: Attempt) -> bool:
+    work = history.works.get(attempt.id, _NOTHING)
+    return work.has_failed or (work.is_canceled and not work.has_ended)
 
 
 INVARIANTS: tuple[Invariant, ...] = (
@@ -230,6 +320,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     jobs_end_as_scripted,
     only_killers_are_buried,
     an_unknown_outcome_has_its_reason,
+    a_rotated_key_ends_only_what_was_not_begun,
     final_statuses_stay,
     what_was_seen_last_is_so,
     one_result_is_accepted,
@@ -239,10 +330,13 @@ INVARIANTS: tuple[Invariant, ...] = (
     no_event_is_missing,
     events_tell_the_story,
     every_attempt_is_settled,
+    attempts_are_closed_on_true_grounds,
     an_attempt_is_started_once,
     the_provider_is_called_by_the_book,
-    paid_work_is_not_begun_again,
+    paid_work_is_begun_once,
+    paid_work_is_never_left_alone,
+    paid_results_are_delivered,
+    every_cost_is_on_its_job,
     tickets_are_kept,
     tickets_are_resumed,
-    paid_work_is_not_called_lost,
 )

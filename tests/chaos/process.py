@@ -3,15 +3,17 @@
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.acceptance.conftest import command, environment
 from tests.leaks import LEAKS
-from tests.servers import wait_until
+from tests.servers import tethered, wait_until
 
-START_S = 30.0
+START_S = 120.0  # of six on a busy machine
 STOP_S = 20.0
+_SKEWED = Path(__file__).with_name("skewed.py")
 _AT_WORK = re.compile(r"The \w+ is at work|Safelight is ready at")
 
 
@@ -54,14 +56,15 @@ class RoleProcess:
         """Say whether the present process came as far as its work."""
         return _AT_WORK.search(self.output) is not None
 
-    def start(self) -> None:
-        """Start it, and do not wait."""
+    def start(self, *, clock_off_s: float = 0.0) -> None:
+        """Start it with its clock so far ahead, or behind, and do not wait."""
+        skewed = (sys.executable, "-P", _SKEWED, str(clock_off_s), *self._words)
         self._was_told_to_end = False
         LEAKS.watch(self.log, self._environment)
         with self.log.open("ab") as output:
             self._from = output.tell()
             self._process = subprocess.Popen(
-                command(*self._words),
+                tethered(*skewed) if clock_off_s else command(*self._words),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -83,10 +86,10 @@ class RoleProcess:
         self._was_told_to_end = True
         self._send(signal.SIGTERM)
 
-    def end(self) -> int:
+    def end(self, within_s: float = STOP_S) -> int:
         """Wait until it has ended, and return its exit status."""
         assert self._process is not None
-        return self._process.wait(STOP_S)
+        return self._process.wait(within_s)
 
     def kill(self) -> None:
         """End it as a power cut would."""

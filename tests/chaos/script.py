@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_NEVER_S = 120.0  # longer than any run: only a cancel ends it
+_NEVER_S = 600.0  # longer than any run: only a cancel ends it
+_HALF = 0.5
 SUCCEEDED = frozenset({"succeeded"})
 
 
@@ -46,11 +47,27 @@ def _ticketed(chance: random.Random) -> dict[str, Any]:
 
 
 def _paid(chance: random.Random) -> dict[str, Any]:
-    return {"model": "fake-paid", "params": {"seconds": chance.uniform(0.2, 3)}}
+    return _costing("fake-paid", chance, seconds=chance.uniform(0.2, 3))
 
 
 def _paid_ticketed(chance: random.Random) -> dict[str, Any]:
-    return {"model": "fake-paid", **_ticketed(chance)}
+    return _costing("fake-paid", chance, seconds=chance.uniform(0.2, 4), pending=True)
+
+
+def _paid_queued(chance: random.Random) -> dict[str, Any]:
+    """Work whose vendor can be asked for it when the answer to its start is lost."""
+    return _costing("fake-queue", chance, seconds=chance.uniform(0.2, 4), pending=True)
+
+
+def _paid_lost(chance: random.Random) -> dict[str, Any]:
+    drawn = _paid_queued(chance)
+    drawn["params"]["errors"] = ["unknown_outcome"]
+    return drawn
+
+
+def _paid_lost_for_good(chance: random.Random) -> dict[str, Any]:
+    drawn = _costing("fake-paid", chance, errors=["unknown_outcome"])
+    return drawn | {"endings": frozenset({"unknown_outcome"})}
 
 
 def _flaky(chance: random.Random) -> dict[str, Any]:
@@ -63,12 +80,29 @@ def _doomed(chance: random.Random) -> dict[str, Any]:
     return {"params": {"errors": errors}, "endings": frozenset({"provider_rejected"})}
 
 
+def _paid_in_vain(chance: random.Random) -> dict[str, Any]:
+    """Work that the vendor charges for, although it failed."""
+    pending = chance.random() < _HALF
+    drawn = _costing("fake-paid", chance, seconds=1, pending=pending, verdict="content_refused")
+    return drawn | {"endings": frozenset({"content_refused"})}
+
+
 def _canceled(chance: random.Random) -> dict[str, Any]:
-    return {
-        "model": chance.choice(("fake", "fake-paid")),
-        "params": {"seconds": _NEVER_S, "pending": chance.random() < 0.5},
-        "endings": frozenset({"canceled"}),
-        "cancel_after_s": chance.uniform(0.1, 4),
+    """Work that only a cancel ends; a paid call is never hung up, so that one has a ticket."""
+    model = chance.choice(("fake", "fake-paid", "fake-queue"))
+    pending = model != "fake" or chance.random() < _HALF
+    return _costing(
+        model, chance, seconds=_NEVER_S, pending=pending, slow_cancel=chance.random() < _HALF
+    ) | {"endings": frozenset({"canceled"}), "cancel_after_s": chance.uniform(0.1, 4)}
+
+
+def _canceled_anywhere(chance: random.Random) -> dict[str, Any]:
+    """Work that is canceled at any step of it, or after its end."""
+    drawn = chance.choice((_paid, _paid_ticketed, _paid_queued, _paid_lost))(chance)
+    drawn["params"]["slow_cancel"] = chance.random() < _HALF
+    return drawn | {
+        "endings": frozenset({"canceled", "succeeded"}),
+        "cancel_after_s": chance.uniform(0, 4),
     }
 
 
@@ -76,15 +110,25 @@ def _delayed(chance: random.Random) -> dict[str, Any]:
     return {"params": {"seconds": 0.1}, "later_s": chance.uniform(1, 8)}
 
 
+def _costing(model: str, chance: random.Random, **params: Any) -> dict[str, Any]:
+    cost = 0 if model == "fake" else chance.randint(1, 1000)
+    return {"model": model, "params": {"cost_micros": cost, **params}}
+
+
 _KINDS: Mapping[_Draw, int] = {  # and their weights
-    _quick: 20,
-    _held: 20,
-    _ticketed: 20,
+    _quick: 15,
+    _held: 15,
+    _ticketed: 15,
     _paid: 15,
     _paid_ticketed: 10,
+    _paid_queued: 10,
+    _paid_lost: 5,
+    _paid_lost_for_good: 1,
+    _paid_in_vain: 3,
     _flaky: 5,
     _doomed: 3,
     _canceled: 8,
+    _canceled_anywhere: 15,
     _delayed: 5,
 }
 

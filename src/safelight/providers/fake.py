@@ -1,4 +1,4 @@
-"""A scriptable provider for tests, benches and chaos, with a ledger of its own.
+"""Scriptable providers for tests, benches and chaos, with one ledger that all processes share.
 
 The script stands in the job's params. The ledger is a file of one line a call, so that it can be
 held against the job's history even after every process has been killed.
@@ -16,18 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from safelight import errors, ids
+from safelight.errors import ProviderError, ProviderRejected, ProviderUnauthorized, UnknownOutcome
 from safelight.providers.price import FREE
 from safelight.providers.provider import (
+    ABSENT,
+    Absent,
     AttemptHandle,
+    Canceled,
     Done,
+    Failed,
     Kind,
     Lane,
+    LostStart,
     MediaFile,
     Model,
     NoCallbacks,
     Pending,
     ProviderRequest,
 )
+
+ROTATED = "fake-key-rotated"
+"""A file of this name beside the ledger has every call refused, as a rotated key does."""
 
 _SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -38,6 +47,9 @@ _SCHEMA: Mapping[str, Any] = {
         "outputs": {"type": "integer", "minimum": 0, "maximum": 8, "default": 1},
         "errors": {"type": "array", "items": {"type": "string"}, "maxItems": 16, "default": []},
         "retry_after_s": {"type": "number", "minimum": 0},
+        "verdict": {"type": "string"},
+        "cost_micros": {"type": "integer", "minimum": 0},
+        "slow_cancel": {"type": "boolean", "default": False},
         "seed": {"type": "integer"},
     },
 }
@@ -46,57 +58,100 @@ _SCHEMA: Mapping[str, Any] = {
 class FakeProvider(NoCallbacks):
     """Does what a job's params say: sleep, park behind a ticket, fail by code, or answer.
 
-    `errors` lists codes of safelight.errors: the n-th call of a job raises the n-th, and calls
-    after the last succeed.
+    `errors` lists codes of safelight.errors: the n-th start of a job is refused with the n-th, and
+    starts after the last are taken; `unknown_outcome` is a start that is taken and whose answer is
+    lost. `verdict` is the code that the work fails with, `cost_micros` what it costs once it has
+    ended, and the first request of a `slow_cancel` is only accepted.
     """
 
     name = "fake"
 
     def __init__(self, ledger: Path | None = None) -> None:
-        self._ledger = ledger
+        self._ledger = _Ledger(ledger)
+        self._rotated = None if ledger is None else ledger.with_name(ROTATED)
         self._calls: dict[str, int] = {}  # by scratch folder's job, bounded by the jobs of a test
 
     def capabilities(self) -> tuple[Model, ...]:
-        shared = {
-            "provider": self.name,
-            "description": "Does what its params say.",
-            "kinds": frozenset(Kind),
-            "params_schema": _SCHEMA,
-            "timeout": timedelta(seconds=600),
-            "max_inputs": 16,
-            "price": FREE,
-        }
         return (
-            Model(id="fake", title="Fake", lane=Lane.REMOTE, repeatable=True, **shared),
-            Model(id="fake-paid", title="Fake, paid", lane=Lane.REMOTE, **shared),
+            self._model("fake", "Fake", repeatable=True),
+            self._model("fake-paid", "Fake, paid"),
         )
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
+        self._let_in()
         params = request.params
-        self._write("start", attempt.id, request.prompt)
+        error = self._scripted(request, attempt)
+        if error is not None and not isinstance(error, UnknownOutcome):
+            self._write(("start", "refuse"), attempt.id, request.prompt)
+            raise error
         attempt.report(10, "pretending")
-        job = request.prompt or attempt.id
-        self._calls[job] = call = self._calls.get(job, 0) + 1
-        if call <= len(params["errors"]):
-            raise _error(params["errors"][call - 1], params.get("retry_after_s"))
         if params["pending"]:
-            ticket = f"{time.time() + params['seconds']:.3f}-{ids.secret(60)}"
-            self._write("ticket", attempt.id, request.prompt, ticket)
+            due = time.monotonic() + params["seconds"]  # one clock for all processes of a machine
+            ticket = f"{due:.3f}-{ids.secret(60)}"
+            self._write(
+                ("start", "ticket"),
+                attempt.id,
+                request.prompt,
+                ticket=ticket,
+                cost_micros=params.get("cost_micros", 0),
+                slow_cancel=params.get("slow_cancel", False),
+            )
+            if error is not None:
+                raise error
             return Pending(ticket, timedelta(seconds=max(params["seconds"], 0.05)))
+        self._write(("start",), attempt.id, request.prompt)
+        if error is not None:
+            raise error
         await asyncio.sleep(params["seconds"])
-        return self._done(request, attempt)
+        return self._end(request, attempt)
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending:
-        self._write("check", attempt.id, request.prompt, ticket)
-        left = _due(ticket) - time.time()
+    ) -> Done | Failed | Pending:
+        self._let_in()
+        self._write(("check",), attempt.id, request.prompt, ticket=ticket)
+        if self._ledger.is_cut_short(ticket):
+            return Failed(errors.ProviderWorkFailed("It was canceled."), cost_micros=0)
+        left = _due(ticket) - time.monotonic()
         if left > 0:
             return Pending(ticket, timedelta(seconds=left))
-        return self._done(request, attempt)
+        return self._end(request, attempt)
 
-    async def cancel(self, ticket: str) -> None:
-        self._write("cancel", "", "", ticket)
+    async def cancel(self, ticket: str) -> Canceled:
+        self._let_in()
+        cut_short = self._ledger.is_cut_short(ticket) or _due(ticket) > time.monotonic()
+        work = self._ledger.work(ticket)
+        is_first = not self._ledger.was_canceled(ticket)
+        confirmed = not (cut_short and is_first and work.get("slow_cancel"))
+        cost = 0 if cut_short else work.get("cost_micros", 0)
+        said = {"confirmed": confirmed, "cut_short": cut_short, "cost_micros": cost}
+        self._write(("cancel",), "", "", ticket=ticket, **said)
+        return Canceled(confirmed, cost if confirmed else None)
+
+    def _let_in(self) -> None:
+        if self._rotated is not None and self._rotated.exists():
+            raise ProviderUnauthorized("The key has been rotated.")
+
+    def _scripted(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> errors.SafelightError | None:
+        job = request.prompt or attempt.id
+        self._calls[job] = call = self._calls.get(job, 0) + 1
+        codes = request.params["errors"]
+        if call > len(codes):
+            return None
+        return _error(codes[call - 1], request.params.get("retry_after_s"))
+
+    def _end(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Failed:
+        code = request.params.get("verdict")
+        if code is None:
+            return self._done(request, attempt)
+        cost = request.params.get("cost_micros")
+        self._write(("fail",), attempt.id, request.prompt, cost_micros=cost or 0)
+        error = _error(code, None)
+        return Failed(error if isinstance(error, ProviderError) else ProviderError(), cost)
 
     def _done(self, request: ProviderRequest, attempt: AttemptHandle) -> Done:
         made: list[MediaFile] = []
@@ -104,19 +159,124 @@ class FakeProvider(NoCallbacks):
             path = request.scratch / f"{number}.png"
             path.write_bytes(_pixel())
             made.append(MediaFile(path, "image/png"))
-        self._write("end", attempt.id, request.prompt)
-        return Done(tuple(made))
+        cost = request.params.get("cost_micros")
+        self._write(("end",), attempt.id, request.prompt, cost_micros=cost or 0)
+        return Done(tuple(made), cost)
 
-    def _write(self, what: str, attempt_id: str, prompt: str, ticket: str = "") -> None:
-        if self._ledger is None:
+    def _write(self, lines: tuple[str, ...], attempt_id: str, prompt: str, **more: Any) -> None:
+        shared = {"attempt": attempt_id, "prompt": prompt, "at": time.time(), **more}
+        self._ledger.write([{"what": what, **shared} for what in lines])
+
+    def _model(self, name: str, title: str, *, repeatable: bool = False) -> Model:
+        return Model(
+            id=name,
+            provider=self.name,
+            title=title,
+            description="Does what its params say.",
+            kinds=frozenset(Kind),
+            lane=Lane.REMOTE,
+            params_schema=_SCHEMA,
+            timeout=timedelta(seconds=600),
+            repeatable=repeatable,
+            max_inputs=16,
+            price=FREE,
+        )
+
+
+class FakeQueue(FakeProvider):
+    """Paid work that can be asked for by its attempt after the answer to its start was lost.
+
+    An order once called absent is refused when it arrives late, so that the word stays true.
+    """
+
+    name = "fake-queue"
+    adopts_within = timedelta(seconds=60)
+
+    def capabilities(self) -> tuple[Model, ...]:
+        return (self._model("fake-queue", "Fake, paid, can be asked"),)
+
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
+        if self._ledger.said("absent", attempt.id):
+            raise ProviderRejected("The order was given up before it arrived.")
+        return await super().start(request, attempt)
+
+    async def look_up(self, lost: LostStart) -> str | Absent | None:
+        self._let_in()
+        ticket = self._ledger.ticket_of(lost.attempt_id)
+        if ticket is None and not self._ledger.said("start", lost.attempt_id):
+            self._write(("absent",), lost.attempt_id, lost.request.prompt)
+            return ABSENT
+        return ticket
+
+
+class _Ledger:
+    """What every process has written, and what follows from it; in memory where it has no file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._read_to = 0
+        self._said: set[tuple[str, str]] = set()  # which call of which attempt
+        self._works: dict[str, dict[str, Any]] = {}  # what was said at the start, by ticket
+        self._tickets: dict[str, str] = {}  # by attempt
+        self._cancels: dict[str, list[dict[str, Any]]] = {}  # by ticket
+
+    def write(self, entries: list[dict[str, Any]]) -> None:
+        """Append a line for each entry, all at once or none."""
+        if self._path is None:
+            self._take_in(entries)
             return
-        entry = {"what": what, "attempt": attempt_id, "prompt": prompt, "at": time.time()}
-        line = json.dumps(entry | ({"ticket": ticket} if ticket else {}))
-        handle = os.open(self._ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(handle, line.encode() + b"\n")
+            os.write(handle, lines.encode())
         finally:
             os.close(handle)
+
+    def said(self, what: str, attempt_id: str) -> bool:
+        self._catch_up()
+        return (what, attempt_id) in self._said
+
+    def ticket_of(self, attempt_id: str) -> str | None:
+        self._catch_up()
+        return self._tickets.get(attempt_id)
+
+    def work(self, ticket: str) -> Mapping[str, Any]:
+        """Return what was said of the ticket's work at its start; nothing where it is strange."""
+        self._catch_up()
+        return self._works.get(ticket, {})
+
+    def was_canceled(self, ticket: str) -> bool:
+        self._catch_up()
+        return ticket in self._cancels
+
+    def is_cut_short(self, ticket: str) -> bool:
+        """Say whether it was canceled before it had ended, and so costs nothing."""
+        self._catch_up()
+        return any(
+            said["confirmed"] and said["cut_short"] for said in self._cancels.get(ticket, [])
+        )
+
+    def _catch_up(self) -> None:
+        if self._path is None or not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read_to)
+            whole, _, _ = file.read().rpartition(b"\n")
+        if whole:
+            self._read_to += len(whole) + 1
+            self._take_in([json.loads(line) for line in whole.splitlines()])
+
+    def _take_in(self, entries: list[dict[str, Any]]) -> None:
+        for entry in entries:
+            what, ticket = entry["what"], entry.get("ticket", "")
+            self._said.add((what, entry["attempt"]))
+            if what == "ticket":
+                self._works[ticket] = entry
+                self._tickets[entry["attempt"]] = ticket
+            elif what == "cancel":
+                self._cancels.setdefault(ticket, []).append(entry)
 
 
 def _due(ticket: str) -> float:

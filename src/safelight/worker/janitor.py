@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
