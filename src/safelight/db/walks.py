@@ -92,7 +92,7 @@ def _merging(
     return sa.text(f"SELECT id FROM ({merged}) merged ORDER BY id DESC LIMIT :limit")  # noqa: S608
 
 
-def among(tx: Connection, row_id: Column[str], ids: Sequence[str]) -> ColumnElement[bool]:
+def among(tx: Connection, row_id: Column[Any], ids: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition that a row is one of `ids`, however many.
 
     Whose the rows are, the ids say: said again, SQLite would read all that are of one account.

@@ -15,6 +15,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row
 
 from safelight.db.tables import ENDED, OPEN, assets, attempts, batches, events, jobs
 from safelight.db.types import now
+from safelight.db.walks import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: 
         for row in found
         if row.told and row.subject not in live_jobs and row.batch_id not in live_batches
     ]
-    removed = tx.execute(sa.delete(events).where(events.c.id.in_(leaving))).rowcount
+    removed = tx.execute(sa.delete(events).where(among(tx, events.c.id, leaving))).rowcount
     return _swept(removed, found, limit)
 
 
@@ -83,10 +84,12 @@ def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: in
     )
     found = tx.execute(query).all()
     ids = [row.id for row in found]
-    stay = set(tx.scalars(sa.select(attempts.c.job_id).where(OPEN, attempts.c.job_id.in_(ids))))
+    stay = set(
+        tx.scalars(sa.select(attempts.c.job_id).where(OPEN, among(tx, attempts.c.job_id, ids)))
+    )
     leaving = [job_id for job_id in ids if job_id not in stay]
-    tx.execute(sa.update(assets).where(assets.c.job_id.in_(leaving)).values(job_id=None))
-    removed = tx.execute(sa.delete(jobs).where(jobs.c.id.in_(leaving))).rowcount
+    tx.execute(sa.update(assets).where(among(tx, assets.c.job_id, leaving)).values(job_id=None))
+    removed = tx.execute(sa.delete(jobs).where(among(tx, jobs.c.id, leaving))).rowcount
     return _swept(removed, found, limit)
 
 
@@ -108,9 +111,11 @@ def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit:
     )
     found = tx.execute(query).all()
     old = [row.id for row in found if row.is_old]
-    stay = set(tx.scalars(sa.select(jobs.c.batch_id).distinct().where(jobs.c.batch_id.in_(old))))
+    stay = set(
+        tx.scalars(sa.select(jobs.c.batch_id).distinct().where(among(tx, jobs.c.batch_id, old)))
+    )
     leaving = [batch_id for batch_id in old if batch_id not in stay]
-    removed = tx.execute(sa.delete(batches).where(batches.c.id.in_(leaving))).rowcount
+    removed = tx.execute(sa.delete(batches).where(among(tx, batches.c.id, leaving))).rowcount
     if found and found[-1].is_young:
         return Swept(removed, more=False, last=None)
     return _swept(removed, found, limit)
@@ -119,7 +124,7 @@ def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit:
 def _unfinished(
     tx: Connection, row_id: Column[str], finished_at: Column[datetime], wanted: Iterable[str]
 ) -> set[str]:
-    query = sa.select(row_id).where(row_id.in_(sorted(wanted)), finished_at.is_(None))
+    query = sa.select(row_id).where(among(tx, row_id, sorted(wanted)), finished_at.is_(None))
     return set(tx.scalars(query))
 
 
