@@ -117,7 +117,7 @@ class OddProvider(FakeProvider):
             raise self.look_up_errors.pop()
         return self.known.get(lost.attempt_id)
 
-    async def cancel(self, ticket: str) -> Canceled | None:
+    async def cancel(self, ticket: str) -> Canceled:
         found = await super().cancel(ticket)
         if self.cancel_error is not None:
             raise self.cancel_error

@@ -19,7 +19,7 @@ from safelight.assets.intake import Intake
 from safelight.assets.keeping import note_all
 from safelight.db.engine import Work
 from safelight.jobs.job import FINAL, JobStatus, StaleJob
-from safelight.providers.provider import AttemptHandle, Done, Pending, ProviderRequest
+from safelight.providers.provider import AttemptHandle, Done, Failed, Pending, ProviderRequest
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
 from safelight.worker.writes import Writes
@@ -75,7 +75,9 @@ class WiredDatabase(FlakyDatabase):
 class WiredProvider(OddProvider):
     wire: Tripwire
 
-    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
         await self.wire.step("start before")
         answer = await super().start(request, attempt)
         await self.wire.step("start after")
@@ -83,7 +85,7 @@ class WiredProvider(OddProvider):
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
-    ) -> Done | Pending:
+    ) -> Done | Failed | Pending:
         await self.wire.step("check before")
         answer = await super().check(ticket, request, attempt)
         await self.wire.step("check after")

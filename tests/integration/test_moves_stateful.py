@@ -432,7 +432,7 @@ class Moves(RuleBasedStateMachine):
 
     def close_attempt(self, tx: Connection, job: Job, outcome: Outcome) -> bool:
         current = attempts.current(tx, job.id)
-        return current is not None and attempts.close(tx, current.id, outcome)
+        return current is not None and factories.close(tx, current.id, outcome)
 
     def set(self, job_id: str, **values: Any) -> None:
         statement = sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(**values)

@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from safelight.db import tables
-from safelight.db.types import now
+from safelight.db.types import clock, now
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import ProviderError, ProviderRefused
 from safelight.jobs import batch_store, claims
 from safelight.jobs.job import Job, JobStatus
 from safelight.providers.provider import Lane
-from safelight.worker.under_way import Run
+from safelight.worker.under_way import Clock, Run
 from tests import factories
 from tests.workshop import Workshop, working
 
@@ -48,7 +48,7 @@ async def queued_in_a_batch(
 async def run(shop: Workshop, job: Job) -> tuple[Job, list[set[str]]]:
     """Run a claimed job; return what became of it, and every ring meanwhile."""
     bell = Ledger()
-    await replace(shop.runner, bell=bell).run(Run(job))
+    await replace(shop.runner, bell=bell).run(Run(job, Clock(await shop.database.read(clock))))
     return await shop.look(job), bell.rings
 
 
