@@ -157,11 +157,39 @@ async def test_claim_when_checks_are_due_takes_them_before_starts(
     )
     queued = await factories.queue(database, account)
     assert [found.id for found in await factories.claim(database, slots=1)] == [queued.id]
-    await factories.queue(database, account)
+    other = await factories.queue(database, account)
     await factories.make_due(database, job)
     found = await factories.claim(database, slots=1)
-    assert [check.id for check in found] == [job.id]
+    assert [each.id for each in found] == [job.id, other.id]  # a check needs no slot of a start
     assert found[0].fence != job.fence
+
+
+async def test_claim_when_a_provider_s_checks_hang_takes_those_of_others(
+    database: Database, account: str
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    waiting = [
+        await factories.run_one(database, account, provider=provider)
+        for provider in ("fake", "fake", "fake", "second")
+    ]
+    for job in waiting:
+        await database.write(
+            lambda tx, job=job: factories.park(
+                tx, claim_of(job), check_at=later, wakes=0, stage="", progress=0
+            )
+        )
+    for job in waiting:
+        await factories.make_due(database, job)
+    checking = claims.Checking(2, {"fake": 1})
+
+    def claim(tx: Connection) -> claims.Claimed:
+        return claims.claim(
+            tx, worker="w", lane=Lane.REMOTE, slots=0, lease=factories.LEASE, checking=checking
+        )
+
+    found = await database.write(claim)
+    assert sorted(job.provider for job in found.jobs) == ["fake", "second"]
+    assert (found.checks, found.held_back) == (2, True)
 
 
 async def test_claim_when_start_by_has_passed_leaves_the_job_to_the_janitor(

@@ -146,7 +146,7 @@ def _schema(engine: sa.Engine) -> dict[str, list[str]]:
     return {
         name: sorted(
             part.strip(" \n\t,()")
-            for part in re.split(r",\s*\n|, (?=CONSTRAINT|[a-z])", definition)
+            for part in re.split(r",\s*\n|, (?=CONSTRAINT|[a-z])| (?=CONSTRAINT )", definition)
         )
         for name, definition in rows
         if not _is_apart(name)

@@ -82,6 +82,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
+            hide_parameters=True,  # errors are logged, and some parameters are secrets
             connect_args={"timeout": 5, "command_timeout": 60},
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
@@ -202,6 +203,7 @@ class SqliteDatabase:
             pool_size=readers + 1,
             max_overflow=0,
             json_serializer=to_json,
+            hide_parameters=True,
             connect_args={"check_same_thread": False},
         )
         event.listen(self._engine, "connect", self._prepare)

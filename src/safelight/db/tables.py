@@ -39,6 +39,7 @@ DEAD = text("status = 'failed'")
 SUCCEEDED = text("status = 'succeeded'")
 ENDED = text("finished_at IS NOT NULL")
 OPEN = text("state <> 'closed'")
+TICKETED = text("ticket IS NOT NULL")
 RECONCILED = text("state <> 'closed' AND look_at IS NOT NULL")
 PENDING = text("state = 'pending'")
 DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches name
@@ -292,7 +293,7 @@ attempts = Table(
         unique=True,
         **_where(OPEN),
     ),
-    Index("ix_attempts_ticket", "provider", "ticket", **_where(OPEN)),
+    Index("ix_attempts_ticket", "provider", "ticket", **_where(TICKETED)),
     Index("ix_attempts_look_at", "look_at", **_where(RECONCILED)),
     Index("ix_attempts_lately", "provider", "created_at"),
 )

@@ -49,10 +49,13 @@ def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attemp
     first. `StaleJob` stands for each job that is no longer ours.
     """
     held = ({"id": claim.job_id, "fence": claim.fence} for claim, _ in wanted)
-    counted = set(tx.scalars(_counting(tx.dialect.name), _HELD.bind(tx, held)))
-    ours = [(claim, name) for claim, name in wanted if claim.job_id in counted]
+    counted = tx.execute(_counting(tx.dialect.name), _HELD.bind(tx, held))
+    claims = {Claim(row.id, row.fence) for row in counted}
+    ours = [(claim, name) for claim, name in wanted if claim in claims]
     opened = _insert(tx, ours) if ours else {}
-    return [opened.get(claim.job_id) or StaleJob(claim.job_id) for claim, _ in wanted]
+    return [
+        opened[claim.job_id] if claim in claims else StaleJob(claim.job_id) for claim, _ in wanted
+    ]
 
 
 def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, Attempt]:
@@ -102,7 +105,7 @@ def _counting(dialect: str) -> ReturningUpdate[Any]:
             jobs.c.status == JobStatus.RUNNING,
         )
         .values(attempts=jobs.c.attempts + 1)
-        .returning(jobs.c.id)
+        .returning(jobs.c.id, jobs.c.fence)
     )
 
 
@@ -303,6 +306,14 @@ def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] |
     job = tx.execute(sa.select(jobs).where(jobs.c.id == row["job_id"])).mappings().one()
     at = clock(tx)
     return _to_attempt(row), to_job(job), at
+
+
+def has_ticket(tx: Connection, provider: str, ticket: str, *, beside: str) -> bool:
+    """Say whether another attempt than `beside` has the ticket: it stands for other work then."""
+    query = sa.select(attempts.c.id).where(
+        attempts.c.provider == provider, attempts.c.ticket == ticket, attempts.c.id != beside
+    )
+    return tx.scalar(query.limit(1)) is not None
 
 
 def close_by_person(tx: Connection, job_ids: Sequence[str]) -> set[str]:

@@ -22,6 +22,7 @@ from safelight.jobs.limits import NO_LIMITS, Limits
 from safelight.jobs.rows import to_job
 
 _PROMOTE_AT_ONCE = 500
+_CHECKS_AT_ONCE = 500
 _PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
 _FENCE_BITS = 62  # a positive bigint; one number serves all jobs of a claim
 _HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
@@ -42,11 +43,8 @@ START = Cursor()
 class Checking:
     """How many checks of one provider may run at once in a worker's lane, and how many do."""
 
-    most: int
+    most: int = 1_000
     running: Mapping[str, int] = field(default_factory=dict[str, int])  # by provider
-
-
-UNBOUND = Checking(1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +68,27 @@ def claim(
     lease: timedelta,
     limits: Limits = NO_LIMITS,
     cursor: Cursor = START,
-    checking: Checking = UNBOUND,
+    checking: Checking = Checking(),
 ) -> Claimed:
-    """Lease up to `slots` due jobs of `lane` to `worker`: first provider checks, then starts.
+    """Lease due checks of `lane` to `worker`, and up to `slots` starts.
 
     Limits do not hold for checks: work that a provider has in hand is finished whatever else is
-    full. Only `checking` bounds them, so that a provider that hangs leaves slots to others.
+    full. Only `checking` bounds them, for each provider: one that hangs stops no other.
     """
     look = _look(tx, lane)
     if look.is_due(look.delayed):
         _promote(tx, lane)
     lease_to = _Lease(worker, lease)
-    due = _due_checks(tx, lane, slots, checking) if look.is_due(look.waiting) else _Checks([])
+    due = _due_checks(tx, lane, checking) if look.is_due(look.waiting) else _Checks([])
     if due.held_back:
         look = replace(look, waiting=None)  # the end of another check makes room, not the time
     found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
-    room = slots - len(found)
-    ready = [] if look.paused or room <= 0 else turns.providers(tx, lane)
+    ready = [] if look.paused or slots <= 0 else turns.providers(tx, lane)
     if not ready:
         return Claimed(found, len(found), look.now, cursor, look.rest(), held_back=due.held_back)
     if look.limited or limits != NO_LIMITS:
         limiting.hold(tx)
-    starts = _start(tx, ready, room, _Asked(lane, lease_to, limits, cursor))
+    starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor))
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
         found + starts.jobs,
@@ -188,17 +185,17 @@ class _Checks:
     held_back: bool = False
 
 
-def _due_checks(tx: Connection, lane: str, slots: int, checking: Checking) -> _Checks:
+def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
     busy = Counter(checking.running)
     full = {name for name, count in busy.items() if count >= checking.most}
     chosen: list[str] = []
-    while len(chosen) < slots:
+    while len(chosen) < _CHECKS_AT_ONCE:
         query = (
             sa.select(jobs.c.id, jobs.c.provider)
             .where(WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
             .where(jobs.c.provider.not_in(sorted(full)), jobs.c.id.not_in(chosen))
             .order_by(jobs.c.run_at)
-            .limit(slots - len(chosen))
+            .limit(_CHECKS_AT_ONCE - len(chosen))
             .with_for_update(skip_locked=True)
         )
         refused = False

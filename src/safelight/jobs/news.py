@@ -81,7 +81,9 @@ def finish_batches(tx: Connection, batch_ids: set[str]) -> None:
     """Close those batches whose last job has ended, exactly once each."""
     for batch_id in sorted(batch_ids):
         # The lock makes the last two jobs of a batch, ending at once, look one after the other.
-        tx.execute(sa.select(batches.c.id).where(batches.c.id == batch_id).with_for_update())
+        # It lets the foreign keys of jobs look at the batch, which would be a deadlock otherwise.
+        locked = sa.select(batches.c.id).where(batches.c.id == batch_id)
+        tx.execute(locked.with_for_update(key_share=True))
         unfinished = sa.exists().where(jobs.c.batch_id == batch_id, jobs.c.status.not_in(FINAL))
         row = (
             tx.execute(

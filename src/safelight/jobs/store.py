@@ -179,10 +179,10 @@ def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.webhook_url for row in tx.execute(query)}
 
 
-def is_final(tx: Connection, job_id: str) -> bool:
-    """Say whether nothing more will happen to a job."""
-    status = tx.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
-    return status is None or JobStatus(status) in FINAL
+def ended_of(tx: Connection, job_ids: Collection[str]) -> set[str]:
+    """Return which of these jobs are final; one that is deleted was."""
+    query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.not_in(FINAL))
+    return set(job_ids) - set(tx.scalars(query))
 
 
 def succeeded_by(tx: Connection, attempt_id: str) -> Job | None:

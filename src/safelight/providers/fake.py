@@ -121,7 +121,7 @@ class FakeProvider(NoCallbacks):
 
     async def cancel(self, ticket: str) -> Canceled:
         self._let_in()
-        cut_short = self._ledger.is_cut_short(ticket) or _due(ticket) > time.monotonic()
+        cut_short = self._ledger.is_cut_short(ticket) or _is_under_way(ticket)
         work = self._ledger.work(ticket)
         is_first = not self._ledger.was_canceled(ticket)
         confirmed = not (cut_short and is_first and work.get("slow_cancel"))
@@ -277,6 +277,14 @@ class _Ledger:
                 self._tickets[entry["attempt"]] = ticket
             elif what == "cancel":
                 self._cancels.setdefault(ticket, []).append(entry)
+
+
+def _is_under_way(ticket: str) -> bool:
+    """Say whether there is work to cut short; there is none behind a ticket of somebody else's."""
+    try:
+        return _due(ticket) > time.monotonic()
+    except errors.ProviderRejected:
+        return False
 
 
 def _due(ticket: str) -> float:

@@ -137,8 +137,13 @@ def not_begun(at: Situation, error: SafelightError, ground: Ground) -> Judgement
     return Judgement(_decide(at, error), closing, error)
 
 
-def absent(at: Situation) -> Judgement:
-    """Judge an order that its provider confirms not to have received: it is placed once more."""
+def absent(at: Situation, grace: timedelta) -> Judgement:
+    """Judge an order that its provider confirms not to have received: it is placed once more.
+
+    Not before `grace` is over, in which the worker that lost its lease may still send it.
+    """
+    if _may_be_brought(at, grace):
+        return Judgement(Wait(_pace(at), UNHEARD))
     return Judgement(Snooze(at.now), Closing(Outcome.LOST, Ground.ABSENT))
 
 
@@ -191,8 +196,7 @@ def unheard(at: Situation, grace: timedelta) -> Judgement:
 
     `grace` is how long its worker, if it lives, has to bring the answer by itself.
     """
-    lost_at = at.attempt.unknown_at if at.attempt else None
-    if _may_be_adopted(at) or (lost_at is not None and at.now < lost_at + grace):
+    if _may_be_adopted(at) or _may_be_brought(at, grace):
         return Judgement(Wait(_pace(at), UNHEARD))
     return Judgement(Fail(unknown("The provider was called and its answer was lost.")))
 
@@ -203,6 +207,11 @@ def _decide(at: Situation, error: SafelightError) -> Decision:
 
 def _may_be_adopted(at: Situation) -> bool:
     return at.attempt is not None and at.now < at.attempt.created_at + at.adopts_within
+
+
+def _may_be_brought(at: Situation, grace: timedelta) -> bool:
+    lost_at = at.attempt.unknown_at if at.attempt else None
+    return lost_at is not None and at.now < lost_at + grace
 
 
 def _pace(at: Situation) -> timedelta:

@@ -191,7 +191,7 @@ class Janitor:
             return
         match await find_at_provider(provider, lost_start(job, attempt)):
             case str() as ticket:
-                await self._db.write(lambda tx: attempts.keep_tickets(tx, [(attempt.id, ticket)]))
+                await self._db.write(lambda tx: _adopt(tx, attempt, ticket))
             case Absent.ABSENT:
                 closing = Closing(Outcome.CANCELED, Ground.ABSENT)
                 await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
@@ -220,6 +220,13 @@ class Janitor:
             self._bell.ring(doorbell.subject(job.id), doorbell.lane(job.lane))
             if job.batch_id:
                 self._bell.ring(doorbell.subject(job.batch_id))
+
+
+def _adopt(tx: Connection, attempt: Attempt, ticket: str) -> None:
+    if attempts.has_ticket(tx, attempt.provider, ticket, beside=attempt.id):
+        attempts.postpone(tx, attempt, _LONGEST_PAUSE, asked=False)
+    else:
+        attempts.keep_tickets(tx, [(attempt.id, ticket)])
 
 
 def _take_back(tx: Connection) -> list[Job]:

@@ -134,7 +134,8 @@ class Runner:
                 grace = self.settlement.grace
                 return await self._settle(run, attempt, lambda at: failure.unheard(at, grace))
             case Absent.ABSENT:
-                return await self._settle(run, attempt, failure.absent)
+                grace = self.settlement.grace
+                return await self._settle(run, attempt, lambda at: failure.absent(at, grace))
 
     async def _under_way(self, run: Run) -> Attempt | None:
         """Return the attempt that an earlier claim has opened; only a `waiting` job has one."""
@@ -270,6 +271,11 @@ class Runner:
         except SafelightError as error:
             raise LookFailed(error) from error
         if isinstance(found, str):
+            other = partial(
+                attempts.has_ticket, provider=provider.name, ticket=found, beside=attempt.id
+            )
+            if await self.database.read(other):
+                return None
             await secure(self.settlement.writes.keep_ticket, provider, attempt, found)
         return found
 

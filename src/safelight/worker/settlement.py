@@ -111,7 +111,7 @@ class Settlement:
 
         def write(tx: Connection) -> None:
             cost = answer.cost_micros
-            if store.is_final(tx, attempt.job_id):
+            if store.ended_of(tx, [attempt.job_id]):
                 closing = Closing(Outcome.CANCELED, Ground.VERDICT, cost_micros=cost)
                 attempts.close(tx, attempt.id, closing)
             elif cost is not None:

@@ -17,7 +17,7 @@ from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
-from safelight.jobs import attempts, claims, moves
+from safelight.jobs import attempts, claims, moves, store
 from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.limits import NO_LIMITS, Limits
 from safelight.worker.run import Runner
@@ -29,7 +29,6 @@ _OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 _MOST_AT_ONCE = 500
 _STILL_HERE_S = 1.0
 _DELIVER_EVERY_S = 60.0
-_SPARED = 4  # one slot in so many is free of any one provider's checks
 _LEAST_REST = timedelta(milliseconds=20)  # between two claims that brought nothing
 
 
@@ -45,7 +44,7 @@ class WorkerRules:
 
 
 class _Lane:
-    """The slots of one lane, and the event that one of them was freed."""
+    """The slots of one lane for starts, its checks, and the event that a run has ended."""
 
     def __init__(self, name: str, slots: int) -> None:
         self.name = name
@@ -58,9 +57,15 @@ class _Lane:
 
     @property
     def checking(self) -> claims.Checking:
-        """How many checks run, and how many may of one provider: one that hangs leaves room."""
-        most = max(self.slots - max(self.slots // _SPARED, 1), 1)
-        return claims.Checking(most, dict(self.checks))
+        """How many checks run. Each provider has slots of its own: one that hangs stops no other."""
+        return claims.Checking(self.slots, dict(self.checks))
+
+    async def until_changed(self, most: timedelta) -> None:
+        """Wait until a run ends, or for so long."""
+        self.changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most.total_seconds()):
+                await self.changed.wait()
 
 
 class Worker:
@@ -101,10 +106,10 @@ class Worker:
     async def _serve(self, lane: _Lane, group: asyncio.TaskGroup) -> None:
         with self._bell.listen(doorbell.lane(lane.name)) as bell:
             while not self._stopping:
-                if not lane.free:
-                    lane.changed.clear()
-                    await lane.changed.wait()
-                    continue
+                if not lane.free:  # only checks can be claimed, which a ring tells nothing of
+                    await lane.until_changed(self._rules.look_every)
+                    if self._stopping:
+                        continue
                 asked_at = time.monotonic()
                 claimed = await self._claim(lane)
                 if claimed is None:
@@ -118,7 +123,7 @@ class Worker:
                 for number, job in enumerate(claimed.jobs):
                     run = Run(job, clock, resumes=number < claimed.checks)
                     self._start(run, lane, group)
-                if not claimed.jobs:
+                if not claimed.jobs and lane.free:
                     await bell.wait(self._rest(claimed))
 
     async def _claim(self, lane: _Lane) -> claims.Claimed | None:
@@ -152,9 +157,10 @@ class Worker:
             # Its lease was lost, and the call whose answer it waits for is still our own.
             under_way.take_over(run.job)
             return
-        lane.free -= 1
         if run.resumes:
             lane.checks[run.job.provider] += 1
+        else:
+            lane.free -= 1
         telemetry.RUNNING.labels(lane.name).inc()
         self._calls[run.job.id] = run
         self._running[run] = group.create_task(self._run(run, lane))
@@ -182,7 +188,8 @@ class Worker:
             del self._calls[run.job.id]
         if run.resumes:
             lane.checks[run.job.provider] -= 1
-        lane.free += 1
+        else:
+            lane.free += 1
         lane.changed.set()
         telemetry.RUNNING.labels(lane.name).dec()
         if lane.held_back:  # there is room within the limit now, here or at another worker
@@ -237,6 +244,7 @@ class Worker:
         while self._running:
             await self._wait_at_most(_STILL_HERE_S)
             await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
+            await self._hang_up()
 
     async def _wait_at_most(self, seconds: float) -> None:
         if self._running:
@@ -250,6 +258,20 @@ class Worker:
             task.cancel()
         await asyncio.wait(chosen.values())
         await self._hand_back([run.claim for run in chosen])
+
+    async def _hang_up(self) -> None:
+        """Let go of calls whose jobs have ended, as by a cancel: their attempts stay open."""
+        ids = [run.job.id for run in self._running]
+        try:
+            ended = await self._db.read(lambda tx: store.ended_of(tx, ids))
+        except _OUTAGE as error:
+            _log.warning("calls are not hung up", error=str(error))
+            return
+        tasks = [task for run, task in self._running.items() if run.job.id in ended]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _hand_back(self, unfinished: list[Claim]) -> None:
         try:

@@ -11,20 +11,18 @@ down_revision = "0014_notices"
 branch_labels = None
 depends_on = None
 
-_RECONCILED = sa.text("state <> 'closed' AND look_at IS NOT NULL")
 _GROUNDED = "state <> 'closed' OR ground <> 'none'"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE jobs RENAME COLUMN claim_no TO fence")
-    if op.get_bind().dialect.name == "postgresql":  # SQLite's integers are that wide
-        op.execute("ALTER TABLE jobs ALTER COLUMN fence TYPE bigint")
+    _number("fence", sa.BigInteger())
+    op.drop_column("jobs", "claim_no")
     op.add_column("jobs", sa.Column("cost_known_micros", sa.BigInteger()))
     op.execute("UPDATE jobs SET cost_known_micros = cost_micros")
     # Attempts that were closed before have no ground; the check holds from here on. SQLite takes
     # one only with its column.
     op.execute(
-        "ALTER TABLE attempts ADD COLUMN ground TEXT NOT NULL DEFAULT 'earlier'"
+        "ALTER TABLE attempts ADD COLUMN ground TEXT DEFAULT 'earlier' NOT NULL"
         f" CONSTRAINT ck_attempts_closed_has_ground CHECK ({_GROUNDED})"
     )
     op.execute("UPDATE attempts SET ground = 'none' WHERE state <> 'closed'")
@@ -38,21 +36,28 @@ def upgrade() -> None:
         f"UPDATE attempts SET look_at = ({now}) WHERE state <> 'closed' AND job_id IN"  # noqa: S608
         " (SELECT id FROM jobs WHERE finished_at IS NOT NULL)"
     )
-    op.create_index(
-        "ix_attempts_look_at",
-        "attempts",
-        ["look_at"],
-        postgresql_where=_RECONCILED,
-        sqlite_where=_RECONCILED,
-    )
+    op.drop_index("ix_attempts_ticket", "attempts")
+    _index("ix_attempts_ticket", ["provider", "ticket"], "ticket IS NOT NULL")
+    _index("ix_attempts_look_at", ["look_at"], "state <> 'closed' AND look_at IS NOT NULL")
+
+
+def _index(name: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, "attempts", columns, postgresql_where=where, sqlite_where=where)
+
+
+def _number(name: str, kind: sa.types.TypeEngine[int]) -> None:
+    op.add_column("jobs", sa.Column(name, kind, server_default="0", nullable=False))
 
 
 def downgrade() -> None:
     op.drop_index("ix_attempts_look_at", "attempts")
+    op.drop_index("ix_attempts_ticket", "attempts")
+    _index("ix_attempts_ticket", ["provider", "ticket"], "state <> 'closed'")
     for name in ("cancels", "look_at", "unknown_at"):
         op.drop_column("attempts", name)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE attempts DROP COLUMN ground")
-        op.execute("ALTER TABLE jobs ALTER COLUMN fence TYPE integer USING 0")
     op.drop_column("jobs", "cost_known_micros")
-    op.execute("ALTER TABLE jobs RENAME COLUMN fence TO claim_no")
+    _number("claim_no", sa.Integer())
+    op.drop_column("jobs", "fence")
