@@ -346,6 +346,8 @@ class Runner:
         """Return the result that an earlier process of this machine had in hand, if it did."""
         with results.locked(self.results, attempt.id) as is_free:
             done = results.read(self.results, attempt.id) if is_free else None
+        if not is_free:
+            return None  # the process that has it in hand lives, and finishes the job itself
         if done is None:
             await asyncio.to_thread(results.drop, self.results, attempt.id)
         else:
