@@ -90,6 +90,7 @@ OF_A_CLAIM = {
     "lost_answer": 2,
     "absent_order": 1,
     "refused_write": 1,
+    "queue_while_open": 1,
 }
 ACTIONS = [
     name
@@ -99,10 +100,10 @@ ACTIONS = [
         "hours_pass": 2,
         "submit": 1,
         "submit_batch": 1,
-        "cancel": 1,
-        "redrive": 2,
+        "cancel": 2,
+        "redrive": 3,
         "start_by_passes": 1,
-        "clean_up": 2,
+        "clean_up": 3,
         "callback": 1,
         "late_result": 2,
     }.items()
@@ -191,6 +192,11 @@ class Known:
     def open(self) -> Tried | None:
         """The attempt that is under way."""
         return next((tried for tried in self.ledger.values() if tried.is_open), None)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Say whether its provider has it, and has given a ticket for it."""
+        return self.open is not None and self.open.state == "ticketed"
 
     @property
     def open_id(self) -> str:
@@ -328,7 +334,7 @@ class Moves(RuleBasedStateMachine):
             self.known[row["id"]] = Known(JobStatus.QUEUED, True, batch["id"], True)
 
     def cancel(self, pick: int, _: bool = False) -> None:
-        job_id, known = self.pick(pick)
+        job_id, known = self.pick(pick, lambda job: job.is_at_work and job.status not in FINAL)
         if known.status in FINAL:
             with pytest.raises(WrongState):
                 self.run(self.service.cancel(self.account, job_id))
@@ -338,9 +344,8 @@ class Moves(RuleBasedStateMachine):
 
     def redrive(self, pick: int, _: bool = False) -> None:
         """Somebody's word ends what may be paid for, once its provider was asked to cancel."""
-        job_id, known = self.pick(pick)
-        is_at_work = known.open is not None and known.open.state == "ticketed"
-        unasked = is_at_work and known.open is not None and not known.open.cancels
+        job_id, known = self.pick(pick, lambda job: job.is_at_work and job.status in FINAL)
+        unasked = known.open is not None and known.is_at_work and not known.open.cancels
         if known.status not in (JobStatus.FAILED, JobStatus.CANCELED) or unasked:
             with pytest.raises(WrongState):
                 self.run(self.service.redrive(self.account, job_id))
@@ -394,7 +399,8 @@ class Moves(RuleBasedStateMachine):
         ledgers = self.all_tried()
         if not ledgers:
             return
-        attempt, tried, _known = ledgers[pick % len(ledgers)]
+        some = [each for each in ledgers if each[1].is_open] if pick % 4 else ledgers
+        attempt, tried, _known = (some or ledgers)[pick // 4 % len(some or ledgers)]
         kept = self.write(lambda tx: factories.keep_ticket(tx, attempt, ids.secret(40)))
         assert kept == tried.is_open
         if kept:
@@ -476,6 +482,14 @@ class Moves(RuleBasedStateMachine):
             known.close(Ground.VERDICT)
             known.queue()
             known.tries -= uncounted and was_open
+
+    def queue_while_open(self, pick: int, _: bool = False) -> None:
+        """What is under way is not put back to be started, whoever forgets to settle it."""
+        job, known, held = self.pick_claim(pick)
+        if held and known.open is not None:
+            at = datetime.now(UTC)
+            with pytest.raises(StaleJob):
+                self.write(lambda tx: moves.retry(tx, claim_of(job), at=at, error=PROBLEM))
 
     def fail(self, pick: int, _: bool = False) -> None:
         job, known, held = self.pick_claim(pick)
@@ -693,8 +707,13 @@ class Moves(RuleBasedStateMachine):
 
     # --- the parts of rules ------------------------------------------------------------------
 
-    def pick(self, number: int) -> tuple[str, Known]:
-        job_id = list(self.known)[number % len(self.known)]
+    def pick(
+        self, number: int, prefer: Callable[[Known], bool] = lambda _: True
+    ) -> tuple[str, Known]:
+        """Return a job; three times of four, where there is one, of those that are preferred."""
+        preferred = [job_id for job_id, known in self.known.items() if prefer(known)]
+        some = list(self.known) if number % 4 == 0 or not preferred else preferred
+        job_id = some[number // 4 % len(some)]
         return job_id, self.known[job_id]
 
     def pick_claim(self, number: int) -> tuple[Job, Known, bool]:
