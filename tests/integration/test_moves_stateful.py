@@ -72,25 +72,25 @@ PICK = st.integers(min_value=0, max_value=63)
 # Often what is done often. One rule chooses among them: hypothesis would leave out half the rules
 # of a run, and most of these do nothing where no job was claimed.
 OF_A_CLAIM = {
-    "send": 4,
-    "ticket": 3,
+    "send": 6,
+    "ticket": 5,
     "park": 2,
-    "succeed": 2,
-    "try_later": 2,
+    "succeed": 3,
+    "try_later": 1,
     "fail": 1,
     "release": 2,
     "progress": 1,
     "renew": 1,
     "lease_runs_out": 2,
     "worker_dies": 2,
-    "refused_look": 3,
-    "verdict": 2,
+    "refused_look": 2,
+    "verdict": 1,
     "refused_order": 1,
     "unsent_order": 1,
-    "lost_answer": 2,
+    "lost_answer": 1,
     "absent_order": 1,
     "refused_write": 1,
-    "queue_while_open": 1,
+    "queue_while_open": 2,
 }
 ACTIONS = [
     name
@@ -183,6 +183,7 @@ class Known:
     fence: int = 0
     tries: int = 0
     crashes: int = 0
+    wakes: int = 0
     started: bool = False
     late: bool = False  # its `start_by` has passed
     lease_over: bool = False
@@ -232,6 +233,12 @@ class Known:
         self.lose_sight()
         self.status = JobStatus.QUEUED if self.open is None else JobStatus.WAITING
         self.due = True
+
+    def wake(self) -> None:
+        """Do as when there is news of its attempt."""
+        if self.status in (JobStatus.RUNNING, JobStatus.WAITING):
+            self.wakes += 1
+            self.due = self.due or self.status is JobStatus.WAITING
 
     def wait(self) -> None:
         """Do as when its worker leaves it with its provider, and lives."""
@@ -307,7 +314,7 @@ class Moves(RuleBasedStateMachine):
     # --- a person ----------------------------------------------------------------------------
 
     def submit(self, pick: int, repeatable: bool) -> None:
-        if len(self.known) >= 5:
+        if len(self.known) >= 4:
             return
         delayed = pick % 4 == 0
         run_at = datetime.now(UTC) + timedelta(hours=1) if delayed else None
@@ -381,7 +388,7 @@ class Moves(RuleBasedStateMachine):
         self.claims += taken.jobs
 
     def send(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=pick % 8 == 0)
         if held and known.open is not None:
             with pytest.raises(IntegrityError):
                 self.write(lambda tx: factories.send(tx, claim_of(job), "fake"))
@@ -396,11 +403,10 @@ class Moves(RuleBasedStateMachine):
 
     def ticket(self, pick: int, _: bool = False) -> None:
         """It may come from a worker whose claim is void: it is kept all the same."""
-        ledgers = self.all_tried()
-        if not ledgers:
+        picked = self.pick_tried(pick)
+        if picked is None:
             return
-        some = [each for each in ledgers if each[1].is_open] if pick % 4 else ledgers
-        attempt, tried, _known = (some or ledgers)[pick // 4 % len(some or ledgers)]
+        attempt, tried, _known = picked
         kept = self.write(lambda tx: factories.keep_ticket(tx, attempt, ids.secret(40)))
         assert kept == tried.is_open
         if kept:
@@ -409,10 +415,10 @@ class Moves(RuleBasedStateMachine):
 
     def callback(self, pick: int, is_proven: bool) -> None:
         """Its provider reports by itself, however late: it tells the ticket, and wakes the job."""
-        ledgers = self.all_tried()
-        if not ledgers:
+        picked = self.pick_tried(pick)
+        if picked is None:
             return
-        attempt, tried, known = ledgers[pick % len(ledgers)]
+        attempt, tried, known = picked
 
         def write(tx: Connection) -> str | None:
             found = callback_store.find(tx, "fake", attempt, None)
@@ -426,24 +432,27 @@ class Moves(RuleBasedStateMachine):
         if tried.is_open:
             if is_proven and tried.state != "ticketed":
                 tried.state, tried.due = "ticketed", True
-            known.due = known.due or known.status is JobStatus.WAITING
+            known.wake()
 
     def park(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
         later = datetime.now(UTC) + timedelta(hours=1)
 
         def write(tx: Connection) -> None:
-            factories.park(tx, claim_of(job), check_at=later, wakes=0, stage="away", progress=50)
+            factories.park(
+                tx, claim_of(job), check_at=later, wakes=job.wakes, stage="away", progress=50
+            )
 
         if self.try_to(held, write):
-            known.status, known.due, known.crashes = JobStatus.WAITING, False, 0
+            known.status, known.crashes = JobStatus.WAITING, 0
+            known.due = known.wakes != job.wakes  # it was woken since the claim
 
     def succeed(self, pick: int, _: bool = False) -> None:
         """The open attempt is the fence: its result is taken whoever brings it."""
-        ledgers = self.all_tried()
-        if not ledgers:
+        picked = self.pick_tried(pick)
+        if picked is None:
             return
-        attempt, tried, known = ledgers[pick % len(ledgers)]
+        attempt, tried, known = picked
         success = Success(self.job_of(known), attempt, COST, [])
         taken = tried.is_open and known.status in (JobStatus.RUNNING, JobStatus.WAITING)
         found = self.write(lambda tx: succeed_all(tx, [success]))[0]
@@ -454,10 +463,10 @@ class Moves(RuleBasedStateMachine):
 
     def late_result(self, pick: int, _: bool = False) -> None:
         """It comes where nobody can take it any more: what it cost is written all the same."""
-        ledgers = [each for each in self.all_tried() if each[2].status in FINAL]
-        if not ledgers:
+        picked = self.pick_tried(pick)
+        if picked is None or picked[2].status not in FINAL:
             return
-        attempt_id, tried, known = ledgers[pick % len(ledgers)]
+        attempt_id, tried, known = picked
         found = self.run(self.database.read(lambda tx: attempts.of_job(tx, self.job_of(known))))
         attempt = next(each for each in found if each.id == attempt_id)
         self.run(self.settlement.abandon(attempt, Done((), COST), []))
@@ -485,7 +494,7 @@ class Moves(RuleBasedStateMachine):
 
     def queue_while_open(self, pick: int, _: bool = False) -> None:
         """What is under way is not put back to be started, whoever forgets to settle it."""
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
         if held and known.open is not None:
             at = datetime.now(UTC)
             with pytest.raises(StaleJob):
@@ -503,7 +512,7 @@ class Moves(RuleBasedStateMachine):
             self.end(known, JobStatus.FAILED)
 
     def release(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
 
         def write(tx: Connection) -> None:
             attempts.let_go(tx, [moves.held(tx, claim_of(job))])
@@ -544,7 +553,7 @@ class Moves(RuleBasedStateMachine):
         known = self.settle(
             pick,
             lambda at: failure.by_verdict(at, error, COST),
-            closing=lambda tried: tried.close(Ground.VERDICT, COST),
+            closing=lambda known: known.close(Ground.VERDICT, COST),
         )
         if known is not None:
             self.decided(known, again=again)
@@ -554,7 +563,7 @@ class Moves(RuleBasedStateMachine):
         known = self.settle(
             pick,
             lambda at: failure.not_begun(at, error, Ground.REFUSED),
-            closing=lambda tried: tried.close(Ground.REFUSED),
+            closing=lambda known: known.close(Ground.REFUSED),
         )
         if known is not None:
             self.decided(known, again=again)
@@ -564,7 +573,7 @@ class Moves(RuleBasedStateMachine):
         known = self.settle(
             pick,
             lambda at: failure.not_begun(at, ProviderError(), Ground.UNSENT),
-            closing=lambda tried: tried.close(Ground.UNSENT),
+            closing=lambda known: known.close(Ground.UNSENT),
         )
         if known is not None:
             self.decided(known, again=True)
@@ -574,13 +583,12 @@ class Moves(RuleBasedStateMachine):
         known = self.settle(
             pick,
             lambda at: failure.answer_lost(at, UnknownOutcome()),
-            closing=lambda tried: None,
+            closing=lambda known: known.close(Ground.REPEATABLE) if known.repeatable else None,
             adopts_within=timedelta(hours=1 if can_be_asked else 0),
         )
         if known is None:
             return
         if known.repeatable:
-            known.close(Ground.REPEATABLE)
             self.decided(known, again=True)
         elif can_be_asked:
             known.wait()
@@ -590,14 +598,14 @@ class Moves(RuleBasedStateMachine):
 
     def absent_order(self, pick: int, _: bool = False) -> None:
         """The provider confirms that it never received the order: it is placed once more."""
-        known = self.settle(pick, failure.absent, closing=lambda tried: tried.close(Ground.ABSENT))
+        known = self.settle(pick, failure.absent, closing=lambda known: known.close(Ground.ABSENT))
         if known is not None:
             known.queue()
             known.tries -= 1
 
     def refused_write(self, pick: int, _: bool = False) -> None:
         """The database takes a whole settlement back: nothing of it may be seen."""
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
         if not held or known.open is None:
             return
 
@@ -614,14 +622,14 @@ class Moves(RuleBasedStateMachine):
         pick: int,
         judge: Callable[[Situation], Judgement],
         *,
-        closing: Callable[[Tried], None] | None = None,
+        closing: Callable[[Known], None] | None = None,
         adopts_within: timedelta = timedelta(),
     ) -> Known | None:
         """Have a run settled that knows of its job's open attempt; None where it was not its own.
 
         Without a claim, `closing` is what its word does to an attempt that has no ticket.
         """
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
         if known.open is None:
             return None
         row = self.run(self.database.read(lambda tx: attempts.current(tx, job.id)))
@@ -630,16 +638,15 @@ class Moves(RuleBasedStateMachine):
             with pytest.raises(StaleJob):
                 self.run(self.settlement.settle(run, row, judge, adopts_within))
             if closing is not None and known.open.state != "ticketed":
-                was_open = known.open
-                closing(known.open)
-                if not was_open.is_open and known.status is JobStatus.WAITING:
-                    known.due = True
+                closing(known)
+                if known.open is None:
+                    known.wake()
             return None
         self.run(self.settlement.settle(run, row, judge, adopts_within))
         self.set(job.id, run_at=now(timedelta(hours=1)))  # whatever the pace, it is not due yet
         self.write(lambda tx: tx.execute(sa.delete(tables.breakers)))  # they would hold it back
-        if closing is not None and known.open is not None:
-            closing(known.open)
+        if closing is not None:
+            closing(known)
         return known
 
     def decided(self, known: Known, *, again: bool) -> None:
@@ -716,13 +723,31 @@ class Moves(RuleBasedStateMachine):
         job_id = some[number // 4 % len(some)]
         return job_id, self.known[job_id]
 
-    def pick_claim(self, number: int) -> tuple[Job, Known, bool]:
-        """Return a claim, its job, and whether it holds: every fourth may be one of the void."""
+    def pick_claim(self, number: int, *, at_work: bool | None = None) -> tuple[Job, Known, bool]:
+        """Return a claim, its job, and whether it holds: every fourth may be one of the void.
+
+        With `at_work` said, one whose job has an open attempt, or has none, where there is one.
+        """
         newest = self.claims[-8:]
+        if at_work is not None:
+            wanted = [
+                job for job in self.claims if (self.known[job.id].open is not None) == at_work
+            ]
+            newest = wanted or newest
         valid = [job for job in newest if self.holds(job)]
         some = newest if number % 4 == 0 or not valid else valid
         job = some[number // 4 % len(some)]
         return job, self.known[job.id], self.holds(job)
+
+    def pick_tried(self, number: int) -> tuple[str, Tried, Known] | None:
+        """Return an attempt, if there is any: three times of four an open one."""
+        tried = [
+            (key, each, known)
+            for known in self.known.values()
+            for key, each in known.ledger.items()
+        ]
+        chosen = [each for each in tried if each[1].is_open or number % 4 == 0] or tried
+        return chosen[number // 4 % len(chosen)] if chosen else None
 
     def holds(self, job: Job) -> bool:
         known = self.known[job.id]
@@ -739,13 +764,6 @@ class Moves(RuleBasedStateMachine):
     def close_attempt(self, tx: Connection, job: Job, outcome: Outcome) -> bool:
         current = attempts.current(tx, job.id)
         return current is not None and factories.close(tx, current.id, outcome)
-
-    def all_tried(self) -> list[tuple[str, Tried, Known]]:
-        return [
-            (key, tried, known)
-            for known in self.known.values()
-            for key, tried in known.ledger.items()
-        ]
 
     def job_of(self, known: Known) -> str:
         return next(job_id for job_id, each in self.known.items() if each is known)
@@ -834,7 +852,7 @@ def test_moves_when_made_at_random_agree_with_the_model(
         Here,
         settings=settings(
             max_examples=EXAMPLES[database_kind],
-            stateful_step_count=40,
+            stateful_step_count=60,
             deadline=None,
             database=None,
             phases=(Phase.generate,),  # shrinking takes minutes; the steps are printed anyway
