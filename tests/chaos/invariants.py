@@ -68,15 +68,17 @@ def only_killers_are_buried(history: History) -> Iterator[str]:
 
 
 def an_unknown_outcome_has_its_reason(history: History) -> Iterator[str]:
-    """Only paid work whose worker died or whose answer was lost, and whose vendor cannot tell."""
-    scripted = {wish.prompt for wish in history.wishes if UNKNOWN in wish.endings}
+    """Only paid work that may have been begun, whose answer is lost, and whose vendor cannot tell.
+
+    It waits for a person: its attempt stays open.
+    """
     for job in history.jobs:
         if job.ending != UNKNOWN:
             continue
         last = history.attempts_of[job.id][-1:]
-        lost = job.crashes > 0 or job.prompt in scripted
-        if job.repeatable or job.model == ASKABLE or not lost or not last or last[0].ticket:
-            yield f"{job.id} is called unknown"
+        is_lost = bool(last) and last[0].is_open and last[0].ticket is None
+        if job.repeatable or job.model == ASKABLE or not is_lost:
+            yield f"{job.id} ({job.prompt}) is called unknown"
 
 
 def a_rotated_key_ends_only_what_was_not_begun(history: History) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Random moves from several workers, a janitor and a person, held against a plain model."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,16 +28,39 @@ from safelight.db import tables
 from safelight.db.engine import Work, open_database
 from safelight.db.types import now
 from safelight.doorbell.memory import MemoryDoorbell
-from safelight.errors import WrongState
-from safelight.jobs import attempts, batch_store, claims, moves, store
-from safelight.jobs.job import FINAL, MAX_CRASHES, Job, JobStatus, Outcome, StaleJob
+from safelight.errors import (
+    ProviderError,
+    ProviderRejected,
+    ProviderUnauthorized,
+    ServiceError,
+    UnknownOutcome,
+    WrongState,
+)
+from safelight.jobs import attempts, batch_store, callback_store, claims, moves, store
+from safelight.jobs.job import (
+    COSTS_NOTHING,
+    FINAL,
+    MAX_CRASHES,
+    Ground,
+    Job,
+    JobStatus,
+    Outcome,
+    StaleJob,
+)
+from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.providers.fake import FakeProvider
+from safelight.providers.provider import ABSENT, Absent, Canceled, Done, LostStart
 from safelight.providers.registry import Registry
 from safelight.storage.disk import DiskStorage
+from safelight.worker import failure
+from safelight.worker.failure import Judgement, Situation
 from safelight.worker.janitor import Janitor
 from safelight.worker.retention import Retention
+from safelight.worker.settlement import Settlement
 from safelight.worker.signals import Signals
+from safelight.worker.under_way import Clock, Run
+from safelight.worker.writes import Success, Writes, succeed_all
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row
 
@@ -48,17 +72,25 @@ PICK = st.integers(min_value=0, max_value=63)
 # Often what is done often. One rule chooses among them: hypothesis would leave out half the rules
 # of a run, and most of these do nothing where no job was claimed.
 OF_A_CLAIM = {
-    "send": 4,
-    "ticket": 3,
+    "send": 6,
+    "ticket": 5,
     "park": 2,
-    "succeed": 1,
-    "try_later": 2,
+    "succeed": 3,
+    "try_later": 1,
     "fail": 1,
     "release": 2,
     "progress": 1,
     "renew": 1,
-    "lease_runs_out": 1,
+    "lease_runs_out": 2,
     "worker_dies": 2,
+    "refused_look": 2,
+    "verdict": 1,
+    "refused_order": 1,
+    "unsent_order": 1,
+    "lost_answer": 1,
+    "absent_order": 1,
+    "refused_write": 1,
+    "queue_while_open": 2,
 }
 ACTIONS = [
     name
@@ -68,10 +100,12 @@ ACTIONS = [
         "hours_pass": 2,
         "submit": 1,
         "submit_batch": 1,
-        "cancel": 1,
-        "redrive": 2,
+        "cancel": 2,
+        "redrive": 3,
         "start_by_passes": 1,
-        "clean_up": 1,
+        "clean_up": 3,
+        "callback": 1,
+        "late_result": 2,
     }.items()
     for _ in range(weight)
 ]
@@ -85,6 +119,57 @@ STATUS_TOLD = {
     "job.canceled": "canceled",
 }
 EXAMPLES = {"sqlite": 50, "postgresql": 25}
+COST, CANCEL_COST = 7, 3
+MAX_TRIES = 3
+# After these, and no other word, paid work may be begun again.
+MAY_FOLLOW = {
+    Ground.VERDICT,
+    Ground.REFUSED,
+    Ground.ABSENT,
+    Ground.UNSENT,
+    Ground.CANCELED,
+    Ground.PERSON,
+}
+
+
+@dataclass
+class Tried:
+    """What the model knows of one attempt."""
+
+    state: str = "sent"
+    ground: str = "none"
+    cost: int | None = None
+    cancels: int = 0
+    due: bool = False  # for the janitor's look, once its job is final
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != "closed"
+
+    def close(self, ground: Ground, cost: int | None = None) -> None:
+        """End it; what it costs may be known before, and is known where nothing was begun."""
+        if self.is_open:
+            self.state, self.ground = "closed", ground
+        self.pay(0 if cost is None and ground in COSTS_NOTHING else cost)
+
+    def pay(self, cost: int | None) -> None:
+        self.cost = cost if self.cost is None else self.cost
+
+
+class Vendor(FakeProvider):
+    """Answers a cancel, and a question about a lost start, as it is told to."""
+
+    cancels: str = "confirmed"  # or "accepted", or "refused"
+    absent: bool = False
+
+    async def cancel(self, ticket: str) -> Canceled:
+        if self.cancels == "refused":
+            raise ProviderUnauthorized
+        confirmed = self.cancels == "confirmed"
+        return Canceled(confirmed, CANCEL_COST if confirmed else None)
+
+    async def look_up(self, lost: LostStart) -> str | Absent | None:
+        return ABSENT if self.absent else None
 
 
 @dataclass
@@ -98,15 +183,26 @@ class Known:
     fence: int = 0
     tries: int = 0
     crashes: int = 0
+    wakes: int = 0
     started: bool = False
     late: bool = False  # its `start_by` has passed
     lease_over: bool = False
-    ledger: dict[str, str] = field(default_factory=dict[str, str])  # attempt id to state
+    ledger: dict[str, Tried] = field(default_factory=dict[str, Tried])  # by attempt id
 
     @property
-    def open(self) -> str | None:
+    def open(self) -> Tried | None:
+        """The attempt that is under way."""
+        return next((tried for tried in self.ledger.values() if tried.is_open), None)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Say whether its provider has it, and has given a ticket for it."""
+        return self.open is not None and self.open.state == "ticketed"
+
+    @property
+    def open_id(self) -> str:
         """The id of the attempt that is under way."""
-        return next((key for key, state in self.ledger.items() if state != "closed"), None)
+        return next(key for key, tried in self.ledger.items() if tried.is_open)
 
     @property
     def claimable(self) -> bool:
@@ -114,20 +210,43 @@ class Known:
             return self.due
         return self.status is JobStatus.QUEUED and self.due and (self.started or not self.late)
 
-    def close(self) -> None:
-        for key in self.ledger:
-            self.ledger[key] = "closed"
+    @property
+    def costs(self) -> tuple[int | None, int]:
+        """What all attempts cost, None where one is unknown; and the part that is known."""
+        costs = [tried.cost for tried in self.ledger.values()]
+        known = sum(cost for cost in costs if cost is not None)
+        return (None if None in costs else known), known
+
+    def close(self, ground: Ground, cost: int | None = None) -> None:
+        if self.open is not None:
+            self.open.close(ground, cost)
+
+    def lose_sight(self) -> None:
+        if self.open is not None and self.open.state == "sent":
+            self.open.state = "unknown"
 
     def let_go(self) -> None:
         """Do as when a worker leaves it: to be resumed where it may have been paid for."""
-        if self.open is not None and self.ledger[self.open] == "sent":
-            if self.repeatable:
-                self.close()
-                self.tries -= 1
-            else:
-                self.ledger[self.open] = "unknown"
+        if self.open is not None and self.open.state == "sent" and self.repeatable:
+            self.close(Ground.REPEATABLE)
+            self.tries -= 1
+        self.lose_sight()
         self.status = JobStatus.QUEUED if self.open is None else JobStatus.WAITING
         self.due = True
+
+    def wake(self) -> None:
+        """Do as when there is news of its attempt."""
+        if self.status in (JobStatus.RUNNING, JobStatus.WAITING):
+            self.wakes += 1
+            self.due = self.due or self.status is JobStatus.WAITING
+
+    def wait(self) -> None:
+        """Do as when its worker leaves it with its provider, and lives."""
+        self.lose_sight()
+        self.status, self.due, self.crashes = JobStatus.WAITING, False, 0
+
+    def queue(self, *, due: bool = False) -> None:
+        self.status, self.due, self.crashes = JobStatus.QUEUED, due, 0
 
 
 class Moves(RuleBasedStateMachine):
@@ -140,7 +259,8 @@ class Moves(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.Runner()
         self.database = open_database(self.url)
-        registry = Registry([FakeProvider()])
+        self.vendor = Vendor()
+        registry = Registry([self.vendor])
         storage = DiskStorage(self.folder / "objects")
         assets = Assets(self.database, storage)
         trash = factories.trash(self.database, assets, storage, self.folder)
@@ -157,8 +277,11 @@ class Moves(RuleBasedStateMachine):
             lease=timedelta(),
             sole_worker=True,
         )
+        writes = Writes(self.database)
+        self.settlement = Settlement(self.database, assets, RetryPolicy(), writes)
         self.known: dict[str, Known] = {}
         self.claims: list[Job] = []  # all that were ever had, void ones too
+        self.fences: defaultdict[str, set[int]] = defaultdict(set)  # all that a job ever had
         self.batches: dict[str, int] = {}  # how often each was finished
         self.cursor = claims.START
         self.account = ""
@@ -191,7 +314,7 @@ class Moves(RuleBasedStateMachine):
     # --- a person ----------------------------------------------------------------------------
 
     def submit(self, pick: int, repeatable: bool) -> None:
-        if len(self.known) >= 5:
+        if len(self.known) >= 4:
             return
         delayed = pick % 4 == 0
         run_at = datetime.now(UTC) + timedelta(hours=1) if delayed else None
@@ -218,7 +341,7 @@ class Moves(RuleBasedStateMachine):
             self.known[row["id"]] = Known(JobStatus.QUEUED, True, batch["id"], True)
 
     def cancel(self, pick: int, _: bool = False) -> None:
-        job_id, known = self.pick(pick)
+        job_id, known = self.pick(pick, lambda job: job.is_at_work and job.status not in FINAL)
         if known.status in FINAL:
             with pytest.raises(WrongState):
                 self.run(self.service.cancel(self.account, job_id))
@@ -227,14 +350,15 @@ class Moves(RuleBasedStateMachine):
         self.end(known, JobStatus.CANCELED)
 
     def redrive(self, pick: int, _: bool = False) -> None:
-        job_id, known = self.pick(pick)
-        ticketed = known.open is not None and known.ledger[known.open] == "ticketed"
-        if known.status not in (JobStatus.FAILED, JobStatus.CANCELED) or ticketed:
+        """Somebody's word ends what may be paid for, once its provider was asked to cancel."""
+        job_id, known = self.pick(pick, lambda job: job.is_at_work and job.status in FINAL)
+        unasked = known.open is not None and known.is_at_work and not known.open.cancels
+        if known.status not in (JobStatus.FAILED, JobStatus.CANCELED) or unasked:
             with pytest.raises(WrongState):
                 self.run(self.service.redrive(self.account, job_id))
             return
         self.run(self.service.redrive(self.account, job_id))
-        known.close()
+        known.close(Ground.PERSON)
         known.status, known.due, known.tries, known.crashes = JobStatus.QUEUED, True, 0, 0
         known.started = known.late = False
 
@@ -257,13 +381,14 @@ class Moves(RuleBasedStateMachine):
         for job in taken.jobs:
             known = self.known[job.id]
             known.started = known.started or known.status is JobStatus.QUEUED
-            known.status, known.fence = JobStatus.RUNNING, known.fence + 1
+            assert job.fence not in self.fences[job.id], "a void claim would hold again"
+            self.fences[job.id].add(job.fence)
+            known.status, known.fence = JobStatus.RUNNING, job.fence
             known.lease_over = False
-            assert job.fence == known.fence
         self.claims += taken.jobs
 
     def send(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=pick % 8 == 0)
         if held and known.open is not None:
             with pytest.raises(IntegrityError):
                 self.write(lambda tx: factories.send(tx, claim_of(job), "fake"))
@@ -273,40 +398,79 @@ class Moves(RuleBasedStateMachine):
                 self.write(lambda tx: factories.send(tx, claim_of(job)))
             return
         made = self.write(lambda tx: factories.send(tx, claim_of(job)))
-        known.ledger[made.id] = "sent"
+        known.ledger[made.id] = Tried()
         known.tries += 1
 
     def ticket(self, pick: int, _: bool = False) -> None:
         """It may come from a worker whose claim is void: it is kept all the same."""
-        ledgers = [(key, known) for known in self.known.values() for key in known.ledger]
-        if not ledgers:
+        picked = self.pick_tried(pick)
+        if picked is None:
             return
-        attempt, known = ledgers[pick % len(ledgers)]
+        attempt, tried, _known = picked
         kept = self.write(lambda tx: factories.keep_ticket(tx, attempt, ids.secret(40)))
-        assert kept == (known.ledger[attempt] != "closed")
+        assert kept == tried.is_open
         if kept:
-            known.ledger[attempt] = "ticketed"
+            tried.state = "ticketed"
+            tried.due = True
+
+    def callback(self, pick: int, is_proven: bool) -> None:
+        """Its provider reports by itself, however late: it tells the ticket, and wakes the job."""
+        picked = self.pick_tried(pick)
+        if picked is None:
+            return
+        attempt, tried, known = picked
+
+        def write(tx: Connection) -> str | None:
+            found = callback_store.find(tx, "fake", attempt, None)
+            if found is not None:
+                if is_proven:
+                    callback_store.keep(tx, found, b"{}", ids.secret(40))
+                callback_store.wake(tx, found)
+            return found
+
+        assert (self.write(write) is not None) == tried.is_open
+        if tried.is_open:
+            if is_proven and tried.state != "ticketed":
+                tried.state, tried.due = "ticketed", True
+            known.wake()
 
     def park(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
         later = datetime.now(UTC) + timedelta(hours=1)
 
         def write(tx: Connection) -> None:
-            factories.park(tx, claim_of(job), check_at=later, wakes=0, stage="away", progress=50)
+            factories.park(
+                tx, claim_of(job), check_at=later, wakes=job.wakes, stage="away", progress=50
+            )
 
         if self.try_to(held, write):
-            known.status, known.due = JobStatus.WAITING, False
+            known.status, known.crashes = JobStatus.WAITING, 0
+            known.due = known.wakes != job.wakes  # it was woken since the claim
 
     def succeed(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
-
-        def write(tx: Connection) -> None:
-            factories.succeed(tx, claim_of(job), cost_micros=7)
-            self.close_attempt(tx, job, Outcome.SUCCEEDED)
-
-        if self.try_to(held, write):
-            known.close()
+        """The open attempt is the fence: its result is taken whoever brings it."""
+        picked = self.pick_tried(pick)
+        if picked is None:
+            return
+        attempt, tried, known = picked
+        success = Success(self.job_of(known), attempt, COST, [])
+        taken = tried.is_open and known.status in (JobStatus.RUNNING, JobStatus.WAITING)
+        found = self.write(lambda tx: succeed_all(tx, [success]))[0]
+        assert isinstance(found, Job) == taken
+        if taken:
+            tried.close(Ground.VERDICT, COST)
             self.end(known, JobStatus.SUCCEEDED)
+
+    def late_result(self, pick: int, _: bool = False) -> None:
+        """It comes where nobody can take it any more: what it cost is written all the same."""
+        picked = self.pick_tried(pick)
+        if picked is None or picked[2].status not in FINAL:
+            return
+        attempt_id, tried, known = picked
+        found = self.run(self.database.read(lambda tx: attempts.of_job(tx, self.job_of(known))))
+        attempt = next(each for each in found if each.id == attempt_id)
+        self.run(self.settlement.abandon(attempt, Done((), COST), []))
+        tried.close(Ground.VERDICT, COST)
 
     def try_later(self, pick: int, uncounted: bool) -> None:
         """Retry, or snooze, which costs no attempt."""
@@ -324,9 +488,17 @@ class Moves(RuleBasedStateMachine):
 
         was_open = known.open is not None
         if self.try_to(held, write):
-            known.close()
-            known.status, known.due = JobStatus.QUEUED, False
+            known.close(Ground.VERDICT)
+            known.queue()
             known.tries -= uncounted and was_open
+
+    def queue_while_open(self, pick: int, _: bool = False) -> None:
+        """What is under way is not put back to be started, whoever forgets to settle it."""
+        job, known, held = self.pick_claim(pick, at_work=True)
+        if held and known.open is not None:
+            at = datetime.now(UTC)
+            with pytest.raises(StaleJob):
+                self.write(lambda tx: moves.retry(tx, claim_of(job), at=at, error=PROBLEM))
 
     def fail(self, pick: int, _: bool = False) -> None:
         job, known, held = self.pick_claim(pick)
@@ -336,11 +508,11 @@ class Moves(RuleBasedStateMachine):
             self.close_attempt(tx, job, Outcome.FAILED)
 
         if self.try_to(held, write):
-            known.close()
+            known.close(Ground.VERDICT)
             self.end(known, JobStatus.FAILED)
 
     def release(self, pick: int, _: bool = False) -> None:
-        job, known, held = self.pick_claim(pick)
+        job, known, held = self.pick_claim(pick, at_work=True)
 
         def write(tx: Connection) -> None:
             attempts.let_go(tx, [moves.held(tx, claim_of(job))])
@@ -366,6 +538,124 @@ class Moves(RuleBasedStateMachine):
             if self.holds(job):
                 self.known[job.id].lease_over = False
 
+    # --- what a run may meet at its provider -------------------------------------------------
+
+    def refused_look(self, pick: int, _: bool = False) -> None:
+        """A rotated key, an outage, a late clock: nothing that is said of a look ends the work."""
+        error = (ProviderUnauthorized(), ProviderError(), ProviderRejected())[pick % 3]
+        known = self.settle(pick, lambda at: failure.look_failed(at, error))
+        if known is not None:
+            known.wait()
+
+    def verdict(self, pick: int, again: bool) -> None:
+        """The provider ended this very work; a worker whose claim is void says so as well."""
+        error = ProviderError() if again else ProviderRejected()
+        known = self.settle(
+            pick,
+            lambda at: failure.by_verdict(at, error, COST),
+            closing=lambda known: known.close(Ground.VERDICT, COST),
+        )
+        if known is not None:
+            self.decided(known, again=again)
+
+    def refused_order(self, pick: int, again: bool) -> None:
+        error = ProviderError() if again else ProviderUnauthorized()
+        known = self.settle(
+            pick,
+            lambda at: failure.not_begun(at, error, Ground.REFUSED),
+            closing=lambda known: known.close(Ground.REFUSED),
+        )
+        if known is not None:
+            self.decided(known, again=again)
+
+    def unsent_order(self, pick: int, _: bool = False) -> None:
+        """A stop, or a fault of ours, came before the call: known not to have been sent."""
+        known = self.settle(
+            pick,
+            lambda at: failure.not_begun(at, ProviderError(), Ground.UNSENT),
+            closing=lambda known: known.close(Ground.UNSENT),
+        )
+        if known is not None:
+            self.decided(known, again=True)
+            known.tries -= 1
+
+    def lost_answer(self, pick: int, can_be_asked: bool) -> None:
+        known = self.settle(
+            pick,
+            lambda at: failure.answer_lost(at, UnknownOutcome()),
+            closing=lambda known: known.close(Ground.REPEATABLE) if known.repeatable else None,
+            adopts_within=timedelta(hours=1 if can_be_asked else 0),
+        )
+        if known is None:
+            return
+        if known.repeatable:
+            self.decided(known, again=True)
+        elif can_be_asked:
+            known.wait()
+        else:
+            known.lose_sight()
+            self.end(known, JobStatus.FAILED)
+
+    def absent_order(self, pick: int, _: bool = False) -> None:
+        """The provider confirms that it never received the order: it is placed once more."""
+        known = self.settle(pick, failure.absent, closing=lambda known: known.close(Ground.ABSENT))
+        if known is not None:
+            known.queue()
+            known.tries -= 1
+
+    def refused_write(self, pick: int, _: bool = False) -> None:
+        """The database takes a whole settlement back: nothing of it may be seen."""
+        job, known, held = self.pick_claim(pick, at_work=True)
+        if not held or known.open is None:
+            return
+
+        def write(tx: Connection) -> None:
+            factories.close(tx, known.open_id, Outcome.FAILED, cost_micros=COST)
+            moves.fail(tx, claim_of(job), error=PROBLEM)
+            raise ServiceError
+
+        with pytest.raises(ServiceError):
+            self.write(write)
+
+    def settle(
+        self,
+        pick: int,
+        judge: Callable[[Situation], Judgement],
+        *,
+        closing: Callable[[Known], None] | None = None,
+        adopts_within: timedelta = timedelta(),
+    ) -> Known | None:
+        """Have a run settled that knows of its job's open attempt; None where it was not its own.
+
+        Without a claim, `closing` is what its word does to an attempt that has no ticket.
+        """
+        job, known, held = self.pick_claim(pick, at_work=True)
+        if known.open is None:
+            return None
+        row = self.run(self.database.read(lambda tx: attempts.current(tx, job.id)))
+        run = Run(job, Clock(datetime.now(UTC)), resumes=True)
+        if not held:
+            with pytest.raises(StaleJob):
+                self.run(self.settlement.settle(run, row, judge, adopts_within))
+            if closing is not None and known.open.state != "ticketed":
+                closing(known)
+                if known.open is None:
+                    known.wake()
+            return None
+        self.run(self.settlement.settle(run, row, judge, adopts_within))
+        self.set(job.id, run_at=now(timedelta(hours=1)))  # whatever the pace, it is not due yet
+        self.write(lambda tx: tx.execute(sa.delete(tables.breakers)))  # they would hold it back
+        if closing is not None:
+            closing(known)
+        return known
+
+    def decided(self, known: Known, *, again: bool) -> None:
+        """Do as `retry.decide` does about an error that may pass, or may not."""
+        if again and known.tries < MAX_TRIES:
+            known.queue()
+        else:
+            self.end(known, JobStatus.FAILED)
+
     # --- time and the janitor ----------------------------------------------------------------
 
     def hours_pass(self, _pick: int, _: bool) -> None:
@@ -373,6 +663,9 @@ class Moves(RuleBasedStateMachine):
             if not known.due:
                 self.set(job_id, run_at=now(factories.LONG_AGO))
                 known.due = True
+            for tried in known.ledger.values():
+                tried.due = True
+        self.set_looks(factories.LONG_AGO)
 
     def start_by_passes(self, pick: int, _: bool = False) -> None:
         job_id, known = self.pick(pick)
@@ -389,34 +682,72 @@ class Moves(RuleBasedStateMachine):
         self.lease_runs_out(pick)
         self.clean_up()
 
-    def clean_up(self, _pick: int = 0, _: bool = False) -> None:
-        """Rescue, bury, expire, and settle what ended jobs left open."""
+    def clean_up(self, pick: int = 0, absent: bool = False) -> None:
+        """Rescue, bury, expire, and reconcile what ended jobs left open at their providers."""
+        self.vendor.cancels = ("confirmed", "accepted", "refused")[pick % 3]
+        self.vendor.absent = absent
         self.run(self.janitor.round())
+        self.set_looks(timedelta(hours=1))  # whatever the pace, it is not due yet
         for known in self.known.values():
             if known.status is JobStatus.RUNNING and known.lease_over:
                 known.let_go()
                 known.crashes += 1
                 known.due = known.crashes == 1
-                if known.crashes >= MAX_CRASHES:
+                if known.crashes >= MAX_CRASHES and known.open is None:
                     self.end(known, JobStatus.FAILED)
             if known.status is JobStatus.QUEUED and known.late and not known.started:
                 self.end(known, JobStatus.FAILED)
-            if known.status in FINAL:
-                known.close()
+            if known.status in FINAL and known.open is not None and known.open.due:
+                self.reconciled(known, known.open)
+
+    def reconciled(self, known: Known, tried: Tried) -> None:
+        tried.due = False
+        if tried.state != "ticketed":
+            if known.repeatable:
+                tried.close(Ground.REPEATABLE)
+            elif self.vendor.absent:
+                tried.close(Ground.ABSENT)
+        elif self.vendor.cancels == "confirmed":
+            tried.close(Ground.CANCELED, CANCEL_COST)
+        else:
+            tried.cancels += 1
 
     # --- the parts of rules ------------------------------------------------------------------
 
-    def pick(self, number: int) -> tuple[str, Known]:
-        job_id = list(self.known)[number % len(self.known)]
+    def pick(
+        self, number: int, prefer: Callable[[Known], bool] = lambda _: True
+    ) -> tuple[str, Known]:
+        """Return a job; three times of four, where there is one, of those that are preferred."""
+        preferred = [job_id for job_id, known in self.known.items() if prefer(known)]
+        some = list(self.known) if number % 4 == 0 or not preferred else preferred
+        job_id = some[number // 4 % len(some)]
         return job_id, self.known[job_id]
 
-    def pick_claim(self, number: int) -> tuple[Job, Known, bool]:
-        """Return a claim, its job, and whether it holds: every fourth may be one of the void."""
+    def pick_claim(self, number: int, *, at_work: bool | None = None) -> tuple[Job, Known, bool]:
+        """Return a claim, its job, and whether it holds: every fourth may be one of the void.
+
+        With `at_work` said, one whose job has an open attempt, or has none, where there is one.
+        """
         newest = self.claims[-8:]
+        if at_work is not None:
+            wanted = [
+                job for job in self.claims if (self.known[job.id].open is not None) == at_work
+            ]
+            newest = wanted or newest
         valid = [job for job in newest if self.holds(job)]
         some = newest if number % 4 == 0 or not valid else valid
         job = some[number // 4 % len(some)]
         return job, self.known[job.id], self.holds(job)
+
+    def pick_tried(self, number: int) -> tuple[str, Tried, Known] | None:
+        """Return an attempt, if there is any: three times of four an open one."""
+        tried = [
+            (key, each, known)
+            for known in self.known.values()
+            for key, each in known.ledger.items()
+        ]
+        chosen = [each for each in tried if each[1].is_open or number % 4 == 0] or tried
+        return chosen[number // 4 % len(chosen)] if chosen else None
 
     def holds(self, job: Job) -> bool:
         known = self.known[job.id]
@@ -434,12 +765,22 @@ class Moves(RuleBasedStateMachine):
         current = attempts.current(tx, job.id)
         return current is not None and factories.close(tx, current.id, outcome)
 
+    def job_of(self, known: Known) -> str:
+        return next(job_id for job_id, each in self.known.items() if each is known)
+
+    def set_looks(self, after: timedelta) -> None:
+        """Have the janitor look at what final jobs left open then."""
+        waiting = sa.update(tables.attempts).where(tables.attempts.c.look_at.is_not(None))
+        self.write(lambda tx: tx.execute(waiting.values(look_at=now(after))))
+
     def set(self, job_id: str, **values: Any) -> None:
         statement = sa.update(tables.jobs).where(tables.jobs.c.id == job_id).values(**values)
         self.write(lambda tx: tx.execute(statement))
 
     def end(self, known: Known, status: JobStatus) -> None:
         known.status = status
+        if known.open is not None:
+            known.open.due = True
         if known.batch is not None:
             mates = [job for job in self.known.values() if job.batch == known.batch]
             self.batches[known.batch] += all(job.status in FINAL for job in mates)
@@ -467,7 +808,14 @@ class Moves(RuleBasedStateMachine):
         assert (row["attempts"], row["crashes"]) == (known.tries, known.crashes)
         assert (row["leased_until"] is not None) == (row["status"] == "running")
         assert (row["finished_at"] is not None) == (known.status in FINAL)
-        assert {att["id"]: att["state"] for att in ledger} == known.ledger
+        told = {att["id"]: (att["state"], att["ground"], att["cost_micros"]) for att in ledger}
+        assert told == {
+            key: (tried.state, tried.ground, tried.cost) for key, tried in known.ledger.items()
+        }
+        if known.status in FINAL:
+            assert (row["cost_micros"], row["cost_known_micros"]) == known.costs
+        for att in ledger[:-1]:
+            assert att["ground"] in MAY_FOLLOW or known.repeatable, "it may be paid for twice"
         assert [att["number"] for att in ledger] == list(range(1, len(ledger) + 1))
         assert sum(att["state"] != "closed" for att in ledger) <= 1
         if row["status"] == "queued":
@@ -504,7 +852,7 @@ def test_moves_when_made_at_random_agree_with_the_model(
         Here,
         settings=settings(
             max_examples=EXAMPLES[database_kind],
-            stateful_step_count=40,
+            stateful_step_count=60,
             deadline=None,
             database=None,
             phases=(Phase.generate,),  # shrinking takes minutes; the steps are printed anyway

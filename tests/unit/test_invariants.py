@@ -179,7 +179,7 @@ BROKEN: list[tuple[Invariant, Change]] = [
         job("job_1", status="failed", code="worker_crashed", crashes=2),
     ),
     (invariants.only_killers_are_buried, job("job_2", code="worker_crashed", crashes=3)),
-    (invariants.an_unknown_outcome_has_its_reason, job("job_2", crashes=0)),
+    (invariants.an_unknown_outcome_has_its_reason, attempt("att_3", state="closed")),
     (invariants.an_unknown_outcome_has_its_reason, job("job_2", model="fake-queue")),
     (invariants.an_unknown_outcome_has_its_reason, job("job_2", repeatable=True)),
     (invariants.an_unknown_outcome_has_its_reason, attempt("att_3", ticket="ticket")),

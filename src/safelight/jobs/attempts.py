@@ -308,10 +308,12 @@ def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] |
     return _to_attempt(row), to_job(job), at
 
 
-def has_ticket(tx: Connection, provider: str, ticket: str, *, beside: str) -> bool:
-    """Say whether another attempt than `beside` has the ticket: it stands for other work then."""
+def has_ticket(tx: Connection, attempt: Attempt, ticket: str) -> bool:
+    """Say whether another attempt than this has the ticket: it stands for other work then."""
     query = sa.select(attempts.c.id).where(
-        attempts.c.provider == provider, attempts.c.ticket == ticket, attempts.c.id != beside
+        attempts.c.provider == attempt.provider,
+        attempts.c.ticket == ticket,
+        attempts.c.id != attempt.id,
     )
     return tx.scalar(query.limit(1)) is not None
 

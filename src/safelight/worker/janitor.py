@@ -149,9 +149,7 @@ class Janitor:
     async def _sweep_attempts(self) -> None:
         """Go on with what final jobs left open at their providers, until that is confirmed."""
         found = await self._db.read(lambda tx: attempts.leftovers(tx, limit=_SWEPT_AT_ONCE))
-        async with asyncio.TaskGroup() as group:
-            for attempt in found:
-                group.create_task(self._reconcile(attempt))
+        await asyncio.gather(*(self._reconcile(attempt) for attempt in found))
 
     async def _reconcile(self, attempt: Attempt) -> None:
         """Cancel the attempt, or look for the ticket by which that can be done."""
@@ -186,6 +184,10 @@ class Janitor:
         if found is None:
             return
         _, job, at = found
+        if job.repeatable:  # nothing of it was paid for, and nobody can tell more
+            closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
+            await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
+            return
         if at >= attempt.created_at + max(provider.adopts_within, job.timeout):
             await self._postpone(attempt, _NOBODY_TELLS, asked=False)
             return
@@ -223,7 +225,7 @@ class Janitor:
 
 
 def _adopt(tx: Connection, attempt: Attempt, ticket: str) -> None:
-    if attempts.has_ticket(tx, attempt.provider, ticket, beside=attempt.id):
+    if attempts.has_ticket(tx, attempt, ticket):
         attempts.postpone(tx, attempt, _LONGEST_PAUSE, asked=False)
     else:
         attempts.keep_tickets(tx, [(attempt.id, ticket)])

@@ -6,6 +6,7 @@ lets go of the lock when that process dies.
 
 import fcntl
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,9 +65,7 @@ def drop(parent: Path, attempt_id: str) -> None:
     if not folder.exists():
         return
     (folder / _MANIFEST).unlink(missing_ok=True)  # first: what is half gone is no result
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)  # a process that died may have left folders in it
 
 
 @contextmanager

@@ -271,11 +271,8 @@ class Runner:
         except SafelightError as error:
             raise LookFailed(error) from error
         if isinstance(found, str):
-            other = partial(
-                attempts.has_ticket, provider=provider.name, ticket=found, beside=attempt.id
-            )
-            if await self.database.read(other):
-                return None
+            if await self.database.read(lambda tx: attempts.has_ticket(tx, attempt, found)):
+                return None  # of two equal orders, that is the other
             await secure(self.settlement.writes.keep_ticket, provider, attempt, found)
         return found
 
@@ -352,6 +349,8 @@ class Runner:
         """Return the result that an earlier process of this machine had in hand, if it did."""
         with results.locked(self.results, attempt.id) as is_free:
             done = results.read(self.results, attempt.id) if is_free else None
+        if not is_free:
+            return None  # the process that has it in hand lives, and finishes the job itself
         if done is None:
             await asyncio.to_thread(results.drop, self.results, attempt.id)
         else:

@@ -57,7 +57,7 @@ class _Lane:
 
     @property
     def checking(self) -> claims.Checking:
-        """How many checks run. Each provider has slots of its own: one that hangs stops no other."""
+        """How many checks run. Each provider has slots of its own, so that none stops another."""
         return claims.Checking(self.slots, dict(self.checks))
 
     async def until_changed(self, most: timedelta) -> None:

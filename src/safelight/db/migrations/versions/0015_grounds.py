@@ -54,10 +54,8 @@ def downgrade() -> None:
     op.drop_index("ix_attempts_look_at", "attempts")
     op.drop_index("ix_attempts_ticket", "attempts")
     _index("ix_attempts_ticket", ["provider", "ticket"], "state <> 'closed'")
-    for name in ("cancels", "look_at", "unknown_at"):
+    for name in ("cancels", "look_at", "unknown_at", "ground"):
         op.drop_column("attempts", name)
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("ALTER TABLE attempts DROP COLUMN ground")
     op.drop_column("jobs", "cost_known_micros")
     _number("claim_no", sa.Integer())
     op.drop_column("jobs", "fence")
