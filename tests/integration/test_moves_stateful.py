@@ -598,7 +598,11 @@ class Moves(RuleBasedStateMachine):
 
     def absent_order(self, pick: int, _: bool = False) -> None:
         """The provider confirms that it never received the order: it is placed once more."""
-        known = self.settle(pick, failure.absent, closing=lambda known: known.close(Ground.ABSENT))
+        known = self.settle(
+            pick,
+            lambda at: failure.absent(at, timedelta()),
+            closing=lambda known: known.close(Ground.ABSENT),
+        )
         if known is not None:
             known.queue()
             known.tries -= 1

@@ -95,7 +95,7 @@ _ENDED = Given(id=sa.Text, cost=sa.BigInteger)
 
 
 @cache
-def _counting(dialect: str) -> ReturningUpdate[Any]:
+def _counting(dialect: str) -> ReturningUpdate[Any, Any]:
     rows = _HELD.table(dialect)
     return (
         sa.update(jobs)
