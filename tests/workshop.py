@@ -149,15 +149,25 @@ class OddIntake(Intake):
 
 @dataclass
 class FlakyDatabase:
-    """A database that is away for as many calls of the named work as a test says."""
+    """A database that is away for as many calls of the named work as a test says.
+
+    The answer to a commit of `slow` work comes when its gate opens; `entered` says that one waits.
+    """
 
     behind: Database
     away: Counter[str] = field(default_factory=Counter[str])
+    slow: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def write(self, work: Work[T]) -> T:
         self._look(work)
-        return await self.behind.write(work)
+        result = await self.behind.write(work)
+        for name, gate in list(self.slow.items()):
+            if name in work.__qualname__:
+                self.entered.set()
+                await gate.wait()  # the answer to the commit takes its time
+        return result
 
     async def read(self, work: Work[T]) -> T:
         self._look(work)

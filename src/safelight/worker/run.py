@@ -346,16 +346,17 @@ class Runner:
             await asyncio.to_thread(results.drop, self.results, attempt.id)
 
     async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
-        """Return the result that an earlier process of this machine had in hand, if it did."""
+        """Return the result that an earlier process of this machine had in hand, if it did.
+
+        Raises `LookFailed` while a process that lives has it in hand, and finishes the job itself.
+        """
+        if attempt.id not in await asyncio.to_thread(results.attempts, self.results):
+            return None
         with results.locked(self.results, attempt.id) as is_free:
-            done = results.read(self.results, attempt.id) if is_free else None
-        if not is_free:
-            return None  # the process that has it in hand lives, and finishes the job itself
-        if done is None:
-            await asyncio.to_thread(results.drop, self.results, attempt.id)
-        else:
+            if not is_free:
+                raise LookFailed(ServiceError("Its result is being stored."))
             run.hold = Hold.SINGULAR
-        return done
+            return results.read(self.results, attempt.id)
 
     async def _keep(
         self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
