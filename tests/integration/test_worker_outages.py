@@ -9,7 +9,7 @@ from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.db.engine import Work
 from safelight.errors import ServiceError
-from safelight.jobs.job import JobStatus, Outcome
+from safelight.jobs.job import Ground, JobStatus, Outcome
 from safelight.worker.writes import Writes
 from tests.workshop import FlakyDatabase, Workshop, working
 
@@ -99,5 +99,5 @@ async def test_paid_work_when_the_commit_of_its_attempt_was_not_heard_of_is_star
     async with working(shop.worker()):
         await shop.until(job, JobStatus.SUCCEEDED)
     assert shop.calls(job)["start"] == 1
-    outcomes = [attempt.outcome for attempt in await shop.attempts(job)]
-    assert outcomes == [Outcome.FAILED, Outcome.SUCCEEDED]
+    grounds = [attempt.ground for attempt in await shop.attempts(job)]
+    assert grounds == [Ground.UNSENT, Ground.VERDICT]

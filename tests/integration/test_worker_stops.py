@@ -20,7 +20,7 @@ async def test_job_when_canceled_while_running_stops_the_work_here(
     shop: Workshop, rung: bool
 ) -> None:
     lease = LONG if rung else timedelta(seconds=0.6)
-    job = await shop.queue(params={"seconds": 60}, repeatable=False)
+    job = await shop.queue(params={"seconds": 60})
     async with working(shop.worker(lease=lease), shop.janitor()):
         await shop.until_sent(job)
         await shop.database.write(lambda tx: moves.cancel(tx, job.id))
