@@ -38,7 +38,6 @@ from safelight.errors import (
 )
 from safelight.jobs import attempts, batch_store, callback_store, claims, moves, store
 from safelight.jobs.job import (
-    COSTS_NOTHING,
     FINAL,
     MAX_CRASHES,
     Ground,
@@ -121,6 +120,7 @@ STATUS_TOLD = {
 EXAMPLES = {"sqlite": 50, "postgresql": 25}
 COST, CANCEL_COST = 7, 3
 MAX_TRIES = 3
+FREE = {Ground.REFUSED, Ground.ABSENT, Ground.UNSENT, Ground.REPEATABLE}
 # After these, and no other word, paid work may be begun again.
 MAY_FOLLOW = {
     Ground.VERDICT,
@@ -150,7 +150,7 @@ class Tried:
         """End it; what it costs may be known before, and is known where nothing was begun."""
         if self.is_open:
             self.state, self.ground = "closed", ground
-        self.pay(0 if cost is None and ground in COSTS_NOTHING else cost)
+        self.pay(0 if cost is None and ground in FREE else cost)
 
     def pay(self, cost: int | None) -> None:
         self.cost = cost if self.cost is None else self.cost
@@ -340,14 +340,21 @@ class Moves(RuleBasedStateMachine):
         for row in rows:
             self.known[row["id"]] = Known(JobStatus.QUEUED, True, batch["id"], True)
 
-    def cancel(self, pick: int, _: bool = False) -> None:
-        job_id, known = self.pick(pick, lambda job: job.is_at_work and job.status not in FINAL)
+    def cancel(self, pick: int, at_once: bool = False) -> None:
+        """A wish until the provider confirms it; `at_once`, a late ticket comes and is canceled."""
+        job_id, known = self.pick(
+            pick, lambda job: job.open is not None and job.status not in FINAL
+        )
         if known.status in FINAL:
             with pytest.raises(WrongState):
                 self.run(self.service.cancel(self.account, job_id))
             return
         self.run(self.service.cancel(self.account, job_id))
         self.end(known, JobStatus.CANCELED)
+        if at_once and known.open is not None:
+            assert self.write(lambda tx: factories.keep_ticket(tx, known.open_id, ids.secret(40)))
+            known.open.state = "ticketed"
+            self.clean_up(pick)
 
     def redrive(self, pick: int, _: bool = False) -> None:
         """Somebody's word ends what may be paid for, once its provider was asked to cancel."""
@@ -374,10 +381,10 @@ class Moves(RuleBasedStateMachine):
         self.cursor = taken.cursor
         able = {job_id for job_id, known in self.known.items() if known.claimable}
         assert {job.id for job in taken.jobs} <= able
-        assert len(taken.jobs) == min(slots, len(able))
-        checks = [job.id for job in taken.jobs if self.known[job.id].status is JobStatus.WAITING]
-        due_checks = [i for i in able if self.known[i].status is JobStatus.WAITING]
-        assert len(checks) == min(slots, len(due_checks)), "checks go first"
+        due_checks = {i for i in able if self.known[i].status is JobStatus.WAITING}
+        checks = {job.id for job in taken.jobs[: taken.checks]}
+        assert checks == due_checks, "checks need no slot"
+        assert len(taken.jobs) - len(checks) == min(slots, len(able - due_checks))
         for job in taken.jobs:
             known = self.known[job.id]
             known.started = known.started or known.status is JobStatus.QUEUED
@@ -688,7 +695,7 @@ class Moves(RuleBasedStateMachine):
 
     def clean_up(self, pick: int = 0, absent: bool = False) -> None:
         """Rescue, bury, expire, and reconcile what ended jobs left open at their providers."""
-        self.vendor.cancels = ("confirmed", "accepted", "refused")[pick % 3]
+        self.vendor.cancels = ("accepted", "refused", "confirmed")[pick % 3]
         self.vendor.absent = absent
         self.run(self.janitor.round())
         self.set_looks(timedelta(hours=1))  # whatever the pace, it is not due yet
@@ -728,7 +735,7 @@ class Moves(RuleBasedStateMachine):
         return job_id, self.known[job_id]
 
     def pick_claim(self, number: int, *, at_work: bool | None = None) -> tuple[Job, Known, bool]:
-        """Return a claim, its job, and whether it holds: every fourth may be one of the void.
+        """Return a claim, its job, and whether it holds: every fourth is one of the void.
 
         With `at_work` said, one whose job has an open attempt, or has none, where there is one.
         """
@@ -739,7 +746,8 @@ class Moves(RuleBasedStateMachine):
             ]
             newest = wanted or newest
         valid = [job for job in newest if self.holds(job)]
-        some = newest if number % 4 == 0 or not valid else valid
+        void = [job for job in newest if not self.holds(job)]
+        some = (void if number % 4 == 0 else valid) or newest
         job = some[number // 4 % len(some)]
         return job, self.known[job.id], self.holds(job)
 
