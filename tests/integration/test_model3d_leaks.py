@@ -26,6 +26,7 @@ def held(child: psutil.Process) -> tuple[int, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # it makes 200 models
 async def test_models_when_200_are_made_drawn_and_converted_leave_nothing_behind(
     tmp_path: Path,
 ) -> None:
