@@ -58,5 +58,5 @@ wheel: setup ## build the wheel into dist/
 
 clean: ## remove everything that was set up or built; data stays
 	@rm -rf .venv .tools .cache node_modules dist .pytest_cache .ruff_cache .hypothesis \
-	  .import_linter_cache .grimp_cache src/safelight/providers/sketch/data src/safelight/web/static/vendor
+	  .import_linter_cache .grimp_cache src/safelight/providers/local/sketch/data src/safelight/web/static/vendor
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -15,8 +15,9 @@ from bench.table import Row, latency
 from safelight.db.engine import open_database
 from safelight.db.migrate import migrate
 from safelight.db.tables import jobs
-from safelight.jobs import claims, store
 from safelight.jobs.job import JobStatus
+from safelight.jobs.ledger import store
+from safelight.jobs.scheduling import claims
 from safelight.providers.provider import Lane
 from tests.factories import LEASE, job_row
 

@@ -8,7 +8,7 @@ from bench.sizes import Sizes
 from bench.table import Row, latency
 from safelight.db.engine import Database, open_database
 from safelight.db.migrate import migrate
-from safelight.worker import retention
+from safelight.worker.upkeep import retention
 from tests import grown
 
 _KEPT = timedelta(days=1)

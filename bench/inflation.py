@@ -16,10 +16,10 @@ import pyvips
 
 from bench.sizes import Sizes
 from bench.table import Row
-from safelight.assets.model3d.convert import ModelFormat, convert
 from safelight.cpu import CpuPool, Limits
-from safelight.providers.inflate.make import make_model
-from safelight.providers.inflate.order import Order, Params
+from safelight.media.models.convert import ModelFormat, convert
+from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.order import Order, Params
 
 _SIDE = 1024
 _LIMITS = Limits(cpu_s=120, memory_bytes=4 * 2**30, wall_s=180)

@@ -23,10 +23,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bench.components import Components
 from bench.sizes import Sizes
 from bench.table import Row, latency
-from safelight.assets import index, search, store, terms
+from safelight.assets import search, store
 from safelight.assets.asset import Asset, AssetKind
-from safelight.assets.terms import Filter
-from safelight.assets.words import parse
+from safelight.assets.index import index, terms
+from safelight.assets.index.terms import Filter
+from safelight.assets.index.words import parse
 from safelight.db.engine import Database, open_database
 from safelight.db.migrate import migrate
 from safelight.db.types import to_json, to_microseconds

@@ -15,11 +15,11 @@ import pyvips
 
 from bench.sizes import Sizes
 from bench.table import Row
-from safelight.assets.model3d.take_in import ModelRules, take_in_model
 from safelight.cpu import CpuPool, Limits
+from safelight.media.models.take_in import ModelRules, take_in_model
 from tests.models import packed
 
-_MODULE = "safelight.assets.model3d.look"  # what only children import
+_MODULE = "safelight.media.models.look"  # what only children import
 _TEXTURE_SIDES = {5_000: 1024, 60_000: 2048, 500_000: 4096}
 _LIMITS = Limits(cpu_s=120, memory_bytes=2 * 2**30, wall_s=180)
 _KIB_A_MIB = 1024

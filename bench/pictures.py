@@ -13,16 +13,19 @@ from functools import partial
 from pathlib import Path
 
 from bench.peers.asked import answer
-from safelight.assets.ingest import take_in
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake, Origin
 from safelight.cpu import CpuPool
 from safelight.db.engine import open_database
 from safelight.db.migrate import migrate
+from safelight.media.pictures.ingest import take_in
+from safelight.media.pictures.inspect import InspectRules
 from safelight.storage.disk import DiskStorage
 from tests.factories import new_account
 
-_MODULES = ("safelight.assets.decode", "safelight.assets.render")  # what only children import
+_MODULES = (
+    "safelight.media.pictures.decode",
+    "safelight.media.pictures.render",
+)  # what only children import
 
 
 def child(source: Path, folder: Path) -> None:

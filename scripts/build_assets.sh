@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sketch=src/safelight/providers/sketch/data
+sketch=src/safelight/providers/local/sketch/data
 vendor=src/safelight/web/static/vendor
 
 if [[ ${1:-} == --check ]]; then

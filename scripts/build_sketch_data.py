@@ -24,7 +24,7 @@ import pyvips
 import resvg_py
 from numpy.typing import NDArray
 
-from safelight.providers.sketch import words
+from safelight.providers.local.sketch import words
 
 Pixels = NDArray[np.float64]
 

@@ -13,15 +13,16 @@ from safelight.accounts import store as accounts
 from safelight.accounts.account import Visibility
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
-from safelight.assets.copying import Copying
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, claims, moves, store
-from safelight.jobs.attempts import Closing
 from safelight.jobs.job import Attempt, Batch, Claim, Ground, Job, JobStatus, Outcome
+from safelight.jobs.ledger import attempts, moves, store
+from safelight.jobs.ledger.attempts import Closing
+from safelight.jobs.scheduling import claims
 from safelight.providers.provider import Kind, Lane, Model
 from safelight.storage.storage import Storage
 

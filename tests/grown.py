@@ -17,13 +17,14 @@ from safelight.assets import store as asset_store
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import Instant, to_microseconds
-from safelight.delivery import store as delivery_store
-from safelight.delivery.delivery import DeliveryState
-from safelight.jobs import batch_store, census, dead_letters, store
-from safelight.jobs.dead_letters import Which
 from safelight.jobs.job import JobStatus
-from safelight.notify import store as notice_store
+from safelight.jobs.ledger import batch_store, dead_letters, store
+from safelight.jobs.ledger.dead_letters import Which
+from safelight.jobs.scheduling import lane_counts
+from safelight.notifications import store as notice_store
 from safelight.providers.provider import Kind
+from safelight.webhooks import store as delivery_store
+from safelight.webhooks.delivery import DeliveryState
 from tests.factories import PROBLEM, job_row
 
 BIG = "acc_0"
@@ -301,9 +302,9 @@ def _audit_read(**wanted: str) -> Work:
 
 
 def _lanes_read(tx: Connection) -> None:
-    flight = census.count_in_flight(tx)
-    census.lane_overview(tx, flight)
-    census.provider_overview(tx, flight)
+    flight = lane_counts.count_in_flight(tx)
+    lane_counts.lane_overview(tx, flight)
+    lane_counts.provider_overview(tx, flight)
 
 
 # --- plans -----------------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from safelight.assets.asset import Asset
 from safelight.assets.intake import Origin
 from safelight.db import tables
 from safelight.db.engine import Database, open_database
-from safelight.jobs import batch_store, moves
 from safelight.jobs.job import Job
-from safelight.notify.contact import Channel
+from safelight.jobs.ledger import batch_store, moves
+from safelight.notifications.contact import Channel
 from safelight.providers.provider import Kind, MediaFile
 from safelight.settings import Settings
-from safelight.worker.notifier import fan_out
+from safelight.worker.senders.webhooks import fan_out
 from tests import factories, pictures, solids
 from tests.factories import claim_of
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import store
-from safelight.delivery.delivery import Delivery
-from safelight.delivery.endpoint import Endpoint
-from safelight.delivery.service import Webhooks
 from safelight.fetch import FetchPolicy, Poster
 from safelight.jobs.job import Job
-from safelight.worker.notifier import Notifier
+from safelight.webhooks import store
+from safelight.webhooks.delivery import Delivery
+from safelight.webhooks.endpoint import Endpoint
+from safelight.webhooks.service import Webhooks
+from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 
 BASE = "http://safelight.test"

@@ -15,18 +15,19 @@ from sqlalchemy.exc import OperationalError
 
 from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake, Origin
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.cpu import CpuPool, Report
 from safelight.db.engine import Database, Work
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import Forbidden
-from safelight.jobs import attempts, claims
-from safelight.jobs.callback_store import Woken
 from safelight.jobs.callbacks import Callbacks
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
-from safelight.providers.fake import FakeProvider
+from safelight.jobs.ledger import attempts
+from safelight.jobs.ledger.callback_store import Woken
+from safelight.jobs.scheduling import claims
+from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import (
     Absent,
     AttemptHandle,
@@ -43,10 +44,10 @@ from safelight.providers.provider import (
 )
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
-from safelight.worker.janitor import Janitor
-from safelight.worker.retention import Retention
-from safelight.worker.run import Runner
-from safelight.worker.signals import Signals
+from safelight.worker.attempt.run import Runner
+from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
 from tests import factories
 from tests.factories import reread

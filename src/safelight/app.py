@@ -17,63 +17,63 @@ from starlette.types import ASGIApp
 from safelight import configured
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
-from safelight.assets.conversions import Conversions
-from safelight.assets.copying import Copying
+from safelight.assets.derived.conversions import Conversions
+from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
-from safelight.assets.links import Links
-from safelight.assets.remaking import Remaking
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.trash import Trash
+from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
-from safelight.assets.showing import Showing
-from safelight.assets.trash import Trash
+from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
-from safelight.assets.variants import Variants
 from safelight.audit import Audit
 from safelight.configured import Direct
 from safelight.cpu import CpuPool
 from safelight.datadir import DiskGuard, claim_data_dir, scratch_folder
 from safelight.db.engine import Database, open_database
 from safelight.db.migrate import is_current, migrate
-from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.doorbell.open import open_doorbell
 from safelight.errors import ServiceError
 from safelight.fetch import Fetcher, Poster, check_url
-from safelight.jobs import claims
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
+from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
-from safelight.notify.content import Templates
-from safelight.notify.senders import open_senders
-from safelight.notify.service import Contacts
+from safelight.notifications.content import Templates
+from safelight.notifications.senders import open_senders
+from safelight.notifications.service import Contacts
 from safelight.providers.catalogue import Catalogue, changed
-from safelight.providers.fake import FakeProvider, FakeQueue
-from safelight.providers.inflate import InflateProvider
-from safelight.providers.link import LinkProvider
+from safelight.providers.local.fake import FakeProvider, FakeQueue
+from safelight.providers.local.inflate import InflateProvider
+from safelight.providers.local.link import LinkProvider
+from safelight.providers.local.sketch import SketchProvider
+from safelight.providers.open import open_vendors
 from safelight.providers.provider import Provider
 from safelight.providers.registry import Registry, all_models
-from safelight.providers.sketch import SketchProvider
-from safelight.providers.vendors import open_vendors
 from safelight.settings import Settings
 from safelight.storage.storage import Storage
 from safelight.web import server
 from safelight.web.rates import Rates
 from safelight.web.services import Services
-from safelight.worker.janitor import Janitor
-from safelight.worker.messenger import Messenger
-from safelight.worker.notifier import Notifier
-from safelight.worker.retention import Retention
-from safelight.worker.run import Runner
-from safelight.worker.settlement import Settlement
-from safelight.worker.signals import Signals
+from safelight.webhooks.service import Webhooks
+from safelight.worker.attempt.run import Runner
+from safelight.worker.attempt.settlement import Settlement
+from safelight.worker.attempt.writes import Writes
+from safelight.worker.senders.notices import Messenger
+from safelight.worker.senders.webhooks import Notifier
+from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
-from safelight.worker.writes import Writes
 
 _USED_IN_CHILDREN = (
     "resvg_py",
-    "safelight.assets.model3d.look",
+    "safelight.media.models.look",
     "scipy.ndimage",
     "scipy.sparse.linalg",
 )

@@ -9,20 +9,20 @@ from functools import partial
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from safelight.assets.inspect import InspectRules
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
 from safelight.errors import SettingInvalid
 from safelight.fetch import FetchPolicy, Proxy
-from safelight.jobs.limits import Limits as JobLimits
-from safelight.jobs.limits import ProviderLimit
+from safelight.jobs.scheduling.limits import Limits as JobLimits
+from safelight.jobs.scheduling.limits import ProviderLimit
+from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.catalogue import Catalogue, read_catalogue
-from safelight.providers.fal import FalConfig
-from safelight.providers.openai import OpenAiConfig
+from safelight.providers.open import SageMakerPlaces, Vendors
 from safelight.providers.provider import Lane
-from safelight.providers.replicate import ReplicateConfig
-from safelight.providers.vendors import SageMakerPlaces, Vendors
+from safelight.providers.remote.fal import FalConfig
+from safelight.providers.remote.openai import OpenAiConfig
+from safelight.providers.remote.replicate import ReplicateConfig
 from safelight.settings import Settings
 from safelight.storage.cdn import Cdn, NoCdn
 from safelight.storage.open import open_storage

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from safelight.assets.glimpse import SIDE
-from safelight.assets.inspect import InspectRules, inspect
 from safelight.cpu import CpuPool
+from safelight.media.pictures.glimpse import SIDE
+from safelight.media.pictures.inspect import InspectRules, inspect
 from tests import pictures
 from tests.acceptance.conftest import RunningServer
 from tests.acceptance.test_api import follow

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from safelight.worker.failure import UNHEARD
+from safelight.worker.attempt.verdict import UNHEARD
 from tests import pictures
 from tests.chaos import faults
 from tests.chaos.cluster import Cluster, Shape, cluster

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from safelight.db import tables
 from safelight.db.engine import Database, open_database
-from safelight.delivery.service import Webhooks
+from safelight.webhooks.service import Webhooks
 from tests import factories
 from tests.chaos.process import RoleProcess
 from tests.receivers import Receiver, at_work, make_due, notifying, receiving

@@ -14,7 +14,7 @@ from safelight import datadir
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
 from safelight.db.engine import Database, open_database
-from safelight.providers.fake import ROTATED
+from safelight.providers.local.fake import ROTATED
 from tests.brokers import Broker, postgres, running, valkey
 from tests.chaos.process import RoleProcess
 from tests.leaks import LEAKS

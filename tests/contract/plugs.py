@@ -10,18 +10,18 @@ from pathlib import Path
 
 from safelight.cpu import CpuPool
 from safelight.fetch import Fetcher, FetchPolicy
-from safelight.providers.fake import FakeProvider
-from safelight.providers.fal import FalConfig, FalProvider
-from safelight.providers.http_service import HttpProvider, HttpService, Later
-from safelight.providers.inflate import InflateProvider
-from safelight.providers.link import LinkProvider
-from safelight.providers.openai import OpenAiConfig, OpenAiProvider
+from safelight.providers.local.fake import FakeProvider
+from safelight.providers.local.inflate import InflateProvider
+from safelight.providers.local.link import LinkProvider
+from safelight.providers.local.sketch import SketchProvider
 from safelight.providers.provider import Kind, Lane, Model, Provider
-from safelight.providers.replicate import ReplicateConfig, ReplicateProvider
-from safelight.providers.sagemaker import Place, SageMakerConfig
-from safelight.providers.sagemaker.credentials import Keys, StaticCredentials
-from safelight.providers.sagemaker.provider import SageMakerProvider
-from safelight.providers.sketch import SketchProvider
+from safelight.providers.remote.fal import FalConfig, FalProvider
+from safelight.providers.remote.http_service import HttpProvider, HttpService, Later
+from safelight.providers.remote.openai import OpenAiConfig, OpenAiProvider
+from safelight.providers.remote.replicate import ReplicateConfig, ReplicateProvider
+from safelight.providers.remote.sagemaker import Place, SageMakerConfig
+from safelight.providers.remote.sagemaker.credentials import Keys, StaticCredentials
+from safelight.providers.remote.sagemaker.provider import SageMakerProvider
 from tests import pictures
 from tests.stubs.fal import KEY, FalStub
 from tests.stubs.http_service import ServiceStub

@@ -8,7 +8,7 @@ import pytest
 
 from safelight.errors import ProviderRejected, ProviderUnauthorized, UnknownOutcome
 from safelight.jobs.inputs import complete_params
-from safelight.providers.fake import ROTATED, FakeProvider, FakeQueue
+from safelight.providers.local.fake import ROTATED, FakeProvider, FakeQueue
 from safelight.providers.provider import (
     ABSENT,
     Canceled,

@@ -27,7 +27,6 @@ from safelight.errors import (
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
-from safelight.providers.fal import MODELS, FalConfig, FalModel, FalProvider
 from safelight.providers.price import Usage
 from safelight.providers.provider import (
     Callback,
@@ -42,6 +41,7 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
+from safelight.providers.remote.fal import MODELS, FalConfig, FalModel, FalProvider
 from tests import pictures
 from tests.stubs import vendor
 from tests.stubs.fal import KEY, FalStub, encode, jwk

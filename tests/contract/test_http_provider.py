@@ -25,7 +25,6 @@ from safelight.errors import (
     UrlNotAllowed,
 )
 from safelight.fetch import Fetcher, FetchPolicy
-from safelight.providers.http_service import HttpProvider, HttpService, Later, Signing
 from safelight.providers.provider import (
     ABSENT,
     Callback,
@@ -42,6 +41,7 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
+from safelight.providers.remote.http_service import HttpProvider, HttpService, Later, Signing
 from tests import pictures
 from tests.stubs import vendor
 from tests.stubs.http_service import SECRET, ServiceStub, encode, sign

@@ -12,7 +12,7 @@ from safelight.errors import (
     ProviderRejected,
     UrlNotAllowed,
 )
-from safelight.providers.link import LinkProvider
+from safelight.providers.local.link import LinkProvider
 from safelight.providers.price import FREE
 from safelight.providers.provider import Done, Kind, Lane, ProviderRequest
 from tests import pictures

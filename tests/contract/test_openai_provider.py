@@ -24,7 +24,6 @@ from safelight.errors import (
 )
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.inputs import complete_params
-from safelight.providers.openai import MODELS, OpenAiConfig, OpenAiProvider, image_model
 from safelight.providers.price import Price, Tokens, Usage
 from safelight.providers.provider import (
     Canceled,
@@ -37,6 +36,7 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
+from safelight.providers.remote.openai import MODELS, OpenAiConfig, OpenAiProvider, image_model
 from tests import pictures
 from tests.stubs import openai as stub
 from tests.stubs import vendor

@@ -41,7 +41,7 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
-from safelight.providers.replicate import (
+from safelight.providers.remote.replicate import (
     MODELS,
     ReplicateConfig,
     ReplicateModel,

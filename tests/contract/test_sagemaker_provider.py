@@ -47,9 +47,13 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
-from safelight.providers.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
-from safelight.providers.sagemaker.credentials import AmbientCredentials, Keys, StaticCredentials
-from safelight.providers.sagemaker.provider import SageMakerProvider
+from safelight.providers.remote.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
+from safelight.providers.remote.sagemaker.credentials import (
+    AmbientCredentials,
+    Keys,
+    StaticCredentials,
+)
+from safelight.providers.remote.sagemaker.provider import SageMakerProvider
 from tests import brokers, pictures
 from tests.servers import wait_until_async
 from tests.stubs import vendor
@@ -901,7 +905,7 @@ async def test_start_when_there_are_no_credentials_then_says_so(
 async def test_open_when_the_library_is_missing_then_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, stub: SageMaker
 ) -> None:
-    monkeypatch.setitem(sys.modules, "safelight.providers.sagemaker.credentials", None)
+    monkeypatch.setitem(sys.modules, "safelight.providers.remote.sagemaker.credentials", None)
     async with unused_fetcher() as fetcher:
         with pytest.raises(ModuleNotFoundError, match=r"safelight\[sagemaker\]"):
             open_sagemaker(config_for(stub.url), fetcher)

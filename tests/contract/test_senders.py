@@ -13,13 +13,13 @@ import httpx2
 import pytest
 import trustme
 
-from safelight.delivery.delivery import DeliveryState
 from safelight.errors import SettingInvalid
-from safelight.notify.aws import Ses, Sns
-from safelight.notify.contact import Channel, Contact
-from safelight.notify.notice import Content, Notice, NotSentError
-from safelight.notify.senders import open_senders
-from safelight.notify.smtp import SmtpServer
+from safelight.notifications.aws import Ses, Sns
+from safelight.notifications.contact import Channel, Contact
+from safelight.notifications.notice import Content, Notice, NotSentError
+from safelight.notifications.senders import open_senders
+from safelight.notifications.smtp import SmtpServer
+from safelight.webhooks.delivery import DeliveryState
 from tests import brokers, buckets
 from tests.brokers import Broker
 from tests.mailbox import PASSWORD, USER, mailbox

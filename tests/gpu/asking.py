@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from safelight.jobs.inputs import complete_params
-from safelight.providers.diffusers import DiffusersProvider
+from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest, Role
 
 

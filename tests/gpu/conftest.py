@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from safelight.providers.diffusers import DiffusersConfig, DiffusersProvider, LocalModel, Lora
+from safelight.providers.local.diffusers import DiffusersConfig, DiffusersProvider, LocalModel, Lora
 from tests.gpu import tiny
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from safelight.errors import ProviderBadInput, ProviderRejected
-from safelight.providers.diffusers import DiffusersProvider
-from safelight.providers.diffusers.schedulers import SCHEDULERS
+from safelight.providers.local.diffusers import DiffusersProvider
+from safelight.providers.local.diffusers.schedulers import SCHEDULERS
 from tests.gpu.asking import Handle, bytes_of, made_by, mask, picture, request_of
 
 OpenPlug = Callable[..., DiffusersProvider]

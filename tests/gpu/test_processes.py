@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from safelight.errors import OutOfResources, ProviderError, ProviderRejected
-from safelight.providers.diffusers import DiffusersConfig, DiffusersProvider, LocalModel, Lora
-from safelight.providers.diffusers.engine import is_out_of_memory
+from safelight.providers.local.diffusers import DiffusersConfig, DiffusersProvider, LocalModel, Lora
+from safelight.providers.local.diffusers.engine import is_out_of_memory
 from tests.gpu.asking import Handle, bytes_of, made_by, request_of
 from tests.gpu.conftest import Models
 

@@ -13,9 +13,9 @@ import pytest
 from safelight.errors import ProviderBadInput
 from safelight.jobs.inputs import complete_params
 from safelight.providers.provider import InputFile, Kind, ProviderRequest
-from safelight.providers.sagemaker.answer import read_answer
-from safelight.providers.sagemaker.config import image_model
-from safelight.providers.sagemaker.order import write_order
+from safelight.providers.remote.sagemaker.answer import read_answer
+from safelight.providers.remote.sagemaker.config import image_model
+from safelight.providers.remote.sagemaker.order import write_order
 from tests.gpu.asking import mask, picture
 from tests.gpu.conftest import Models
 from tests.servers import free_port
@@ -34,7 +34,7 @@ async def server(anyio_backend: str, models: Models) -> AsyncIterator[httpx2.Asy
         "SAFELIGHT_PORT": str(port),
         "SAFELIGHT_SIDE": "64",
     }
-    program = [sys.executable, "-m", "safelight.providers.diffusers.serve", "serve"]
+    program = [sys.executable, "-m", "safelight.providers.local.diffusers.serve", "serve"]
     inherited = dict(os.environ)  # noqa: TID251  handed on, not read
     with subprocess.Popen(program, env=inherited | environment) as process:  # noqa: ASYNC220  returns at once
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:

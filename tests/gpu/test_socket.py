@@ -9,7 +9,7 @@ import pytest
 
 from safelight.errors import Forbidden, ProviderRejected
 from safelight.jobs.inputs import complete_params
-from safelight.providers.diffusers import DiffusersProvider
+from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.price import FREE
 from safelight.providers.provider import Callback, Lane, LostStart
 from tests.gpu.asking import Handle, request_of

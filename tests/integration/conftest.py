@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from safelight.accounts.signatures import Signatures
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database, open_database
 from safelight.doorbell.memory import MemoryDoorbell
@@ -18,14 +17,15 @@ from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
-from safelight.providers.fake import FakeProvider
-from safelight.providers.link import LinkProvider
+from safelight.media.pictures.inspect import InspectRules
+from safelight.providers.local.fake import FakeProvider
+from safelight.providers.local.link import LinkProvider
 from safelight.providers.registry import Registry
 from safelight.storage.disk import DiskStorage
-from safelight.worker.notifier import Notifier
-from safelight.worker.run import Runner
-from safelight.worker.settlement import Settlement
-from safelight.worker.writes import Writes
+from safelight.worker.attempt.run import Runner
+from safelight.worker.attempt.settlement import Settlement
+from safelight.worker.attempt.writes import Writes
+from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 from tests.receivers import Receiver, notifying, receiving
 from tests.workshop import MOMENT, SOON, FlakyDatabase, OddIntake, OddProvider, Workshop

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.errors import WrongState
-from safelight.jobs import attempts, moves
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome, StaleJob
+from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.service import Jobs
 from tests import factories
 from tests.factories import PROBLEM, claim_of, reread

@@ -14,11 +14,11 @@ from safelight.db.tables import attempts
 from safelight.db.tables import breakers as table
 from safelight.db.tables import events as event_log
 from safelight.db.types import now
-from safelight.jobs import breakers
-from safelight.jobs.breakers import TRIPS_AT
 from safelight.jobs.job import JobStatus
 from safelight.jobs.operations import Operations
-from safelight.worker.notifier import Notifier
+from safelight.jobs.scheduling import breakers
+from safelight.jobs.scheduling.breakers import TRIPS_AT
+from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 from tests.receivers import Receiver, endpoint
 from tests.servers import wait_until_async

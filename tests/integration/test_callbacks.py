@@ -13,8 +13,8 @@ from safelight.errors import (
     ProviderUnauthorized,
     UnknownOutcome,
 )
-from safelight.jobs import moves
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
+from safelight.jobs.ledger import moves
 from tests.servers import wait_until_async
 from tests.workshop import LONG, Workshop, kill, working
 

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, event
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, census, claims, moves
 from safelight.jobs.job import JobStatus
+from safelight.jobs.ledger import attempts, moves
+from safelight.jobs.scheduling import claims, lane_counts
 from safelight.providers.provider import Lane
 from tests import factories
 from tests.factories import claim_of, job_row
@@ -283,7 +284,7 @@ async def test_statements_of_the_loops_when_explained_read_through_indexes(
         moves.expired_leases(tx, limit=9)
         moves.expire(tx, error=factories.PROBLEM, limit=9)
         attempts.leftovers(tx, limit=9)
-        census.lanes_due(tx)
+        lane_counts.lanes_due(tx)
 
     plans = await database.write(lambda tx: plans_of(tx, loops, database_kind))
     assert len(plans) >= 8

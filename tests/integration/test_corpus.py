@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from safelight.assets.facts import Facts, InspectRules
-from safelight.assets.ingest import take_in
-from safelight.assets.inspect import inspect
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import SafelightError
+from safelight.media.facts import Facts, InspectRules
+from safelight.media.pictures.ingest import take_in
+from safelight.media.pictures.inspect import inspect
 from tests import corpus
 from tests.corpus import Case
 
@@ -21,7 +21,11 @@ RULES = InspectRules()
 MEMORY = 512 * 2**20
 LIMITS = Limits(cpu_s=5, memory_bytes=MEMORY, wall_s=60)
 INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=MEMORY, wall_s=90)
-MODULES = ["safelight.assets.decode", "safelight.assets.render", "tests.integration.test_corpus"]
+MODULES = [
+    "safelight.media.pictures.decode",
+    "safelight.media.pictures.render",
+    "tests.integration.test_corpus",
+]
 HERE = Path(__file__).resolve().parents[2]
 
 

@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 import pytest
 
 from safelight.assets import store as asset_store
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
-from safelight.assets.keeping import note_all
+from safelight.assets.object_ledger import note_all
 from safelight.db.engine import Work
 from safelight.jobs.job import FINAL, JobStatus, StaleJob
+from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.provider import AttemptHandle, Done, Failed, Pending, ProviderRequest
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
-from safelight.worker.writes import Writes
+from safelight.worker.attempt.writes import Writes
 from tests.workshop import FlakyDatabase, OddProvider, Workshop, kill, working
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from safelight.app import Safelight, open_safelight
 from safelight.db import tables
 from safelight.db.engine import open_database
 from safelight.settings import Settings
-from safelight.worker.notifier import fan_out
+from safelight.worker.senders.webhooks import fan_out
 from tests import factories, pictures
 from tests.factories import claim_of
 

@@ -5,20 +5,20 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from safelight.assets import keeping
-from safelight.assets.keeping import Note
+from safelight.assets import object_ledger
+from safelight.assets.lifecycle.trash import Trash
+from safelight.assets.object_ledger import Note
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import store as delivery_store
-from safelight.jobs import moves
 from safelight.jobs.job import Job
-from safelight.notify import store as notice_store
-from safelight.notify.contact import Channel
-from safelight.notify.service import Contacts
+from safelight.jobs.ledger import moves
+from safelight.notifications import store as notice_store
+from safelight.notifications.contact import Channel
+from safelight.notifications.service import Contacts
 from safelight.providers.provider import Lane
+from safelight.webhooks import store as delivery_store
 from tests import factories
 from tests.factories import claim_of, job_row
 from tests.receivers import endpoint
@@ -171,9 +171,9 @@ async def test_loose_objects_when_the_time_of_one_is_up_leave_the_others(
     database: Database, account: str
 ) -> None:
     notes = [Note(f"ast_{number}", account, [f"images/x/{number}.png"]) for number in range(3)]
-    await database.write(lambda tx: keeping.note_all(tx, notes))
+    await database.write(lambda tx: object_ledger.note_all(tx, notes))
     await overdue(database, tables.loose_objects.c.until, "ast_1")
-    found = await database.write(lambda tx: keeping.begin_removal(tx, limit=9))
+    found = await database.write(lambda tx: object_ledger.begin_removal(tx, limit=9))
     assert [each.keys for each in found] == [["images/x/1.png"]]
 
 
@@ -181,10 +181,10 @@ async def test_originals_when_the_hold_of_one_has_run_out_keep_the_others(
     database: Database, account: str
 ) -> None:
     notes = [Note(f"ast_{number}", account, (), f"{number:064}", 1) for number in range(3)]
-    kept = await database.write(lambda tx: keeping.note_all(tx, notes))
+    kept = await database.write(lambda tx: object_ledger.note_all(tx, notes))
     keys = [each.key for each in kept if each is not None]
     await overdue_original(database, keys[1])
-    await database.write(lambda tx: keeping.release(tx, limit=9))
+    await database.write(lambda tx: object_ledger.release(tx, limit=9))
     left = await database.read(lambda tx: set(tx.scalars(sa.select(tables.originals.c.key))))
     assert left == {keys[0], keys[2]}
 

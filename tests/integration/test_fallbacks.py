@@ -12,11 +12,12 @@ from safelight import errors
 from safelight.db.tables import breakers as breakers_table
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError, UnknownModel
-from safelight.jobs import breakers, moves
 from safelight.jobs.inputs import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
+from safelight.jobs.ledger import moves
+from safelight.jobs.scheduling import breakers
 from safelight.jobs.submit import Submits
-from safelight.providers.fake import FakeProvider
+from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import Kind, Model
 from safelight.providers.registry import Registry
 from tests import factories

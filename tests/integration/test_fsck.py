@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from safelight.assets import variant_store
 from safelight.assets.asset import Asset
-from safelight.assets.inspect import InspectRules
+from safelight.assets.derived import variant_store
+from safelight.assets.derived.variant_store import Variant
 from safelight.assets.intake import Intake, Origin
-from safelight.assets.keeping import Note, note_all
-from safelight.assets.remaking import Remaking
+from safelight.assets.object_ledger import Note, note_all
+from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
-from safelight.assets.variant_store import Variant
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database
 from safelight.fsck import Remedy, examine, mend
+from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.provider import MediaFile
 from safelight.storage.disk import DiskStorage
 from tests.pictures import picture

@@ -13,12 +13,13 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.db.walks import LOOKED_AT, Page
-from safelight.jobs import census, dead_letters, moves, store
-from safelight.jobs.dead_letters import Which
 from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.ledger import dead_letters, moves, store
+from safelight.jobs.ledger.dead_letters import Which
 from safelight.jobs.operations import Operations
-from safelight.worker import retention
-from safelight.worker.retention import Retention
+from safelight.jobs.scheduling import lane_counts
+from safelight.worker.upkeep import retention
+from safelight.worker.upkeep.retention import Retention
 from tests import factories, grown
 from tests.factories import job_row
 
@@ -234,8 +235,8 @@ async def test_oldest_wait_when_the_urgent_are_young_is_that_of_the_oldest_all_t
     await factories.queue(database, account)
     past = sa.update(tables.jobs).where(tables.jobs.c.id == old.id)
     await database.write(lambda tx: tx.execute(past.values(run_at=now(-DAY))))
-    flight = census.Flight({}, {})
-    lanes = await database.read(lambda tx: census.lane_overview(tx, flight))
+    flight = lane_counts.Flight({}, {})
+    lanes = await database.read(lambda tx: lane_counts.lane_overview(tx, flight))
     (remote,) = [lane for lane in lanes if lane.name == "remote"]
     assert remote.oldest_wait is not None
     assert remote.oldest_wait >= DAY

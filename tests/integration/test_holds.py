@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from safelight.accounts.service import Accounts
 from safelight.assets.asset import Asset
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now

@@ -11,7 +11,6 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.errors import IdempotencyConflict, InvalidRequest, UnknownModel
-from safelight.jobs import idempotency
 from safelight.jobs.inputs import (
     BatchItem,
     Generate,
@@ -20,6 +19,7 @@ from safelight.jobs.inputs import (
     MakeBatch,
     UploadBatch,
 )
+from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Repeat, Submits, Submitted
 from safelight.providers.registry import Registry
 from tests import factories

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from safelight.jobs.job import Job, JobStatus
-from safelight.providers.link import LinkProvider
+from safelight.providers.local.link import LinkProvider
 from safelight.providers.provider import Kind, Lane
 from safelight.providers.registry import Registry
 from safelight.worker.worker import Worker, WorkerRules

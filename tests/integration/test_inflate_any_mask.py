@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from safelight.errors import NoForeground
-from safelight.providers.inflate.order import Params
-from safelight.providers.inflate.picture import Picture
-from safelight.providers.inflate.sculpt import Sculpture, make_sculpture
+from safelight.providers.local.inflate.order import Params
+from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.sculpt import Sculpture, make_sculpture
 
 _MOST_PIXELS = 16  # a side, before each becomes a block
 

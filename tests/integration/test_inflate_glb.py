@@ -15,9 +15,9 @@ import trimesh
 
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import NoForeground
-from safelight.providers.inflate import InflateProvider
-from safelight.providers.inflate.make import make_model
-from safelight.providers.inflate.order import Order, Params
+from safelight.providers.local.inflate import InflateProvider
+from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.order import Order, Params
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest
 
 _ROOT = Path(__file__).parents[2]

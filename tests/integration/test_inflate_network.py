@@ -13,10 +13,10 @@ from onnx import TensorProto, helper
 
 from safelight.cpu import CpuPool
 from safelight.errors import NoForeground, ProviderRejected
-from safelight.providers.inflate import InflateProvider
-from safelight.providers.inflate.mask import Mask, find_object
-from safelight.providers.inflate.picture import Picture, load_picture
-from safelight.providers.inflate.saliency import load_network
+from safelight.providers.local.inflate import InflateProvider
+from safelight.providers.local.inflate.mask import Mask, find_object
+from safelight.providers.local.inflate.picture import Picture, load_picture
+from safelight.providers.local.inflate.saliency import load_network
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest
 
 _IMAGENET = (0.485, 0.229)  # mean and spread of red

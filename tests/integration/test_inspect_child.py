@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from safelight.assets.glimpse import glimpse
-from safelight.assets.ingest import take_in
-from safelight.assets.inspect import InspectRules, inspect
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import MediaTooManyPixels, MediaUnsupported, OutOfResources
+from safelight.media.pictures.glimpse import glimpse
+from safelight.media.pictures.ingest import take_in
+from safelight.media.pictures.inspect import InspectRules, inspect
 from tests import pictures
 
 RULES = InspectRules()

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from safelight.assets import keeping, store
+from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake, Origin
-from safelight.assets.keeping import Note, Original
+from safelight.assets.object_ledger import Note, Original
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, originals
 from safelight.db.types import now
 from safelight.errors import ObjectsSwept, StorageFailed
+from safelight.media.pictures.inspect import InspectRules
 from safelight.storage.disk import DiskStorage
 from tests import factories
 from tests.pictures import picture
 
-LONG_AGO = now(-keeping.KEPT)
+LONG_AGO = now(-object_ledger.KEPT)
 
 
 @pytest.fixture
@@ -187,6 +187,6 @@ async def test_note_when_bytes_are_known_says_that_they_need_not_be_stored(
 ) -> None:
     asset = await import_one(intake, assets, account, photo)
     note = Note("ast_2", account, ["images/x/y.png"], asset.sha256)
-    (first,) = await database.write(lambda tx: keeping.note_all(tx, [note]))
+    (first,) = await database.write(lambda tx: object_ledger.note_all(tx, [note]))
     # What is public was made anew: the hash is of the original.
     assert first == Original(asset.original_key, is_stored=True)

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import attempts, claims, moves
 from safelight.jobs.job import MAX_CRASHES, Claim, Job, JobStatus
+from safelight.jobs.ledger import attempts, moves
+from safelight.jobs.scheduling import claims
 from tests import factories
 from tests.factories import PROBLEM, claim_of, job_row, reread
 

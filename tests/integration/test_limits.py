@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import claims
 from safelight.jobs.job import Job
-from safelight.jobs.limits import Limits, ProviderLimit
+from safelight.jobs.scheduling import claims
+from safelight.jobs.scheduling.limits import Limits, ProviderLimit
 from safelight.providers.provider import Lane
 from tests import factories
 from tests.factories import claim_of, job_row

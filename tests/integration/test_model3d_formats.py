@@ -16,11 +16,11 @@ from scipy.spatial import KDTree
 from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
-from safelight.assets.model3d.convert import ModelFormat, convert
 from safelight.cpu import CpuPool, Limits
 from safelight.errors import MediaTruncated, MediaUnsupported
-from safelight.providers.inflate.make import make_model
-from safelight.providers.inflate.order import Order, Params
+from safelight.media.models.convert import ModelFormat, convert
+from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.order import Order, Params
 from tests.solids import (
     PAINT,
     Floats,

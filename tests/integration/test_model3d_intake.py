@@ -11,19 +11,19 @@ import trimesh
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake, Origin
-from safelight.assets.model3d.arrival import receive
-from safelight.assets.model3d.take_in import (
+from safelight.cpu import CpuPool
+from safelight.db.engine import Database
+from safelight.errors import MediaTruncated, OutOfResources
+from safelight.media.models.arrival import receive
+from safelight.media.models.take_in import (
     GLB,
     ModelRules,
     TakenInModel,
     look_at_model,
     take_in_model,
 )
-from safelight.cpu import CpuPool
-from safelight.db.engine import Database
-from safelight.errors import MediaTruncated, OutOfResources
+from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.provider import MediaFile
 from safelight.storage.disk import DiskStorage
 from safelight.storage.storage import Storage

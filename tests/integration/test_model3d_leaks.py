@@ -6,12 +6,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from safelight.assets.model3d.arrival import receive
-from safelight.assets.model3d.convert import ModelFormat, convert
-from safelight.assets.model3d.take_in import ModelRules
 from safelight.cpu import CpuPool
-from safelight.providers.inflate.make import make_model
-from safelight.providers.inflate.order import Order, Params
+from safelight.media.models.arrival import receive
+from safelight.media.models.convert import ModelFormat, convert
+from safelight.media.models.take_in import ModelRules
+from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.order import Order, Params
 from tests import pictures
 
 MODELS = 200

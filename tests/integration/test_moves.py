@@ -13,8 +13,9 @@ from safelight import ids
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import batch_store, claims, moves, news, store
 from safelight.jobs.job import EVENT_OF, FINAL, MOVES, Claim, Job, JobStatus, Move, StaleJob
+from safelight.jobs.ledger import batch_store, job_events, moves, store
+from safelight.jobs.scheduling import claims
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row, reread
 
@@ -383,7 +384,7 @@ async def test_batch_when_none_of_its_items_became_a_job_is_finished_at_once(
 
     def write(tx: Connection) -> None:
         batch_store.insert(tx, row)
-        news.finish_if_empty(tx, row["id"])
+        job_events.finish_if_empty(tx, row["id"])
 
     await database.write(write)
     assert [kind for _, kind in await events_of(database, row["id"])][-1] == "batch.finished"

@@ -36,7 +36,6 @@ from safelight.errors import (
     UnknownOutcome,
     WrongState,
 )
-from safelight.jobs import attempts, batch_store, callback_store, claims, moves, store
 from safelight.jobs.job import (
     FINAL,
     MAX_CRASHES,
@@ -46,20 +45,22 @@ from safelight.jobs.job import (
     Outcome,
     StaleJob,
 )
+from safelight.jobs.ledger import attempts, batch_store, callback_store, moves, store
 from safelight.jobs.retry import RetryPolicy
+from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
-from safelight.providers.fake import FakeProvider
+from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import ABSENT, Absent, Canceled, Done, LostStart
 from safelight.providers.registry import Registry
 from safelight.storage.disk import DiskStorage
-from safelight.worker import failure
-from safelight.worker.failure import Judgement, Situation
-from safelight.worker.janitor import Janitor
-from safelight.worker.retention import Retention
-from safelight.worker.settlement import Settlement
-from safelight.worker.signals import Signals
-from safelight.worker.under_way import Clock, Run
-from safelight.worker.writes import Success, Writes, succeed_all
+from safelight.worker.attempt import verdict
+from safelight.worker.attempt.run_state import Clock, Run
+from safelight.worker.attempt.settlement import Settlement
+from safelight.worker.attempt.verdict import Judgement, Situation
+from safelight.worker.attempt.writes import Success, Writes, succeed_all
+from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.retention import Retention
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row
 
@@ -550,7 +551,7 @@ class Moves(RuleBasedStateMachine):
     def refused_look(self, pick: int, _: bool = False) -> None:
         """A rotated key, an outage, a late clock: nothing that is said of a look ends the work."""
         error = (ProviderUnauthorized(), ProviderError(), ProviderRejected())[pick % 3]
-        known = self.settle(pick, lambda at: failure.look_failed(at, error))
+        known = self.settle(pick, lambda at: verdict.look_failed(at, error))
         if known is not None:
             known.wait()
 
@@ -559,7 +560,7 @@ class Moves(RuleBasedStateMachine):
         error = ProviderError() if again else ProviderRejected()
         known = self.settle(
             pick,
-            lambda at: failure.by_verdict(at, error, COST),
+            lambda at: verdict.by_verdict(at, error, COST),
             closing=lambda known: known.close(Ground.VERDICT, COST),
         )
         if known is not None:
@@ -569,7 +570,7 @@ class Moves(RuleBasedStateMachine):
         error = ProviderError() if again else ProviderUnauthorized()
         known = self.settle(
             pick,
-            lambda at: failure.not_begun(at, error, Ground.REFUSED),
+            lambda at: verdict.not_begun(at, error, Ground.REFUSED),
             closing=lambda known: known.close(Ground.REFUSED),
         )
         if known is not None:
@@ -579,7 +580,7 @@ class Moves(RuleBasedStateMachine):
         """A stop, or a fault of ours, came before the call: known not to have been sent."""
         known = self.settle(
             pick,
-            lambda at: failure.not_begun(at, ProviderError(), Ground.UNSENT),
+            lambda at: verdict.not_begun(at, ProviderError(), Ground.UNSENT),
             closing=lambda known: known.close(Ground.UNSENT),
         )
         if known is not None:
@@ -589,7 +590,7 @@ class Moves(RuleBasedStateMachine):
     def lost_answer(self, pick: int, can_be_asked: bool) -> None:
         known = self.settle(
             pick,
-            lambda at: failure.answer_lost(at, UnknownOutcome()),
+            lambda at: verdict.answer_lost(at, UnknownOutcome()),
             closing=lambda known: known.close(Ground.REPEATABLE) if known.repeatable else None,
             adopts_within=timedelta(hours=1 if can_be_asked else 0),
         )
@@ -607,7 +608,7 @@ class Moves(RuleBasedStateMachine):
         """The provider confirms that it never received the order: it is placed once more."""
         known = self.settle(
             pick,
-            lambda at: failure.absent(at, timedelta()),
+            lambda at: verdict.absent(at, timedelta()),
             closing=lambda known: known.close(Ground.ABSENT),
         )
         if known is not None:

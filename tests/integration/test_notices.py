@@ -13,20 +13,20 @@ import sqlalchemy as sa
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import store as webhook_store
-from safelight.delivery.endpoint import DisabledReason
 from safelight.errors import InvalidRequest, NotFound, WrongState
-from safelight.jobs import batch_store, moves
 from safelight.jobs.job import Job
-from safelight.notify import store
-from safelight.notify.contact import MOST_CODES, MOST_CONTACTS, MOST_SINGLE, Channel, Contact
-from safelight.notify.content import Templates
-from safelight.notify.mail import Mailer
-from safelight.notify.notice import Content, Notice, NotSentError
-from safelight.notify.service import Contacts
-from safelight.notify.smtp import SmtpServer
-from safelight.worker.messenger import Messenger
-from safelight.worker.notifier import fan_out
+from safelight.jobs.ledger import batch_store, moves
+from safelight.notifications import store
+from safelight.notifications.contact import MOST_CODES, MOST_CONTACTS, MOST_SINGLE, Channel, Contact
+from safelight.notifications.content import Templates
+from safelight.notifications.mail import Mailer
+from safelight.notifications.notice import Content, Notice, NotSentError
+from safelight.notifications.service import Contacts
+from safelight.notifications.smtp import SmtpServer
+from safelight.webhooks import store as webhook_store
+from safelight.webhooks.endpoint import DisabledReason
+from safelight.worker.senders.notices import Messenger
+from safelight.worker.senders.webhooks import fan_out
 from tests import factories
 from tests.mailbox import Mailbox, body_of, link_in, mailbox
 from tests.receivers import BASE, LINKS, endpoint, finish

@@ -9,15 +9,15 @@ import pytest
 
 from safelight import events
 from safelight.db.engine import Database
-from safelight.delivery import store
-from safelight.delivery.delivery import Delivery, DeliveryState
-from safelight.delivery.endpoint import sign
-from safelight.delivery.service import Webhooks
 from safelight.errors import NotFound
 from safelight.fetch import FetchPolicy, Poster
 from safelight.fetch.post import Posted
-from safelight.jobs import batch_store
-from safelight.worker.notifier import Notifier, fan_out
+from safelight.jobs.ledger import batch_store
+from safelight.webhooks import store
+from safelight.webhooks.delivery import Delivery, DeliveryState
+from safelight.webhooks.endpoint import sign
+from safelight.webhooks.service import Webhooks
+from safelight.worker.senders.webhooks import Notifier, fan_out
 from tests import factories
 from tests.factories import claim_of
 from tests.receivers import (

@@ -13,11 +13,12 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.errors import NotFound
-from safelight.jobs import batch_store, census, dead_letters, moves, old_rows
-from safelight.jobs.census import InFlight, LaneCount
-from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.job import Job, JobStatus, Outcome
+from safelight.jobs.ledger import batch_store, dead_letters, moves, old_rows
+from safelight.jobs.ledger.dead_letters import Mark, Which
 from safelight.jobs.operations import Operations, Overview, Redrive
+from safelight.jobs.scheduling import lane_counts
+from safelight.jobs.scheduling.lane_counts import InFlight, LaneCount
 from safelight.providers.provider import Lane
 from tests import factories, grown
 from tests.factories import claim_of, job_row
@@ -108,7 +109,7 @@ async def test_overview_when_there_is_work_counts_it_by_lane_and_by_provider(
 async def test_lanes_due_when_asked_names_those_with_something_to_do_now(
     database: Database, account: str
 ) -> None:
-    assert await database.read(census.lanes_due) == []
+    assert await database.read(lane_counts.lanes_due) == []
     job = await factories.run_one(database, account)
     later = datetime.now(UTC) + HOUR
     await database.write(
@@ -116,9 +117,9 @@ async def test_lanes_due_when_asked_names_those_with_something_to_do_now(
     )
     await factories.queue(database, account, lane=Lane.GPU, run_at=later)
     await factories.queue(database, account, lane=Lane.LOCAL)
-    assert await database.read(census.lanes_due) == ["local"]
+    assert await database.read(lane_counts.lanes_due) == ["local"]
     await change(database, job, run_at=now(-HOUR))
-    assert await database.read(census.lanes_due) == ["local", "remote"]
+    assert await database.read(lane_counts.lanes_due) == ["local", "remote"]
 
 
 async def test_pause_when_repeated_keeps_its_time_and_stops_starts_alone(
@@ -321,11 +322,11 @@ async def test_statements_of_operations_when_explained_read_through_indexes(
     old_mark = old_rows.Mark(datetime.now(UTC) - HOUR, "job_")
 
     def work(tx: Connection) -> None:
-        in_flight = census.count_in_flight(tx)
-        census.lane_overview(tx, in_flight)
-        census.provider_overview(tx, in_flight)
-        census.lanes_due(tx)
-        census.knows(tx, "odd")
+        in_flight = lane_counts.count_in_flight(tx)
+        lane_counts.lane_overview(tx, in_flight)
+        lane_counts.provider_overview(tx, in_flight)
+        lane_counts.lanes_due(tx)
+        lane_counts.knows(tx, "odd")
         dead_letters.page(tx, EVERYTHING, after=mark, limit=9)
         dead_letters.page(tx, Which(account_id="a", code="b"), after=mark, limit=9)
         dead_letters.redrive_page(tx, EVERYTHING, after=mark, limit=2)

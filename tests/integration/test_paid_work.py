@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from safelight import errors
-from safelight.assets.trash import Trash
+from safelight.assets.lifecycle.trash import Trash
 from safelight.doorbell import doorbell
-from safelight.jobs import claims, moves
 from safelight.jobs.inputs import Generate
 from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus, Outcome
+from safelight.jobs.ledger import moves
+from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
-from safelight.providers.fake import FakeProvider
+from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import ABSENT, Canceled, Done, MediaFile, Model
 from safelight.providers.registry import Registry
-from safelight.worker import results
+from safelight.worker.attempt import results
 from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import EVER, OddProvider, Workshop, kill, until_closed, working

@@ -9,8 +9,8 @@ import pytest
 
 from safelight.accounts import signing
 from safelight.accounts.account import OWNER_SCOPES
-from safelight.assets.variant import Format, Spec
 from safelight.errors import SignatureInvalid
+from safelight.media.pictures.spec import Format, Spec
 from tests.household import Household, household
 
 HOUR_S = 3600

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Table
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.jobs import batch_store, moves, news, old_rows
 from safelight.jobs.job import Job, Outcome
-from safelight.worker.retention import Retention
+from safelight.jobs.ledger import batch_store, job_events, moves, old_rows
+from safelight.worker.upkeep.retention import Retention
 from tests import factories
 from tests.factories import claim_of, job_row
 
@@ -219,7 +219,7 @@ async def test_batches_when_their_last_job_has_gone_go_too(
     live, _ = await batch_of(database, account, 1)
     empty, _ = await batch_of(database, account, 0)
     await database.write(lambda tx: [moves.cancel(tx, job.id) for job in (first, second, third)])
-    await database.write(lambda tx: news.finish_if_empty(tx, empty))
+    await database.write(lambda tx: job_events.finish_if_empty(tx, empty))
     await age(database, tables.batches, "created_at", None)
     await age(database, tables.batches, "finished_at", [old, empty])
     await age(database, tables.jobs, "finished_at", [first.id])

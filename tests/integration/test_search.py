@@ -7,9 +7,9 @@ import pytest
 
 from safelight.assets import search
 from safelight.assets.asset import Asset
+from safelight.assets.index.terms import Filter
+from safelight.assets.index.words import parse
 from safelight.assets.service import Assets
-from safelight.assets.terms import Filter
-from safelight.assets.words import parse
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from tests import factories
@@ -136,7 +136,7 @@ async def test_search_when_another_account_asks_finds_nothing_of_mine(
 
 
 def _terms_of(account_id: str) -> list[str]:
-    from safelight.assets import terms  # noqa: PLC0415  only here it matters how they are spelled
+    from safelight.assets.index import terms  # noqa: PLC0415  only here it matters how they are spelled
 
     return [terms.account(account_id), "xkimage"]
 

@@ -8,14 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from safelight.accounts.account import Visibility
-from safelight.assets import store, variant_store
+from safelight.assets import store
 from safelight.assets.asset import Asset
-from safelight.assets.copying import Copying
+from safelight.assets.derived import variant_store
+from safelight.assets.derived.variant_store import Variant
 from safelight.assets.intake import Intake, Origin
-from safelight.assets.keeping import Note, note_all
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.object_ledger import Note, note_all
 from safelight.assets.service import Assets
-from safelight.assets.showing import Showing
-from safelight.assets.variant_store import Variant
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects
 from safelight.db.types import now

@@ -10,18 +10,18 @@ from safelight import audit
 from safelight.accounts.service import Accounts
 from safelight.assets import store
 from safelight.assets.asset import Asset
+from safelight.assets.index.terms import Filter
+from safelight.assets.index.words import parse
 from safelight.assets.intake import Intake, Origin
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.terms import Filter
-from safelight.assets.trash import Trash
-from safelight.assets.words import parse
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.tables import events, loose_objects, originals
 from safelight.db.types import now
 from safelight.errors import NotFound, OnHold, StorageFailed
 from safelight.fsck import examine
-from safelight.jobs import moves
+from safelight.jobs.ledger import moves
 from safelight.jobs.service import Jobs
 from safelight.providers.provider import Kind
 from safelight.storage.disk import DiskStorage

@@ -15,14 +15,13 @@ import sqlalchemy as sa
 from safelight import ids
 from safelight.accounts import signing
 from safelight.accounts.signatures import Signatures
-from safelight.assets import keeping, store
+from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset, AssetKind
-from safelight.assets.keeping import Note
+from safelight.assets.derived.variant_store import Variant
+from safelight.assets.derived.variants import MakingRules, Variants
 from safelight.assets.keys import Visibility, shown_key
+from safelight.assets.object_ledger import Note
 from safelight.assets.service import Assets
-from safelight.assets.variant import Fit, Format, Spec
-from safelight.assets.variant_store import Variant
-from safelight.assets.variants import MakingRules, Variants
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, variants
@@ -34,6 +33,7 @@ from safelight.errors import (
     SignatureInvalid,
     StorageFull,
 )
+from safelight.media.pictures.spec import Fit, Format, Spec
 from safelight.storage.disk import DiskStorage
 from tests import factories, pictures
 
@@ -115,7 +115,7 @@ class Studio:
         source = self.scratch / asset_id
         source.write_bytes(data or pictures.picture("png", 60, 40))
         note = Note(asset_id, self.account, [key])
-        await self.database.write(lambda tx: keeping.note_all(tx, [note]))
+        await self.database.write(lambda tx: object_ledger.note_all(tx, [note]))
         await self.storage.put(key, source)
         source.unlink()
         row = {

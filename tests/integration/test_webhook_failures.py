@@ -11,12 +11,12 @@ from safelight import events
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import store
-from safelight.delivery.delivery import DeliveryState
-from safelight.delivery.service import Webhooks
 from safelight.errors import EndpointDisabled
 from safelight.events import Event
-from safelight.worker.notifier import Notifier
+from safelight.webhooks import store
+from safelight.webhooks.delivery import DeliveryState
+from safelight.webhooks.service import Webhooks
+from safelight.worker.senders.webhooks import Notifier
 from tests.receivers import Receiver, endpoint, finish, log, make_due, notifying
 
 SECOND = timedelta(seconds=1)

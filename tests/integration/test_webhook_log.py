@@ -13,10 +13,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.delivery import service, store
-from safelight.delivery.delivery import DeliveryState
-from safelight.delivery.service import Webhooks
-from safelight.worker.notifier import Notifier, fan_out
+from safelight.webhooks import service, store
+from safelight.webhooks.delivery import DeliveryState
+from safelight.webhooks.service import Webhooks
+from safelight.worker.senders.webhooks import Notifier, fan_out
 from tests.receivers import Message, Receiver, endpoint, finish, log, make_due
 
 

@@ -6,12 +6,12 @@ import pytest
 from standardwebhooks import Webhook
 
 from safelight.db.engine import Database
-from safelight.delivery.delivery import DeliveryState
-from safelight.delivery.service import Webhooks
 from safelight.errors import InvalidRequest
 from safelight.fetch import FetchPolicy, Poster
-from safelight.jobs import batch_store
-from safelight.worker.notifier import Notifier
+from safelight.jobs.ledger import batch_store
+from safelight.webhooks.delivery import DeliveryState
+from safelight.webhooks.service import Webhooks
+from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 from tests.factories import claim_of
 from tests.receivers import ANY_PORT, LINKS, Receiver, endpoint, finish, log

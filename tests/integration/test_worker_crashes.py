@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.jobs.job import AttemptState, JobStatus, Outcome
-from safelight.worker.janitor import Janitor
-from safelight.worker.retention import Retention
-from safelight.worker.signals import Signals
+from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.retention import Retention
 from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import LONG, MOMENT, Workshop, kill, working

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from safelight import errors
 from safelight.db import tables
-from safelight.jobs import moves
 from safelight.jobs.job import AttemptState, Ground, JobStatus, Outcome
+from safelight.jobs.ledger import moves
 from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import Workshop, until_closed, working

@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import pytest
 
-from safelight.assets.inspect import InspectRules
 from safelight.assets.intake import Intake
 from safelight.db.engine import Work
 from safelight.errors import ServiceError
 from safelight.jobs.job import Ground, JobStatus, Outcome
-from safelight.worker.writes import Writes
+from safelight.media.pictures.inspect import InspectRules
+from safelight.worker.attempt.writes import Writes
 from tests.workshop import FlakyDatabase, Workshop, working
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from safelight.db import tables
 from safelight.doorbell import doorbell
-from safelight.jobs import moves
 from safelight.jobs.job import JobStatus, Outcome
+from safelight.jobs.ledger import moves
 from safelight.providers.registry import Registry
 from tests.servers import wait_until_async
 from tests.workshop import LONG, MOMENT, Workshop, until_closed, working

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.jobs.pace import grown, slowed
+from safelight.jobs.scheduling.pace import grown, slowed
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from safelight.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Role
-from safelight.providers.replicate.fields import Fields
-from safelight.providers.replicate.pictures import place, stand_ins
+from safelight.providers.remote.replicate.fields import Fields
+from safelight.providers.remote.replicate.pictures import place, stand_ins
 
 VIEWS = {Role.FRONT: "front", Role.BACK: "back"}
 

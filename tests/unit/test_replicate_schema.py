@@ -7,10 +7,10 @@ import pytest
 
 from safelight.jobs.inputs import complete_params
 from safelight.providers.provider import Kind, Role
-from safelight.providers.replicate import ReplicateModel
-from safelight.providers.replicate.fields import Sizing, fields_of
-from safelight.providers.replicate.params import arguments, params_schema
-from safelight.providers.replicate.schema import input_schema
+from safelight.providers.remote.replicate import ReplicateModel
+from safelight.providers.remote.replicate.fields import Sizing, fields_of
+from safelight.providers.remote.replicate.params import arguments, params_schema
+from safelight.providers.remote.replicate.schema import input_schema
 
 URI = {"type": "string", "format": "uri"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from safelight.errors import Forbidden
 from safelight.providers.provider import Callback
-from safelight.providers.replicate.signature import Seal, key_of
+from safelight.providers.remote.replicate.signature import Seal, key_of
 
 # The example that the scheme itself publishes; worked out again with openssl, not with our code.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  published with the example

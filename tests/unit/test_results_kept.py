@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from safelight.providers.provider import Done, MediaFile
-from safelight.worker import results
+from safelight.worker.attempt import results
 
 
 def test_drop_when_a_dead_process_left_folders_there_removes_the_whole_result(

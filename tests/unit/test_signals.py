@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 from prometheus_client import REGISTRY
 
 from safelight.db.engine import Work
-from safelight.jobs.census import Flight, InFlight, LaneCount
-from safelight.worker.signals import Signals, emf_document
+from safelight.jobs.scheduling.lane_counts import Flight, InFlight, LaneCount
+from safelight.worker.upkeep.metrics import Signals, emf_document
 from tests.factories import NOON
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from safelight.delivery.stream import HEARTBEAT, LOOK_EVERY, Snapshot, Told, follow, frame
 from safelight.events import Event
+from safelight.web.sse import HEARTBEAT, LOOK_EVERY, Snapshot, Told, follow, frame
 
 _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.delivery.delivery import wait_after
-from safelight.delivery.endpoint import matches, new_secret, sign, unknown_patterns
 from safelight.events import TYPES
+from safelight.webhooks.delivery import wait_after
+from safelight.webhooks.endpoint import matches, new_secret, sign, unknown_patterns
 
 SIGNATURE_VECTOR = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from safelight.delivery import fanout
-from safelight.delivery.endpoint import Endpoint
-from safelight.delivery.shares import Shares
 from safelight.events import Event
+from safelight.webhooks import fanout
+from safelight.webhooks.endpoint import Endpoint
+from safelight.webhooks.shares import Shares
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

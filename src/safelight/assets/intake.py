@@ -13,22 +13,22 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 
 from safelight import ids
-from safelight.assets import keeping
+from safelight.assets import object_ledger
 from safelight.assets.asset import AssetKind
-from safelight.assets.glimpse import glimpse
-from safelight.assets.ingest import TakenIn, take_in
-from safelight.assets.inspect import Facts, InspectRules, inspect
-from safelight.assets.keeping import Note, Original
+from safelight.assets.derived.renditions import as_it_is, itself, renditions_of
 from safelight.assets.keys import Visibility, shown_key
-from safelight.assets.model3d import fbx
-from safelight.assets.model3d.arrival import receive
-from safelight.assets.model3d.take_in import GLB, ModelRules
-from safelight.assets.picture import Picture
-from safelight.assets.renditions import as_it_is, itself, renditions_of
+from safelight.assets.object_ledger import Note, Original
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.errors import MediaError
+from safelight.media.models.arrival import receive
+from safelight.media.models.check import fbx
+from safelight.media.models.take_in import GLB, ModelRules
+from safelight.media.pictures.glimpse import glimpse
+from safelight.media.pictures.ingest import TakenIn, take_in
+from safelight.media.pictures.inspect import Facts, InspectRules, inspect
+from safelight.media.pictures.picture import Picture
 from safelight.providers.provider import MediaFile
 from safelight.storage.storage import Storage
 
@@ -100,7 +100,9 @@ class Intake:
         self._rules = rules
         self._model_rules = model_rules or ModelRules()
         self._keep_originals = keep_originals
-        self._note: Grouped[Note, Original | None] = Grouped(database, keeping.note_all, pace_s=0)
+        self._note: Grouped[Note, Original | None] = Grouped(
+            database, object_ledger.note_all, pace_s=0
+        )
 
     async def inspect(self, path: Path) -> Facts:
         """Return what the picture is, fully decoded once; raise `MediaError` if it is none."""

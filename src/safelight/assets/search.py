@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import CTE, Column, ColumnElement, Connection, Select
 
-from safelight.assets import index, terms
 from safelight.assets.asset import Asset
+from safelight.assets.index import index, terms
+from safelight.assets.index.terms import Filter
+from safelight.assets.index.words import TextQuery
 from safelight.assets.store import to_asset
-from safelight.assets.terms import Filter
-from safelight.assets.words import TextQuery
 from safelight.db.tables import assets
 from safelight.db.walks import span
 

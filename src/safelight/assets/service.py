@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from safelight import audit
-from safelight.assets import keeping, search, store
+from safelight.assets import object_ledger, search, store
 from safelight.assets.asset import Asset
+from safelight.assets.index.terms import Filter
 from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
-from safelight.assets.terms import Filter
 from safelight.audit import RETENTION, NewLine
 from safelight.db.engine import Database
 from safelight.errors import NotFound
@@ -109,7 +109,7 @@ class Assets:
 
     async def give_up(self, asset_ids: Sequence[str]) -> None:
         """Remove what was stored for assets that will get no row."""
-        await self._db.write(lambda tx: keeping.give_up(tx, asset_ids))
+        await self._db.write(lambda tx: object_ledger.give_up(tx, asset_ids))
         await self.sweep()
 
     async def expire(self) -> int:
@@ -127,11 +127,13 @@ class Assets:
 
         What is given up at the moment of a crash is found here later, by any process.
         """
-        await self._db.write(lambda tx: keeping.release(tx, limit=_SWEPT_AT_ONCE))
-        found = await self._db.write(lambda tx: keeping.begin_removal(tx, limit=_SWEPT_AT_ONCE))
+        await self._db.write(lambda tx: object_ledger.release(tx, limit=_SWEPT_AT_ONCE))
+        found = await self._db.write(
+            lambda tx: object_ledger.begin_removal(tx, limit=_SWEPT_AT_ONCE)
+        )
         keys = [key for each in found for key in each.keys]
         if found:
             await self._storage.delete(keys)
             await self._cdn.forget([key for key in keys if is_public(key)])
-            await self._db.write(lambda tx: keeping.end_removal(tx, found))
+            await self._db.write(lambda tx: object_ledger.end_removal(tx, found))
         return len(keys)

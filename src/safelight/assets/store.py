@@ -11,8 +11,10 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import audit, events
-from safelight.assets import index, keeping, terms, variant_store
+from safelight.assets import object_ledger
 from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.derived import variant_store
+from safelight.assets.index import index, terms
 from safelight.assets.keys import is_original
 from safelight.audit import NewLine
 from safelight.db.given import Given
@@ -124,7 +126,7 @@ def swept(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether objects of new rows are gone; those that are not are kept from now on."""
     shared = [row["original_key"] for row in rows if is_original(row["original_key"])]
     public = [row["id"] for row in rows if row["key"]]
-    return bool(keeping.swept(tx, public, shared))
+    return bool(object_ledger.swept(tx, public, shared))
 
 
 def get(tx: Connection, account_id: str, asset_id: str) -> Asset | None:
@@ -201,7 +203,7 @@ def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
     for asset in found:
         keys = [*asset.shown_keys, *derived[asset.id]]
         shared = asset.original_key if is_original(asset.original_key) else None
-        keeping.let_go(tx, asset.id, keys, shared)
+        object_ledger.let_go(tx, asset.id, keys, shared)
     events.append(tx, [_event(asset, "asset.deleted", asset.seq + 1) for asset in found])
     audit.append(
         tx,
@@ -226,7 +228,7 @@ def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> A
     )
     row = tx.execute(statement).mappings().one_or_none()
     if row is None:
-        keeping.give_up(tx, [note])
+        object_ledger.give_up(tx, [note])
         return None
     _leave(tx, asset, moves, note)
     return to_asset(row)
@@ -243,7 +245,7 @@ def take(
     statement = sa.delete(assets).where(assets.c.id == asset.id, is_same).returning(assets)
     row = tx.execute(statement).mappings().one_or_none()
     if row is None:
-        keeping.give_up(tx, [note])
+        object_ledger.give_up(tx, [note])
         return None
     _leave(tx, asset, moves, note)
     index.remove(tx, [asset.number])
@@ -282,10 +284,10 @@ def _leave(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) ->
     """Claim new objects, and leave those they are copies of to the sweep with all made of them."""
     if not moves:
         return  # an input, of which there is nothing but the original
-    if keeping.swept(tx, [note], ()):
+    if object_ledger.swept(tx, [note], ()):
         raise ObjectsSwept
     derived = variant_store.drop(tx, [asset.id])
-    keeping.let_go(tx, note, [*moves, *derived[asset.id]], None)
+    object_ledger.let_go(tx, note, [*moves, *derived[asset.id]], None)
 
 
 def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) -> None:

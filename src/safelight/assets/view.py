@@ -3,7 +3,7 @@
 from typing import Any
 
 from safelight.assets.asset import Asset
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 
 
 def asset_document(asset: Asset, links: Links) -> dict[str, Any]:

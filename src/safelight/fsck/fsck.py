@@ -14,8 +14,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from safelight import ids, telemetry
-from safelight.assets.keeping import KEPT
-from safelight.assets.remaking import Remaking
+from safelight.assets.object_ledger import KEPT
+from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.errors import NotFound, SafelightError

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
-from safelight.jobs import batch_store, moves
 from safelight.jobs.job import Batch, Job, JobStatus, StaleJob, Tally
+from safelight.jobs.ledger import batch_store, moves
 from safelight.jobs.service import settle_by_person
 
 _AT_ONCE = 200

@@ -60,7 +60,7 @@ MOVES: Mapping[Move, tuple[frozenset[JobStatus], frozenset[JobStatus]]] = {
 }
 
 # What each move tells the world, by where it leads. A claim to check on a provider and the park
-# that follows it change nothing that a user sees, so they are silent; see jobs/store.py.
+# that follows it change nothing that a user sees, so they are silent; see jobs/ledger/store.py.
 EVENT_OF: Mapping[Move, str] = {
     Move.CLAIM: "job.started",
     Move.PARK: "job.waiting",

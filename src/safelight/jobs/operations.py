@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 
 from safelight.db.engine import Database
 from safelight.errors import NotFound, ProvidersUnwell
-from safelight.jobs import breakers, census, dead_letters
-from safelight.jobs.breakers import Breaker
-from safelight.jobs.census import LaneCount, ProviderCount
-from safelight.jobs.dead_letters import Letters, Mark, Redriven, Which
+from safelight.jobs.ledger import dead_letters
+from safelight.jobs.ledger.dead_letters import Letters, Mark, Redriven, Which
+from safelight.jobs.scheduling import breakers, lane_counts
+from safelight.jobs.scheduling.breakers import Breaker
+from safelight.jobs.scheduling.lane_counts import LaneCount, ProviderCount
 
 MOST_REDRIVEN = 10_000  # a call
 _AT_ONCE = 100  # a transaction
@@ -51,8 +52,10 @@ class Operations:
         """Return what stands in each lane and at each provider."""
 
         def read(tx: Connection) -> Overview:
-            flight = census.count_in_flight(tx)
-            return Overview(census.lane_overview(tx, flight), census.provider_overview(tx, flight))
+            flight = lane_counts.count_in_flight(tx)
+            return Overview(
+                lane_counts.lane_overview(tx, flight), lane_counts.provider_overview(tx, flight)
+            )
 
         return await self._db.read(read)
 
@@ -72,7 +75,7 @@ class Operations:
 
         def write(tx: Connection) -> datetime:
             _check_lane(tx, lane)
-            return census.pause(tx, lane)
+            return lane_counts.pause(tx, lane)
 
         return await self._db.write(write)
 
@@ -81,7 +84,7 @@ class Operations:
 
         def write(tx: Connection) -> None:
             _check_lane(tx, lane)
-            census.resume(tx, lane)
+            lane_counts.resume(tx, lane)
 
         await self._db.write(write)
 
@@ -123,5 +126,5 @@ class Operations:
 
 
 def _check_lane(tx: Connection, lane: str) -> None:
-    if not census.knows(tx, lane):
+    if not lane_counts.knows(tx, lane):
         raise NotFound("There is no such lane.")

@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 from safelight import events, ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
+from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
-from safelight.assets.trash import Trash
 from safelight.db.engine import Database
 from safelight.db.walks import Page
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
-from safelight.jobs import attempts, batch_store, moves, store
 from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob
+from safelight.jobs.ledger import attempts, batch_store, moves, store
 from safelight.jobs.view import Place
 
 _COUNT_AHEAD = 1_000

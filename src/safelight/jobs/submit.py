@@ -16,7 +16,7 @@ from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs import batch_store, idempotency, inputs, news, store
+from safelight.jobs import inputs
 from safelight.jobs.inputs import (
     BatchItem,
     Generate,
@@ -28,6 +28,7 @@ from safelight.jobs.inputs import (
     UploadBatch,
 )
 from safelight.jobs.job import Job
+from safelight.jobs.ledger import batch_store, idempotency, job_events, store
 from safelight.providers.provider import Kind, Model, Role
 from safelight.providers.registry import Registry
 
@@ -237,7 +238,7 @@ class Submits:
             batch_store.insert(tx, batch)
             store.insert(tx, rows)
             if not rows:
-                news.finish_if_empty(tx, batch["id"])
+                job_events.finish_if_empty(tx, batch["id"])
             return Submitted(batch["id"], frozenset(row["lane"] for row in rows))
 
         return await self._db.write(write)

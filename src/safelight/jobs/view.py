@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safelight.assets.asset import Asset
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 from safelight.assets.view import asset_document
 from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status

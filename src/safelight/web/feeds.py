@@ -1,15 +1,15 @@
-"""What streams of jobs and of batches tell, as delivery/stream.py asks for it."""
+"""What streams of jobs and of batches tell, as web/sse.py asks for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safelight.delivery.stream import Feed, Snapshot, Told
 from safelight.doorbell import doorbell
 from safelight.events import Event
 from safelight.ids import PREFIXES
 from safelight.jobs.view import batch_document, batch_standing, job_document
 from safelight.web.answers import batch_answer, job_answer
 from safelight.web.services import Services
+from safelight.web.sse import Feed, Snapshot, Told
 
 _FINAL_JOB = frozenset({"job.succeeded", "job.failed", "job.canceled"})
 

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from safelight.assets.asset import Asset
+from safelight.assets.derived.variant_store import Variant
 from safelight.assets.keys import EXTENSIONS
-from safelight.assets.links import Links
-from safelight.assets.variant_store import Variant
+from safelight.assets.urls import Links
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.view import batch_summary, tally_of

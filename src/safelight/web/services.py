@@ -7,27 +7,27 @@ from pathlib import Path
 
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
-from safelight.assets.conversions import Conversions
+from safelight.assets.derived.conversions import Conversions
+from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
-from safelight.assets.links import Links
+from safelight.assets.lifecycle.trash import Trash
+from safelight.assets.lifecycle.visibility import Showing
 from safelight.assets.service import Assets
-from safelight.assets.showing import Showing
-from safelight.assets.trash import Trash
+from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
-from safelight.assets.variants import Variants
 from safelight.audit import Audit
-from safelight.delivery.service import Webhooks
 from safelight.doorbell.doorbell import Doorbell
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
-from safelight.notify.content import Templates
-from safelight.notify.service import Contacts
+from safelight.notifications.content import Templates
+from safelight.notifications.service import Contacts
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
 from safelight.web.rates import Rates
+from safelight.webhooks.service import Webhooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
-from safelight.jobs import attempts, claims, moves, store
 from safelight.jobs.job import Claim, Job, StaleJob
-from safelight.jobs.limits import NO_LIMITS, Limits
-from safelight.worker.run import Runner
-from safelight.worker.under_way import Clock, Hold, Run
+from safelight.jobs.ledger import attempts, moves, store
+from safelight.jobs.scheduling import claims
+from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
+from safelight.worker.attempt.run import Runner
+from safelight.worker.attempt.run_state import Clock, Hold, Run
 
 _log = telemetry.logger(__name__)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from safelight.assets import iptc, xmp
-from safelight.assets.inspect import Facts, InspectRules, inspect
+from safelight.media.metadata import iptc, xmp
+from safelight.media.pictures.inspect import Facts, InspectRules, inspect
 from tests import pictures
 
 _RECORDS = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from safelight.assets.model3d import fbx
 from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
-from safelight.fetch.sniff import sniff
+from safelight.media.models.check import fbx
+from safelight.media.sniff import sniff
 from tests.models import FBX
 
 

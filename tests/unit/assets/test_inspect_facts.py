@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safelight.assets import appearance
-from safelight.assets.inspect import Facts, InspectRules, inspect, read_header, sniff
+from safelight.media.pictures import appearance
+from safelight.media.pictures.inspect import Facts, InspectRules, inspect, read_header, sniff
 from tests import pictures
 
 RULES = InspectRules()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from safelight.assets.inspect import InspectRules, inspect, read_header
 from safelight.errors import (
     MediaEmpty,
     MediaError,
@@ -14,6 +13,7 @@ from safelight.errors import (
     MediaTruncated,
     MediaUnsupported,
 )
+from safelight.media.pictures.inspect import InspectRules, inspect, read_header
 from tests import pictures
 
 RULES = InspectRules()

@@ -13,7 +13,7 @@ from safelight.assets.keys import (
     shown_key,
     visibility_of,
 )
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 
 PUBLIC = "images/job_1/abc.png"
 PRIVATE = "private/images/job_1/abc.png"

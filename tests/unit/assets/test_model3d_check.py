@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import pyvips
 
-from safelight.assets.model3d.take_in import ModelRules, look_at_model
 from safelight.errors import (
     MediaEmpty,
     MediaError,
@@ -19,6 +18,7 @@ from safelight.errors import (
     MediaTruncated,
     MediaUnsupported,
 )
+from safelight.media.models.take_in import ModelRules, look_at_model
 from tests.models import glb, packed
 
 _RULES = ModelRules()

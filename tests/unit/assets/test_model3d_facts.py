@@ -11,8 +11,8 @@ import trimesh
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from safelight.assets.model3d.facts import ModelFacts
-from safelight.assets.model3d.take_in import ModelRules, look_at_model
+from safelight.media.models.check.facts import ModelFacts
+from safelight.media.models.take_in import ModelRules, look_at_model
 from tests.models import packed
 
 

@@ -5,7 +5,11 @@ import numpy.typing as npt
 import pytest
 import pyvips
 
-from safelight.assets.model3d.formats.scene import (
+from safelight.media.models.draw.raster import Raster, covered
+from safelight.media.models.draw.render import Renderer
+from safelight.media.models.draw.stage import make_stage, pictures_of
+from safelight.media.models.draw.textures import load_textures
+from safelight.media.models.formats.scene import (
     Material,
     Opacity,
     Part,
@@ -14,10 +18,6 @@ from safelight.assets.model3d.formats.scene import (
     Texture,
     Wrap,
 )
-from safelight.assets.model3d.raster import Raster, covered
-from safelight.assets.model3d.render import Renderer
-from safelight.assets.model3d.stage import make_stage, pictures_of
-from safelight.assets.model3d.textures import load_textures
 
 _SIZE = 96
 _RED, _GREEN, _BLUE, _YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (220, 200, 20)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from safelight.assets.ingest import TakenIn, take_in
-from safelight.assets.inspect import InspectRules, inspect
-from safelight.assets.picture import Picture
+from safelight.media.pictures.ingest import TakenIn, take_in
+from safelight.media.pictures.inspect import InspectRules, inspect
+from safelight.media.pictures.picture import Picture
 from tests import pictures
 
 RULES = InspectRules()

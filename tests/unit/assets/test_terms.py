@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.assets import terms
 from safelight.assets.asset import Asset, AssetKind
-from safelight.assets.terms import Filter
+from safelight.assets.index import terms
+from safelight.assets.index.terms import Filter
 
 MADE = datetime(2026, 3, 14, 23, 30, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.assets.variant import MAX_SIDE, Fit, Format, Spec, order, settled
 from safelight.errors import InvalidRequest
+from safelight.media.pictures.spec import MAX_SIDE, Fit, Format, Spec, order, settled
 from safelight.web.api.pictures import PictureQuery
 
 SIDES = st.integers(1, MAX_SIDE)

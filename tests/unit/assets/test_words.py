@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.assets.words import MAX_CLAUSES, Clause, TextQuery, parse, words
+from safelight.assets.index.words import MAX_CLAUSES, Clause, TextQuery, parse, words
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from safelight.assets.links import Links
+from safelight.assets.urls import Links
 from safelight.jobs import view
 from safelight.jobs.job import JobStatus, Tally, batch_status
 from tests import factories

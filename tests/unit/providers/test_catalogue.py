@@ -9,12 +9,12 @@ import pytest
 from safelight.errors import CatalogueInvalid, InvalidRequest, UnknownModel
 from safelight.jobs.inputs import complete_params
 from safelight.providers.catalogue import Catalogue, changed, read_catalogue
-from safelight.providers.diffusers import Lora
-from safelight.providers.fake import FakeProvider
-from safelight.providers.http_service import Later, Signing
+from safelight.providers.local.diffusers import Lora
+from safelight.providers.local.fake import FakeProvider
 from safelight.providers.price import Amount, Price
 from safelight.providers.provider import Kind, Lane
 from safelight.providers.registry import Registry, all_models
+from safelight.providers.remote.http_service import Later, Signing
 
 DOCS = Path(__file__).parents[3] / "docs" / "catalogue.md"
 SECRET = "whsec_" + "c2VjcmV0" * 4

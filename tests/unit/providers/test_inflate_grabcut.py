@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from safelight.errors import NoForeground
-from safelight.providers.inflate.arrays import Bools
-from safelight.providers.inflate.mask import find_object
-from safelight.providers.inflate.mixture import fit_mixture
-from safelight.providers.inflate.picture import Picture
-from safelight.providers.inflate.walker import settle
+from safelight.providers.local.inflate.arrays import Bools
+from safelight.providers.local.inflate.mask import find_object
+from safelight.providers.local.inflate.mixture import fit_mixture
+from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.walker import settle
 
 _SIDE = 120
 _DOWN, _ACROSS = np.mgrid[:_SIDE, :_SIDE] / _SIDE

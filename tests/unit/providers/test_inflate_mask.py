@@ -8,10 +8,10 @@ import pyvips
 from scipy import ndimage
 
 from safelight.errors import MediaTruncated, MediaUnsupported, NoForeground
-from safelight.providers.inflate.arrays import Bools, Bytes
-from safelight.providers.inflate.mask import MASKS, find_object, whole
-from safelight.providers.inflate.picture import Box, Picture, load_picture
-from safelight.providers.inflate.schema import PARAMS
+from safelight.providers.local.inflate.arrays import Bools, Bytes
+from safelight.providers.local.inflate.mask import MASKS, find_object, whole
+from safelight.providers.local.inflate.picture import Box, Picture, load_picture
+from safelight.providers.local.inflate.schema import PARAMS
 from tests import pictures
 
 _SIDE = 240

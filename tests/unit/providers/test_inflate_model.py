@@ -10,10 +10,10 @@ import pytest
 import pyvips
 
 from safelight.errors import NoForeground
-from safelight.providers.inflate.make import make_model
-from safelight.providers.inflate.order import Order, Params
-from safelight.providers.inflate.picture import Picture
-from safelight.providers.inflate.sculpt import Sculpture, make_sculpture
+from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.order import Order, Params
+from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.sculpt import Sculpture, make_sculpture
 
 _QUICK = Params(face_limit=3000, texture_size=256)
 # Upper left, upper right, lower left, lower right.

@@ -10,8 +10,8 @@ import pytest
 
 from safelight.cpu import CpuPool
 from safelight.errors import ProviderBadInput, ProviderRejected
-from safelight.providers.inflate import InflateProvider
-from safelight.providers.inflate.order import Params
+from safelight.providers.local.inflate import InflateProvider
+from safelight.providers.local.inflate.order import Params
 from safelight.providers.price import FREE
 from safelight.providers.provider import Kind, Lane, ProviderRequest
 
@@ -32,7 +32,7 @@ def _request(tmp_path: Path) -> ProviderRequest:
 
 
 def test_provider_when_imported_loads_nothing_heavy() -> None:
-    code = "import sys, safelight.providers.inflate; print(*sys.modules)"
+    code = "import sys, safelight.providers.local.inflate; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from safelight.providers.inflate.arrays import Bools
-from safelight.providers.inflate.contour import cut_out
-from safelight.providers.inflate.images import parts
-from safelight.providers.inflate.inflation import inflate
-from safelight.providers.inflate.mesh import Mesh, balloon, finish, plaque
-from safelight.providers.inflate.shape import fit_shape
+from safelight.providers.local.inflate.arrays import Bools
+from safelight.providers.local.inflate.contour import cut_out
+from safelight.providers.local.inflate.images import parts
+from safelight.providers.local.inflate.inflation import inflate
+from safelight.providers.local.inflate.mesh import Mesh, balloon, finish, plaque
+from safelight.providers.local.inflate.shape import fit_shape
 
 
 def _line(rows: int, columns: int) -> Bools:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from safelight.providers.openai.sse import Frame, FrameReader, FrameTooLargeError
+from safelight.providers.remote.openai.sse import Frame, FrameReader, FrameTooLargeError
 
 TEXT = (
     b"\xef\xbb\xbf: a comment\r\n"

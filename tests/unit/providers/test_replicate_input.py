@@ -12,12 +12,12 @@ from safelight.errors import (
     ProviderWorkFailed,
 )
 from safelight.providers.provider import Role
-from safelight.providers.replicate.fields import Sizing, fields_of
-from safelight.providers.replicate.params import arguments, params_schema
-from safelight.providers.replicate.prediction import Prediction, files_in
-from safelight.providers.replicate.reference import Reference
-from safelight.providers.replicate.refusal import failure
-from safelight.providers.replicate.schema import input_schema
+from safelight.providers.remote.replicate.fields import Sizing, fields_of
+from safelight.providers.remote.replicate.params import arguments, params_schema
+from safelight.providers.remote.replicate.prediction import Prediction, files_in
+from safelight.providers.remote.replicate.reference import Reference
+from safelight.providers.remote.replicate.refusal import failure
+from safelight.providers.remote.replicate.schema import input_schema
 
 LOOP = {"$ref": "#/components/schemas/loop"}
 URI = {"type": "string", "format": "uri"}

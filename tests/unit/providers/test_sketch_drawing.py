@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from safelight.providers.sketch import drawing, prompt
-from safelight.providers.sketch.order import NOTE, Order
+from safelight.providers.local.sketch import drawing, prompt
+from safelight.providers.local.sketch.order import NOTE, Order
 from tests import pictures
 
 

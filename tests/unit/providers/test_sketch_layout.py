@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from safelight.providers.sketch import figure, layout, prompt
-from safelight.providers.sketch.holding import Placed
+from safelight.providers.local.sketch import figure, layout, prompt
+from safelight.providers.local.sketch.holding import Placed
 
 
 def arranged(text: str, width: int = 1024, height: int = 1024) -> list[Placed]:

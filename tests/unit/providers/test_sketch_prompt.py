@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safelight.providers.sketch import prompt
-from safelight.providers.sketch.prompt import MAX_DRAWN, MAX_ITEMS, Item
+from safelight.providers.local.sketch import prompt
+from safelight.providers.local.sketch.prompt import MAX_DRAWN, MAX_ITEMS, Item
 
 
 @pytest.mark.parametrize(

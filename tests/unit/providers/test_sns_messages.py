@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from safelight.errors import FetchError, Forbidden
-from safelight.providers.sagemaker.sns import SnsVerifier, canonical
+from safelight.providers.remote.sagemaker.sns import SnsVerifier, canonical
 from tests.stubs.sagemaker import CERTIFICATE_URL, REGION, TOPIC, Sns
 
 HOST = f"sns.{REGION}.amazonaws.com"

@@ -3,7 +3,7 @@
 import pytest
 
 from safelight.errors import FetchRefused, FetchTooLarge, Forbidden
-from safelight.providers.sagemaker.visit import visit_by
+from safelight.providers.remote.sagemaker.visit import visit_by
 from tests.sites import Answer, fetcher_for, redirect, respond, running
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from safelight.providers.diffusers import DiffusersConfig
-from safelight.providers.fal import FalModel
-from safelight.providers.http_service import HttpService
+from safelight.providers.local.diffusers import DiffusersConfig
 from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Lane, Model, Role
-from safelight.providers.replicate import ReplicateModel
+from safelight.providers.remote.fal import FalModel
+from safelight.providers.remote.http_service import HttpService
+from safelight.providers.remote.replicate import ReplicateModel
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[A-Za-z0-9][\w.-]{0,63}$"

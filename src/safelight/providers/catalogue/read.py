@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from safelight.errors import CatalogueInvalid
 from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
-from safelight.providers.http_service import HttpService
+from safelight.providers.remote.http_service import HttpService
 
 _MOST_SAID = 5  # mistakes
 _MAX_BYTES = 4 * 2**20

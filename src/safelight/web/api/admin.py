@@ -10,11 +10,11 @@ from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
 from safelight.errors import InvalidRequest
-from safelight.jobs.census import COUNTED, LaneCount, ProviderCount
-from safelight.jobs.dead_letters import Mark, Which
 from safelight.jobs.inputs import Name, Time
 from safelight.jobs.job import Job
+from safelight.jobs.ledger.dead_letters import Mark, Which
 from safelight.jobs.operations import MOST_REDRIVEN
+from safelight.jobs.scheduling.lane_counts import COUNTED, LaneCount, ProviderCount
 from safelight.providers.provider import Kind
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts, Writer

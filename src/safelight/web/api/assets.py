@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from safelight.assets.asset import AssetKind
+from safelight.assets.index.terms import Filter
+from safelight.assets.index.words import MAX_QUERY, TextQuery, parse
 from safelight.assets.intake import Origin
 from safelight.assets.search import FACETS, Facets
-from safelight.assets.terms import Filter
 from safelight.assets.view import asset_document
-from safelight.assets.words import MAX_QUERY, TextQuery, parse
 from safelight.errors import InvalidRequest
 from safelight.jobs import inputs
 from safelight.jobs.inputs import AssetChange, Hold, Time, UploadFields

@@ -10,9 +10,8 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from safelight.assets.conversions import is_convertible
-from safelight.assets.model3d.convert import ModelFormat
-from safelight.assets.variant_store import Variant
+from safelight.assets.derived.conversions import is_convertible
+from safelight.assets.derived.variant_store import Variant
 from safelight.doorbell import doorbell
 from safelight.errors import TooManyFiles, WrongState
 from safelight.jobs.inputs import BatchChange, MakeBatch
@@ -20,6 +19,7 @@ from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.submit import Submitted
 from safelight.jobs.view import batch_summary
+from safelight.media.models.convert import ModelFormat
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
 from safelight.web.api.formats import FormatQuery
 from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.notify.contact import Channel, Contact
-from safelight.notify.notice import Notice
+from safelight.notifications.contact import Channel, Contact
+from safelight.notifications.notice import Notice
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, paged
 from safelight.web.api.webhooks import Pattern

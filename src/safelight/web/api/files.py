@@ -7,8 +7,8 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import Field
 
 from safelight.assets.keys import EXTENSIONS, cache_control_of, is_public, media_type_of
-from safelight.assets.variant import Format
 from safelight.errors import NotFound, SignatureInvalid
+from safelight.media.pictures.spec import Format
 from safelight.web.api.pictures import PictureQuery, refuse_repeated
 from safelight.web.auth import Parts
 from safelight.web.objects import Shown, serve

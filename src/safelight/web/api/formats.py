@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 
 from safelight.assets.asset import Asset
-from safelight.assets.model3d.convert import ModelFormat
 from safelight.errors import NotFound
+from safelight.media.models.convert import ModelFormat
 from safelight.web.auth import Parts, Reader
 from safelight.web.services import Services
 

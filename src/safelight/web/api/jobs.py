@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from safelight.delivery.stream import follow
 from safelight.doorbell import doorbell
 from safelight.errors import NotFound, WrongState
 from safelight.jobs.job import Job, JobStatus
@@ -16,6 +15,7 @@ from safelight.web.api.formats import FormatQuery, key_in_format
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.feeds import feed_of
 from safelight.web.services import Services
+from safelight.web.sse import follow
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 

@@ -6,15 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.assets.variant import (
-    DEFAULT_QUALITY,
-    MAX_QUALITY,
-    MAX_SIDE,
-    Fit,
-    Format,
-    Spec,
-)
 from safelight.errors import InvalidRequest
+from safelight.media.pictures.spec import DEFAULT_QUALITY, MAX_QUALITY, MAX_SIDE, Fit, Format, Spec
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from safelight.assets.trash_store import Trashed
+from safelight.assets.lifecycle.trash_store import Trashed
 from safelight.assets.view import asset_document
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, paged

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.delivery.delivery import Delivery, DeliveryState, Logged
-from safelight.delivery.endpoint import FINAL_EVENTS, Endpoint
 from safelight.jobs.inputs import Time
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
+from safelight.webhooks.endpoint import FINAL_EVENTS, Endpoint
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 

@@ -1,0 +1,149 @@
+"""The search index, which each database keeps in its own way: FTS5 on SQLite, GIN on PostgreSQL.
+
+Words come ready to be kept (words.py), so neither engine's own idea of a word plays a part.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, TableValuedAlias, TextClause
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+from safelight.assets.index.terms import account as account_term
+from safelight.assets.index.words import Clause, TextQuery
+from safelight.db.given import Given
+
+Terms = Sequence[Sequence[str]]
+
+TABLE = sa.table("asset_search")
+_ROWS = Given(number=sa.BigInteger, account_id=sa.Text, words=sa.Text)
+_MOST_POSITIONS = 256  # of one word that a tsvector keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in the index for an asset: its words in order, with spaces between."""
+
+    number: int
+    account_id: str
+    words: str
+
+
+def add(tx: Connection, entries: Iterable[Entry]) -> None:
+    """Put assets into the index."""
+    native = _is_postgresql(tx)
+    rows = [
+        {
+            "number": entry.number,
+            "account_id": entry.account_id,
+            "words": vector(entry.words) if native else entry.words,
+        }
+        for entry in entries
+    ]
+    if rows:
+        tx.execute(_adding(tx.dialect.name), _ROWS.bind(tx, rows))
+
+
+def remove(tx: Connection, numbers: Sequence[int]) -> None:
+    """Take assets out of the index."""
+    tx.execute(sa.delete(TABLE).where(number(tx).in_(list(numbers))))
+
+
+def number(tx: Connection) -> ColumnElement[int]:
+    """Return the index's column with the numbers of the assets."""
+    name = "number" if _is_postgresql(tx) else "rowid"
+    return sa.literal_column(f"asset_search.{name}", sa.BigInteger)
+
+
+def matches(tx: Connection, account_id: str, terms: Terms, text: TextQuery) -> TextClause:
+    """Return the condition on the index: one term of each list, and what the text asks for.
+
+    Whose it is is a column on PostgreSQL, whose planner then knows how much that says; a term that
+    millions of assets have would cost a GIN index more than all others. FTS5 passes such terms by.
+    """
+    if _is_postgresql(tx):
+        # What a query costs depends on its words, so each is planned for its own.
+        tx.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
+        wanted = _spell(terms, text, _as_tsquery, " & ", " | ", " & !")
+        return sa.text(
+            "asset_search.account_id = :owner"
+            " AND asset_search.words @@ CAST(CAST(:wanted AS text) AS tsquery)"
+        ).bindparams(owner=account_id, wanted=wanted)
+    owned = [[account_term(account_id)], *terms]
+    wanted = _spell(owned, text, _as_fts5, " AND ", " OR ", " NOT ")
+    return sa.text("asset_search MATCH :wanted").bindparams(wanted=wanted)
+
+
+def some(tx: Connection, account_id: str, terms: Terms, *, limit: int) -> list[int]:
+    """Return the numbers of up to `limit` of the account's assets that match, any of them."""
+    if _is_postgresql(tx):
+        # It takes many alternatives for many rows, and would read them all; they are few.
+        for name in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
+            tx.execute(sa.text(f"SET LOCAL {name} = off"))
+    query = (
+        sa.select(number(tx)).select_from(TABLE).where(matches(tx, account_id, terms, TextQuery()))
+    )
+    return list(tx.scalars(query.limit(limit)))
+
+
+def elements(tx: Connection, column: ColumnElement[Any]) -> TableValuedAlias:
+    """Return the elements of a JSON list as a table with one column, `value`."""
+    of = sa.func.jsonb_array_elements_text if _is_postgresql(tx) else sa.func.json_each
+    return of(column).table_valued("value", joins_implicitly=True)
+
+
+@cache
+def _adding(dialect: str) -> sa.Insert:
+    new = _ROWS.table(dialect)
+    if dialect == "postgresql":
+        words: ColumnElement[str] = sa.cast(new.c.words, TSVECTOR)
+        values = {"number": new.c.number, "account_id": new.c.account_id, "words": words}
+    else:
+        values = {"rowid": new.c.number, "words": new.c.words}
+    target = sa.table("asset_search", *map(sa.column, values))
+    return sa.insert(target).from_select(list(values), sa.select(*values.values()))
+
+
+def _is_postgresql(tx: Connection) -> bool:
+    return tx.dialect.name == "postgresql"
+
+
+def vector(words: str) -> str:
+    """Spell words as a tsvector: each once, with the places where it stands."""
+    places: dict[str, list[int]] = {}
+    for place, word in enumerate(words.split(), start=1):
+        places.setdefault(word, []).append(place)
+    return " ".join(
+        f"'{word}':{','.join(map(str, found[:_MOST_POSITIONS]))}" for word, found in places.items()
+    )
+
+
+def _spell(
+    terms: Terms,
+    text: TextQuery,
+    clause: Callable[[Clause], str],
+    both: str,
+    either: str,
+    without: str,
+) -> str:
+    lists = [f"({either.join(clause(Clause((term,))) for term in each)})" for each in terms]
+    query = both.join([*lists, *map(clause, text.wanted)])
+    unwanted = either.join(map(clause, text.unwanted))
+    if not unwanted:
+        return query
+    # FTS5 always has the account to begin with; a tsquery may well begin with what it must not be.
+    return f"({query}){without}({unwanted})" if query else f"!({unwanted})"
+
+
+def _as_tsquery(clause: Clause) -> str:
+    quoted = [f"'{word}'" for word in clause.words]
+    if clause.is_prefix:
+        quoted[-1] += ":*"
+    return f"({' <-> '.join(quoted)})"
+
+
+def _as_fts5(clause: Clause) -> str:
+    return f'"{" ".join(clause.words)}"' + ("*" if clause.is_prefix else "")

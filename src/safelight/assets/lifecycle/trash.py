@@ -1,0 +1,126 @@
+"""Deletes assets so that they can be had back for a while: out of sight at once, gone later.
+
+Addresses of a deleted asset are dead at once: its objects are copied to keys that nobody is served,
+and the old ones go. Brought back, it has other addresses.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from safelight import audit
+from safelight.assets import store
+from safelight.assets.asset import Asset
+from safelight.assets.keys import restored_key, trash_key
+from safelight.assets.lifecycle import trash_store
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.trash_store import Trashed
+from safelight.assets.service import Assets
+from safelight.audit import RETENTION, NewLine
+from safelight.db.engine import Database
+from safelight.errors import NotFound
+
+_PURGED_AT_ONCE = 100
+_UNKNOWN = "There is no such asset that could be had back."
+
+
+class Trash:
+    """What was deleted, for `kept`; where that is nothing, deleting is for good."""
+
+    def __init__(
+        self, database: Database, assets: Assets, copying: Copying, *, kept: timedelta
+    ) -> None:
+        self._db = database
+        self._assets = assets
+        self._copying = copying
+        self._kept = kept
+
+    async def put(self, account_id: str, asset_id: str, *, actor: str, now: bool = False) -> None:
+        """Delete an asset, for good where `now` or where nothing can be had back here.
+
+        Raises `OnHold`.
+        """
+        asset = await self._assets.get(account_id, asset_id)
+        if now or not self._kept:
+            await self._assets.delete(account_id, asset_id, actor=actor)
+        else:
+            await self.keep_back([asset], actor=actor)
+
+    async def keep_back(self, found: Sequence[Asset], *, actor: str) -> None:
+        """Delete assets that are about to go, if they can be had back here: all of them, or none.
+
+        Raises `OnHold`.
+        """
+        if self._kept:
+            await self._db.read(lambda tx: store.check_free(tx, found))
+            for asset in found:
+                await self._put(asset, actor)
+            await self._assets.sweep()
+
+    async def _put(self, asset: Asset, actor: str) -> None:
+        moves = {key: trash_key(key) for key in asset.shown_keys}
+        note = await self._copying(asset.account_id, moves)
+        line = NewLine(asset.account_id, actor, "asset.deleted", asset.id, {"name": asset.name})
+
+        def write(tx: Connection) -> None:
+            store.check_free(tx, [asset], lock=True)
+            if trash_store.put(tx, asset, moves, note, kept=self._kept):
+                audit.append(tx, [line])
+
+        await self._db.write(write)
+
+    async def page(self, account_id: str, *, before: str | None, limit: int) -> list[Trashed]:
+        """Return what of an account's can be had back, newest first."""
+        return await self._db.read(
+            lambda tx: trash_store.page(tx, account_id, before=before, limit=limit)
+        )
+
+    async def restore(self, account_id: str, asset_id: str, *, actor: str) -> Asset:
+        """Bring an asset back, with all that was said of it, under new addresses."""
+        trashed = await self._get(account_id, asset_id)
+        moves = {key: restored_key(key) for key in trashed.asset.shown_keys}
+        note = await self._copying(account_id, moves)
+        line = NewLine(account_id, actor, "asset.restored", asset_id)
+
+        def write(tx: Connection) -> Asset | None:
+            back = trash_store.restore(tx, trashed, moves, note)
+            if back is not None:
+                audit.append(tx, [line])
+            return back
+
+        back = await self._db.write(write)
+        await self._assets.sweep()
+        return back or await self._assets.get(account_id, asset_id)
+
+    async def purge(self, account_id: str, asset_id: str, *, actor: str) -> None:
+        """Remove for good what could be had back; raise `OnHold`."""
+        trashed = await self._get(account_id, asset_id)
+
+        def write(tx: Connection) -> None:
+            store.check_free(tx, [trashed.asset], lock=True)
+            _purge(tx, [trashed], actor)
+
+        await self._db.write(write)
+        await self._assets.sweep()
+
+    async def purge_overdue(self) -> int:
+        """Remove for good what nobody wanted back in time, up to a hundred; return how many."""
+
+        def write(tx: Connection) -> int:
+            found = trash_store.overdue(tx, limit=_PURGED_AT_ONCE)
+            _purge(tx, found, RETENTION)
+            return len(found)
+
+        return await self._db.write(write)
+
+    async def _get(self, account_id: str, asset_id: str) -> Trashed:
+        found = await self._db.read(lambda tx: trash_store.get(tx, account_id, asset_id))
+        if found is None:
+            raise NotFound(_UNKNOWN)
+        return found
+
+
+def _purge(tx: Connection, found: list[Trashed], actor: str) -> None:
+    gone = [each.asset for each in found if trash_store.remove(tx, each)]
+    audit.append(tx, [NewLine(asset.account_id, actor, "asset.purged", asset.id) for asset in gone])

@@ -1,0 +1,58 @@
+"""Moves what an asset shows to where others may see it, or to where they no longer can.
+
+Addresses of public objects are known and kept by caches for good, so that only other keys make an
+asset private: its objects are copied to new ones, the row is told, and the old ones go.
+"""
+
+from sqlalchemy import Connection
+
+from safelight import audit
+from safelight.accounts.account import Visibility
+from safelight.assets import store
+from safelight.assets.asset import Asset
+from safelight.assets.keys import moved_key
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.service import Assets
+from safelight.audit import NewLine
+from safelight.db.engine import Database
+from safelight.errors import NotFound, ShowsNothing
+
+
+class Showing:
+    """Who sees what is kept; each call names the account that asks."""
+
+    def __init__(self, database: Database, assets: Assets, copying: Copying) -> None:
+        self._db = database
+        self._assets = assets
+        self._copying = copying
+
+    async def change(
+        self, account_id: str, asset_id: str, visibility: Visibility, *, actor: str
+    ) -> Asset:
+        """Make an asset public or private, and what was made of it go; return it as it is then.
+
+        What fails on the way leaves it as it was.
+        """
+        asset = await self._assets.get(account_id, asset_id)
+        if asset.key is None:
+            raise ShowsNothing
+        if asset.visibility is visibility:
+            return asset
+        moves = {key: moved_key(key, visibility) for key in asset.shown_keys}
+        try:
+            note = await self._copying(account_id, moves)
+        except NotFound:
+            # Somebody else was quicker, and what was shown has gone: what they made of it stands.
+            return await self._assets.get(account_id, asset_id)
+        data = {"visibility": visibility.value}
+        line = NewLine(account_id, actor, "asset.shown", asset_id, data)
+
+        def write(tx: Connection) -> Asset | None:
+            moved = store.move(tx, asset, moves, note)
+            if moved is not None:
+                audit.append(tx, [line])
+            return moved
+
+        moved = await self._db.write(write)
+        await self._assets.sweep()
+        return moved or await self._assets.get(account_id, asset_id)

@@ -1,0 +1,67 @@
+"""Makes what an asset shows anew where it is lost, of what there is of it, under the same keys."""
+
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.intake import INGEST_LIMITS
+from safelight.assets.keys import is_original
+from safelight.cpu import CpuPool
+from safelight.media.models.arrival import receive
+from safelight.media.models.take_in import ModelRules
+from safelight.media.pictures.ingest import take_in
+from safelight.media.pictures.inspect import InspectRules
+from safelight.media.pictures.picture import Picture
+from safelight.storage.storage import Storage
+
+
+class Remaking:
+    """Copies of originals, and the smaller pictures of everything."""
+
+    def __init__(
+        self, storage: Storage, pool: CpuPool, rules: InspectRules, *, scratch: Path
+    ) -> None:
+        self._storage = storage
+        self._pool = pool
+        self._rules = rules
+        self._scratch = scratch
+
+    async def __call__(self, asset: Asset, missing: Collection[str]) -> set[str]:
+        """Store those of the `missing` objects that can be made, and return their keys.
+
+        None can where the asset's source is lost. Raises what storage and the decoder raise.
+        """
+        apart = is_original(asset.original_key)
+        own = asset.original_key if apart else asset.key
+        if own is None or own in missing:
+            return set()
+        with TemporaryDirectory(dir=self._scratch, prefix="again-") as name:
+            folder = Path(name)
+            await self._storage.copy_to(own, folder / "source")
+            made = await self._make(asset, folder, serve=apart)
+            again = {key: picture for key, picture in made.items() if key in missing}
+            for key, picture in again.items():
+                await self._storage.put(key, picture.path)
+        return set(again)
+
+    async def _make(self, asset: Asset, folder: Path, *, serve: bool) -> dict[str, Picture]:
+        """Return what an asset shows by key, as far as it comes out as it was."""
+        source = folder / "source"
+        if asset.kind is AssetKind.MODEL_3D:
+            copy = None
+            model = await receive(self._pool, source, folder, ModelRules(), still=True)
+            pictures = model.pictures
+        else:
+            work = partial(take_in, serve=serve)
+            taken = await self._pool.run(work, source, folder, self._rules, limits=INGEST_LIMITS)
+            copy, pictures = taken.served, taken.pictures
+        made: dict[str, Picture] = {}
+        if asset.key and copy and copy.media_type == asset.media_type:
+            made[asset.key] = copy
+        for name, rendition in asset.renditions.items():
+            picture = pictures.get(name)
+            if picture and picture.media_type == rendition["media_type"]:
+                made[rendition["key"]] = picture
+        return made

@@ -1,0 +1,277 @@
+"""The rows of jobs: inserts, reads, removals. What changes a status is in moves.py."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.types import TypeEngine
+
+from safelight import telemetry
+from safelight.db.given import Given
+from safelight.db.tables import (
+    ENDED,
+    READY,
+    SUCCEEDED,
+    accounts,
+    attempts,
+    jobs,
+)
+from safelight.db.types import Instant, now
+from safelight.db.walks import LOOKED_AT, Page, among, newest, span
+from safelight.jobs.job import (
+    FINAL,
+    Job,
+    JobStatus,
+    Outcome,
+)
+from safelight.jobs.ledger import job_events
+from safelight.jobs.ledger.rows import to_job
+from safelight.providers.provider import Kind
+
+_NEW: dict[str, type[TypeEngine[Any]]] = {
+    "id": sa.Text,
+    "account_id": sa.Text,
+    "kind": sa.Text,
+    "prompt": sa.Text,
+    "model": sa.Text,
+    "provider": sa.Text,
+    "params": sa.JSON,
+    "fallbacks": sa.JSON,
+    "inputs": sa.JSON,
+    "source_url": sa.Text,
+    "name": sa.Text,
+    "external_id": sa.Text,
+    "batch_id": sa.Text,
+    "batch_index": sa.Integer,
+    "tags": sa.JSON,
+    "metadata": sa.JSON,
+    "webhook_url": sa.Text,
+    "notify": sa.JSON,
+    "lane": sa.Text,
+    "priority": sa.Integer,
+    "run_at": Instant,
+    "start_by": Instant,
+    "timeout_s": sa.Float,
+    "visibility": sa.Text,
+    "keep_s": sa.Float,
+    "repeatable": sa.Boolean,
+    "max_attempts": sa.Integer,
+    "estimate_micros": sa.BigInteger,
+}
+
+
+_ALONE: Mapping[str, Any] = {"fallbacks": []}
+
+# the columns of indexes
+_NEWEST = (jobs.c.account_id, jobs.c.status, jobs.c.id)
+_ENDED = (jobs.c.account_id, jobs.c.status, jobs.c.finished_at)
+_SUCCEEDED = (jobs.c.model, jobs.c.finished_at)
+
+
+_ROWS = Given(**_NEW)
+
+
+@cache
+def _inserting(dialect: str) -> ReturningInsert[Any]:
+    new = _ROWS.table(dialect)
+    values = {name: new.c[name] for name in _NEW} | {
+        "priority": sa.func.coalesce(new.c.priority, 0),
+        "run_at": sa.func.coalesce(new.c.run_at, now()),
+        "ready": new.c.run_at.is_(None),
+        "status": sa.literal(JobStatus.QUEUED.value),
+        "stage": sa.literal("queued"),
+        "seq": sa.literal(1),
+        "created_at": now(),
+    }
+    for name in ("prompt", "source_url", "name", "external_id", "webhook_url"):
+        values[name] = sa.func.coalesce(new.c[name], "")
+    values["visibility"] = sa.func.coalesce(new.c.visibility, _usual(new, accounts.c.visibility))
+    is_model = new.c.kind == Kind.IMAGE_TO_3D
+    kept = sa.case((is_model, accounts.c.keep_model_3d_s), else_=accounts.c.keep_image_s)
+    values["keep_s"] = sa.func.coalesce(new.c.keep_s, _usual(new, kept))
+    return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
+
+
+def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
+    """Queue new jobs, each with its first event, and return them in the same order.
+
+    A `run_at` makes a job wait until a claim finds it due; those without one are due now.
+    """
+    if not rows:
+        return []
+    complete = ({**_ALONE, **row} for row in rows)
+    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
+    found = {row["id"]: to_job(row) for row in written}
+    made = [found[row["id"]] for row in rows]
+    job_events.tell(tx, made, "job.queued")
+    for job in made:
+        telemetry.MOVES.labels("submit", job.kind).inc()
+    return made
+
+
+def delete(tx: Connection, job_id: str) -> None:
+    """Remove a final job's row and its attempts; the caller dealt with its assets."""
+    tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
+
+
+def _usual(new: sa.FromClause, column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    """Return what the account says for jobs that do not."""
+    return sa.select(column).where(accounts.c.id == new.c.account_id).scalar_subquery()
+
+
+def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
+    """Return the account's job; another account's is as absent as none."""
+    query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else to_job(row)
+
+
+def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
+    """Return whom those of these jobs want told of their end that say so."""
+    query = sa.select(jobs.c.id, jobs.c.notify).where(
+        jobs.c.id.in_(ids), jobs.c.notify.is_not(None)
+    )
+    return {row.id: row.notify for row in tx.execute(query)}
+
+
+def has_ended(tx: Connection, account_id: str, since: datetime, until: datetime) -> bool:
+    """Say whether any job of an account ended between two moments."""
+    return any(ended(tx, account_id, since, until, status=status, limit=1) for status in FINAL)
+
+
+def ended_counts(
+    tx: Connection, account_id: str, since: datetime, until: datetime
+) -> dict[JobStatus, int]:
+    """Return how many jobs of an account ended between two moments, and how."""
+    found: dict[JobStatus, int] = {}
+    for status in FINAL:
+        conditions, _ = span(_ENDED, (account_id, status), since=since, until=until)
+        query = sa.select(sa.func.count()).select_from(jobs).where(ENDED, *conditions)
+        if count := tx.scalar(query):
+            found[status] = count
+    return found
+
+
+def ended(
+    tx: Connection,
+    account_id: str,
+    since: datetime,
+    until: datetime,
+    *,
+    status: JobStatus,
+    limit: int,
+) -> list[Job]:
+    """Return the newest that ended so between two moments."""
+    conditions, order = span(_ENDED, (account_id, status), since=since, until=until)
+    query = sa.select(jobs).where(ENDED, *conditions).order_by(*order).limit(limit)
+    return [to_job(row) for row in tx.execute(query).mappings()]
+
+
+def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Return the addresses that those of these jobs have named that name one."""
+    query = sa.select(jobs.c.id, jobs.c.webhook_url).where(
+        jobs.c.id.in_(ids), jobs.c.webhook_url != ""
+    )
+    return {row.id: row.webhook_url for row in tx.execute(query)}
+
+
+def ended_of(tx: Connection, job_ids: Collection[str]) -> set[str]:
+    """Return which of these jobs are final; one that is deleted was."""
+    query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.not_in(FINAL))
+    return set(job_ids) - set(tx.scalars(query))
+
+
+def succeeded_by(tx: Connection, attempt_id: str) -> Job | None:
+    """Return the job if it was this very attempt that finished it."""
+    query = (
+        sa.select(jobs)
+        .join(attempts, attempts.c.job_id == jobs.c.id)
+        .where(attempts.c.id == attempt_id, attempts.c.outcome == Outcome.SUCCEEDED)
+        .where(jobs.c.status == JobStatus.SUCCEEDED)
+    )
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else to_job(row)
+
+
+def page(
+    tx: Connection,
+    account_id: str,
+    *,
+    before: str | None,
+    limit: int,
+    equal: Mapping[str, Any],
+    statuses: Sequence[JobStatus] = (),
+) -> Page[Job]:
+    """Return up to `limit` of the account's jobs older than id `before`, newest first.
+
+    Statuses and batches have indexes; any other column of `equal` is looked for in the newest
+    `LOOKED_AT` jobs behind `before`, so that a page may hold fewer jobs than the next ones do.
+    """
+    wanted = dict(equal)
+    batch_id = wanted.pop("batch_id", None)
+    is_bounded = bool(wanted) and batch_id is None
+    if batch_id is None:
+        prefixes = [(account_id, status) for status in statuses or JobStatus]
+        most = LOOKED_AT if wanted else limit + 1
+        looked_at = newest(tx, _NEWEST, prefixes, before=before, limit=most)
+    else:
+        looked_at = _of_batch(tx, account_id, batch_id, before, statuses)
+    query = sa.select(jobs).where(
+        among(tx, jobs.c.id, looked_at),
+        *(jobs.c[column] == value for column, value in wanted.items()),
+    )
+    rows = tx.execute(query.order_by(jobs.c.id.desc()).limit(limit + 1)).mappings()
+    found = [to_job(row) for row in rows]
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].id)
+    return Page(found, looked_at[-1] if is_bounded and len(looked_at) == LOOKED_AT else None)
+
+
+def _of_batch(
+    tx: Connection,
+    account_id: str,
+    batch_id: str,
+    before: str | None,
+    statuses: Sequence[JobStatus],
+) -> Sequence[str]:
+    query = sa.select(jobs.c.id).where(jobs.c.batch_id == batch_id, jobs.c.account_id == account_id)
+    if statuses:
+        query = query.where(jobs.c.status.in_(statuses))
+    if before:
+        query = query.where(jobs.c.id < before)
+    return tx.scalars(query).all()
+
+
+def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
+    """Return how many ready jobs of the lane are older or more urgent, counting up to `limit`."""
+    more_urgent = _count_in_line(tx, job.lane, jobs.c.priority > job.priority, limit)
+    older = sa.and_(jobs.c.priority == job.priority, jobs.c.run_at < job.run_at)
+    return more_urgent + _count_in_line(tx, job.lane, older, limit - more_urgent)
+
+
+def _count_in_line(tx: Connection, lane: str, before: sa.ColumnElement[bool], limit: int) -> int:
+    """Count in the order of the index, each side by itself: of an OR, SQLite reads every row."""
+    ahead = (
+        sa.select(jobs.c.run_at)
+        .where(READY, jobs.c.lane == lane, before)
+        .order_by(jobs.c.priority.desc(), jobs.c.run_at)
+        .limit(limit)
+        .subquery()
+    )
+    return tx.scalar(sa.select(sa.func.count()).select_from(ahead)) or 0
+
+
+def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
+    """Return how many seconds the model's last successful jobs ran."""
+    conditions, order = span(_SUCCEEDED, (model,))
+    query = (
+        sa.select(jobs.c.started_at, jobs.c.finished_at)
+        .where(SUCCEEDED, *conditions)
+        .order_by(*order)
+        .limit(limit)
+    )
+    return [(end - start).total_seconds() for start, end in tx.execute(query) if start and end]

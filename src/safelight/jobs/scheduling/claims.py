@@ -1,0 +1,362 @@
+"""Who gets to run what: claims within all limits, and the leases that keep them."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Select
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from safelight.db.given import Given
+from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
+from safelight.db.types import now
+from safelight.jobs.job import Claim, Job, JobStatus
+from safelight.jobs.ledger import job_events
+from safelight.jobs.ledger.rows import to_job
+from safelight.jobs.scheduling import breakers, fairness, pace
+from safelight.jobs.scheduling import limits as limiting
+from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
+
+_PROMOTE_AT_ONCE = 500
+_CHECKS_AT_ONCE = 500
+_PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
+_FENCE_BITS = 62  # a positive bigint; one number serves all jobs of a claim
+_HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the last claim ended: the next one goes on behind it, so that nobody is passed over."""
+
+    provider: str = ""
+    accounts: Mapping[str, str] = field(default_factory=dict[str, str])  # by provider
+
+
+START = Cursor()
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How many checks of one provider may run at once in a worker's lane, and how many do."""
+
+    most: int = 1_000
+    running: Mapping[str, int] = field(default_factory=dict[str, int])  # by provider
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim brought, where the next goes on, and how long it can wait for."""
+
+    jobs: list[Job]  # those to check first
+    checks: int  # how many of them were `waiting`: only these can have an open attempt
+    at: datetime  # by the database's clock
+    cursor: Cursor
+    rest: timedelta | None  # until something is due; None where nothing is in sight
+    held_back: bool  # a limit left ready work unclaimed: any end makes room for it
+
+
+def claim(
+    tx: Connection,
+    *,
+    worker: str,
+    lane: str,
+    slots: int,
+    lease: timedelta,
+    limits: Limits = NO_LIMITS,
+    cursor: Cursor = START,
+    checking: Checking = Checking(),
+) -> Claimed:
+    """Lease due checks of `lane` to `worker`, and up to `slots` starts.
+
+    Limits do not hold for checks: work that a provider has in hand is finished whatever else is
+    full. Only `checking` bounds them, for each provider: one that hangs stops no other.
+    """
+    look = _look(tx, lane)
+    if look.is_due(look.delayed):
+        _promote(tx, lane)
+    lease_to = _Lease(worker, lease)
+    due = _due_checks(tx, lane, checking) if look.is_due(look.waiting) else _Checks([])
+    if due.held_back:
+        look = replace(look, waiting=None)  # the end of another check makes room, not the time
+    found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
+    ready = [] if look.paused or slots <= 0 else fairness.providers(tx, lane)
+    if not ready:
+        return Claimed(found, len(found), look.now, cursor, look.rest(), held_back=due.held_back)
+    if look.limited or limits != NO_LIMITS:
+        limiting.hold(tx)
+    starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor))
+    rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
+    return Claimed(
+        found + starts.jobs,
+        len(found),
+        look.now,
+        starts.cursor,
+        min(rests, default=None),
+        held_back=starts.held_back or due.held_back,
+    )
+
+
+def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timedelta) -> set[Claim]:
+    """Prolong the leases of what `worker` runs in one statement; return those that it still has.
+
+    A job it does not run, such as one whose claim was lost on the way back or that could not be
+    settled, is left to run out, so that the janitor finds it.
+    """
+    mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
+    held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
+    return {Claim(job_id, fence) for job_id, fence in held}
+
+
+def end_all_leases(tx: Connection) -> int:
+    """Let every lease run out now. Only for a process that knows itself to be the only one."""
+    statement = sa.update(jobs).where(LEASED).values(leased_until=now(timedelta(seconds=-1)))
+    return tx.execute(statement).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A lane at a glance, by the database's clock."""
+
+    now: datetime
+    paused: bool
+    limited: bool  # an account has a limit of its own, or a provider is held to a pace
+    delayed: datetime | None  # when the first job that waits for its time is due
+    waiting: datetime | None  # when the first check on a provider is
+
+    def is_due(self, time: datetime | None) -> bool:
+        return time is not None and time <= self.now
+
+    def rest(self) -> timedelta | None:
+        times = [time for time in (self.delayed, self.waiting) if time is not None]
+        return max(min(times) - self.now, timedelta()) if times else None
+
+
+def _look(tx: Connection, lane: str) -> _Look:
+    row = tx.execute(_looking(tx.dialect.name), {"lane": lane}).one()
+    return _Look(row.now, row.paused, row.limited, row.delayed, row.waiting)
+
+
+@cache
+def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
+    lane = sa.bindparam("lane", type_=sa.Text)
+    paused = sa.exists().where(paused_lanes.c.name == lane)
+    delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
+    waiting = sa.select(sa.func.min(jobs.c.run_at)).where(WAITING, jobs.c.lane == lane)
+    look = sa.select(
+        now().label("now"),
+        paused.label("paused"),
+        sa.or_(limiting.AN_ACCOUNT_IS_LIMITED, pace.A_PROVIDER_IS_PACED).label("limited"),
+        delayed.scalar_subquery().label("delayed"),
+        waiting.scalar_subquery().label("waiting"),
+    )
+    if dialect == "postgresql":
+        # A claim need not reach the disk by itself: nothing is sent to a provider before the
+        # attempt is written, whose commit matches the claim's fence and takes it to the disk. A
+        # claim that a crash undid is void: its fence is random, so that no other claim has it.
+        look = look.add_columns(sa.func.set_config("synchronous_commit", "off", True))
+    return look
+
+
+def _promote(tx: Connection, lane: str) -> None:
+    """Make delayed jobs ready whose time has come, so that claims need not look at the clock."""
+    due = (
+        sa.select(jobs.c.id)
+        .where(DELAYED, jobs.c.lane == lane, jobs.c.run_at <= now())
+        .order_by(jobs.c.run_at)
+        .limit(_PROMOTE_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    tx.execute(
+        sa.update(jobs)
+        .where(jobs.c.id.in_(due), jobs.c.status == JobStatus.QUEUED)
+        .values(ready=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Checks:
+    """Which due checks are claimed, and whether some must wait for those of their provider."""
+
+    job_ids: list[str]
+    held_back: bool = False
+
+
+def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
+    busy = Counter(checking.running)
+    full = {name for name, count in busy.items() if count >= checking.most}
+    chosen: list[str] = []
+    while len(chosen) < _CHECKS_AT_ONCE:
+        query = (
+            sa.select(jobs.c.id, jobs.c.provider)
+            .where(WAITING, jobs.c.lane == lane, jobs.c.run_at <= now())
+            .where(jobs.c.provider.not_in(sorted(full)), jobs.c.id.not_in(chosen))
+            .order_by(jobs.c.run_at)
+            .limit(_CHECKS_AT_ONCE - len(chosen))
+            .with_for_update(skip_locked=True)
+        )
+        refused = False
+        for row in tx.execute(query):
+            if busy[row.provider] < checking.most:
+                busy[row.provider] += 1
+                chosen.append(row.id)
+            else:
+                full.add(row.provider)
+                refused = True
+        if not refused:  # each further look leaves one more provider out
+            break
+    return _Checks(chosen, held_back=bool(full))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """To whom a job is leased, and for how long."""
+
+    worker: str
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a claim is for, and by which rules."""
+
+    lane: str
+    lease: _Lease
+    limits: Limits
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """Which ready jobs were claimed, and when to ask for those that a limit kept back."""
+
+    jobs: list[Job]
+    cursor: Cursor
+    rest: timedelta
+    held_back: bool
+
+
+def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Starts:
+    """Claim ready jobs of the providers that have some, in turn by provider and account."""
+    served = dict(asked.cursor.accounts)
+    last = asked.cursor.provider
+    started: list[Job] = []
+    again: list[timedelta] = []
+    order = [*(name for name in ready if name > last), *(name for name in ready if name <= last)]
+    passages = breakers.passages(tx, order)
+    for position, provider in enumerate(order):
+        share = -(-(slots - len(started)) // (len(order) - position))
+        if not share:
+            break
+        passage = passages.get(provider, breakers.OPEN)
+        if passage.starts is not None:
+            share = min(share, passage.starts)
+            share = share if share and breakers.begin_trial(tx, provider) else 0
+        limit = limiting.slower(asked.limits.providers.get(provider), passage.per_minute)
+        room = limiting.room(tx, provider, limit, share)
+        again += [wait for wait in (passage.again_in, room.again_in) if wait is not None]
+        walk = _Walk(asked.lane, provider, served.get(provider, ""), asked.limits.account)
+        found = _walk(tx, walk, room.starts, asked.lease)
+        served[provider] = walk.after
+        limiting.spend(tx, provider, limit, len(found))
+        last = provider if found else last
+        started += found
+    job_events.tell_started(tx, started)
+    held_back = len(started) < slots
+    rest = min(again, default=_HELD_BACK) if held_back else timedelta()
+    return _Starts(started, Cursor(last, served), rest, held_back)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk through one provider's accounts, and how far it came."""
+
+    lane: str
+    provider: str
+    after: str
+    account_limit: int | None
+
+
+def _walk(tx: Connection, walk: _Walk, slots: int, lease: _Lease) -> list[Job]:
+    started: list[Job] = []
+    for _ in range(_PAGES_AT_ONCE):
+        wanted = slots - len(started)
+        if wanted <= 0:
+            break
+        turn = fairness.next_jobs(
+            tx,
+            walk.lane,
+            walk.provider,
+            slots=wanted,
+            after=walk.after,
+            account_limit=walk.account_limit,
+        )
+        # Leased page by page: the room of an account that comes twice counts what it was given.
+        started += _lease(tx, turn.job_ids, JobStatus.QUEUED, lease)
+        full = len(turn.job_ids) == wanted
+        walk.after = (turn.served if full else turn.page_end or turn.served) or walk.after
+        if full or turn.page_end is None:
+            break
+    return started
+
+
+def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) -> list[Job]:
+    """Move `chosen` to running. A check on a provider is silent: its user sees no change."""
+    if not chosen:
+        return []
+    wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
+    statement = _leasing(tx.dialect.name, source, lease.length)
+    given = wanted | {"worker": lease.worker, "fence": secrets.randbits(_FENCE_BITS)}
+    rows = tx.execute(statement, given).mappings()
+    found = {row["id"]: to_job(row) for row in rows}
+    return [found[job_id] for job_id in chosen if job_id in found]
+
+
+# --- the statements of every claim, each built once for a dialect and a lease -------------------
+
+_IDS = Given(id=sa.Text)
+_WORKER = sa.bindparam("worker", type_=sa.Text)
+_FENCE = sa.bindparam("fence", type_=sa.BigInteger)
+
+
+@cache
+def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
+    wanted = _IDS.table(dialect)
+    values = {
+        "status": JobStatus.RUNNING,
+        "fence": _FENCE,
+        "leased_by": _WORKER,
+        "leased_until": now(lease),
+        "ready": False,
+    }
+    if source is JobStatus.QUEUED:
+        values |= {
+            "seq": jobs.c.seq + 1,
+            "stage": "starting",
+            "started_at": sa.func.coalesce(jobs.c.started_at, now()),
+        }
+    return (
+        sa.update(jobs)
+        .where(jobs.c.id == wanted.c.id, jobs.c.status == source)
+        .values(values)
+        .returning(jobs)
+    )
+
+
+@cache
+def _renewing(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
+    mine = _IDS.table(dialect)
+    return (
+        sa.update(jobs)
+        .where(
+            jobs.c.id == mine.c.id,
+            jobs.c.status == JobStatus.RUNNING,
+            jobs.c.leased_by == _WORKER,
+        )
+        .values(leased_until=now(lease))
+        .returning(jobs.c.id, jobs.c.fence)
+    )

@@ -1,0 +1,51 @@
+"""Reads a TIFF's first directory: the size, and whether its rows lie in planes or huge strips."""
+
+from typing import BinaryIO
+
+from safelight.errors import MediaError
+from safelight.media.headers.shape import Shape, take, unpack
+
+_MAX_ENTRIES = 4096
+_BIG = 43  # the version number
+_SHORT, _LONG8 = 3, 16  # types of numbers
+_WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP = 256, 257, 258, 277, 278
+_TILE_HEIGHT = 323
+_WANTED = frozenset({_WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP, _TILE_HEIGHT})
+_TALL = 512  # rows from which strips or tiles are counted as held in memory
+_MAX_DEPTH, _MAX_SAMPLES = 64, 8
+
+
+def read(file: BinaryIO) -> Shape:
+    """Return the shape of the first page."""
+    order = "<" if take(file, 0, 2) == b"II" else ">"
+    (version,) = unpack(file, order + "H", 2)
+    tags = _directory(file, order, big=version == _BIG)
+    width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+    rows = tags.get(_TILE_HEIGHT) or tags.get(_ROWS_A_STRIP, height)
+    held = _pixel_bytes(tags) if min(rows, height) > _TALL else 0
+    return Shape(width, height, held)
+
+
+def _directory(file: BinaryIO, order: str, *, big: bool) -> dict[int, int]:
+    """Return the first value of each tag that is wanted."""
+    (offset,) = unpack(file, order + ("Q" if big else "I"), 8 if big else 4)
+    (count,) = unpack(file, order + ("Q" if big else "H"), offset)
+    if count > _MAX_ENTRIES:
+        raise MediaError("The TIFF's directory is too long.")
+    step, value_at = (20, 12) if big else (12, 8)
+    start = offset + (8 if big else 2)
+    tags: dict[int, int] = {}
+    for entry in range(start, start + count * step, step):
+        tag, kind = unpack(file, order + "HH", entry)
+        if tag in _WANTED:
+            layout = {_SHORT: "H", _LONG8: "Q" if big else "I"}.get(kind, "I")
+            (tags[tag],) = unpack(file, order + layout, entry + value_at)
+    return tags
+
+
+def _pixel_bytes(tags: dict[int, int]) -> float:
+    # Depths of several samples stand elsewhere in the file, so where there are many it is 16.
+    samples = min(max(tags.get(_SAMPLES, 1), 1), _MAX_SAMPLES)
+    inline = tags.get(_DEPTH, 1)
+    depth = inline if inline <= _MAX_DEPTH else 16
+    return samples * max(1, depth / 8)

@@ -1,0 +1,45 @@
+"""Checks a model's textures by their headers: a size within the budgets, before any decoder."""
+
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from safelight.errors import MediaEmpty, MediaTooManyPixels, MediaUnsupported
+from safelight.media.headers.header import Header, read_header
+from safelight.media.models.check.facts import ModelRules
+from safelight.media.models.check.glb import Glb
+
+_FORMATS = frozenset({"png", "jpeg", "webp"})
+
+
+def check_images(glb: Glb, rules: ModelRules) -> None:
+    """Raise `MediaError` unless each texture is a picture that a viewer may decode.
+
+    What only an extension can read is not looked at, for nothing here ever decodes it.
+    """
+    total = 0
+    for index in sorted({index for each in glb.document.textures for index in each.sources()}):
+        pixels = _pixels(glb, index)
+        if pixels > rules.max_texture_pixels:
+            raise MediaTooManyPixels(
+                f"Texture {index} has {pixels} pixels; at most {rules.max_texture_pixels}."
+            )
+        total += pixels
+    if total > rules.max_pixels:
+        raise MediaTooManyPixels(f"All textures have {total} pixels; at most {rules.max_pixels}.")
+
+
+def _pixels(glb: Glb, index: int) -> int:
+    try:
+        header = _header(glb.image(index))
+    except (MediaEmpty, MediaUnsupported):
+        raise MediaUnsupported(f"Texture {index} of the 3D file is no picture.") from None
+    if header.format not in _FORMATS:
+        raise MediaUnsupported(f"Texture {index} of the 3D file is neither PNG, JPEG nor WebP.")
+    return header.width * header.height
+
+
+def _header(data: bytes) -> Header:
+    with NamedTemporaryFile() as file:  # headers are read from files, as pictures come in them
+        file.write(data)
+        file.flush()
+        return read_header(Path(file.name))

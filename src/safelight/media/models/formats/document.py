@@ -1,0 +1,70 @@
+"""A binary glTF taken apart: its description, and the bytes that it points at.
+
+https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers)
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.models.check.container import data_of, open_container
+
+Json: TypeAlias = dict[str, Any]
+
+# What a file may insist on: the first are followed, the others change what no other format has.
+_FOLLOWED = frozenset({"KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp"})
+_LEFT_OUT = ("KHR_materials_", "KHR_lights_", "KHR_animation_", "KHR_xmp")
+
+
+@dataclass(slots=True)
+class Document:
+    """The description as JSON, and the binary chunk."""
+
+    json: Json
+    binary: memoryview
+    _decoded: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
+
+    def items(self, name: str) -> list[Json]:
+        """Return one of the description's lists, such as its nodes."""
+        return self.json.get(name, [])
+
+    def item(self, name: str, index: int) -> Json:
+        """Return one entry of a list; a LookupError if there is none."""
+        return self.items(name)[index]
+
+    def view(self, index: int) -> memoryview:
+        """Return the bytes of a buffer view."""
+        view = self.item("bufferViews", index)
+        start = int(view.get("byteOffset", 0))
+        end = start + int(view["byteLength"])
+        buffer = self._buffer(view["buffer"])
+        if not 0 <= start <= end <= len(buffer):
+            raise MediaTruncated("The 3D file ends before its data does.")
+        return buffer[start:end]
+
+    def _buffer(self, index: int) -> memoryview:
+        uri = self.item("buffers", index).get("uri")
+        if uri is None:
+            if index:
+                raise MediaUnsupported("The 3D model is compressed in a way that is not supported.")
+            return self.binary
+        if index not in self._decoded:
+            self._decoded[index] = memoryview(data_of(uri))
+        return self._decoded[index]
+
+
+def read_document(path: Path) -> Document:
+    """Return the file's parts; raise `MediaUnsupported` if it needs what is not known here."""
+    text, binary = open_container(memoryview(path.read_bytes()))
+    document = Document(orjson.loads(text), binary)
+    needed = [name for name in document.json.get("extensionsRequired", []) if not _is_known(name)]
+    if needed:
+        raise MediaUnsupported(f"The 3D model needs {', '.join(needed)}, which is not supported.")
+    return document
+
+
+def _is_known(extension: str) -> bool:
+    return extension in _FOLLOWED or extension.startswith(_LEFT_OUT)

@@ -1,0 +1,136 @@
+"""Decodes a picture once, from end to end, and gathers its facts on the way; child only."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+from safelight.errors import MediaTruncated
+from safelight.media.facts import Facts, InspectRules, check_size
+from safelight.media.headers.header import Header
+from safelight.media.metadata import metadata
+from safelight.media.pictures import appearance
+from safelight.media.pictures.gif import is_whole
+from safelight.media.pictures.picture import RENDITION_SIDES
+from safelight.media.pictures.vips import (
+    decoding,
+    field,
+    frames_of,
+    open_picture,
+    orientation_of,
+    pages_of,
+    to_srgb,
+)
+
+_SMALL = 100  # pixels of the longest side, the most a thumbhash takes
+_COLOR_BANDS = 3
+_SPACES = {
+    "srgb": "rgb",
+    "rgb": "rgb",
+    "rgb16": "rgb",
+    "scrgb": "rgb",
+    "b-w": "gray",
+    "grey16": "gray",
+    "cmyk": "cmyk",
+    "lab": "lab",
+    "labs": "lab",
+}
+_DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32}
+_TURNED = 5  # the first of EXIF's orientations that swap width and height
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture's facts, and its pixels in memory in 8-bit sRGB, as stored: not turned yet.
+
+    `sizes` are by the name of the rendition. `whole` is there if it was asked for, and never for
+    animations and GIFs, which are not encoded anew.
+    """
+
+    facts: Facts
+    sizes: dict[str, pyvips.Image]
+    whole: pyvips.Image | None
+
+
+def examine(path: Path, header: Header, rules: InspectRules, *, whole: bool = False) -> Seen:
+    """Return what is to be seen of a picture whose header has passed."""
+    form = header.format
+    if form == "gif" and not is_whole(path):
+        raise MediaTruncated
+    with decoding():
+        image = open_picture(path, form)
+        frames = frames_of(image, form)
+        # The decoder's own idea counts too: it is the one that allocates.
+        check_size(image.width, image.height, frames, rules)
+        if frames > 1:
+            # The first frame is decoded twice; reading all of them is what finds damage.
+            open_picture(path, form, every_frame=True).avg()
+        is_still = form != "gif" and frames == 1
+        kept = to_srgb(image).copy_memory() if whole and is_still else None
+        sizes = _sizes(image if kept is None else kept)
+        facts = _facts(path, header, image, sizes["thumb"])
+    return Seen(facts, sizes, kept)
+
+
+def _sizes(image: pyvips.Image) -> dict[str, pyvips.Image]:
+    """Return the renditions' pixels, each made from the one before; this reads every pixel."""
+    made: dict[str, pyvips.Image] = {}
+    for name, side in RENDITION_SIDES.items():
+        smaller = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
+        image = to_srgb(smaller.copy_memory()).copy_memory()
+        made[name] = image
+    return made
+
+
+def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image) -> Facts:
+    small = thumb.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True)
+    upright = small.copy_memory().autorot()
+    pixels = _rgba(upright)
+    orientation = orientation_of(image)
+    turned = orientation >= _TURNED
+    form = header.format
+    told = metadata.read(image)
+    return Facts(
+        format=form,
+        media_type=f"image/{form}",
+        width=image.height if turned else image.width,
+        height=image.width if turned else image.height,
+        frames=max(header.frames, frames_of(image, form)),
+        pages=pages_of(image, form),
+        color_space=_SPACES.get(str(image.interpretation), "other"),
+        depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
+        has_alpha=bool(image.hasalpha()),  # pyvips answers with a number
+        has_icc="icc-profile-data" in image.get_fields(),
+        has_location=told.has_location,
+        orientation=orientation,
+        colors=appearance.main_colors(pixels),
+        placeholder=appearance.thumbhash(pixels),
+        perceptual_hash=appearance.difference_hash(_gray(upright)),
+        sha256=_sha256(path),
+        bytes=path.stat().st_size,
+        exif=told.exif,
+        iptc=told.iptc,
+        xmp=told.xmp,
+    )
+
+
+def _rgba(small: pyvips.Image) -> appearance.Bytes:
+    """Return rows of RGBA pixels; `small` is 8-bit and gray or sRGB, with alpha or without."""
+    data = np.frombuffer(small.write_to_memory(), dtype=np.uint8)
+    bands = data.reshape(small.height, small.width, small.bands)
+    alpha = bands[..., -1:] if small.hasalpha() else np.full_like(bands[..., :1], 255)
+    color = bands[..., :1].repeat(3, axis=2) if small.bands < _COLOR_BANDS else bands[..., :3]
+    return np.concatenate([color, alpha], axis=2)
+
+
+def _gray(small: pyvips.Image) -> appearance.Bytes:
+    flat = small.flatten(background=[255]) if small.hasalpha() else small
+    tiny = flat.colourspace("b-w").thumbnail_image(9, height=8, size="force")
+    return np.frombuffer(tiny.extract_band(0).cast("uchar").write_to_memory(), dtype=np.uint8)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,30 @@
+"""Makes a small picture of unfinished work, to be told in an event: the function to run in a child.
+
+This module is light, because the server imports it to name the function.
+"""
+
+import base64
+from pathlib import Path
+
+from safelight.errors import MediaTruncated
+from safelight.media.facts import InspectRules
+from safelight.media.pictures.inspect import passed
+
+SIDE = 320
+"""Pixels of the longest side."""
+
+_MAX_BYTES = 48_000  # noise at that size has 40,000
+
+
+def glimpse(path: Path, rules: InspectRules) -> str:
+    """Return the picture at `path` as a `data:` URI of WebP, small; for a child process.
+
+    Raises `MediaError` where it cannot be read, and for one that stays too large.
+    """
+    header = passed(path, rules)
+    from safelight.media.pictures.render import small  # noqa: PLC0415  only children load the decoder
+
+    data = small(path, header.format, SIDE)
+    if len(data) > _MAX_BYTES:
+        raise MediaTruncated("The picture is too large to be told in an event.")
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

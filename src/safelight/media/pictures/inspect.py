@@ -1,0 +1,36 @@
+"""Finds out what a picture is, or refuses it: the function to run in a child.
+
+This module is light, because the server imports it to name the function; the decoder and numpy come
+in with `safelight.media.pictures.decode`, inside the child.
+"""
+
+from pathlib import Path
+
+from safelight.errors import MediaUnsupported
+from safelight.media.facts import Facts, InspectRules, check_size
+from safelight.media.headers.budget import check_memory
+from safelight.media.headers.header import Header, read_header
+from safelight.media.sniff import sniff
+
+__all__ = ["Facts", "Header", "InspectRules", "inspect", "passed", "read_header", "sniff"]
+
+
+def inspect(path: Path, rules: InspectRules) -> Facts:
+    """Decode the picture at `path` from end to end and return its facts; for a child process.
+
+    Raises `MediaEmpty`, `MediaUnsupported`, `MediaTooManyPixels`, `MediaTruncated` or `MediaError`.
+    """
+    header = passed(path, rules)
+    from safelight.media.pictures.decode import examine  # noqa: PLC0415  only children load the decoder
+
+    return examine(path, header, rules).facts
+
+
+def passed(path: Path, rules: InspectRules) -> Header:
+    """Return the header of a picture that may be decoded; raise as `inspect` does."""
+    header = read_header(path)
+    if header.format not in rules.formats:
+        raise MediaUnsupported
+    check_size(header.width, header.height, header.frames, rules)
+    check_memory(header)
+    return header

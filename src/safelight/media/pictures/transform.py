@@ -1,0 +1,21 @@
+"""Makes one picture of another size or format: the function to run in a child.
+
+This module is light, because the server imports it to name the function.
+"""
+
+from pathlib import Path
+
+from safelight.media.pictures.picture import Picture
+from safelight.media.pictures.spec import Order
+
+__all__ = ["transform"]
+
+
+def transform(source: Path, target: Path, order: Order) -> Picture:
+    """Write to `target` what `order` says of the picture at `source`; for a child process.
+
+    Raises `MediaTruncated` where `source` cannot be decoded.
+    """
+    from safelight.media.pictures.reshape import reshape  # noqa: PLC0415  only children load the decoder
+
+    return reshape(source, target, order)

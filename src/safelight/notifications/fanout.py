@@ -1,0 +1,104 @@
+"""Decides which contacts are told of which events."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from safelight import ids
+from safelight.events import Event
+from safelight.notifications.contact import ENDED, GATHERED, MOST_SINGLE, Channel, Contact, names
+from safelight.webhooks.delivery import DeliveryState
+
+_LAG = timedelta(seconds=1)
+
+
+def notices_of(
+    found: Iterable[Event], contacts: Iterable[Contact], named: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return the rows that tell these contacts of these events.
+
+    `named` is what jobs and batches said themselves of who is told of their end, by id. Those that
+    are not in it leave it to the contacts.
+    """
+    of_account: dict[str, list[Contact]] = {}
+    for contact in contacts:
+        of_account.setdefault(contact.account_id, []).append(contact)
+    return [
+        notice_row(contact, event.id, event.document() | {"created_at": _text(event.created_at)})
+        for event in found
+        for contact in of_account.get(event.account_id, ())
+        if _is_told(contact, event, named)
+    ]
+
+
+def gather(
+    rows: Iterable[dict[str, Any]],
+    contacts: Iterable[Contact],
+    told: Mapping[str, int],
+    gathering: Collection[str],
+    clock: datetime,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows to be sent one by one, and those that gather the others at the hour's end.
+
+    `told` is how much contacts were sent in the last hour, and `gathering` are those who have a
+    gathered one ahead of them already, both by id. Topics are for machines, and take all.
+    """
+    people = {each.id: each for each in contacts if each.channel is not Channel.SNS}
+    until = clock.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    counts = dict(told)
+    single: list[dict[str, Any]] = []
+    gathered: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = row["contact_id"]
+        counts[name] = counts.get(name, 0) + 1
+        is_of_end = name in people and row["event"]["type"] in ENDED
+        if not is_of_end or (name not in gathering and counts[name] <= MOST_SINGLE):
+            single.append(row)
+        elif name not in gathered:
+            # The event is a little younger than the end that it tells of.
+            since = datetime.fromisoformat(row["event"]["created_at"]) - _LAG
+            data = {"since": _text(since), "until": _text(until)}
+            event_id = f"gathered:{until:%Y-%m-%dT%H}"
+            made = own_row(people[name], GATHERED, data, event_id=event_id)
+            gathered[name] = made | {"due_at": until}
+    return single, list(gathered.values())
+
+
+def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `notices` that is to be sent."""
+    return {
+        "id": ids.new("notice"),
+        "contact_id": contact.id,
+        "event_id": event_id,
+        "event": event,
+        "state": DeliveryState.PENDING,
+    }
+
+
+def own_row(
+    contact: Contact, kind: str, data: Mapping[str, Any], *, event_id: str = ""
+) -> dict[str, Any]:
+    """Return the row of what happened to nobody but the contact itself."""
+    event_id = event_id or ids.new("event")
+    event = {
+        "id": event_id,
+        "type": kind,
+        "seq": 1,
+        "account_id": contact.account_id,
+        "subject": contact.id,
+        "data": data,
+        "created_at": _text(datetime.now(UTC)),
+    }
+    return notice_row(contact, event_id, event)
+
+
+def _is_told(contact: Contact, event: Event, named: Mapping[str, Sequence[str]]) -> bool:
+    if contact.channel is not Channel.SNS and event.batch_id and event.subject != event.batch_id:
+        return False  # people hear of the batch as a whole
+    if event.type in ENDED and event.subject in named:
+        return names(contact, named[event.subject])
+    return contact.wants(event.type)
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat()

@@ -1,0 +1,50 @@
+"""Makes a mail of a notice, and hands it to whoever carries it."""
+
+from collections.abc import Awaitable, Callable
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import parseaddr
+
+from safelight.notifications.contact import CONFIRM, Contact
+from safelight.notifications.notice import Content, Notice
+
+# Carries one mail to one address; raises `NotSentError`.
+Carrier = Callable[[EmailMessage, str, str], Awaitable[None]]
+
+
+class Mailer:
+    """Sends mails from one address, such as ``Safelight <news@example.com>``."""
+
+    def __init__(self, carry: Carrier, sender: str, base_url: str) -> None:
+        self._carry = carry
+        self._name, self._address = parseaddr(sender)
+        self._base_url = base_url
+
+    async def send(self, notice: Notice, contact: Contact, content: Content) -> None:
+        """Send one. Sent again after a crash it has the same Message-ID."""
+        mail = EmailMessage()
+        mail["Subject"] = content.subject
+        user, _, domain = self._address.rpartition("@")
+        mail["From"] = Address(self._name, user, domain)
+        to_user, _, to_domain = contact.address.rpartition("@")
+        mail["To"] = Address("", to_user, to_domain)
+        mail["Date"] = notice.created_at
+        mail["Message-ID"] = f"<{notice.id}@{domain}>"
+        mail["Auto-Submitted"] = "auto-generated"
+        if notice.event["type"] != CONFIRM:
+            # One click ends it (RFC 8058).
+            mail["List-Unsubscribe"] = f"<{stop_url(self._base_url, contact)}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        mail.set_content(content.text)
+        mail.add_alternative(content.html, subtype="html")
+        await self._carry(mail, self._address, contact.address)
+
+
+def stop_url(base_url: str, contact: Contact) -> str:
+    """Return where somebody who is told ends that."""
+    return f"{base_url}/contacts/{contact.id}/stop?token={contact.token}"
+
+
+def confirm_url(base_url: str, contact: Contact) -> str:
+    """Return where somebody who was written to says that they want to be told."""
+    return f"{base_url}/contacts/{contact.id}/confirm?code={contact.code}"

@@ -1,0 +1,275 @@
+"""The rows of contacts, and of notices on their way to them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight import ids
+from safelight.db.tables import HEARING, PENDING, contacts, notices
+from safelight.db.types import now
+from safelight.db.walks import among, newest
+from safelight.events import Event
+from safelight.notifications import fanout
+from safelight.notifications.contact import CODE_LASTS, DIGEST, ENDED, Channel, Contact
+from safelight.notifications.notice import Notice
+from safelight.webhooks.delivery import DeliveryState, Outcome
+
+_DIGESTS_AT_ONCE = 100
+_HOUR = timedelta(hours=1)
+
+# Returns whom jobs and batches of those ids want told of their end, of those that say so.
+NamedBy = Callable[[Connection, Collection[str]], Mapping[str, Sequence[str]]]
+
+# Says whether anything of an account ended between two moments.
+EndedBetween = Callable[[Connection, str, datetime, datetime], bool]
+
+
+# --- contacts --------------------------------------------------------------------------------
+
+
+def insert(tx: Connection, account_id: str, **values: Any) -> Contact:
+    """Write a new contact; where the account has one of that address, return that one."""
+    insert_ = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        insert_(contacts)
+        .values(
+            id=ids.new("contact"),
+            account_id=account_id,
+            token=ids.secret(),
+            created_at=now(),
+            **values,
+        )
+        .on_conflict_do_nothing()
+    )
+    tx.execute(statement)
+    query = sa.select(contacts).where(
+        contacts.c.account_id == account_id,
+        contacts.c.channel == values["channel"],
+        contacts.c.address == values["address"],
+    )
+    return _to_contact(tx.execute(query).mappings().one())
+
+
+def all_of(tx: Connection, account_id: str) -> list[Contact]:
+    """Return an account's contacts, oldest first."""
+    query = sa.select(contacts).where(contacts.c.account_id == account_id).order_by(contacts.c.id)
+    return [_to_contact(row) for row in tx.execute(query).mappings()]
+
+
+def get(tx: Connection, account_id: str, contact_id: str) -> Contact | None:
+    """Return the account's contact."""
+    return _only(tx, contacts.c.id == contact_id, contacts.c.account_id == account_id)
+
+
+def of_id(tx: Connection, contact_id: str) -> Contact | None:
+    """Return a contact for whoever proves by a secret that it is theirs, or for its sender."""
+    return _only(tx, contacts.c.id == contact_id)
+
+
+def hearing(tx: Connection, account_ids: Collection[str]) -> list[Contact]:
+    """Return the contacts of accounts that have said yes and nothing since, oldest first."""
+    query = (
+        sa.select(contacts)
+        .where(HEARING, contacts.c.account_id.in_(sorted(account_ids)))
+        .order_by(contacts.c.id)
+    )
+    return [_to_contact(row) for row in tx.execute(query).mappings()]
+
+
+def change(tx: Connection, contact_id: str, values: Mapping[str, Any]) -> Contact:
+    """Set columns of a contact that is there."""
+    statement = sa.update(contacts).where(contacts.c.id == contact_id)
+    return _to_contact(tx.execute(statement.values(**values).returning(contacts)).mappings().one())
+
+
+def give_code(tx: Connection, contact_id: str, code: str) -> Contact:
+    """Let a contact be confirmed by that code, and by no other, for a while."""
+    values = {
+        "code": code,
+        "code_until": now(CODE_LASTS),
+        "codes": contacts.c.codes + 1,
+        "guesses": 0,
+    }
+    return change(tx, contact_id, values)
+
+
+def confirm(tx: Connection, contact_id: str) -> Contact:
+    """Write that a contact wants to be told; its next digest is of a whole day."""
+    clock = tx.execute(sa.select(now())).scalar_one()
+    values = {
+        "confirmed_at": clock,
+        "stopped_at": None,
+        "stopped_reason": "",
+        "code": "",
+        "code_until": None,
+        "codes": 0,
+        "digested_on": clock.date().isoformat(),
+    }
+    return change(tx, contact_id, values)
+
+
+def stop(tx: Connection, contact_ids: Collection[str], reason: str) -> None:
+    """Tell contacts nothing more, until they say yes again."""
+    statement = sa.update(contacts).where(
+        contacts.c.id.in_(contact_ids), contacts.c.stopped_at.is_(None)
+    )
+    tx.execute(statement.values(stopped_at=now(), stopped_reason=reason))
+
+
+def delete(tx: Connection, contact_id: str) -> None:
+    """Remove a contact with its notices."""
+    tx.execute(sa.delete(contacts).where(contacts.c.id == contact_id))
+
+
+# --- notices ---------------------------------------------------------------------------------
+
+
+def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
+    """Make the notices of events. A pair of contact and event is one row however often."""
+    told = hearing(tx, {event.account_id for event in found})
+    if told:
+        ended = [event.subject for event in found if event.type in ENDED]
+        named = named_by(tx, ended) if ended else {}
+        rows = fanout.notices_of(found, told, named)
+        wanted = {row["contact_id"] for row in rows}
+        clock: datetime = tx.execute(sa.select(now())).scalar_one()
+        single, gathered = fanout.gather(
+            rows, told, _told_lately(tx, wanted), _gathering(tx, wanted), clock
+        )
+        add(tx, single)
+        add(tx, gathered)
+
+
+def _told_lately(tx: Connection, contact_ids: Collection[str]) -> dict[str, int]:
+    """Return how much contacts were sent, or will be, of what happened in the last hour."""
+    query = (
+        sa.select(notices.c.contact_id, sa.func.count().label("told"))
+        .where(notices.c.contact_id.in_(contact_ids), notices.c.created_at > now(-_HOUR))
+        .group_by(notices.c.contact_id)
+    )
+    return {row.contact_id: row.told for row in tx.execute(query)}
+
+
+def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
+    """Return those who will be told at the hour's end of what happens until then."""
+    query = sa.select(notices.c.contact_id).where(
+        notices.c.contact_id.in_(contact_ids), PENDING, notices.c.event_id.like("gathered:%")
+    )
+    return set(tx.scalars(query))
+
+
+def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write new notices, due now or as they say, but for those that are there."""
+    if rows:
+        insert_ = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+        times = {"created_at": now()} | ({} if "due_at" in rows[0] else {"due_at": now()})
+        statement = insert_(notices).values(**times)
+        tx.execute(statement.on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+def add_digests(tx: Connection, *, hour: int, ended_between: EndedBetween) -> None:
+    """Make the digest of the day that ended at that hour, UTC, for who has not had it."""
+    clock: datetime = tx.execute(sa.select(now())).scalar_one()
+    until = clock.replace(hour=hour, minute=0, second=0, microsecond=0)
+    if until > clock:
+        until -= timedelta(days=1)
+    since, day = until - timedelta(days=1), until.date().isoformat()
+    query = (
+        sa.select(contacts)
+        .where(HEARING, contacts.c.digest, contacts.c.digested_on < day)
+        .limit(_DIGESTS_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    found = [_to_contact(row) for row in tx.execute(query).mappings()]
+    if not found:
+        return
+    data = {"since": since.isoformat(), "until": until.isoformat()}
+    add(
+        tx,
+        [
+            fanout.own_row(contact, DIGEST, data, event_id=f"digest:{day}")
+            for contact in found
+            if ended_between(tx, contact.account_id, since, until)
+        ],
+    )
+    had = sa.update(contacts).where(contacts.c.id.in_([contact.id for contact in found]))
+    tx.execute(had.values(digested_on=day))
+
+
+def claim_due(tx: Connection, *, slots: int, lease: timedelta) -> list[Notice]:
+    """Take up to `slots` due notices; if their sender dies, they are due again after the lease."""
+    due = (
+        sa.select(notices.c.id)
+        .where(PENDING, notices.c.due_at <= now())
+        .order_by(notices.c.due_at)
+        .limit(slots)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        sa.update(notices)
+        .where(notices.c.id.in_(due))
+        .values(due_at=now(lease), tries=notices.c.tries + 1, claim_no=notices.c.claim_no + 1)
+        .returning(notices)
+    )
+    return [_to_notice(row) for row in tx.execute(statement).mappings()]
+
+
+def settle(tx: Connection, notice: Notice, outcome: Outcome) -> None:
+    """Write how a try ended, but where another sender took the notice up meanwhile."""
+    ended = outcome.state is not DeliveryState.PENDING
+    statement = (
+        sa.update(notices)
+        .where(notices.c.id == notice.id, notices.c.claim_no == notice.claim_no, PENDING)
+        .values(
+            state=outcome.state,
+            error=outcome.error,
+            due_at=now(outcome.wait),
+            finished_at=now() if ended else None,
+        )
+    )
+    if tx.execute(statement).rowcount and outcome.gone:
+        stop(tx, [notice.contact_id], outcome.error)
+
+
+def of_contact(tx: Connection, contact_id: str, *, before: str | None, limit: int) -> list[Notice]:
+    """Return up to `limit` notices to a contact older than id `before`, newest first."""
+    columns = (notices.c.contact_id, notices.c.id)
+    wanted = newest(tx, columns, [(contact_id,)], before=before, limit=limit)
+    query = sa.select(notices).where(among(tx, notices.c.id, wanted))
+    query = query.order_by(notices.c.id.desc())
+    return [_to_notice(row) for row in tx.execute(query).mappings()]
+
+
+def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
+    """Remove up to `limit` notices that ended longer than `kept` ago, the oldest first."""
+    old = (
+        sa.select(notices.c.id)
+        .where(notices.c.finished_at < now(-kept))
+        .order_by(notices.c.finished_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return tx.execute(
+        sa.delete(notices).where(among(tx, notices.c.id, tx.scalars(old).all()))
+    ).rowcount
+
+
+def _only(tx: Connection, *match: sa.ColumnElement[bool]) -> Contact | None:
+    row = tx.execute(sa.select(contacts).where(*match)).mappings().one_or_none()
+    return None if row is None else _to_contact(row)
+
+
+def _to_contact(row: RowMapping) -> Contact:
+    fields: dict[str, Any] = {**row}
+    fields["channel"] = Channel(row["channel"])
+    return Contact(**fields)
+
+
+def _to_notice(row: RowMapping) -> Notice:
+    fields: dict[str, Any] = {**row}
+    fields["state"] = DeliveryState(row["state"])
+    return Notice(**fields)

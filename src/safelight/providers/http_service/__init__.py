@@ -1,6 +1,0 @@
-"""Any service that makes media over HTTP, described by its configuration alone."""
-
-from safelight.providers.http_service.provider import HttpProvider
-from safelight.providers.http_service.service import HttpService, Later, Signing
-
-__all__ = ["HttpProvider", "HttpService", "Later", "Signing"]

@@ -1,0 +1,112 @@
+"""Describes what a job may ask of a model: the JSON Schema that forms and checks are made from."""
+
+from typing import Any
+
+from safelight.providers.local.diffusers.models import LocalModel, Task
+
+_OWN = ""  # the model's own scheduler, or no LoRA
+
+_SEED: dict[str, Any] = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": 2**32 - 1,
+    "title": "Seed",
+    "description": "Same seed and params, same picture. A second picture has the seed plus one.",
+}
+_FORMAT: dict[str, Any] = {
+    "type": "string",
+    "enum": ["png", "jpeg", "webp"],
+    "default": "png",
+    "title": "Format",
+    "description": "File format of the picture.",
+}
+_STRENGTH: dict[str, Any] = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": 1,
+    "title": "Strength",
+    "description": "How far the result may leave the picture it starts from: usually 0.6, and 1 "
+    "within a mask.",
+}
+_NEGATIVE: dict[str, Any] = {
+    "type": "string",
+    "maxLength": 4000,
+    "title": "Negative prompt",
+    "description": "What the picture should not show.",
+}
+
+
+def params_schema(model: LocalModel) -> dict[str, Any]:
+    properties = {
+        "n": _whole(model.max_pictures, 1, "Pictures", "How many, each from its own seed."),
+        "size": _size(model),
+        "steps": _whole(model.max_steps, model.steps, "Steps", "More take longer and show more."),
+        "guidance": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 30,
+            "default": model.guidance,
+            "title": "Guidance",
+            "description": "How closely the picture follows the prompt.",
+        },
+        "seed": _SEED,
+        "format": _FORMAT,
+    }
+    if model.takes_negative:
+        properties["negative_prompt"] = _NEGATIVE
+    if model.tasks & {Task.IMAGE, Task.INPAINT}:
+        properties["strength"] = _STRENGTH
+    if model.schedulers:
+        names = [*dict.fromkeys((_OWN, *model.schedulers))]
+        properties["scheduler"] = _choice(
+            names, model.scheduler, "Scheduler", "How noise is taken away; empty: the model's own."
+        )
+    if model.loras:
+        names = [_OWN, *(lora.name for lora in model.loras)]
+        properties["lora"] = _choice(names, _OWN, "LoRA", "A change to the model; empty: none.")
+        properties["lora_weight"] = {
+            "type": "number",
+            "minimum": -2,
+            "maximum": 2,
+            "title": "Weight of the LoRA",
+            "description": "How strongly it acts; without one as its operator says.",
+        }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _size(model: LocalModel) -> dict[str, Any]:
+    width, height = model.size
+    return {
+        "type": "string",
+        "pattern": r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$",
+        "title": "Size",
+        "description": f"WIDTHxHEIGHT in pixels, each divisible by {model.multiple}, at most "
+        f"{model.max_pixels} pixels in all. Without one it is that of the picture to start from, "
+        f"or {width}x{height}.",
+    }
+
+
+def _whole(most: int, usual: int, title: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": most,
+        "default": usual,
+        "title": title,
+        "description": description,
+    }
+
+
+def _choice(names: list[str], usual: str, title: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "enum": names,
+        "default": usual,
+        "title": title,
+        "description": description,
+    }

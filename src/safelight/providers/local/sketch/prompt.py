@@ -1,0 +1,215 @@
+"""Reads a prompt: which things, how many, in which colours, doing what, and where. Pure."""
+
+from dataclasses import dataclass, field, replace
+
+from safelight.providers.local.sketch import vocabulary
+from safelight.providers.local.sketch.vocabulary import Meaning
+
+MAX_ITEMS = 6
+MAX_DRAWN = 24
+_SCENE_KINDS = ("place", "time", "weather")
+_ACTIONS = frozenset({"play", "hold", "eat", "wear", "ride"})
+_SEVERAL = 3  # what a plural without a number stands for
+# The icons of these are heads; whole figures show more.
+_FIGURES = {
+    "woman": "woman-standing",
+    "man": "man-standing",
+    "person": "person-standing",
+}
+_WORN = frozenset(
+    {"top-hat", "billed-cap", "womans-hat", "crown", "graduation-cap", "glasses", "sunglasses"}
+    | {"scarf", "military-helmet", "rescue-workers-helmet", "headphone", "goggles"}
+)
+_AT_SEA = frozenset(
+    {"sailboat", "ship", "speedboat", "motor-boat", "passenger-ship", "ferry", "canoe"}
+)
+_UNDER_WATER = frozenset(
+    {"fish", "tropical-fish", "blowfish", "shark", "octopus", "squid", "jellyfish", "coral"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing to draw. `relation` is how it stands to the item before it."""
+
+    icon: str
+    count: int = 1
+    colour: str | None = None
+    tone: str | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a prompt says. Places, times and weathers are in the order they were named."""
+
+    items: tuple[Item, ...] = ()
+    places: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    weathers: tuple[str, ...] = ()
+    background: str | None = None
+    colours: tuple[str, ...] = ()  # named, but of nothing that is drawn
+
+    def words(self) -> list[str]:
+        """Return what was recognized, in words."""
+        shown: list[str] = []
+        for item in self.items:
+            parts = (str(item.count) if item.count > 1 else "", item.tone or "", item.colour or "")
+            name = item.icon.removesuffix("-standing").removeprefix("person-").replace("-", " ")
+            shown.append(" ".join([*(part for part in parts if part), name]))
+        return [*shown, *self.places, *self.times, *self.weathers]
+
+
+@dataclass(slots=True)
+class _Reader:
+    items: list[Item] = field(default_factory=list[Item])
+    scene: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _SCENE_KINDS})
+    background: str | None = None
+    colours: list[str] = field(default_factory=list[str])
+    colour: str | None = None
+    tone: str | None = None
+    count: int = 1
+    relation: str | None = None
+    in_scene: bool = False  # the last thing named was a place, a time or the weather
+    excluding: bool = False
+    excluded: set[str] = field(default_factory=set[str])
+
+    def take(self, meaning: Meaning | None) -> None:
+        if meaning is None:
+            self.excluding = False
+            self._relate_backwards()
+            self._forget()
+        elif meaning.kind == "icon":
+            self._take_icon(meaning)
+        elif meaning.kind in _SCENE_KINDS:
+            self._take_scene(meaning)
+        else:
+            self._take_quality(meaning)
+
+    def _take_quality(self, meaning: Meaning) -> None:
+        match meaning.kind:
+            case "colour":
+                self._take_colour(meaning.value)
+            case "tone":
+                self.tone = meaning.value
+            case "count":
+                self.count = int(meaning.value)
+            case "relation":
+                after_scene = self.in_scene and meaning.value == "hold"
+                self.relation = "beside" if after_scene else meaning.value
+            case "not":
+                self.excluding = True
+            case "background":
+                self.background = self.colour or self.background
+                self.colour = None
+            case "unknown" if meaning.value.isdecimal():
+                self.count = max(1, min(int(meaning.value[:4]), MAX_DRAWN))
+            case _:
+                pass  # a word that changes nothing
+
+    def _relate_backwards(self) -> None:
+        """Give a relation that nothing follows to what came before, as in Japanese."""
+        if self.relation not in _ACTIONS or len(self.items) < 2:  # noqa: PLR2004
+            return
+        if self.items[-1].relation in (None, "beside"):
+            self.items[-1] = replace(self.items[-1], relation=self.relation)
+
+    def _take_icon(self, meaning: Meaning) -> None:
+        self.in_scene = False
+        icon = _FIGURES.get(meaning.value, meaning.value)
+        if meaning.plural and self.count == 1:
+            self.count = _SEVERAL
+        if self.excluding:
+            self.excluded.add(icon)
+            self.excluding = False
+            self._forget()
+            return
+        known = [number for number, item in enumerate(self.items) if item.icon == icon]
+        if known and self.colour in (None, self.items[known[0]].colour):
+            self._forget()
+            return
+        if len(self.items) < MAX_ITEMS:
+            worn = self.relation == "hold" and icon in _WORN
+            relation = "wear" if worn else self.relation
+            self.items.append(Item(icon, self.count, self.colour, self.tone, relation))
+        self._forget()
+
+    def _take_colour(self, colour: str) -> None:
+        if self.colour is None:
+            self.colour = colour
+        else:
+            self.colours.append(colour)  # of two for one thing, the first is its own
+
+    def _take_scene(self, meaning: Meaning) -> None:
+        if self.excluding:
+            self.excluding = False
+            return
+        values = self.scene[meaning.kind]
+        if meaning.value not in values:
+            values.append(meaning.value)
+        self.in_scene = True
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.colour:
+            self.colours.append(self.colour)
+        self.colour = self.tone = self.relation = None
+        self.count = 1
+
+
+def read(prompt: str, negative: str = "") -> Scene:
+    """Return what `prompt` says, less what `negative` names."""
+    reader = _Reader()
+    for meaning in _colours_first(vocabulary.read(prompt)):
+        reader.take(meaning)
+    reader.take(None)
+    named = {meaning.value for meaning in vocabulary.read(negative) if meaning}
+    unwanted = named | {_FIGURES.get(name, name) for name in named} | reader.excluded
+    used = {item.colour for item in reader.items}
+    kept = _within(tuple(item for item in reader.items if item.icon not in unwanted))
+    return Scene(
+        items=kept,
+        places=_places(reader.scene["place"], kept, unwanted),
+        times=tuple(time for time in reader.scene["time"] if time not in unwanted),
+        weathers=tuple(one for one in reader.scene["weather"] if one not in unwanted),
+        background=reader.background,
+        colours=tuple(dict.fromkeys(one for one in reader.colours if one not in used)),
+    )
+
+
+def _colours_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
+    """Put a colour that follows its noun, as in Spanish or French, before it."""
+    ordered = [meaning for meaning in meanings if meaning is None or meaning.kind != "stop"]
+    for at in range(1, len(ordered)):
+        noun, colour = ordered[at - 1], ordered[at]
+        after = ordered[at + 1] if at + 1 < len(ordered) else None
+        if not noun or not colour or noun.kind != "icon" or colour.kind != "colour":
+            continue
+        before = ordered[at - 2] if at > 1 else None
+        has_own = before is not None and before.kind == "colour"
+        if not has_own and (after is None or after.kind not in ("icon", "colour", "background")):
+            ordered[at - 1], ordered[at] = colour, noun
+    return ordered
+
+
+def _places(named: list[str], items: tuple[Item, ...], unwanted: set[str]) -> tuple[str, ...]:
+    """Return the places named; where none is, water for those who live in or on it."""
+    places = tuple(place for place in named if place not in unwanted)
+    icons = {item.icon for item in items}
+    if places or not icons:
+        return places
+    if icons & _AT_SEA:
+        return ("sea",)
+    return ("underwater",) if icons <= _UNDER_WATER else ()
+
+
+def _within(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Bound how many icons are drawn in all."""
+    left = MAX_DRAWN
+    kept: list[Item] = []
+    for item in items:
+        count = min(item.count, left)
+        if count:
+            kept.append(replace(item, count=count))
+            left -= count
+    return tuple(kept)

@@ -1,0 +1,63 @@
+"""Reads the account's requests to one model since a time, as fal's platform lists them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, cast
+
+from safelight.errors import ProviderError
+from safelight.providers.remote.adoption import time_of
+from safelight.providers.remote.api import Api, Sending
+
+# https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
+_PATH = "/models/requests/by-endpoint"
+_PAGE = 100
+_MOST_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One request; `told` is what it was sent, None where the account keeps no payloads."""
+
+    id: str
+    sent_at: datetime
+    told: object
+
+    @classmethod
+    def read(cls, entry: object) -> Self | None:
+        """Return what an entry of the list tells, None where it is none."""
+        told = _object(entry)
+        request_id, sent_at = told.get("request_id"), time_of(told.get("sent_at"))
+        if not isinstance(request_id, str) or sent_at is None:
+            return None
+        return cls(request_id, sent_at, told.get("json_input"))
+
+
+async def requests_since(
+    api: Api, endpoint: str, since: datetime, answer_s: float
+) -> list[Listed] | None:
+    """Return them all, None where there are too many; `answer_s` is for each page."""
+    # It may mean the end of a request, which comes after its beginning: none is missed.
+    asked = {
+        "endpoint_id": endpoint,
+        "start": since.isoformat(),
+        "limit": str(_PAGE),
+        "expand": "payloads",
+    }
+    found: list[Listed] = []
+    cursor: dict[str, str] = {}
+    for _ in range(_MOST_PAGES):
+        answer = await api.call("GET", _PATH, Sending(params=asked | cursor), answer_s=answer_s)
+        told = _object(answer.document)
+        items = told.get("items")
+        if not isinstance(items, list):
+            raise ProviderError("The provider's list of requests cannot be read.")
+        found += [one for one in map(Listed.read, cast("list[object]", items)) if one]
+        if not told.get("has_more"):
+            return found
+        cursor = {"cursor": str(told.get("next_cursor") or "")}
+    return None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,313 @@
+"""Lets fal work: puts a request in its queue, parks, and looks when a webhook comes or time is due.
+
+Tested against a stub server written from the published protocol, not against fal itself.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, cast
+from uuid import UUID
+
+import httpx2
+import orjson
+
+from safelight.errors import (
+    Forbidden,
+    ProviderBadInput,
+    ProviderError,
+    ProviderRefused,
+    ProviderRejected,
+    UnknownOutcome,
+)
+from safelight.fetch import Fetcher
+from safelight.providers.provider import (
+    AttemptHandle,
+    Callback,
+    Canceled,
+    Done,
+    Failed,
+    LostStart,
+    Model,
+    News,
+    NoCallbacks,
+    Pending,
+    ProviderRequest,
+    Usage,
+)
+from safelight.providers.remote.adoption import Wanted, only
+from safelight.providers.remote.api import MIB, Answer, Api, Sending
+from safelight.providers.remote.fal import result
+from safelight.providers.remote.fal.config import FalConfig, FalModel
+from safelight.providers.remote.fal.listing import requests_since
+from safelight.providers.remote.fal.models import MODELS
+from safelight.providers.remote.fal.order import body_of, words_of
+from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
+from safelight.providers.remote.fal.signature import PublishedKeys, Seal
+
+_VERIFY_S = 15.0
+_SAFETY_NET = timedelta(seconds=60)
+_PICTURE_PACE = timedelta(seconds=2)
+_MODEL_PACE = timedelta(seconds=5)
+_MAX_ANSWER = 64 * MIB  # small files may be spelled out in it
+_REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
+_TICKET = re.compile(r"((?:(?:workflows|comfy)/)?[\w-]+/[\w.-]+):([\w-]{1,128})", re.ASCII)
+_COMPLETED = "COMPLETED"
+_UNDER_WAY = ("IN_QUEUE", "IN_PROGRESS")
+# https://fal.ai/docs/inference-api/queue/cancel
+_CANCEL_WORDS = ("OK", "CANCELLATION_REQUESTED", "ALREADY_COMPLETED", "NOT_FOUND")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A request and the app that it was put to: all that fal is asked by."""
+
+    app: str
+    id: str
+
+    @classmethod
+    def read(cls, ticket: str, model: FalModel) -> Self:
+        """Return what a ticket means for a model; one that a webhook told of has only the id."""
+        if found := _TICKET.fullmatch(ticket):
+            return cls(found[1], found[2])
+        if _REQUEST_ID.fullmatch(ticket):
+            return cls(model.app, ticket)
+        raise ProviderRejected("There is no such ticket.")
+
+    @property
+    def at(self) -> str:
+        return f"/{self.app}/requests/{self.id}"
+
+    def __str__(self) -> str:
+        return f"{self.app}:{self.id}"
+
+
+class FalProvider(NoCallbacks):
+    """One account. A ticket is `owner/name:request id`; a webhook knows only the latter."""
+
+    def __init__(
+        self,
+        config: FalConfig,
+        fetcher: Fetcher,
+        models: tuple[FalModel, ...] = MODELS,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raise `ValueError` for a model of another provider."""
+        self.name = config.name
+        self.adopts_within = config.adopts_within
+        self._config = config
+        self._fetcher = fetcher
+        self._clock = clock
+        self._models = {model.offer.id: model for model in models}
+        if any(model.provider != self.name for model in models):
+            raise ValueError(f"A model must have {self.name} as its provider.")
+        headers = {"Authorization": f"Key {config.key}"}
+        self._api = Api(config.queue_url, headers, explain=explain, transport=transport)
+        self._platform = Api(config.platform_url, headers, explain=explain, transport=transport)
+        # The keys are public, and our own key is for nobody but the queue.
+        self._open = Api(config.keys_url, {}, transport=transport)
+        self._keys = PublishedKeys(self._open, config.keys_url, ticks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every kept connection."""
+        for api in (self._api, self._platform, self._open):
+            await api.__aexit__(None, None, None)
+
+    def capabilities(self) -> tuple[Model, ...]:
+        return tuple(model.offer for model in self._models.values())
+
+    # --- a job -------------------------------------------------------------------------------
+
+    async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Pending:
+        model = self._model(request.model)
+        told = await asyncio.to_thread(body_of, request, model, self._config.max_input_bytes)
+        hook = {"fal_webhook": attempt.callback_url} if attempt.callback_url else None
+        # What has not begun by the end of the job's time need not begin at all.
+        headers = {"X-Fal-Request-Timeout": str(int(model.offer.timeout.total_seconds()))}
+        answer = await self._api.call(
+            "POST",
+            f"/{model.vendor_id}",
+            Sending(json=told, params=hook, headers=headers),
+            pays=True,
+            answer_s=self._config.call_s,
+        )
+        request_id = _object(answer.document).get("request_id")
+        if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+            raise UnknownOutcome("The provider took the order and does not say under which name.")
+        return self._pending(str(_Work(model.app, request_id)), model, attempt, answer)
+
+    async def check(
+        self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
+        model = self._model(request.model)
+        work = _Work.read(ticket, model)
+        told = _object(_parsed(attempt.news)) if attempt.news is not None else {}
+        if told.get("request_id") == work.id and told.get("status") == "ERROR":
+            return failed(_object(told.get("payload")) or told)
+        if told.get("request_id") == work.id and told.get("status") == "OK":
+            if output := _object(told.get("payload")):
+                return await self._done(model, output, request, Usage())
+            # The output was too much for a webhook, so it is fetched.
+            return await self._fetch(work, model, request, Usage())
+        answer = await self._status(work)
+        status = _object(answer.document)
+        if status.get("status") != _COMPLETED:
+            return self._pending(str(work), model, attempt, answer)
+        usage = _usage(status)
+        if status.get("error") or status.get("error_type"):
+            return failed(status, usage)
+        return await self._fetch(work, model, request, usage)
+
+    async def verify(self) -> str:
+        model = next(iter(self._models.values()))
+        # There is no such request; whoever may ask is told so.
+        with suppress(ProviderRejected, ProviderBadInput):
+            at = f"/{model.app}/requests/{UUID(int=0)}/status"
+            await self._api.call("GET", at, answer_s=_VERIFY_S)
+        return "the key is good"
+
+    async def cancel(self, ticket: str) -> Canceled:
+        known = [_Work.read(ticket, model) for model in self._models.values()]
+        # A ticket that only a webhook told of does not say which of the models it is of.
+        for work in dict.fromkeys(known):
+            word = await self._ask_to_cancel(work)
+            if word == "OK":  # it was still in the queue, and is not any more
+                return Canceled(cost_micros=0)
+            if word != "NOT_FOUND":
+                return await self._canceled(work, is_over=word == "ALREADY_COMPLETED")
+        return Canceled()
+
+    async def look_up(self, lost: LostStart) -> str | None:
+        model = self._model(lost.request.model)
+        told = words_of(lost.request, model)
+        wanted = Wanted.read(lost, told, model.picture_fields, model.offer.timeout)
+        if wanted is None or not self._config.platform_url:
+            return None
+        listed = await requests_since(
+            self._platform, model.vendor_id, wanted.since, self._config.call_s
+        )
+        return only(
+            {
+                str(_Work(model.app, one.id))
+                for one in listed or ()
+                if _REQUEST_ID.fullmatch(one.id) and wanted.is_in(one.sent_at, one.told)
+            }
+        )
+
+    # --- webhooks ----------------------------------------------------------------------------
+
+    async def parse_callback(self, callback: Callback) -> News:
+        seal = Seal.read(callback, self._clock())
+        await self._keys.verify(seal)
+        request_id = _object(_parsed(callback.body)).get("request_id")
+        if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+            raise Forbidden("The webhook is about no request.")
+        return News(callback.attempt_id, request_id, is_proven=True)
+
+    # --- the steps ---------------------------------------------------------------------------
+
+    def _model(self, model_id: str) -> FalModel:
+        model = self._models.get(model_id)
+        if model is None:
+            raise ProviderRejected(f"The provider {self.name} has no model {model_id}.")
+        return model
+
+    async def _status(self, work: _Work) -> Answer:
+        """Return the answer to a look, which is one of the states that fal names."""
+        answer = await self._api.call("GET", f"{work.at}/status", answer_s=self._config.call_s)
+        if _object(answer.document).get("status") not in (*_UNDER_WAY, _COMPLETED):
+            raise ProviderError("The provider's answer does not say how the request is.")
+        return answer
+
+    async def _ask_to_cancel(self, work: _Work) -> str:
+        """Return fal's word for what became of the request to cancel; its status differs by it."""
+        answer = await self._api.ask("PUT", f"{work.at}/cancel", answer_s=self._config.call_s)
+        word = _object(answer.document).get("status")
+        if word not in _CANCEL_WORDS:
+            raise self._api.error(answer)
+        return str(word)
+
+    async def _canceled(self, work: _Work, *, is_over: bool) -> Canceled:
+        """Say by its status whether a request has ended: a runner stops when it likes to."""
+        answer = await self._api.ask("GET", f"{work.at}/status", answer_s=self._config.call_s)
+        status = _object(answer.document)
+        if not answer.is_success and not is_over:
+            raise self._api.error(answer)
+        return Canceled(is_over or status.get("status") == _COMPLETED, usage=_usage(status))
+
+    async def _fetch(
+        self, work: _Work, model: FalModel, request: ProviderRequest, usage: Usage
+    ) -> Done | Failed:
+        answer = await self._api.ask(
+            "GET", work.at, answer_s=self._config.call_s, max_bytes=_MAX_ANSWER
+        )
+        if is_verdict(answer):
+            return failed(answer.document, usage, answer.headers.get("x-fal-error-type", ""))
+        if not answer.is_success:
+            raise self._api.error(answer)
+        output = _object(answer.document)
+        if not output:
+            raise ProviderError("The provider's answer cannot be read.")
+        return await self._done(model, output, request, usage)
+
+    async def _done(
+        self, model: FalModel, output: Mapping[str, Any], request: ProviderRequest, usage: Usage
+    ) -> Done | Failed:
+        timings = _object(output.get("timings")).get("inference")
+        if usage.seconds is None and isinstance(timings, int | float):
+            usage = Usage(seconds=float(timings))
+        try:
+            made = result.Made.read(output, makes_models=model.makes_models)
+        except (ProviderRejected, ProviderRefused) as verdict:
+            return Failed(verdict, usage=usage)
+        brought = await result.bring(self._fetcher, made, request.scratch)
+        missing = {"incomplete": brought.missing} if brought.missing else {}
+        return Done(brought.files, facts={**made.facts, **missing}, usage=usage)
+
+    def _pending(
+        self, ticket: str, model: FalModel, attempt: AttemptHandle, answer: Answer
+    ) -> Pending:
+        told = _object(answer.document)
+        place = told.get("queue_position")
+        stage = "working"
+        if told.get("status") == "IN_QUEUE":
+            stage = f"number {place + 1} in the queue" if isinstance(place, int) else "in the queue"
+        pace = _MODEL_PACE if model.makes_models else _PICTURE_PACE
+        if attempt.callback_url:
+            pace = _SAFETY_NET
+        return Pending(ticket, pace, stage)
+
+
+def _usage(status: Mapping[str, Any]) -> Usage:
+    seconds = _object(status.get("metrics")).get("inference_time")
+    return Usage(seconds=float(seconds)) if isinstance(seconds, int | float) else Usage()
+
+
+def _parsed(body: bytes | None) -> object:
+    try:
+        return orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

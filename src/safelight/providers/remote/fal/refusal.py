@@ -1,0 +1,143 @@
+"""Names what went wrong at fal by what it says: in an answer, a status or a webhook."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from safelight.errors import (
+    ProviderBadInput,
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderRejected,
+    ProviderUnauthorized,
+    ProviderWorkFailed,
+    SafelightError,
+)
+from safelight.providers.price import NOT_TOLD, Usage
+from safelight.providers.provider import Failed
+from safelight.providers.remote.api import Answer, wait_of
+
+_LONGEST = 500  # characters of a message
+_MAX_ERRORS = 10
+_WORDS: Mapping[str, type[ProviderError]] = {
+    "content_policy_violation": ProviderRefused,
+    "no_media_generated": ProviderRejected,
+    "image_too_small": ProviderBadInput,
+    "image_too_large": ProviderBadInput,
+    "image_load_error": ProviderBadInput,
+    "file_download_error": ProviderBadInput,
+    "file_too_large": ProviderBadInput,
+    "unsupported_image_format": ProviderBadInput,
+    "face_detection_error": ProviderBadInput,
+}
+# What became of work on a machine of fal's; no server that is asked for a result means itself.
+_OF_RUNNERS = {
+    "generation_timeout",
+    "request_timeout",
+    "startup_timeout",
+    "runner_scheduling_failure",
+    "runner_connection_timeout",
+    "runner_disconnected",
+    "runner_connection_refused",
+    "runner_server_error",
+}
+# Faults of fal's own machines, which are answered with 5xx and not charged:
+# https://fal.ai/docs/model-apis/model-endpoints/reliability
+_GIVEN_UP = _OF_RUNNERS | {
+    "internal_server_error",
+    "internal_error",
+    "downstream_service_error",
+    "downstream_service_unavailable",
+}
+
+
+def explain(answer: Answer) -> SafelightError | None:
+    """Return what an answer other than success means, or None where its status says enough."""
+    told = complaint(answer.document, answer.headers.get("x-fal-error-type", ""))
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ProviderRateLimited(said(answer.document), retry_after=wait_of(answer))
+    if answer.status == HTTPStatus.FORBIDDEN and "balance" in said(answer.document).lower():
+        return ProviderOutOfCredit(f"The provider says: {said(answer.document)}")
+    return told if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
+
+
+def failed(document: object, usage: Usage = NOT_TOLD, error_type: str = "") -> Failed:
+    """Return the verdict on a request that has ended without a result."""
+    error = complaint(document, error_type) or ProviderRejected(
+        f"The provider says: {said(document) or error_type or 'the work failed.'}"
+    )
+    return Failed(error, 0 if isinstance(error, ProviderWorkFailed) else None, usage)
+
+
+def is_verdict(answer: Answer) -> bool:
+    """Say whether an answer in place of a result is the model's own, and not of a refused look.
+
+    The result of a completed request is answered with the model's status
+    (https://fal.ai/docs/inference-api/queue/result), which is 422 where it refuses its input. Other
+    statuses may as well be of a server in between, a key that was changed, or a result that has
+    expired.
+    """
+    told = _object(answer.document)
+    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return bool(told.get("detail"))
+    word = told.get("error_type") or answer.headers.get("x-fal-error-type")
+    return answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR and word in _OF_RUNNERS
+
+
+def complaint(document: object, error_type: str = "") -> ProviderError | None:
+    """Return the error that fal names exactly, in a body's `detail` or by `error_type`."""
+    told = _object(document)
+    problems = _problems(told.get("detail"))
+    words = [str(told.get("error_type") or error_type), *(problem["type"] for problem in problems)]
+    detail = f"The provider says: {said(document) or words[0]}"
+    for word in words:
+        if kind := _WORDS.get(word):
+            return kind(detail, categories=[word]) if kind is ProviderRefused else kind(detail)
+    if problems:
+        fields = [{"field": one["field"], "message": one["message"]} for one in problems]
+        return ProviderBadInput(detail, errors=fields)
+    if words[0] in ("unauthorized", "forbidden"):
+        return ProviderUnauthorized(detail)
+    return ProviderWorkFailed(detail) if words[0] in _GIVEN_UP else None
+
+
+def said(document: object) -> str:
+    """Return fal's own words, empty where there are none."""
+    told = _object(document)
+    problems = _problems(told.get("detail"))
+    if problems:
+        return "; ".join(f"{one['field']}: {one['message']}" for one in problems)[:_LONGEST]
+    for name in ("detail", "error", "payload_error", "message"):
+        if isinstance(told.get(name), str):
+            return _clean(told[name])
+    return ""
+
+
+def _problems(detail: object) -> list[dict[str, str]]:
+    """Return what validation found, field by field."""
+    if not isinstance(detail, list):
+        return []
+    found = [_object(one) for one in cast("list[object]", detail)[:_MAX_ERRORS]]
+    return [
+        {
+            "field": ".".join(str(part) for part in _list(one.get("loc")) if part != "body"),
+            "message": _clean(str(one.get("msg", ""))),
+            "type": str(one.get("type", "")),
+        }
+        for one in found
+        if one
+    ]
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "")[:_LONGEST]
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -1,0 +1,108 @@
+"""Asks a service about a job of its own: how it is, whether it ends, which one an order became."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import orjson
+
+from safelight.errors import ProviderBadInput, ProviderError, ProviderRejected, SafelightError
+from safelight.providers.remote.api import Api
+from safelight.providers.remote.http_service.places import word
+from safelight.providers.remote.http_service.service import ATTEMPT, TICKET, Later
+
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What may be asked; each call has `answer_s`. Raises why it could not be asked."""
+
+    api: Api
+    later: Later
+    answer_s: float
+    max_bytes: int
+
+    async def status(self, ticket: str) -> Document | None:
+        """Return how a job is, None where the service says that there is no such job."""
+        told = await self._ask(
+            at(self.later.status_url, ticket), lambda answer: self._names(answer) == ticket
+        )
+        if told is None:
+            return None
+        if self._names(told) not in ("", ticket):
+            raise ProviderError("The service's answer is about something else.")
+        if not word(told, self.later.status):
+            raise ProviderError("The service's answer does not say how the job is.")
+        return told
+
+    async def find(self, attempt_id: str) -> Document | None:
+        """Return the job that an attempt's order became, None where none of it has arrived."""
+        address = self.later.find_url.replace(ATTEMPT, quote(attempt_id, safe=""))
+        told = await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
+        if told is not None and word(told, "attempt") != attempt_id:
+            raise ProviderError("The service's answer is about something else.")
+        return told
+
+    async def cancel(self, ticket: str) -> bool:
+        """Ask that a job be stopped; say whether nothing of it goes on."""
+        refused: SafelightError | None = None
+        if self.later.cancel_url:
+            answer = await self.api.ask(
+                self.later.cancel_method,
+                at(self.later.cancel_url, ticket),
+                answer_s=self.answer_s,
+            )
+            if answer.is_success and answer.status != HTTPStatus.ACCEPTED:
+                return True
+            refused = None if answer.is_success else self.api.error(answer)
+        if refused and not isinstance(refused, ProviderRejected | ProviderBadInput):
+            raise refused
+        # It may have ended before; only its status can say so.
+        told = await self.status(ticket)
+        is_over = told is None or self.state(told) in self.later.done | self.later.failed
+        if refused and not is_over:
+            raise refused
+        return is_over
+
+    def state(self, told: Document) -> str:
+        return word(told, self.later.status).lower()
+
+    def _names(self, told: Document) -> str:
+        return word(told, self.later.ticket)
+
+    async def _ask(self, address: str, is_about: Callable[[Document], bool]) -> Document | None:
+        """Return what the service says of a job, None where it says that there is none.
+
+        It does so by a 404 or 410 that names the job. Any other may be of a wrong address, or of
+        a server in between.
+        """
+        answer = await self.api.ask(
+            "GET", address, answer_s=self.answer_s, max_bytes=self.max_bytes
+        )
+        document = object_in(answer.body)
+        if answer.status in _GONE and document is not None and is_about(document):
+            return None
+        if not answer.is_success:
+            raise self.api.error(answer)
+        if document is None:
+            raise ProviderError("The service's answer is no JSON object.")
+        return document
+
+
+def at(template: str, ticket: str) -> str:
+    """Return an address with the ticket in it."""
+    return template.replace(TICKET, quote(ticket, safe=""))
+
+
+def object_in(body: bytes) -> Document | None:
+    """Return a body that is a JSON object, None for any other."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return cast("Document", document) if isinstance(document, dict) else None

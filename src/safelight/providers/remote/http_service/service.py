@@ -1,0 +1,154 @@
+"""What an operator says of one service: where it is, what it takes, and how it answers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict
+
+from safelight.providers.provider import Model, Role
+from safelight.providers.remote.api import MIB
+from safelight.providers.remote.http_service.template import names
+
+_STRICT = ConfigDict(extra="forbid")
+
+TICKET = "$ticket"
+ATTEMPT = "$attempt"
+FILE = "$file"
+
+_FORMS = "base64|data_uri|media_type|name"
+_ROLES = "|".join(Role)
+_KNOWN = re.compile(
+    rf"prompt|model|kind|attempt|callback_url|params(\..+)?"
+    rf"|input\.([0-9]{{1,2}}|{_ROLES})\.({_FORMS})|inputs\.({_FORMS})",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How a service is asked that answers at first with a job of its own.
+
+    `ticket`, `status` and `progress` (0 to 1, or percent) are places in its answers; the addresses
+    hold `$ticket`. The files are in the answer that says `done`, or at `result_url`. `find_url`
+    holds `$attempt` and answers like `status_url`, for orders whose answer was lost; these are
+    looked for within `adopts_within`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    ticket: str
+    status_url: str
+    status: str = "status"
+    done: frozenset[str] = frozenset({"done", "completed", "succeeded", "success", "finished"})
+    failed: frozenset[str] = frozenset({"failed", "error", "canceled", "cancelled", "expired"})
+    progress: str = ""
+    result_url: str = ""
+    cancel_url: str = ""
+    cancel_method: str = "DELETE"
+    find_url: str = ""
+    adopts_within: timedelta = timedelta(minutes=15)
+    pace: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How callbacks are signed: by Standard Webhooks, or with the body's HMAC in `header`.
+
+    `adopts_within` is how long after a lost answer a callback may still tell of the job.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    secret: str = field(repr=False)
+    header: str = ""
+    adopts_within: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpService:
+    """One service. `body` and `query` are JSON in which a string such as `$prompt` is replaced.
+
+    `media` is the place in an answer of its files, as addresses or base64; where it is empty, the
+    answer itself is the file. With `file_url` the answer gives names, which replace its `$file`.
+    `error` is the place of a reason, and `facts` are the places of what is worth keeping.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: str
+    url: str
+    models: tuple[Model, ...]
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: object = None
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    media: str = ""
+    file_url: str = ""
+    error: str = "error"
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    later: Later | None = None
+    signing: Signing | None = None
+    timeout_s: float = 120.0
+    max_input_bytes: int = 20 * MIB  # of all inputs of a job together
+    max_answer_bytes: int = 64 * MIB  # as JSON; a file may be larger
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what could never work."""
+        _check_address(self.url)
+        if self.file_url:
+            _check_address(self.file_url, FILE)
+        if self.later:
+            _check_later(self.later)
+            if not self.media and not self.later.result_url:
+                raise ValueError("A service that answers later needs media or a result_url.")
+        elif self.signing:
+            raise ValueError("A service that answers at once sends no callbacks.")
+        for model in self.models:
+            if model.provider != self.name:
+                raise ValueError(f"The model {model.id} must have {self.name} as its provider.")
+        self._check_names()
+
+    @property
+    def adopts_within(self) -> timedelta:
+        """How long a start whose answer was lost is looked for; zero where nobody can tell."""
+        found = self.later.adopts_within if self.later and self.later.find_url else timedelta()
+        return max(found, self.signing.adopts_within if self.signing else timedelta())
+
+    @property
+    def is_called_back(self) -> bool:
+        """Whether the service is told where to report, and how to prove that it is itself."""
+        return self.signing is not None and "callback_url" in self._asks()
+
+    def _check_names(self) -> None:
+        for name in self._asks():
+            if not _KNOWN.fullmatch(name):
+                raise ValueError(f"Nothing is called ${name}.")
+            if name == "callback_url" and not self.signing:
+                raise ValueError("A service that is told $callback_url must sign: give its secret.")
+
+    def _asks(self) -> list[str]:
+        return [*names(self.body), *names(self.query)]
+
+
+def _check_later(later: Later) -> None:
+    _check_address(later.status_url, TICKET)
+    for address in filter(None, (later.result_url, later.cancel_url)):
+        _check_address(address, TICKET)
+    if later.find_url:
+        _check_address(later.find_url, ATTEMPT)
+    if not later.ticket or not later.status:
+        raise ValueError("A service that answers later needs the places of ticket and status.")
+    if any(word != word.lower() for word in later.done | later.failed):
+        raise ValueError("The words of done and failed are compared in lower case.")
+
+
+def _check_address(address: str, holds: str = "") -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{address} is no http or https address.")
+    if holds and holds not in address.removeprefix(f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError(f"{address} must hold {holds} behind its host.")

@@ -1,0 +1,67 @@
+"""Proves that a callback comes from the service: Standard Webhooks, or an HMAC of the body."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from safelight.errors import Forbidden
+from safelight.providers.provider import Callback
+from safelight.providers.remote.http_service.service import Signing
+
+_TOLERANCE = timedelta(seconds=300)
+_PREFIX = "whsec_"
+_SHORTEST_KEY = 16
+_MOST_SIGNATURES = 8  # while keys are changed there are two
+
+
+def key_of(signing: Signing) -> bytes:
+    """Return the key that a secret stands for, or raise `ValueError`."""
+    try:
+        key = _decoded(signing.secret)
+    except binascii.Error:
+        raise ValueError("The secret of callbacks is no base64.") from None
+    if len(key) < _SHORTEST_KEY:
+        raise ValueError(f"The secret of callbacks needs {_SHORTEST_KEY} bytes or more.")
+    return key
+
+
+def verify(callback: Callback, signing: Signing, key: bytes, now: datetime) -> bool:
+    """Say whether the sender is proven for good; raise `Forbidden` for anything forged or stale.
+
+    An HMAC of nothing but the body may be somebody's copy of an old one: it is worth a look.
+    """
+    if signing.header:
+        _verify_body(callback, signing.header.lower(), key)
+        return False
+    _verify_standard(callback, key, now)
+    return True
+
+
+def _verify_standard(callback: Callback, key: bytes, now: datetime) -> None:
+    """Hold the callback to https://www.standardwebhooks.com."""
+    headers = callback.headers
+    message_id, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not message_id or not (sent.isascii() and sent.isdigit() and len(sent) < 12):  # noqa: PLR2004
+        raise Forbidden("The callback is not signed.")
+    signed = f"{message_id}.{sent}.".encode() + callback.body
+    expected = b"v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
+    given = headers.get("webhook-signature", "").split(" ")[:_MOST_SIGNATURES]
+    if not any(hmac.compare_digest(one.encode(), expected) for one in given):
+        raise Forbidden("The callback's signature is not right.")
+    if abs(now.timestamp() - int(sent)) > _TOLERANCE.total_seconds():
+        raise Forbidden("The callback is stale.")
+
+
+def _verify_body(callback: Callback, header: str, key: bytes) -> None:
+    expected = hmac.digest(key, callback.body, hashlib.sha256).hex().encode()
+    given = callback.headers.get(header, "").strip().lower().removeprefix("sha256=")
+    if not hmac.compare_digest(given.encode(), expected):
+        raise Forbidden("The callback's signature is not right.")
+
+
+def _decoded(secret: str) -> bytes:
+    if not secret.startswith(_PREFIX):
+        return secret.encode()
+    return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)

@@ -1,0 +1,35 @@
+"""What an operator says of one server that speaks OpenAI's image protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from safelight.providers.remote.api import MIB
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiConfig:
+    """One server: `base_url` ends with the version, such as `/v1`.
+
+    `stream` asks for an answer in pieces where one picture is wanted, as some servers cannot.
+    `call_s` is the longest that a call may take, and `max_answer_bytes` how much of an answer is
+    held in memory.
+    """
+
+    api_key: str
+    base_url: str = "https://api.openai.com/v1"
+    name: str = "openai"
+    organization: str = ""
+    project: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    stream: bool = True
+    call_s: float = 600.0
+    max_answer_bytes: int = 64 * MIB
+
+    def all_headers(self) -> dict[str, str]:
+        """Return what is sent with every call; a server without a key gets none."""
+        own = {
+            "Authorization": f"Bearer {self.api_key}" if self.api_key else "",
+            "OpenAI-Organization": self.organization,
+            "OpenAI-Project": self.project,
+        }
+        return {name: value for name, value in own.items() if value} | dict(self.headers)

@@ -1,0 +1,260 @@
+"""Asks OpenAI, or a server that speaks its protocol, for pictures: one long call, never repeated.
+
+Tested against a stub server written from the published protocol, not against OpenAI itself.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx2
+import orjson
+
+from safelight.errors import ProviderError, ProviderRejected, SafelightError, UnknownOutcome
+from safelight.fetch import Fetcher
+from safelight.fetch.headers import media_type
+from safelight.providers.provider import (
+    AttemptHandle,
+    Canceled,
+    Done,
+    Failed,
+    Model,
+    NoCallbacks,
+    Pending,
+    ProviderRequest,
+)
+from safelight.providers.remote import results
+from safelight.providers.remote.api import Api, Lost
+from safelight.providers.remote.finished import Finished
+from safelight.providers.remote.openai.config import OpenAiConfig
+from safelight.providers.remote.openai.harvest import Harvest
+from safelight.providers.remote.openai.models import MODELS
+from safelight.providers.remote.openai.order import Order, order_of
+from safelight.providers.remote.openai.refusal import explain, told_in_success
+from safelight.providers.remote.openai.sse import Frame, FrameReader, FrameTooLargeError
+from safelight.providers.remote.results import Brought
+
+_VERIFY_S = 15.0
+_WAITING = "waiting for the picture"
+_FETCHING = "fetching the picture"
+_END = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """What an answer is read into."""
+
+    harvest: Harvest
+    attempt: AttemptHandle
+    partial_images: int
+    lost: Lost
+
+
+class OpenAiProvider(NoCallbacks):
+    """One server of the protocol. What is begun there cannot be asked for again, nor canceled.
+
+    A ticket is of pictures that were answered by their addresses.
+    """
+
+    def __init__(
+        self,
+        config: OpenAiConfig,
+        fetcher: Fetcher,
+        models: tuple[Model, ...] = MODELS,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.name = config.name
+        self._config = config
+        self._fetcher = fetcher
+        self._models = {model.id: model for model in models}
+        self._api = Api(config.base_url, config.all_headers(), explain=explain, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every kept connection."""
+        await self._api.__aexit__(None, None, None)
+
+    def capabilities(self) -> tuple[Model, ...]:
+        return tuple(self._models.values())
+
+    async def start(
+        self, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Failed | Pending:
+        model = self._models.get(request.model)
+        if model is None:
+            raise ProviderRejected(f"The provider {self.name} has no model {request.model}.")
+        order = order_of(request, model, self._config)
+        await results.check_room(request.scratch, self._config.max_answer_bytes)
+        harvest = Harvest(request.scratch)
+        attempt.report(0, _WAITING)
+        if failed := await self._call(order, model, attempt, harvest):
+            return Failed(failed, usage=harvest.used)
+        if harvest.addresses:
+            return await self._fetch(harvest, request)
+        if not harvest.pictures:
+            missing = harvest.missing or "The provider answered without a picture."
+            return Failed(ProviderRejected(missing), usage=harvest.used)
+        return _done(harvest, Brought(tuple(harvest.pictures), harvest.missing))
+
+    async def check(
+        self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
+    ) -> Done | Pending:
+        finished = Finished.read(ticket)
+        brought = await results.bring_all(self._fetcher, finished.addresses, request.scratch)
+        missing = {"incomplete": brought.missing} if brought.missing else {}
+        return Done(brought.files, facts={**finished.facts, **missing}, usage=finished.usage)
+
+    async def verify(self) -> str:
+        document = (await self._api.call("GET", "/models", answer_s=_VERIFY_S)).document
+        listed = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        names = {
+            str(cast("dict[str, Any]", entry).get("id"))
+            for entry in cast("list[object]", listed.get("data") or [])
+            if isinstance(entry, dict)
+        }
+        missing = sorted(
+            model.id for model in self._models.values() if model.vendor_id not in names
+        )
+        known = f"the key is good for {len(names)} models"
+        return f"{known}; not among them: {', '.join(missing)}" if missing else known
+
+    async def cancel(self, ticket: str) -> Canceled:
+        """Say what it cost: there is a ticket only of work that was done when it was answered."""
+        return Canceled(usage=Finished.read(ticket).usage)
+
+    # --- the call ----------------------------------------------------------------------------
+
+    async def _call(
+        self, order: Order, model: Model, attempt: AttemptHandle, harvest: Harvest
+    ) -> ProviderError | None:
+        """Take the answer; return the error that it tells instead of pictures."""
+        # OpenAI does not say that it heeds this for pictures; servers that do will not make it
+        # twice, and others pass over it.
+        headers = {"Idempotency-Key": attempt.id}
+        answer_s = min(self._config.call_s, model.timeout.total_seconds())
+        with order.sending(headers) as sending:
+            async with self._api.stream(
+                "POST", order.path, sending, pays=True, answer_s=answer_s
+            ) as (response, lost):
+                if request_id := response.headers.get("x-request-id"):
+                    harvest.facts["request_id"] = request_id
+                listening = _Listening(harvest, attempt, order.partial_images, lost)
+                # A server that does not stream answers plainly.
+                if media_type(response.headers) == "text/event-stream":
+                    return await self._listen(response, listening)
+                return await self._read(response, listening)
+
+    async def _fetch(self, harvest: Harvest, request: ProviderRequest) -> Done | Pending:
+        """Leave what lies at addresses to a look, which may fail and be repeated.
+
+        Where their ticket cannot be, or others came spelled out, they are fetched now or never.
+        """
+        ticket = Finished(tuple(harvest.addresses), harvest.facts, harvest.used).write()
+        if ticket is not None and not harvest.pictures:
+            return Pending(ticket, timedelta(), _FETCHING)
+        made = tuple(harvest.pictures)
+        try:
+            brought = await results.bring_all(self._fetcher, harvest.addresses, request.scratch)
+        except SafelightError as error:
+            if not made:
+                raise UnknownOutcome(
+                    f"What was made could not be fetched: {error.detail}"
+                ) from error
+            return _done(harvest, Brought(made, error.detail))
+        return _done(harvest, Brought((*made, *brought.files), harvest.missing or brought.missing))
+
+    async def _read(self, response: httpx2.Response, listening: _Listening) -> ProviderError | None:
+        """Take a plain answer."""
+        body = bytearray()
+        async with aclosing(_parts(response, listening.lost)) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > self._config.max_answer_bytes:
+                    raise listening.lost("The provider's answer is larger than may be held.")
+        document = _document(body, listening.lost)
+        body.clear()
+        if error := told_in_success(document):
+            listening.harvest.hear(document)
+            return error
+        await listening.harvest.take_answer(document)
+        return None
+
+    async def _listen(
+        self, response: httpx2.Response, listening: _Listening
+    ) -> ProviderError | None:
+        """Take a stream, one frame at a time."""
+        heard = 0
+        async with aclosing(self._frames(response, listening.lost)) as frames:
+            async for frame in frames:
+                if frame.data == _END:
+                    break
+                document = _document(frame.data, listening.lost)
+                if error := told_in_success(document):
+                    listening.harvest.hear(document)
+                    return error
+                kind = str(document.get("type") or frame.kind)
+                if kind.endswith(".partial_image"):
+                    heard += 1
+                    await _report_partial(listening, heard, document)
+                elif kind.endswith(".completed"):
+                    await listening.harvest.take(document)
+                    return (
+                        None  # only one is asked for as a stream, and some servers do not hang up
+                    )
+        raise listening.lost("The provider's answer ended without a picture.")
+
+    async def _frames(self, response: httpx2.Response, lost: Lost) -> AsyncGenerator[Frame, None]:
+        reader = FrameReader(self._config.max_answer_bytes)
+        try:
+            async with aclosing(_parts(response, lost)) as parts:
+                async for part in parts:
+                    for frame in reader.feed(part):
+                        yield frame
+            for frame in reader.close():
+                yield frame
+        except FrameTooLargeError:
+            raise lost("A part of the provider's answer is larger than may be held.") from None
+
+
+def _done(harvest: Harvest, brought: Brought) -> Done:
+    missing = {"incomplete": brought.missing} if brought.missing else {}
+    return Done(brought.files, facts={**harvest.facts, **missing}, usage=harvest.used)
+
+
+async def _report_partial(listening: _Listening, heard: int, document: dict[str, Any]) -> None:
+    expected = max(listening.partial_images, heard)
+    percent = 100 * heard / (expected + 1)
+    picture = await listening.harvest.rough(document, heard)
+    listening.attempt.report(percent, f"partial image {heard} of {expected}", picture)
+
+
+async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes, None]:
+    try:
+        async for part in response.aiter_bytes():
+            yield part
+    except httpx2.HTTPError as error:
+        raise lost("The provider's answer broke off.") from error
+
+
+def _document(data: bytes | bytearray, lost: Lost) -> dict[str, Any]:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise lost("The provider's answer cannot be read.") from None
+    if not isinstance(document, dict):
+        raise lost("The provider's answer cannot be read.")
+    return cast("dict[str, Any]", document)

@@ -1,0 +1,82 @@
+"""Asks Replicate at start what its models take, and makes do with what is configured otherwise."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import httpx2
+
+from safelight import telemetry
+from safelight.errors import ProviderRejected, SafelightError
+from safelight.providers.remote.api import MIB, Api
+from safelight.providers.remote.replicate.config import ReplicateConfig, ReplicateModel
+from safelight.providers.remote.replicate.reference import Reference
+from safelight.providers.remote.replicate.refusal import explain
+from safelight.providers.remote.replicate.schema import input_schema
+
+_log = telemetry.logger(__name__)
+
+_MAX_ANSWER = 4 * MIB
+_AT_ONCE = 8
+
+
+async def learn(
+    config: ReplicateConfig,
+    models: tuple[ReplicateModel, ...],
+    *,
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> tuple[ReplicateModel, ...]:
+    """Return the models with what they take today, within `learn_s`; never raises."""
+    api = Api(
+        config.base_url, config.headers, explain=partial(explain, pays=False), transport=transport
+    )
+    loop = asyncio.get_running_loop()
+    until = loop.time() + config.learn_s
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def learned(model: ReplicateModel) -> ReplicateModel:
+        try:
+            async with asyncio.timeout_at(until), slots:
+                schema = await describe(api, model)
+            return replace(model, input_schema=schema)
+        except (SafelightError, ValueError, TimeoutError) as error:
+            _log.warning(
+                "a model is taken as configured", model=model.vendor_id, reason=str(error)[:300]
+            )
+            return model
+
+    async with api, asyncio.TaskGroup() as group:
+        running = [group.create_task(learned(model)) for model in models]
+    return tuple(one.result() for one in running)
+
+
+async def describe(api: Api, model: ReplicateModel) -> Mapping[str, Any]:
+    """Return what `model` takes, by its own description.
+
+    Raises a `ProviderError` where it cannot be had, and `ValueError` where it is of no use.
+    """
+    reference = model.reference
+    if reference.is_deployment:
+        release = _object((await _ask(api, reference.path)).get("current_release"))
+        reference = Reference.read(f"{release.get('model')}:{release.get('version')}")
+    if not reference.name:
+        raise ProviderRejected("A version without its model's name cannot be asked for.")
+    if reference.version:
+        return input_schema((await _version(api, reference)).get("openapi_schema"))
+    described = await _ask(api, reference.path)
+    return input_schema(_object(described.get("latest_version")).get("openapi_schema"))
+
+
+async def _version(api: Api, reference: Reference) -> Mapping[str, Any]:
+    return await _ask(api, f"{reference.path}/versions/{reference.version}")
+
+
+async def _ask(api: Api, path: str) -> Mapping[str, Any]:
+    answer = await api.call("GET", path, max_bytes=_MAX_ANSWER)
+    return _object(answer.document)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,102 @@
+"""Puts a job's inputs into the fields of a model's input, as data: URIs or as uploaded files."""
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from safelight.errors import ProviderBadInput, ProviderError
+from safelight.providers.provider import InputFile, Role
+from safelight.providers.remote.api import MIB, Api, Sending
+from safelight.providers.remote.replicate.fields import Fields
+
+_MAX_INLINE = 256_000  # bytes; Replicate asks that larger ones be uploaded
+_MAX_UPLOAD = 100 * MIB
+_NEUTRAL = "https://example.com/"  # stands for an address while the input is judged
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An input and the field that it goes into, which may be a list."""
+
+    field: str
+    file: InputFile
+    in_list: bool = False
+
+
+def place(inputs: Sequence[InputFile], fields: Fields) -> list[Placed]:
+    """Return where each input goes, or raise `ProviderBadInput`; touches the disk for sizes."""
+    for file in inputs:
+        if file.path.stat().st_size > _MAX_UPLOAD:
+            raise ProviderBadInput(f"An input must not have more than {_MAX_UPLOAD} bytes.")
+    placed: list[Placed] = []
+    pictures: list[InputFile] = []
+    for file in inputs:
+        if file.role is Role.MASK:
+            placed.append(_mask(file, fields, placed))
+        elif file.role in fields.views:
+            placed.append(Placed(fields.views[file.role], file))
+        else:
+            pictures.append(file)
+    return placed + _pictures(pictures, fields, {one.field for one in placed})
+
+
+def stand_ins(placed: Sequence[Placed]) -> dict[str, Any]:
+    """Return the fields as they will be, but for the addresses."""
+    return _filled([(one, _NEUTRAL) for one in placed])
+
+
+async def send(api: Api, placed: Sequence[Placed], upload_s: float) -> dict[str, Any]:
+    """Return the fields of the inputs; large ones are uploaded, which costs nothing."""
+    addresses = [
+        (one, await _address(api, one.file, number, upload_s)) for number, one in enumerate(placed)
+    ]
+    return _filled(addresses)
+
+
+def _mask(file: InputFile, fields: Fields, placed: Sequence[Placed]) -> Placed:
+    if not fields.mask or any(one.field == fields.mask for one in placed):
+        raise ProviderBadInput("This model takes no mask." if not fields.mask else "Two masks.")
+    return Placed(fields.mask, file)
+
+
+def _pictures(files: list[InputFile], fields: Fields, taken: set[str]) -> list[Placed]:
+    # Views that no field is named for come here too, in the order in which they were given.
+    free = [name for name in (*fields.pictures, *fields.views.values()) if name not in taken]
+    if len(files) <= len(free):
+        return [Placed(name, file) for name, file in zip(free, files, strict=False)]
+    if not fields.many:
+        raise ProviderBadInput(f"This model takes at most {len(free) + len(taken)} pictures.")
+    return [Placed(fields.many, file, in_list=True) for file in files]
+
+
+def _filled(addresses: Sequence[tuple[Placed, str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one, address in addresses:
+        if one.in_list:
+            found.setdefault(one.field, []).append(address)
+        else:
+            found[one.field] = address
+    return found
+
+
+async def _address(api: Api, file: InputFile, number: int, upload_s: float) -> str:
+    if file.path.stat().st_size <= _MAX_INLINE:
+        content = await asyncio.to_thread(file.path.read_bytes)
+        return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
+    ending = file.media_type.rpartition("/")[2].partition("+")[0]
+    handle = await asyncio.to_thread(file.path.open, "rb")
+    with handle:
+        # What people call the file is not told.
+        content = ("content", (f"input-{number}.{ending}", handle, file.media_type))
+        answer = await api.call("POST", "/files", Sending(files=[content]), answer_s=upload_s)
+    urls = _object(_object(answer.document).get("urls"))
+    address = urls.get("get")
+    if not isinstance(address, str) or not address.startswith(("https://", "http://")):
+        raise ProviderError("The provider took an upload and does not say where it is.")
+    return address
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,201 @@
+"""Reads a prediction, as Replicate answers and reports it: its state, its progress, its files."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, cast
+
+import orjson
+
+from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
+from safelight.providers.price import Usage
+from safelight.providers.remote.adoption import time_of
+from safelight.providers.remote.replicate.reference import Reference
+from safelight.providers.remote.replicate.refusal import clean, failure, moderation
+
+_TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
+_ADDRESS = re.compile(r"https?://\S{1,4000}")
+_DATA = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w.+=-]{1,60}){0,4};base64,", re.ASCII)
+_BAR = re.compile(r"([0-9]{1,3})%\|", re.ASCII)
+_SEED = re.compile(r"\b[Ss]eed:? ?=? ?([0-9]{1,18})\b", re.ASCII)
+
+_SUCCEEDED = "succeeded"
+_FAILED = "failed"
+_ABORTED = "aborted"
+_CANCELED = frozenset({"canceled", "cancelled", _ABORTED})
+_FINAL = frozenset({_SUCCEEDED, _FAILED, *_CANCELED})
+_WAITING = "waiting for the provider"
+_STAGES: Mapping[str, str] = {"starting": "starting at the provider", "processing": "processing"}
+
+_LOG_CHARS = 8192  # of either end of the logs
+_MAX_STAGE = 50
+_MAX_NODES = 10_000
+_MAX_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One piece of work. Nothing of it is believed to have the form that it should."""
+
+    told: Mapping[str, Any]
+    id: str
+
+    @classmethod
+    def read(cls, document: object) -> Self | None:
+        """Return what `document` tells, None where it is no prediction."""
+        told = _object(document)
+        ticket = told.get("id")
+        return cls(told, ticket) if isinstance(ticket, str) and is_ticket(ticket) else None
+
+    @classmethod
+    def heard(cls, news: bytes | None, ticket: str) -> Self | None:
+        """Return what a callback said, if it is the end of this very work."""
+        found = cls.read(parse(news)) if news else None
+        return found if found and found.id == ticket and found.has_ended else None
+
+    @property
+    def status(self) -> str:
+        return self._text("status").strip().lower()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come; new words for an end are known by its time."""
+        return self.status in _FINAL or bool(self.told.get("completed_at"))
+
+    @property
+    def stage(self) -> str:
+        """What it does now, for people."""
+        return _STAGES.get(self.status) or clean(self.status)[:_MAX_STAGE] or _WAITING
+
+    @property
+    def progress(self) -> float | None:
+        """The percent of the last progress bar in the logs."""
+        shown = _BAR.findall(self._text("logs")[-_LOG_CHARS:])
+        percent = int(shown[-1]) if shown else None
+        return percent if percent is not None and percent <= 100 else None  # noqa: PLR2004
+
+    @property
+    def usage(self) -> Usage:
+        """How long the model worked, which is what is billed, also of work that failed."""
+        return Usage(seconds=self._seconds)
+
+    @property
+    def cost_micros(self) -> int | None:
+        """0 where Replicate charges nothing: for what was never begun.
+
+        https://replicate.com/docs/topics/predictions/lifecycle
+        """
+        return 0 if self.status == _ABORTED else None
+
+    @property
+    def created_at(self) -> datetime | None:
+        return time_of(self.told.get("created_at"))
+
+    def is_of(self, reference: Reference) -> bool:
+        """Say whether it is work of that model, as far as it tells."""
+        if reference.version:
+            return self._text("version") == reference.version
+        name = f"{reference.owner}/{reference.name}"
+        # What runs behind a deployment has a name of its own.
+        return self._text("deployment" if reference.is_deployment else "model") == name
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is worth keeping."""
+        seed = _SEED.search(self._text("logs")[:_LOG_CHARS])
+        known = {
+            "prediction": self.id,
+            "model": clean(self._text("model")),
+            "version": clean(self._text("version")),
+            "predict_time": self._seconds,
+            "total_time": _seconds(self._metrics.get("total_time")),
+            "seed": int(seed[1]) if seed else None,
+        }
+        return {name: value for name, value in known.items() if value not in (None, "")}
+
+    def verdict(self) -> ProviderError | None:
+        """Return why the work failed; None where it has not, or goes on."""
+        if not self.has_ended:
+            return None
+        if self.status != _SUCCEEDED:
+            return self._failure()
+        return None if self.addresses() else self._emptiness()
+
+    def addresses(self) -> list[str]:
+        """Return where the files are, in order."""
+        return files_in(self.told.get("output"))
+
+    def _failure(self) -> ProviderError:
+        if self.status in _CANCELED:
+            return ProviderRejected("The work was canceled at the provider.")
+        error = self.told.get("error")
+        text = error if isinstance(error, str) else ""
+        if error and not text:
+            text = orjson.dumps(error).decode()
+        if self.status == _FAILED or text:
+            return failure(text)
+        return ProviderRejected(f"The provider says that the work is {self.stage}.")
+
+    def _emptiness(self) -> ProviderError:
+        if self.told.get("data_removed") and self.told.get("output") is None:
+            return ProviderRejected(
+                "The provider has removed the result, as it does an hour after the work."
+            )
+        # Some models leave out a refused picture, and say so only in their logs.
+        if categories := moderation(self._text("logs")[-_LOG_CHARS // 4 :]):
+            return ProviderRefused("The provider held the result back.", categories=categories)
+        return ProviderRejected("The work was done and made no file.")
+
+    @property
+    def _seconds(self) -> float | None:
+        return _seconds(self._metrics.get("predict_time"))
+
+    @property
+    def _metrics(self) -> Mapping[str, Any]:
+        return _object(self.told.get("metrics"))
+
+    def _text(self, name: str) -> str:
+        value = self.told.get(name)
+        return value if isinstance(value, str) else ""
+
+
+def is_ticket(text: str) -> bool:
+    """Say whether `text` may be a prediction's id; it becomes part of addresses."""
+    return bool(_TICKET.fullmatch(text))
+
+
+def files_in(output: object) -> list[str]:
+    """Return the addresses and data: URIs in an output of any shape, in order."""
+    found: list[str] = []
+    waiting = [output]
+    for _ in range(_MAX_NODES):
+        if not waiting or len(found) == _MAX_FILES:
+            break
+        value = waiting.pop()
+        if isinstance(value, str):
+            if _ADDRESS.fullmatch(value) or _DATA.match(value):
+                found.append(value)
+        elif isinstance(value, list):
+            waiting.extend(reversed(cast("list[object]", value)))
+        elif isinstance(value, dict):
+            waiting.extend(reversed(cast("dict[str, object]", value).values()))
+    return found
+
+
+def parse(body: bytes) -> object:
+    """Return a body as JSON, None where it is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

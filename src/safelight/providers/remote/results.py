@@ -1,0 +1,121 @@
+"""Brings home what a vendor made, which its answer names by an address or spells out in base64."""
+
+import asyncio
+import base64
+import binascii
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from safelight.errors import (
+    FetchTooLarge,
+    MediaEmpty,
+    MediaError,
+    MediaTruncated,
+    MediaUnsupported,
+    SafelightError,
+    StorageFull,
+)
+from safelight.fetch import Fetcher
+from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.provider import MediaFile
+
+_KEPT = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/gif",
+        "image/avif",
+        "image/tiff",
+        "model/gltf-binary",
+        "application/vnd.autodesk.fbx",
+    }
+)
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".tif", ".tiff", ".glb", ".fbx")
+MAX_BYTES = 200 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Files in their order, and what is wrong with the first one that is missing."""
+
+    files: tuple[MediaFile, ...]
+    missing: str = ""
+
+
+async def check_room(folder: Path, size: int) -> None:
+    """Raise `StorageFull` where what is about to be paid for could not be written down."""
+    usage = await asyncio.to_thread(shutil.disk_usage, folder)
+    if usage.free < size:
+        raise StorageFull("There is no space left for what the provider would answer.")
+
+
+async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) -> Brought:
+    """Return the files that are pictures or models, without their names elsewhere.
+
+    What can never be kept, such as a video beside a model, is left out, unless nothing is left at
+    all. Raises as `bring` does, also for a page in place of one picture of several: that is paid.
+    """
+    made: list[MediaFile] = []
+    wrong: list[SafelightError] = []
+    for place, address in enumerate(addresses):
+        try:
+            file = await bring(fetcher, address, folder / f"made-{place}")
+        except (MediaError, FetchTooLarge) as error:
+            if isinstance(error, MediaError) and _promises(address):
+                raise
+            wrong.append(error)
+        else:
+            made.append(MediaFile(file.path, file.media_type))
+    if wrong and not made:
+        raise wrong[0]
+    return Brought(tuple(made), wrong[0].detail if wrong else "")
+
+
+def _promises(address: str) -> bool:
+    """Say whether an address is of a picture or model by its name, or may be one."""
+    if address.startswith("data:"):
+        return False  # all that will ever come is here
+    ending = PurePosixPath(urlsplit(address).path).suffix.lower()
+    return ending in ("", *_ENDINGS)
+
+
+async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:
+    """Return the file that an `https:` address or a `data:` URI leads to, known by its bytes.
+
+    Raises a `FetchError` where it cannot be had now, which a look at the same ticket may mend, and
+    a `MediaError` where what came is no picture or model.
+    """
+    if address.startswith("data:"):
+        return await keep(address.partition(",")[2], to)
+    fetched = await fetcher.download(address, to=to, max_bytes=MAX_BYTES)
+    return await asyncio.to_thread(_known, to, fetched.name)
+
+
+async def keep(text: str, to: Path) -> MediaFile:
+    """Return the file that base64 `text` spells out."""
+    if len(text) > MAX_BYTES * 4 // 3:
+        raise FetchTooLarge(f"The result is larger than {MAX_BYTES} bytes.")
+    return await asyncio.to_thread(_decoded, text, to)
+
+
+def _decoded(text: str, to: Path) -> MediaFile:
+    try:
+        to.write_bytes(base64.b64decode(text, validate=True))
+    except binascii.Error:
+        raise MediaTruncated("The provider's base64 is damaged.") from None
+    return _known(to, "")
+
+
+def _known(path: Path, name: str) -> MediaFile:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise MediaEmpty
+    media_type = sniff(head)
+    if media_type not in _KEPT:
+        raise MediaUnsupported(f"The provider sent {media_type or 'bytes of no known kind'}.")
+    return MediaFile(path, media_type, name=name)

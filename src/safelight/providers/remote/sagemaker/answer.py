@@ -1,0 +1,103 @@
+"""Reads what an endpoint answered, whichever container speaks: ours, a stock one, or raw bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+
+from safelight.errors import MediaEmpty, ProviderError, ProviderRejected
+from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.remote.sagemaker.failure import error_told
+
+_MOST = 64
+_FACTS = ("timings", "model", "model_version")
+# Under which name stock containers answer: those of our own containers say `images`.
+_LISTS = ("images", "generated_images")
+_SINGLE = "generated_image"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One file that was made: its base64, its `s3:` address, or its bytes."""
+
+    base64: str = ""
+    s3: str = ""
+    raw: bytes = b""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAnswer:
+    """All that one request has made, or the error that the endpoint tells instead."""
+
+    made: tuple[Made, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    error: ProviderError | None = None
+
+
+def read_answer(body: bytes) -> EndpointAnswer:
+    """Return what the output object holds.
+
+    Raises a `MediaError` or `ProviderError` for what is no answer of any known form: such a thing
+    is no endpoint's word on the work.
+    """
+    if not body:
+        raise MediaEmpty("The endpoint's answer is empty.")
+    media_type = sniff(body[:HEAD_BYTES]) or ""
+    if media_type.startswith(("image/", "model/")):
+        return EndpointAnswer((Made(raw=body),))
+    try:
+        document: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ProviderError("The endpoint's answer is neither a picture nor JSON.") from None
+    if not isinstance(document, dict):
+        raise ProviderError("The endpoint's answer has no known form.")
+    return _of_document(cast("dict[str, Any]", document))
+
+
+def _of_document(document: Mapping[str, Any]) -> EndpointAnswer:
+    error: object = document.get("error")
+    if isinstance(error, dict):
+        return EndpointAnswer(error=error_told(cast("dict[str, Any]", error)))
+    if not document.keys() & {*_LISTS, _SINGLE}:
+        raise ProviderError("The endpoint's answer has no known form.")
+    try:
+        made = tuple(_made(entry) for entry in _entries(document))
+    except ProviderRejected as verdict:
+        return EndpointAnswer(error=verdict)
+    if not made:
+        return EndpointAnswer(error=ProviderRejected("The endpoint's answer holds no picture."))
+    return EndpointAnswer(made, {name: document[name] for name in _FACTS if name in document})
+
+
+def _entries(document: Mapping[str, Any]) -> list[object]:
+    for name in _LISTS:
+        found: object = document.get(name)
+        if isinstance(found, list):
+            entries = cast("list[object]", found)
+            if len(entries) > _MOST:
+                raise ProviderRejected(f"The endpoint's answer holds more than {_MOST} pictures.")
+            return entries
+    return [document[_SINGLE]] if _SINGLE in document else []
+
+
+def _made(entry: object) -> Made:
+    if isinstance(entry, str):
+        return Made(base64=_bare(entry))
+    fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+    given: object = fields.get("facts")
+    facts = dict(cast("dict[str, Any]", given)) if isinstance(given, dict) else {}
+    if isinstance(fields.get("seed"), int):
+        facts["seed"] = fields["seed"]
+    match fields:
+        case {"base64": str(text)}:
+            return Made(base64=_bare(text), facts=facts)
+        case {"s3": str(uri)}:
+            return Made(s3=uri, facts=facts)
+        case _:
+            raise ProviderRejected("The endpoint's answer has no known form.")
+
+
+def _bare(text: str) -> str:
+    return text.partition(",")[2] if text.startswith("data:") else text

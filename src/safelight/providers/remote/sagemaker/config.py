@@ -1,0 +1,137 @@
+"""What an operator says of the SageMaker endpoints: region, places in S3, topics, time limits."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from safelight.providers.provider import Kind, Lane, Model, Role
+from safelight.providers.remote.sagemaker.place import Place
+
+NAME = "sagemaker"
+_GRACE = timedelta(minutes=2)  # from the end of the work to the answer's arrival in S3
+
+_SIDE: dict[str, Any] = {"type": "integer", "minimum": 64, "maximum": 4096, "default": 1024}
+PARAMS: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "negative_prompt": {
+            "title": "Negative prompt",
+            "description": "What the picture should not show.",
+            "type": "string",
+            "maxLength": 4000,
+            "default": "",
+        },
+        "width": {"title": "Width", "description": "In pixels.", **_SIDE},
+        "height": {"title": "Height", "description": "In pixels.", **_SIDE},
+        "num_images_per_prompt": {
+            "title": "Pictures",
+            "description": "How many pictures to make.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 4,
+            "default": 1,
+        },
+        "num_inference_steps": {
+            "title": "Steps",
+            "description": "More steps take longer and show more detail.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 150,
+            "default": 30,
+        },
+        "guidance_scale": {
+            "title": "Guidance",
+            "description": "How closely the picture follows the prompt.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 30,
+            "default": 5,
+        },
+        "strength": {
+            "title": "Strength",
+            "description": "How far the result may leave the picture it starts from.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 0.8,
+        },
+        "seed": {
+            "title": "Seed",
+            "description": "The same seed gives the same picture; without one each is new.",
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**32 - 1,
+        },
+    },
+}
+
+
+def image_model(endpoint: str, title: str = "SageMaker") -> Model:
+    """Return the model of pictures that the endpoint of that name serves."""
+    return Model(
+        id=f"{NAME}/{endpoint}",
+        provider=NAME,
+        title=title,
+        description="Pictures from your own endpoint of Amazon SageMaker; the first one waits for "
+        "it to wake.",
+        kinds=frozenset({Kind.TEXT_TO_IMAGE, Kind.IMAGE_TO_IMAGE}),
+        lane=Lane.REMOTE,
+        params_schema=PARAMS,
+        # An endpoint scaled to zero takes several minutes to wake.
+        timeout=timedelta(minutes=30),
+        max_inputs=1,
+        roles=frozenset({Role.REFERENCE, Role.MASK}),
+        vendor_id=endpoint,
+    )
+
+
+MODELS = (image_model("safelight-image"),)
+
+
+@dataclass(frozen=True, slots=True)
+class SageMakerConfig:
+    """One installation's endpoints, which share their places and topics.
+
+    `outputs` and `failures` must be the S3OutputPath and S3FailurePath of the endpoints'
+    configuration. Without `access_key_id`, credentials are found as AWS does. The three addresses
+    are AWS's own where they are empty.
+    """
+
+    region: str
+    inputs: Place
+    outputs: Place
+    failures: Place
+    topics: frozenset[str] = frozenset()
+    request_ttl: timedelta = timedelta(minutes=15)
+    invocation_timeout: timedelta = timedelta(minutes=10)
+    access_key_id: str = ""
+    secret_access_key: str = ""
+    runtime_url: str = ""
+    control_url: str = ""
+    s3_url: str = ""
+    call_s: float = 30.0
+    transfer_s: float = 120.0  # of a whole object
+
+    @property
+    def domain(self) -> str:
+        """What the names of AWS's servers in this region end with."""
+        return "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+
+    @property
+    def answers_within(self) -> timedelta:
+        """How long after its start a request may still be answered."""
+        return self.request_ttl + self.invocation_timeout + _GRACE
+
+    def runtime(self) -> str:
+        """Return the address that takes requests."""
+        return (
+            self.runtime_url or f"https://runtime.sagemaker.{self.region}.{self.domain}"
+        ).rstrip("/")
+
+    def control(self) -> str:
+        """Return the address that describes endpoints."""
+        return (self.control_url or f"https://api.sagemaker.{self.region}.{self.domain}").rstrip(
+            "/"
+        )

@@ -1,0 +1,139 @@
+"""Puts and gets objects in S3 once, with a deadline, and says in our errors why it failed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from safelight.errors import (
+    FetchTooLarge,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderUnauthorized,
+)
+from safelight.providers.remote.sagemaker.config import SageMakerConfig
+from safelight.providers.remote.sagemaker.credentials import Credentials
+from safelight.providers.remote.sagemaker.place import Place
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+_MOST_NAMES = 16
+_RENEW = timedelta(minutes=1)  # the credentials themselves know better, and are asked again then
+
+
+class Objects:
+    """The objects of one installation's places. Nothing is tried twice: jobs decide."""
+
+    def __init__(self, config: SageMakerConfig, credentials: Credentials) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._stores: dict[str, S3Store] = {}
+
+    async def put(self, place: Place, name: str, body: bytes) -> None:
+        """Write an object, in place of any of that name."""
+        try:
+            async with self._typed(place):
+                await obstore.put_async(
+                    self._store(place),
+                    place.key(name),
+                    body,
+                    attributes={"Content-Type": "application/json"},
+                    use_multipart=False,
+                )
+        except FileNotFoundError:
+            raise ProviderRejected(f"There is no bucket {place.bucket}.") from None
+
+    async def read(self, place: Place, name: str, *, max_bytes: int) -> bytes | None:
+        """Return an object's bytes, None where there is none."""
+        try:
+            async with self._typed(place):
+                found = await obstore.get_async(self._store(place), place.key(name))
+                if found.meta["size"] > max_bytes:
+                    raise FetchTooLarge(f"The result is larger than {max_bytes} bytes.")
+                return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            return None
+
+    async def exists(self, place: Place, name: str) -> bool:
+        """Say whether there is an object."""
+        try:
+            async with self._typed(place):
+                await obstore.head_async(self._store(place), place.key(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def names(self, place: Place, folder: str) -> list[str]:
+        """Return the names of what lies in a folder of `place`, not more than a few."""
+        found = obstore.list(self._store(place), prefix=place.key(folder), chunk_size=_MOST_NAMES)
+        try:
+            async with self._typed(place):
+                async for entries in found:
+                    return [entry["path"].removeprefix(place.prefix) for entry in entries]
+        except FileNotFoundError:
+            pass
+        return []
+
+    async def delete(self, place: Place, name: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        try:
+            async with self._typed(place):
+                await obstore.delete_async(self._store(place), place.key(name))
+        except FileNotFoundError:
+            return
+
+    def _store(self, place: Place) -> S3Store:
+        if place.bucket not in self._stores:
+            config = self._config
+            limit = timedelta(seconds=config.transfer_s)
+            self._stores[place.bucket] = S3Store(
+                place.bucket,
+                region=config.region,
+                virtual_hosted_style_request=not config.s3_url,
+                credential_provider=self._keys,
+                client_options={
+                    "timeout": limit,
+                    "connect_timeout": min(limit, timedelta(seconds=10)),
+                    "allow_http": config.s3_url.startswith("http://"),
+                },
+                retry_config={"max_retries": 0},
+                config={"endpoint": config.s3_url} if config.s3_url else None,
+            )
+        return self._stores[place.bucket]
+
+    async def _keys(self) -> "S3Credential":
+        keys = await self._credentials.keys()
+        return {
+            "access_key_id": keys.access_key_id,
+            "secret_access_key": keys.secret_access_key,
+            "token": keys.token,
+            "expires_at": datetime.now(UTC) + _RENEW,
+        }
+
+    @asynccontextmanager
+    async def _typed(self, place: Place) -> AsyncIterator[None]:
+        """Name what goes wrong; lets `FileNotFoundError` pass for an object that is not there."""
+        bucket = place.bucket
+        try:
+            async with asyncio.timeout(self._config.transfer_s):
+                yield
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise ProviderRejected(f"There is no bucket {bucket}.") from None
+            raise
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise ProviderUnauthorized(
+                f"S3 does not let us use bucket {bucket}: GetObject, PutObject, DeleteObject and "
+                "ListBucket are needed."
+            ) from error
+        except (BaseError, OSError) as error:  # a TimeoutError is an OSError
+            if "SlowDown" in str(error):
+                raise ProviderRateLimited("S3 asks to slow down.") from error
+            raise ProviderError(f"The bucket {bucket} cannot be reached.") from error

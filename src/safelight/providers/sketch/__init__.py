@@ -1,5 +1,0 @@
-"""The built-in text-to-image provider: flat illustrations composed by rules."""
-
-from safelight.providers.sketch.provider import SketchProvider
-
-__all__ = ["SketchProvider"]

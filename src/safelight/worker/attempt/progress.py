@@ -1,0 +1,118 @@
+"""Writes how far an attempt is, at most once a second, while its provider works."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from safelight import telemetry
+from safelight.db.grouped import Grouped
+from safelight.doorbell import doorbell
+from safelight.doorbell.doorbell import Doorbell
+from safelight.errors import MediaError, ProviderError, SafelightError
+from safelight.jobs.job import Job, StaleJob
+from safelight.jobs.ledger.moves import Progress
+from safelight.worker.attempt.run_state import Run
+
+_log = telemetry.logger(__name__)
+
+_AT_FIRST_S = 0.1  # work that is done by then needs no word of it
+_INTERVAL_S = 1.0
+_LONGEST_STAGE = 200
+
+
+def percent(progress: float) -> float:
+    """Return what a provider says of its progress as a number from 0 to 100."""
+    return min(max(progress, 0.0), 100.0) if math.isfinite(progress) else 0.0
+
+
+def stage(words: str) -> str:
+    """Return what a provider says it is doing, short and fit to be stored."""
+    return words.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST_STAGE]
+
+
+class ProgressWriter:
+    """The `AttemptHandle` that a provider reports to; it keeps the latest word of each second."""
+
+    def __init__(
+        self,
+        write: Grouped[Progress, Job],
+        bell: Doorbell,
+        run: Run,
+        attempt_id: str,
+        *,
+        callback_url: str | None = None,
+        news: bytes | None = None,
+        glimpse: Callable[[Path], Awaitable[str]] | None = None,
+    ) -> None:
+        """`glimpse` makes of a picture what an event can hold; without it none is told."""
+        self.id = attempt_id
+        self.callback_url = callback_url
+        self.news = news
+        self._write_down = write
+        self._bell = bell
+        self._run = run
+        self._glimpse = glimpse
+        self._latest: tuple[float, str, Path | None] | None = None
+        self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
+
+    def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
+        self._latest = (progress, stage, picture)
+        self._news.set()
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all())  # noqa: TID251  ended in __aexit__
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writer is None:
+            return
+        try:
+            # A write under way soon ends by itself; canceling it would cost its connection.
+            await self._writing.acquire()
+        finally:
+            self._writer.cancel()
+
+    async def _write_all(self) -> None:
+        await asyncio.sleep(_AT_FIRST_S)
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._latest is not None:
+                async with self._writing:
+                    await self._write(*self._latest)
+            await asyncio.sleep(_INTERVAL_S)
+
+    async def _write(self, progress: float, words: str, picture: Path | None) -> None:
+        try:
+            preview = await self._preview(picture) if picture else ""
+            said = Progress(self._run.claim, percent(progress), stage(words), preview)
+            await self._write_down(said)
+        except StaleJob:
+            return  # whoever moved the job rang; the worker lets go of it by itself
+        except (SQLAlchemyError, SafelightError, OSError) as error:
+            # The work matters more than word of it: the next report tries again.
+            _log.warning("progress not written", error=str(error))
+            return
+        self._ring()
+
+    async def _preview(self, picture: Path) -> str:
+        """Return the picture for an event, nothing where it cannot be shown yet."""
+        try:
+            return await self._glimpse(picture) if self._glimpse else ""
+        except (ProviderError, MediaError) as error:
+            _log.info("an unfinished picture is not shown", error=error.detail)
+            return ""
+
+    def _ring(self) -> None:
+        job = self._run.job
+        topics = [doorbell.subject(job.id)]
+        if job.batch_id:
+            topics.append(doorbell.subject(job.batch_id))
+        self._bell.ring(*topics)

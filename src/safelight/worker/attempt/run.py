@@ -1,0 +1,492 @@
+"""One attempt at one job, from the claim to its settlement; read it top to bottom."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safelight import telemetry
+from safelight.assets import store as asset_store
+from safelight.assets.intake import Intake, Origin
+from safelight.assets.service import Assets
+from safelight.db.engine import Database
+from safelight.doorbell import doorbell
+from safelight.doorbell.doorbell import Doorbell
+from safelight.errors import (
+    MediaError,
+    NotFound,
+    ObjectsSwept,
+    OutOfResources,
+    ProviderError,
+    SafelightError,
+    ServiceError,
+    UnknownModel,
+    UnknownOutcome,
+)
+from safelight.fetch import Fetcher
+from safelight.ids import PREFIXES
+from safelight.jobs.callbacks import CallbackAddresses
+from safelight.jobs.inputs import JobInput
+from safelight.jobs.job import Attempt, AttemptState, Ground, Job, JobStatus, StaleJob
+from safelight.jobs.ledger import attempts, callback_store
+from safelight.jobs.ledger.moves import Parking
+from safelight.providers.provider import (
+    Absent,
+    Done,
+    Failed,
+    InputFile,
+    Kind,
+    MediaFile,
+    Pending,
+    Provider,
+    ProviderRequest,
+)
+from safelight.providers.registry import Registry
+from safelight.worker.attempt import results, verdict
+from safelight.worker.attempt.progress import ProgressWriter, percent, stage
+from safelight.worker.attempt.request import lost_start, request_of
+from safelight.worker.attempt.run_state import Clock, Hold, Run
+from safelight.worker.attempt.settlement import Settlement
+from safelight.worker.attempt.shielded import scratch_folder, to_the_end
+from safelight.worker.attempt.tickets import secure
+from safelight.worker.attempt.verdict import Judgement, LookFailed, NotBegun, Situation
+
+_log = telemetry.logger(__name__)
+
+_KEEPING_PERCENT = 99.0
+_LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Everything that running an attempt needs."""
+
+    database: Database
+    bell: Doorbell
+    registry: Registry
+    assets: Assets
+    intake: Intake
+    fetcher: Fetcher
+    settlement: Settlement
+    addresses: CallbackAddresses
+    scratch: Path
+    results: Path  # where results wait that cannot be stored yet
+    keep_s: float | None = None  # how long outputs stay of jobs that do not say
+
+    async def run(self, run: Run) -> None:
+        """Carry the claimed job as far as it goes now, and settle it.
+
+        Raises `StaleJob` when somebody else has moved the job, and passes cancellation on; in both
+        cases nothing is settled here.
+        """
+        began = time.monotonic()
+        job = run.job
+        async with scratch_folder(self.scratch) as folder:
+            settled = await self._attempt(run, folder)
+        seconds = time.monotonic() - began
+        status = settled.status.value
+        telemetry.ATTEMPT_SECONDS.labels(job.provider, status).observe(seconds)
+        code = (settled.error or {}).get("code")
+        _log.info("job settled", status=status, code=code, seconds=round(seconds, 3))
+        self._ring(settled)
+
+    async def _attempt(self, run: Run, folder: Path) -> Job:
+        attempt = await self._under_way(run)
+        if attempt is None and not run.time_left():  # it waited to the end of its time
+            late = verdict.too_late(run.job)
+            judge = partial(verdict.not_begun, error=late, ground=Ground.UNSENT)
+            return await self._settle(run, None, judge)
+        limit = asyncio.timeout(_seconds_left(run, attempt))
+        try:
+            async with limit:
+                request = await self._prepare(run.job, attempt, folder)
+                if attempt is None:
+                    attempt = await self._open(run)
+                answer = await self._ask_provider(run, attempt, request)
+        except StaleJob:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
+            return await self._unanswered(run, attempt, error, timed_out=limit.expired())
+        return await self._answered(run, attempt, answer, folder)
+
+    async def _answered(
+        self,
+        run: Run,
+        attempt: Attempt,
+        answer: Done | Failed | Pending | Absent | None,
+        folder: Path,
+    ) -> Job:
+        match answer:
+            case Pending():
+                return await self._park(run, attempt, answer)
+            case Done():
+                return await self._take(run, attempt, answer, folder)
+            case Failed(error, cost):
+                return await self._settle(
+                    run, attempt, lambda at: verdict.by_verdict(at, error, cost)
+                )
+            case None:
+                grace = self.settlement.grace
+                return await self._settle(run, attempt, lambda at: verdict.unheard(at, grace))
+            case Absent.ABSENT:
+                grace = self.settlement.grace
+                return await self._settle(run, attempt, lambda at: verdict.absent(at, grace))
+
+    async def _under_way(self, run: Run) -> Attempt | None:
+        """Return the attempt that an earlier claim has opened; only a `waiting` job has one."""
+        if not run.resumes:
+            return None
+        return await self.settlement.insist(
+            lambda: self.database.read(lambda tx: attempts.current(tx, run.job.id))
+        )
+
+    async def _unanswered(
+        self, run: Run, attempt: Attempt | None, error: Exception, *, timed_out: bool
+    ) -> Job:
+        """Settle a run that brought no answer: what it means depends on how far it came."""
+        match error:
+            case NotBegun(error=known, ground=ground):
+                judge = partial(verdict.not_begun, error=known, ground=ground)
+            case LookFailed(error=known):
+                judge = partial(verdict.look_failed, error=known)
+            case _:
+                known = verdict.name(error, run.job, timed_out=timed_out)
+                if attempt is None:
+                    judge = partial(verdict.not_begun, error=known, ground=Ground.UNSENT)
+                elif _is_new(attempt):
+                    judge = partial(verdict.answer_lost, error=known)
+                else:
+                    judge = partial(verdict.look_failed, error=known)
+        return await self._settle(run, attempt, judge)
+
+    async def _settle(
+        self, run: Run, attempt: Attempt | None, judge: Callable[[Situation], Judgement]
+    ) -> Job:
+        adopts_within = timedelta()
+        if attempt is not None:
+            try:
+                adopts_within = self.registry.provider(attempt.provider).adopts_within
+            except UnknownModel as error:
+                _log.warning("a provider is no longer installed", error=error.detail)
+        return await self.settlement.settle(run, attempt, judge, adopts_within)
+
+    # --- the steps ---------------------------------------------------------------------------
+
+    async def _prepare(self, job: Job, attempt: Attempt | None, folder: Path) -> ProviderRequest:
+        """Bring the inputs to local disk, unless the provider has them already.
+
+        Nothing has been sent yet, so this may fail freely.
+        """
+        wanted = job.inputs if attempt is None else ()
+        if wanted:
+            await asyncio.to_thread(folder.mkdir)
+        inputs = [
+            await self._fetch_input(job, JobInput.read(entry), folder / f"input-{index}")
+            for index, entry in enumerate(wanted)
+        ]
+        return request_of(job, inputs, folder / "work" if wanted else folder)
+
+    async def _fetch_input(self, job: Job, wanted: JobInput, path: Path) -> InputFile:
+        if wanted.source.startswith(PREFIXES["asset"]):
+            asset = await self.database.read(
+                lambda tx: asset_store.get(tx, job.account_id, wanted.source)
+            )
+            if asset is None:
+                raise NotFound(f"The input {wanted.source} has been deleted.")
+            await self.assets.copy_original(asset, path)
+            return InputFile(path, asset.media_type, asset.name, wanted.role)
+        fetched = await self.fetcher.download(wanted.source, to=path)
+        facts = await self.intake.inspect(path)
+        return InputFile(path, facts.media_type, fetched.name, wanted.role)
+
+    async def _open(self, run: Run) -> Attempt:
+        """Write the attempt before the provider hears of it.
+
+        From here on nobody lets go of the run: a stop within the commit would leave it open
+        whether the provider was called.
+        """
+        self.registry.provider(run.job.provider)  # raises where it is no longer installed
+        run.hold = Hold.REPEATABLE if run.job.repeatable else Hold.SINGULAR
+        return await self.settlement.writes.send((run.claim, run.job.provider))
+
+    async def _ask_provider(
+        self, run: Run, attempt: Attempt, request: ProviderRequest
+    ) -> Done | Failed | Pending | Absent | None:
+        """Return the provider's answer; None where it is not known whether it has the work."""
+        is_new = _is_new(attempt)
+        try:
+            provider = self.registry.provider(attempt.provider)
+            url = await self.addresses.of(provider.name, attempt.id)
+            news = await self._news(run.job, attempt)
+        except SafelightError as error:
+            raise (NotBegun(error, Ground.UNSENT) if is_new else LookFailed(error)) from error
+        ticket = attempt.ticket
+        if ticket is None and not is_new:
+            if (done := await self._kept(run, attempt)) is not None:
+                return done
+            found = await self._look_up(provider, run.job, attempt)
+            if not isinstance(found, str):
+                return found
+            ticket = found
+        async with ProgressWriter(
+            self.settlement.writes.report,
+            self.bell,
+            run,
+            attempt.id,
+            callback_url=url,
+            news=news,
+            glimpse=self.intake.glimpse,
+        ) as progress:
+            if ticket is None:
+                answer = await _start(provider, request, progress)
+            else:
+                answer = await _check(provider, ticket, request, progress)
+            if isinstance(answer, Pending):
+                if answer.ticket != ticket:
+                    keep = self.settlement.writes.keep_ticket
+                    await secure(keep, provider, attempt, answer.ticket)
+                run.hold = Hold.RESUMABLE
+                return answer
+        return self._priced(run.job, answer)
+
+    def _priced(self, job: Job, answer: Done | Failed) -> Done | Failed:
+        """Return the answer with its cost by the model's price, where the provider told none."""
+        price = self.registry.price(job.model)
+        if answer.cost_micros is not None or price is None:
+            return answer
+        if isinstance(answer, Failed):
+            return replace(answer, cost_micros=price.of_use(answer.usage))
+        cost = price.micros(job.params, len(answer.outputs), answer.usage)
+        return replace(answer, cost_micros=cost)
+
+    async def _look_up(self, provider: Provider, job: Job, attempt: Attempt) -> str | Absent | None:
+        """Ask for the ticket of an attempt whose answer was lost, and store it."""
+        try:
+            found = await provider.look_up(lost_start(job, attempt))
+        except SafelightError as error:
+            raise LookFailed(error) from error
+        if isinstance(found, str):
+            if await self.database.read(lambda tx: attempts.has_ticket(tx, attempt, found)):
+                return None  # of two equal orders, that is the other
+            await secure(self.settlement.writes.keep_ticket, provider, attempt, found)
+        return found
+
+    async def _news(self, job: Job, attempt: Attempt) -> bytes | None:
+        """Return what the provider has said by itself; a job that was never woken has no news."""
+        if not job.wakes:
+            return None
+        return await self.database.read(lambda tx: callback_store.latest(tx, attempt.id))
+
+    async def _park(self, run: Run, attempt: Attempt, answer: Pending) -> Job:
+        left = run.time_left()
+        if not left:
+            late = verdict.too_late(run.job)
+            return await self._settle(run, attempt, lambda at: verdict.look_failed(at, late))
+        job = run.job
+        return await self.settlement.insist(
+            lambda: self.settlement.writes.park(
+                Parking(
+                    run.claim,
+                    check_after=min(max(answer.check_after, timedelta()), left),
+                    wakes=run.job.wakes,
+                    stage=stage(answer.stage),
+                    progress=job.progress if answer.progress is None else percent(answer.progress),
+                    answered=True,
+                )
+            )
+        )
+
+    # --- a result in hand --------------------------------------------------------------------
+
+    async def _take(self, run: Run, attempt: Attempt, answer: Done, folder: Path) -> Job:
+        """Store the result and finish the job: it is paid for, so our own faults are waited out.
+
+        Raises `ServiceError` where they last longer than `RESULT_WAIT`: then the result stays on
+        disk, or at its provider, and another run goes on with it.
+        """
+        deadline = time.monotonic() + self.settlement.result_wait.total_seconds()
+        async with self._in_hand(run, attempt, answer, folder) as done:
+            try:
+                while True:
+                    try:
+                        rows = await self._keep(run, attempt, done.outputs, deadline)
+                        return await self.settlement.succeed(run, attempt, done, rows, deadline)
+                    except ObjectsSwept as error:
+                        _log.warning("a result is kept once more", error=error.detail)
+            except StaleJob:
+                raise
+            except ServiceError as error:
+                if not verdict.can_have_it_again(run.job, attempt):
+                    raise
+                judge = verdict.answer_lost if run.job.repeatable else verdict.look_failed
+                return await self._settle(run, attempt, partial(judge, error=error))
+            except SafelightError as error:
+                cost = done.cost_micros
+                unfit = partial(verdict.result_unfit, error=error, cost=cost)
+                return await self._settle(run, attempt, unfit)
+            except asyncio.CancelledError:
+                await to_the_end(self.settlement.note_cost(attempt, done))
+                raise
+
+    @asynccontextmanager
+    async def _in_hand(
+        self, run: Run, attempt: Attempt, done: Done, folder: Path
+    ) -> AsyncGenerator[Done]:
+        """Keep on disk, until it is settled, a result that nobody can be asked for again."""
+        if run.hold is not Hold.SINGULAR:
+            yield done
+            return
+        with results.locked(self.results, attempt.id):
+            yield await asyncio.to_thread(results.keep, self.results, attempt.id, folder, done)
+            await asyncio.to_thread(results.drop, self.results, attempt.id)
+
+    async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
+        """Return the result that an earlier process of this machine had in hand, if it did.
+
+        Raises `LookFailed` while a process that lives has it in hand, and finishes the job itself.
+        """
+        if attempt.id not in await asyncio.to_thread(results.attempts, self.results):
+            return None
+        with results.locked(self.results, attempt.id) as is_free:
+            if not is_free:
+                raise LookFailed(ServiceError("Its result is being stored."))
+            run.hold = Hold.SINGULAR
+            return results.read(self.results, attempt.id)
+
+    async def _keep(
+        self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
+    ) -> list[dict[str, Any]]:
+        """Copy every output into our own storage, before the job may be called succeeded."""
+        rows: list[dict[str, Any]] = []
+        report = self.settlement.writes.report
+        try:
+            async with ProgressWriter(report, self.bell, run, attempt.id) as progress:
+                for position, media in enumerate(outputs):
+                    rows.append(
+                        await self._keep_one(run, attempt, media, position, progress, deadline)
+                    )
+        except SafelightError:
+            await self.settlement.discard(rows)
+            raise
+        return rows
+
+    async def _keep_one(
+        self,
+        run: Run,
+        attempt: Attempt,
+        media: MediaFile,
+        position: int,
+        progress: ProgressWriter,
+        deadline: float,
+    ) -> dict[str, Any]:
+        """Keep one output; wait until `deadline` while that cannot be done.
+
+        For our storage it waits only where nobody else has the result.
+        """
+        job = run.job
+        origin = Origin(
+            job.account_id,
+            job.id,
+            job.prompt,
+            job.model,
+            attempt.provider,
+            name=job.name if job.kind == Kind.IMPORT_IMAGE else "",
+            external_id=job.external_id,
+            tags=job.tags,
+            metadata=job.metadata,
+            expires_at=_gone_at(run, job.keep_s or self.keep_s),
+            visibility=job.visibility,
+        )
+        while True:
+            try:
+                return await self.intake.keep_media(
+                    media,
+                    origin,
+                    position,
+                    # What is left is little of the whole, and 100 is said by its end alone.
+                    report=lambda _, words: progress.report(_KEEPING_PERCENT, words),
+                )
+            except Exception as error:
+                known = verdict.name(error, job, timed_out=False)
+                if not isinstance(known, ServiceError) or time.monotonic() > deadline:
+                    raise known from error
+                if verdict.is_of_storage(known) and verdict.can_have_it_again(job, attempt):
+                    raise known from error
+                _log.warning("a result waits to be kept", error=known.detail)
+            await asyncio.sleep(self.settlement.look_again.total_seconds())
+
+    async def deliver_results(self) -> None:
+        """Finish the jobs whose results earlier processes of this machine left on disk.
+
+        Those that are refused as unfit are left for their jobs' next claims to say so.
+        """
+        for attempt_id in await asyncio.to_thread(results.attempts, self.results):
+            try:
+                await self._deliver(attempt_id)
+            except (SafelightError, StaleJob) as error:
+                _log.warning("a result waits on disk", attempt=attempt_id, error=str(error))
+
+    async def _deliver(self, attempt_id: str) -> None:
+        with results.locked(self.results, attempt_id) as is_free:
+            done = results.read(self.results, attempt_id) if is_free else None
+            if done is None:
+                return
+            found = await self.database.read(lambda tx: attempts.with_job(tx, attempt_id))
+            if found is not None:
+                attempt, job, at = found
+                run = Run(job, Clock(at))
+                if job.status in (JobStatus.RUNNING, JobStatus.WAITING) and attempt.is_open:
+                    deadline = time.monotonic()
+                    rows = await self._keep(run, attempt, done.outputs, deadline)
+                    self._ring(await self.settlement.succeed(run, attempt, done, rows, deadline))
+                else:
+                    await self.settlement.abandon(attempt, done, [])
+            await asyncio.to_thread(results.drop, self.results, attempt_id)
+
+    def _ring(self, job: Job) -> None:
+        topics = [doorbell.subject(job.id)]
+        if job.batch_id:
+            topics.append(doorbell.subject(job.batch_id))
+        if job.status in (JobStatus.QUEUED, JobStatus.WAITING):
+            topics.append(doorbell.lane(job.lane))
+        self.bell.ring(*topics)
+
+
+async def _start(
+    provider: Provider, request: ProviderRequest, progress: ProgressWriter
+) -> Done | Failed | Pending:
+    try:
+        return await provider.start(request, progress)
+    except (UnknownOutcome, OutOfResources):
+        raise
+    except (ProviderError, MediaError) as error:
+        raise NotBegun(error, Ground.REFUSED) from error
+
+
+async def _check(
+    provider: Provider, ticket: str, request: ProviderRequest, progress: ProgressWriter
+) -> Done | Failed | Pending:
+    try:
+        return await provider.check(ticket, request, progress)
+    except SafelightError as error:
+        raise LookFailed(error) from error
+
+
+def _is_new(attempt: Attempt) -> bool:
+    """Say whether this run has opened it: one of an earlier claim is ticketed or unknown."""
+    return attempt.state is AttemptState.SENT
+
+
+def _seconds_left(run: Run, attempt: Attempt | None) -> float:
+    """Return the seconds that a run has to bring an answer."""
+    return max(run.time_left().total_seconds(), 0.001 if attempt is None else _LAST_LOOK_S)
+
+
+def _gone_at(run: Run, keep_s: float | None) -> datetime | None:
+    """Return when what is made now goes by itself."""
+    return None if keep_s is None else run.now() + timedelta(seconds=keep_s)

@@ -1,0 +1,57 @@
+"""The writes that every run makes, gathered with those of the other runs of this worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from safelight.assets import store as asset_store
+from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
+from safelight.jobs.job import Attempt, Claim, Job
+from safelight.jobs.ledger import attempts, moves
+from safelight.jobs.scheduling import breakers
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """An attempt that came to its end: what was made is stored, and its rows are these."""
+
+    job_id: str
+    attempt_id: str
+    cost_micros: int | None
+    rows: list[dict[str, Any]]
+
+
+class Writes:
+    """Each raises `StaleJob` where somebody else has moved the job."""
+
+    def __init__(self, database: Database) -> None:
+        self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
+        self.keep_ticket: Grouped[tuple[str, str], bool] = Grouped(database, attempts.keep_tickets)
+        self.park: Grouped[moves.Parking, Job] = Grouped(database, park_all)
+        self.report: Grouped[moves.Progress, Job] = Grouped(database, moves.progress_all)
+        self.succeed: Grouped[Success, Job] = Grouped(database, succeed_all)
+
+
+def park_all(tx: Connection, parkings: Sequence[moves.Parking]) -> list[Job | Exception]:
+    """Leave jobs with their providers; those that answered are let in again."""
+    moved = moves.park_all(tx, parkings)
+    told = zip(parkings, moved, strict=True)
+    breakers.note_seen(
+        tx, {job.provider for one, job in told if one.answered and isinstance(job, Job)}
+    )
+    return moved
+
+
+def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:
+    """Finish jobs with their outputs and attempts, all or nothing of each."""
+    moved = moves.succeed_all(
+        tx, [moves.Finish(one.job_id, one.attempt_id, one.cost_micros) for one in ended]
+    )
+    won = [success for success, job in zip(ended, moved, strict=True) if isinstance(job, Job)]
+    asset_store.insert(tx, [row for success in won for row in success.rows])
+    attempts.succeed_all(tx, [(success.attempt_id, success.cost_micros) for success in won])
+    breakers.note_successes(tx, [job.provider for job in moved if isinstance(job, Job)])
+    return moved

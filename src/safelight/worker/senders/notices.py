@@ -1,0 +1,211 @@
+"""Sends notices to people and topics, each until it is taken, and makes the digests of the day."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from prometheus_client import Counter
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from safelight import telemetry
+from safelight.assets import store as asset_store
+from safelight.assets.urls import Links
+from safelight.db.engine import Database
+from safelight.errors import ServiceError
+from safelight.jobs.job import JobStatus
+from safelight.jobs.ledger import store as job_store
+from safelight.jobs.view import job_document
+from safelight.notifications import facts, store
+from safelight.notifications.contact import (
+    CONFIRM,
+    DIGEST,
+    DISABLED,
+    GATHERED,
+    TEST,
+    Channel,
+    Contact,
+)
+from safelight.notifications.content import Templates
+from safelight.notifications.mail import confirm_url, stop_url
+from safelight.notifications.notice import Content, Notice, NotSentError, Sender
+from safelight.webhooks import store as webhook_store
+from safelight.webhooks import webhook
+from safelight.webhooks.delivery import DeliveryState, Outcome, after_failure
+from safelight.worker.senders import documents
+
+NOTICES = Counter("safelight_notices_total", "Tries to send a notice.", ("channel", "outcome"))
+
+_log = telemetry.logger(__name__)
+
+_AT_ONCE = 8  # mail servers take few connections of one client
+_LEASE = timedelta(minutes=2)  # well above what a sender may take
+_INTERVAL_S = 1.0
+_TITLES = {DIGEST: "Your day", GATHERED: "Your last hour"}
+_IN_DIGEST = 12  # jobs that are shown of each kind
+_OUTAGE = (SQLAlchemyError, ServiceError, OSError)
+
+_Drawn = tuple[Contact, Content]
+
+
+class Messenger:
+    """Runs until canceled. Any number may run: notices are taken for a lease.
+
+    One whose messenger dies between sending and writing that down is sent once more, under the same
+    id; none is lost.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        senders: Mapping[Channel, Sender],
+        templates: Templates,
+        links: Links,
+        *,
+        digest_hour: int,
+    ) -> None:
+        self._db = database
+        self._senders = senders
+        self._templates = templates
+        self._links = links
+        self._digest_hour = digest_hour
+
+    async def run(self) -> None:
+        """Look every second, and at once while there is more; at rest where nothing can be sent."""
+        while self._senders:
+            try:
+                taken = await self.round()
+            except _OUTAGE as error:
+                _log.warning("round failed; trying again", error=str(error))
+                taken = 0
+            except Exception:  # noqa: BLE001  nobody else sends, so this goes on
+                _log.exception("round failed; trying again")
+                taken = 0
+            if not taken:
+                await asyncio.sleep(_INTERVAL_S)
+
+    async def round(self) -> int:
+        """Send some of what is due now; return how many."""
+
+        def claim(tx: Connection) -> list[Notice]:
+            store.add_digests(tx, hour=self._digest_hour, ended_between=job_store.has_ended)
+            return store.claim_due(tx, slots=_AT_ONCE, lease=_LEASE)
+
+        claimed = await self._db.write(claim)
+        async with asyncio.TaskGroup() as group:
+            for notice in claimed:
+                group.create_task(self._deliver(notice))
+        return len(claimed)
+
+    async def _deliver(self, notice: Notice) -> None:
+        try:
+            outcome = await self._try(notice)
+            await self._db.write(lambda tx: store.settle(tx, notice, outcome))
+        except _OUTAGE as error:
+            # Its lease runs out, and then it is sent again.
+            _log.warning("notice not settled", notice=notice.id, error=str(error))
+        except Exception:  # noqa: BLE001  one notice must not end all
+            _log.exception("notice not settled", notice=notice.id)
+
+    async def _try(self, notice: Notice) -> Outcome:
+        found = await self._db.read(lambda tx: self._look(tx, notice))
+        if isinstance(found, str):
+            return Outcome(DeliveryState.FAILED, error=found)
+        contact, content = found
+        sender = self._senders.get(contact.channel)
+        if sender is None:
+            return self._failed(notice, contact, "This installation sends nothing that way.")
+        try:
+            await sender.send(notice, contact, content)
+        except NotSentError as error:
+            if error.hopeless:
+                NOTICES.labels(contact.channel.value, "refused").inc()
+                return Outcome(DeliveryState.FAILED, error=str(error), gone=error.gone)
+            return self._failed(notice, contact, str(error))
+        except _OUTAGE:
+            raise
+        except Exception:  # noqa: BLE001  a notice that breaks its sender has a last try as well
+            _log.exception("notice failed unforeseen", notice=notice.id)
+            return self._failed(notice, contact, "Sending failed for an unknown reason.")
+        NOTICES.labels(contact.channel.value, "delivered").inc()
+        return Outcome(DeliveryState.DELIVERED)
+
+    def _failed(self, notice: Notice, contact: Contact, error: str) -> Outcome:
+        jitter = random.random()  # noqa: S311  spreads retries, guards nothing
+        outcome = after_failure(error, notice.tries, jitter=jitter)
+        given_up = outcome.state is DeliveryState.FAILED
+        NOTICES.labels(contact.channel.value, "given_up" if given_up else "failed").inc()
+        return outcome
+
+    def _look(self, tx: Connection, notice: Notice) -> _Drawn | str:
+        """Return whom to tell and what, or why nobody is told."""
+        contact = store.of_id(tx, notice.contact_id)
+        asks = notice.event["type"] == CONFIRM
+        if contact is None or (contact.stopped_at is not None and not asks):
+            return "The contact wants to be told nothing more."
+        if asks and not contact.code:
+            return "The contact is confirmed."
+        found = self._facts(tx, notice, contact)
+        if found is None:
+            return "What it tells of has been deleted."
+        kind, said = found
+        everywhere = {
+            "base_url": self._links.base_url,
+            "address": contact.address,
+            "stop_url": stop_url(self._links.base_url, contact),
+        }
+        data = ""
+        if contact.channel is Channel.SNS:
+            subject: str = notice.event["subject"]
+            forms = documents.forms_of(tx, contact.account_id, subject, self._links)
+            data = webhook.body_of(notice.event, forms).decode()
+        return contact, self._templates.write(kind, everywhere | said, data)
+
+    def _facts(
+        self, tx: Connection, notice: Notice, contact: Contact
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Return which templates, and what they name; None where the subject has gone."""
+        event = notice.event
+        kind: str = event["type"]
+        if kind == CONFIRM:
+            url = confirm_url(self._links.base_url, contact)
+            return "confirm", {"code": contact.code, "confirm_url": url}
+        if title := _TITLES.get(kind):
+            return "digest", self._time(tx, title, contact.account_id, event["data"])
+        if kind == TEST or contact.channel is Channel.SNS:
+            return "test", {}  # topics get the event itself
+        return self._of_subject(tx, contact.account_id, event)
+
+    def _of_subject(
+        self, tx: Connection, account_id: str, event: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]] | None:
+        kind, subject = event["type"], event["subject"]
+        if kind == DISABLED:
+            endpoint = webhook_store.get_endpoint(tx, account_id, subject)
+            base = self._links.base_url
+            return endpoint and ("disabled", facts.of_disabled(endpoint, event, base))
+        if kind.startswith("batch."):
+            batch = documents.batch_of(tx, account_id, subject, self._links)
+            return ("batch", facts.of_batch(batch)) if batch else None
+        job = documents.job_of(tx, account_id, subject, self._links)
+        return ("job", facts.of_job(job)) if job else None
+
+    def _time(
+        self, tx: Connection, title: str, account_id: str, data: Mapping[str, str]
+    ) -> dict[str, Any]:
+        since, until = (datetime.fromisoformat(data[name]) for name in ("since", "until"))
+        counts = job_store.ended_counts(tx, account_id, since, until)
+        done, failed = (
+            job_store.ended(tx, account_id, since, until, status=status, limit=_IN_DIGEST)
+            for status in (JobStatus.SUCCEEDED, JobStatus.FAILED)
+        )
+        outputs = asset_store.of_jobs(tx, [job.id for job in done])
+        return facts.of_time(
+            title,
+            {status.value: count for status, count in counts.items()},
+            [job_document(job, outputs.get(job.id, []), self._links) for job in done],
+            [job_document(job, [], self._links) for job in failed],
+            data,
+        )

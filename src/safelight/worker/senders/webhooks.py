@@ -1,0 +1,170 @@
+"""Tells webhook endpoints what happened: events become deliveries, and those are sent."""
+
+import asyncio
+import random
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from safelight import events, telemetry
+from safelight.assets.urls import Links
+from safelight.db.engine import Database
+from safelight.db.grouped import Grouped
+from safelight.errors import ServiceError
+from safelight.fetch import Poster
+from safelight.jobs.ledger import batch_store
+from safelight.jobs.ledger import store as job_store
+from safelight.notifications import store as notice_store
+from safelight.webhooks import store, webhook
+from safelight.webhooks.delivery import Delivery, DeliveryState, Outcome
+from safelight.webhooks.endpoint import Endpoint
+from safelight.webhooks.shares import Shares
+from safelight.worker.senders import documents
+
+_log = telemetry.logger(__name__)
+
+_PAGE = 200  # events a transaction
+_AT_ONCE = 500  # deliveries under way, so that a hundred endpoints may hang and delay nobody
+_EACH = 4  # of them to one receiver
+_LOOKS = 4  # at the database at once, which is not this one's alone
+_LEASE = timedelta(seconds=30)  # well above what a post may take
+_INTERVAL_S = 1.0
+_PACE_S = 0.01  # between two looks where deliveries end one by one
+_OUTAGE = (SQLAlchemyError, ServiceError, OSError)
+
+
+class Notifier:
+    """Runs until canceled. Any number may run: rows are taken one by one, for a lease.
+
+    A message whose notifier dies is sent again under the same id; none is lost.
+    """
+
+    def __init__(self, database: Database, poster: Poster, links: Links) -> None:
+        self._db = database
+        self._poster = poster
+        self._links = links
+        self._settle: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.settle_all)
+        self._shares = Shares(each=_EACH)
+        self._room = _AT_ONCE
+        self._looks = asyncio.Semaphore(_LOOKS)
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look every second, and at once while there is more."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    taken = await self._take(group)
+                except _OUTAGE as error:
+                    _log.warning("round failed; trying again", error=str(error))
+                    taken = 0
+                except Exception:  # noqa: BLE001  nobody else sends, so this goes on
+                    _log.exception("round failed; trying again")
+                    taken = 0
+                if not taken:
+                    await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait the interval, or until a delivery has ended and made room for another."""
+        self._ended.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_INTERVAL_S):
+                await self._ended.wait()
+                await asyncio.sleep(_PACE_S)
+
+    async def round(self) -> None:
+        """Make and send everything that is due now, once."""
+        taken = 1
+        while taken:
+            async with asyncio.TaskGroup() as group:
+                taken = await self._take(group)
+
+    async def _take(self, group: asyncio.TaskGroup) -> int:
+        room, taken = self._room, self._shares.taken()
+
+        def make_and_claim(tx: Connection) -> tuple[int, list[Delivery]]:
+            made = fan_out(tx)
+            if room <= 0:
+                return made, []
+            return made, store.claim_due(tx, slots=room, each=_EACH, taken=taken, lease=_LEASE)
+
+        made, claimed = await self._db.write(make_and_claim)
+        for delivery in claimed:
+            self._room -= 1
+            self._shares.begin(delivery.receiver)
+            group.create_task(self._deliver(delivery))
+        return made + len(claimed)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            outcome = await self._try_in_share(delivery)
+            await self._settle((delivery, outcome))
+        except _OUTAGE as error:
+            # Its lease runs out, and then it is sent again under the same id.
+            _log.warning("delivery not settled", delivery=delivery.id, error=str(error))
+        except Exception:  # noqa: BLE001  one message must not end all
+            _log.exception("delivery not settled", delivery=delivery.id)
+        finally:
+            self._room += 1
+            self._ended.set()
+
+    async def _try_in_share(self, delivery: Delivery) -> Outcome:
+        """Try, and leave the receiver to the next one before this is written down."""
+        well = True
+        try:
+            outcome = await self._try(delivery)
+            well = outcome.tried is None or outcome.tried.is_success
+            return outcome
+        finally:
+            self._shares.end(delivery.receiver, well=well)
+            self._ended.set()
+
+    async def _try(self, delivery: Delivery) -> Outcome:
+        jitter = random.random()  # noqa: S311  spreads retries, guards nothing
+        try:
+            async with self._looks:
+                found = await self._db.read(lambda tx: self._look(tx, delivery))
+            if found is None:
+                return Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
+            endpoint, forms = found
+            body = webhook.body_of(delivery.event, forms)
+            return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
+        except _OUTAGE:
+            raise
+        except Exception:  # noqa: BLE001  a message that breaks its sender has a last try as well
+            _log.exception("delivery failed unforeseen", delivery=delivery.id)
+            return webhook.unforeseen(delivery, jitter=jitter)
+
+    def _look(
+        self, tx: Connection, delivery: Delivery
+    ) -> tuple[Endpoint, Sequence[Mapping[str, Any]]] | None:
+        account_id: str = delivery.event["account_id"]
+        endpoint = store.get_endpoint(tx, account_id, delivery.endpoint_id)
+        if endpoint is None or endpoint.disabled_at is not None:
+            return None
+        if endpoint.thin:
+            return endpoint, ()
+        return endpoint, documents.forms_of(tx, account_id, delivery.event["subject"], self._links)
+
+
+def fan_out(tx: Connection) -> int:
+    """Make what tells of the oldest events that nobody was told of; return how many events."""
+    found = events.untold(tx, limit=_PAGE)
+    if found:
+        store.fan_out(tx, found, webhook_urls)
+        notice_store.fan_out(tx, found, _named)
+        events.mark_told(tx, found)
+    return len(found)
+
+
+def webhook_urls(tx: Connection, ended: Collection[str]) -> Mapping[str, str]:
+    """Return the addresses that those of these jobs and batches have named that name one."""
+    return job_store.webhook_urls(tx, ended) | batch_store.webhook_urls(tx, ended)
+
+
+def _named(tx: Connection, ended: Collection[str]) -> Mapping[str, Sequence[str]]:
+    return job_store.notify_of(tx, ended) | batch_store.notify_of(tx, ended)
