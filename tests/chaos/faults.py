@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import cycle, islice
 
-from asyncpg import PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from redis.exceptions import RedisError
 
 from safelight.doorbell import doorbell, message
@@ -204,7 +204,7 @@ class Chaos:
     async def _trusts_vendors(self) -> bool:
         try:
             await self._cluster.trust_vendors_again()
-        except (OSError, PostgresError):
+        except (OSError, PostgresError, InterfaceError, InternalClientError):
             return False  # another fault has it
         return True
 

@@ -78,7 +78,8 @@ def an_unknown_outcome_has_its_reason(history: History) -> Iterator[str]:
         last = history.attempts_of[job.id][-1:]
         is_lost = bool(last) and last[0].is_open and last[0].ticket is None
         if job.repeatable or job.model == ASKABLE or not is_lost:
-            yield f"{job.id} ({job.prompt}) is called unknown"
+            tries = history.attempts_of[job.id]
+            yield f"{job.id} ({job.prompt}) is called unknown: {job}, {tries}"
 
 
 def a_rotated_key_ends_only_what_was_not_begun(history: History) -> Iterator[str]:

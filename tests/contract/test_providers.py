@@ -106,11 +106,8 @@ async def finished(
 
 def test_plugs_when_counted_are_all_that_there_are() -> None:
     root = Path(__file__).parents[2] / "src" / "safelight" / "providers"
-    parts = {
-        *("__init__", "adoption", "api", "catalogue", "finished", "price", "provider"),
-        *("registry", "results", "vendors"),
-    }
-    found = {path.stem for path in root.iterdir() if path.stem != "__pycache__"} - parts
+    shared = {"__init__", "__pycache__", "adoption", "api", "finished", "results"}
+    found = {path.stem for room in ("local", "remote") for path in (root / room).iterdir()} - shared
     assert {name.removesuffix("_service") for name in found} - {"diffusers"} == {*NEAR, *FAR}, (
         "diffusers has a group of tests of its own"
     )

@@ -206,7 +206,9 @@ def _decide(at: Situation, error: SafelightError) -> Decision:
 
 
 def _may_be_adopted(at: Situation) -> bool:
-    return at.attempt is not None and at.now < at.attempt.created_at + at.adopts_within
+    """Say whether a lost order is still looked for: counted from when its answer was lost."""
+    lost_at = at.attempt.unknown_at if at.attempt else None
+    return at.now < (lost_at or at.now) + at.adopts_within
 
 
 def _may_be_brought(at: Situation, grace: timedelta) -> bool:
