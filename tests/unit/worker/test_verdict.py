@@ -41,7 +41,7 @@ def situation(*, sent_before: timedelta, lost_before: timedelta | None) -> Situa
         cancels=0,
     )
     return Situation(
-        factories.job(started_at=sent_at),
+        factories.job(started_at=sent_at, repeatable=False),
         attempt,
         now=NOON,
         policy=RetryPolicy(),
