@@ -11,14 +11,14 @@ from typing import Any
 
 import pyvips
 
-from safelight.errors import (
+from safelight.cpu import OutOfResources
+from safelight.errors import SafelightError
+from safelight.media.errors import (
     MediaEmpty,
     MediaError,
     MediaTooManyPixels,
     MediaTruncated,
     MediaUnsupported,
-    OutOfResources,
-    SafelightError,
 )
 from tests import pictures
 

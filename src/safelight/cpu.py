@@ -21,7 +21,7 @@ import anyio
 import anyio.to_process
 
 from safelight import ids
-from safelight.errors import OutOfResources
+from safelight.errors import Remedy, SafelightError
 
 T = TypeVar("T")
 Report = Callable[[float, str], None]
@@ -37,6 +37,15 @@ _CHILD_ENVIRONMENT = {
 }
 _STATM = Path("/proc/self/statm")
 _STATM_DATA = 5  # the field of data and stack, in pages
+
+
+class OutOfResources(SafelightError):
+    """The work used more memory or processor time than one job may."""
+
+    code = "out_of_resources"
+    status = 500
+    title = "The work exceeded its memory or time limit"
+    remedy = Remedy.RETRY
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,20 @@ from typing import IO
 import anyio.to_thread
 
 from safelight import ids
-from safelight.errors import DataDirectoryInUse, StorageFull
+from safelight.errors import ServiceError, StorageFull
 
 _LOCK = "lock"
 _SERVER = "server.json"
 _KEY = "key.json"
 _TRIES = 5
 _PAUSE_S = 0.02
+
+
+class DataDirectoryInUse(ServiceError):
+    """Another Safelight process already serves this data directory."""
+
+    code = "data_directory_in_use"
+    title = "Another Safelight process uses this data directory"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,19 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from safelight.errors import Busy
+from safelight.errors import ServiceError
 
 Name = TypeVar("Name")
 Result = TypeVar("Result")
 
 _COME_AGAIN = timedelta(seconds=2)
+
+
+class Busy(ServiceError):
+    """More pictures are wanted at once than can be made; `retry_after` says when to ask again."""
+
+    code = "busy"
+    title = "Too many pictures are being made at once"
 
 
 class Once(Generic[Name, Result]):

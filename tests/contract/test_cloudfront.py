@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from safelight.errors import StorageFailed
 from safelight.storage.cloudfront import CloudFrontCdn
+from safelight.storage.errors import StorageFailed
 from safelight.storage.signer import CloudFrontSigner
 from tests import brokers, buckets
 from tests.brokers import Broker

@@ -11,8 +11,8 @@ import pytest
 
 from safelight.doorbell import message
 from safelight.doorbell.doorbell import Bell, Doorbell
+from safelight.doorbell.errors import DoorbellSilent
 from safelight.doorbell.open import open_doorbell
-from safelight.errors import DoorbellSilent
 from tests import brokers
 from tests.brokers import Broker
 from tests.servers import PostgresServer, wait_until_async

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from safelight.errors import (
-    FetchRefused,
-    Forbidden,
-    MediaTruncated,
-    MediaUnsupported,
+from safelight.errors import Forbidden, SafelightError
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.fetch.errors import FetchRefused
+from safelight.jobs.inputs import complete_params
+from safelight.media.errors import MediaTruncated, MediaUnsupported
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -22,11 +23,8 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     ProviderWorkFailed,
-    SafelightError,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher, FetchPolicy
-from safelight.jobs.inputs import complete_params
 from safelight.providers.price import Usage
 from safelight.providers.provider import (
     Callback,

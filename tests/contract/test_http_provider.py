@@ -10,21 +10,18 @@ from typing import Any
 
 import pytest
 
-from safelight.errors import (
-    FetchRefused,
-    Forbidden,
+from safelight.errors import Forbidden, SafelightError, StorageFull
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.fetch.errors import FetchRefused, UrlNotAllowed
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
     ProviderRejected,
     ProviderUnauthorized,
-    SafelightError,
-    StorageFull,
     UnknownOutcome,
-    UrlNotAllowed,
 )
-from safelight.fetch import Fetcher, FetchPolicy
 from safelight.providers.provider import (
     ABSENT,
     Callback,

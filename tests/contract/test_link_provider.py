@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import (
-    FetchRefused,
-    MediaEmpty,
-    MediaUnsupported,
-    ProviderRejected,
-    UrlNotAllowed,
-)
+from safelight.fetch.errors import FetchRefused, UrlNotAllowed
+from safelight.media.errors import MediaEmpty, MediaUnsupported
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.link import LinkProvider
 from safelight.providers.price import FREE
 from safelight.providers.provider import Done, Kind, Lane, ProviderRequest

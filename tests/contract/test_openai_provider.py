@@ -10,7 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from safelight.errors import (
+from safelight.errors import SafelightError, StorageFull
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.jobs.inputs import complete_params
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -18,12 +21,8 @@ from safelight.errors import (
     ProviderRefused,
     ProviderRejected,
     ProviderUnauthorized,
-    SafelightError,
-    StorageFull,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher, FetchPolicy
-from safelight.jobs.inputs import complete_params
 from safelight.providers.price import Price, Tokens, Usage
 from safelight.providers.provider import (
     Canceled,

@@ -12,16 +12,15 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from safelight.errors import (
-    Forbidden,
+from safelight.errors import Forbidden, SafelightError
+from safelight.jobs.inputs import complete_params
+from safelight.providers.errors import (
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
     ProviderUnauthorized,
-    SafelightError,
     UnknownOutcome,
 )
-from safelight.jobs.inputs import complete_params
 from safelight.providers.provider import (
     ABSENT,
     Callback,

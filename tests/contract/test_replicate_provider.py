@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from safelight.errors import (
-    Forbidden,
-    MediaTruncated,
-    MediaUnsupported,
+from safelight.errors import Forbidden, SafelightError
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.jobs.inputs import complete_params
+from safelight.media.errors import MediaTruncated, MediaUnsupported
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -22,11 +23,8 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     ProviderWorkFailed,
-    SafelightError,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher, FetchPolicy
-from safelight.jobs.inputs import complete_params
 from safelight.providers.price import Usage
 from safelight.providers.provider import (
     Callback,

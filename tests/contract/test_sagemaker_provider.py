@@ -17,13 +17,11 @@ import httpx2
 import jsonschema_rs
 import pytest
 
-from safelight.errors import (
-    FetchError,
-    FetchTooLarge,
-    Forbidden,
-    MediaEmpty,
-    MediaTruncated,
-    MediaUnsupported,
+from safelight.errors import Forbidden, SafelightError
+from safelight.fetch import Fetcher, FetchPolicy
+from safelight.fetch.errors import FetchError, FetchTooLarge
+from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRateLimited,
@@ -31,10 +29,8 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     ProviderWorkFailed,
-    SafelightError,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher, FetchPolicy
 from safelight.providers.provider import (
     Callback,
     Canceled,

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from safelight.errors import NotFound, StorageFailed, StorageFull
+from safelight.errors import NotFound, StorageFull
 from safelight.storage.bucket import BucketStorage
 from safelight.storage.disk import DiskStorage
+from safelight.storage.errors import StorageFailed
 from safelight.storage.lifecycle import lifecycle_of
 from safelight.storage.objects import typed_errors
 from safelight.storage.open import open_storage

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from safelight.errors import ProviderBadInput, ProviderRejected
+from safelight.providers.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.local.diffusers.schedulers import SCHEDULERS
 from tests.gpu.asking import Handle, bytes_of, made_by, mask, picture, request_of

@@ -17,7 +17,8 @@ import psutil
 import pytest
 import torch
 
-from safelight.errors import OutOfResources, ProviderError, ProviderRejected
+from safelight.cpu import OutOfResources
+from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.local.diffusers import DiffusersConfig, DiffusersProvider, LocalModel, Lora
 from safelight.providers.local.diffusers.engine import is_out_of_memory
 from tests.gpu.asking import Handle, bytes_of, made_by, request_of

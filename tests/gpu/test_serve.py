@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from safelight.errors import ProviderBadInput
 from safelight.jobs.inputs import complete_params
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Kind, ProviderRequest
 from safelight.providers.remote.sagemaker.answer import read_answer
 from safelight.providers.remote.sagemaker.config import image_model

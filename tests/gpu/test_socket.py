@@ -7,8 +7,9 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from safelight.errors import Forbidden, ProviderRejected
+from safelight.errors import Forbidden
 from safelight.jobs.inputs import complete_params
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.price import FREE
 from safelight.providers.provider import Callback, Lane, LostStart

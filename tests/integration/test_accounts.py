@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from safelight.accounts.account import OWNER_SCOPES, Scope
+from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.service import Accounts
 from safelight.db.engine import Database
-from safelight.errors import Unauthenticated
 
 
 async def test_ensure_first_when_several_start_at_once_makes_one(database: Database) -> None:

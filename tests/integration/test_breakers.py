@@ -14,10 +14,23 @@ from safelight.db.tables import attempts
 from safelight.db.tables import breakers as table
 from safelight.db.tables import events as event_log
 from safelight.db.types import now
+from safelight.fetch.errors import FetchError
+from safelight.jobs.errors import ProvidersUnwell
 from safelight.jobs.job import JobStatus
 from safelight.jobs.operations import Operations
 from safelight.jobs.scheduling import breakers
 from safelight.jobs.scheduling.breakers import TRIPS_AT
+from safelight.media.errors import MediaTruncated
+from safelight.providers.errors import (
+    ProviderBadInput,
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderRejected,
+    ProviderUnauthorized,
+)
+from safelight.storage.errors import StorageFailed
 from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 from tests.receivers import Receiver, endpoint
@@ -41,11 +54,11 @@ async def test_provider_when_it_fails_in_a_row_is_shut_and_then_given_one_job(
 ) -> None:
     for _ in range(3):
         await factories.queue(database, account)
-    await note(database, *[errors.ProviderError()] * (TRIPS_AT - 1))
+    await note(database, *[ProviderError()] * (TRIPS_AT - 1))
     (first,) = await factories.claim(database, slots=1)
-    await note(database, errors.ProviderError())
+    await note(database, ProviderError())
     assert await factories.claim(database) == []
-    with pytest.raises(errors.ProvidersUnwell, match="fake"):
+    with pytest.raises(ProvidersUnwell, match="fake"):
         await Operations(database).check_providers()
     await pass_time(database)
     (trial,) = await factories.claim(database)
@@ -61,10 +74,10 @@ async def test_provider_when_its_trial_fails_is_shut_again(
 ) -> None:
     for _ in range(3):
         await factories.queue(database, account)
-    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    await note(database, *[ProviderError()] * TRIPS_AT)
     await pass_time(database)
     assert len(await factories.claim(database)) == 1
-    await note(database, errors.ProviderError())
+    await note(database, ProviderError())
     assert await factories.claim(database) == []
     await pass_time(database)
     assert len(await factories.claim(database)) == 1
@@ -75,8 +88,8 @@ async def test_provider_when_it_asks_for_a_pause_is_left_alone_that_long_by_all(
 ) -> None:
     await factories.queue(database, account)
     await factories.queue(database, account, provider="other")
-    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=60)))
-    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=1)))
+    await note(database, ProviderRateLimited(retry_after=timedelta(seconds=60)))
+    await note(database, ProviderRateLimited(retry_after=timedelta(seconds=1)))
     assert [job.provider for job in await factories.claim(database)] == ["other"]
     (row,) = await database.read(breakers.unwell)
     assert (row.provider, row.faults, row.reason) == ("fake", 0, "provider_rate_limited")
@@ -86,7 +99,7 @@ async def test_provider_when_it_asks_for_a_pause_is_left_alone_that_long_by_all(
     assert len(await factories.claim(database)) == 1
 
 
-@pytest.mark.parametrize("kind", [errors.ProviderOutOfCredit, errors.ProviderUnauthorized])
+@pytest.mark.parametrize("kind", [ProviderOutOfCredit, ProviderUnauthorized])
 async def test_provider_when_our_account_there_is_at_fault_is_shut_at_once(
     database: Database, account: str, kind: type[errors.SafelightError]
 ) -> None:
@@ -98,12 +111,12 @@ async def test_provider_when_our_account_there_is_at_fault_is_shut_at_once(
 async def test_provider_when_jobs_are_at_fault_stays_open(database: Database, account: str) -> None:
     await factories.queue(database, account)
     of_jobs = (
-        errors.ProviderRefused,
-        errors.ProviderBadInput,
-        errors.ProviderRejected,
-        errors.MediaTruncated,
-        errors.FetchError,
-        errors.StorageFailed,
+        ProviderRefused,
+        ProviderBadInput,
+        ProviderRejected,
+        MediaTruncated,
+        FetchError,
+        StorageFailed,
     )
     await note(database, *[kind() for kind in of_jobs for _ in range(TRIPS_AT)])
     assert len(await factories.claim(database)) == 1
@@ -123,14 +136,14 @@ async def test_due_checks_when_their_provider_is_shut_go_on(
             progress=1,
         )
     )
-    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    await note(database, *[ProviderError()] * TRIPS_AT)
     assert [found.id for found in await factories.claim(database)] == [job.id]
 
 
 async def test_jobs_when_their_provider_fails_for_all_trip_it_within_twenty_calls(
     shop: Workshop,
 ) -> None:
-    shop.provider.start_error = errors.ProviderError("down")
+    shop.provider.start_error = ProviderError("down")
     jobs = [await shop.queue() for _ in range(40)]
 
     async def has_tripped() -> bool:
@@ -153,9 +166,9 @@ async def told(database: Database) -> list[tuple[str, str, int, dict[str, str]]]
 @pytest.mark.parametrize(
     ("faults", "code"),
     [
-        ([errors.ProviderError("it is down")] * (TRIPS_AT + 3), "provider_failed"),
-        ([errors.ProviderUnauthorized("no")] * 3, "provider_unauthorized"),
-        ([errors.ProviderOutOfCredit("nothing left")] * 3, "provider_out_of_credit"),
+        ([ProviderError("it is down")] * (TRIPS_AT + 3), "provider_failed"),
+        ([ProviderUnauthorized("no")] * 3, "provider_unauthorized"),
+        ([ProviderOutOfCredit("nothing left")] * 3, "provider_out_of_credit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -165,7 +178,7 @@ async def test_operator_when_a_provider_is_unwell_hears_of_it_once_and_once_of_i
     await note(database, *faults)
     data = {"provider": "fake", "reason": code, "detail": faults[0].detail}
     assert await told(database) == [(account, "provider.degraded", 1, data)]
-    await note(database, errors.ProviderRateLimited(), *faults)
+    await note(database, ProviderRateLimited(), *faults)
     for _ in range(2):
         await database.write(lambda tx: breakers.note_successes(tx, ["fake", "other"]))
     recovered = (account, "provider.recovered", 2, {"provider": "fake"})
@@ -177,8 +190,8 @@ async def test_operator_when_a_provider_is_unwell_hears_of_it_once_and_once_of_i
 async def test_operator_when_a_provider_asks_for_a_pause_or_errs_now_and_then_hears_nothing(
     database: Database, account: str
 ) -> None:
-    await note(database, *[errors.ProviderError()] * (TRIPS_AT - 1))
-    await note(database, *[errors.ProviderRateLimited()] * TRIPS_AT)
+    await note(database, *[ProviderError()] * (TRIPS_AT - 1))
+    await note(database, *[ProviderRateLimited()] * TRIPS_AT)
     await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
     assert await told(database) == []
 
@@ -190,7 +203,7 @@ async def test_operator_when_accounts_are_many_is_the_oldest_with_a_key_to_opera
     guest, second = [await factories.new_account(database) for _ in range(2)]
     await accounts.new_key(guest, "guest's", scopes=(Scope.READ, Scope.WRITE))
     await accounts.new_key(second, "operator's", scopes=(Scope.READ, Scope.ADMIN))
-    await note(database, errors.ProviderUnauthorized())
+    await note(database, ProviderUnauthorized())
     assert [row[0] for row in await told(database)] == [second]
     assert account < guest < second
 
@@ -199,7 +212,7 @@ async def test_webhook_when_it_asks_for_providers_is_told_of_them(
     database: Database, account: str, receiver: Receiver, notifier: Notifier
 ) -> None:
     await endpoint(database, account, receiver.url, "provider.*")
-    await note(database, errors.ProviderUnauthorized())
+    await note(database, ProviderUnauthorized())
     await notifier.round()
     assert [each.event["type"] for each in receiver.got] == ["provider.degraded"]
 
@@ -208,12 +221,12 @@ async def is_shut(database: Database) -> bool:
     return bool(await database.read(breakers.unwell))
 
 
-@pytest.mark.parametrize("kind", [errors.ProviderOutOfCredit, errors.ProviderUnauthorized])
+@pytest.mark.parametrize("kind", [ProviderOutOfCredit, ProviderUnauthorized])
 async def test_provider_when_it_refuses_looks_is_named_with_the_remedy_until_it_answers_one(
     database: Database, account: str, kind: type[errors.SafelightError]
 ) -> None:
     await database.write(lambda tx: breakers.note_fault(tx, "fake", kind(), looking=True))
-    with pytest.raises(errors.ProvidersUnwell, match=f"fake \\({kind.code}\\) refuses to tell"):
+    with pytest.raises(ProvidersUnwell, match=f"fake \\({kind.code}\\) refuses to tell"):
         await Operations(database).check_providers()
     await database.write(lambda tx: breakers.note_seen(tx, ["other"]))
     assert await is_shut(database)
@@ -228,21 +241,21 @@ async def test_provider_when_it_answers_a_look_is_taken_for_well_only_if_the_key
     def seen(tx: Connection) -> None:
         breakers.note_seen(tx, ["fake"])
 
-    await note(database, errors.ProviderUnauthorized())
+    await note(database, ProviderUnauthorized())
     await database.write(seen)
     assert not await is_shut(database)
-    await note(database, *[errors.ProviderError()] * TRIPS_AT)
+    await note(database, *[ProviderError()] * TRIPS_AT)
     await database.write(seen)
     assert await is_shut(database)
     await database.write(lambda tx: breakers.note_successes(tx, ["fake"]))
-    await note(database, errors.ProviderOutOfCredit())
+    await note(database, ProviderOutOfCredit())
     await database.write(seen)
     assert await is_shut(database), "work that is paid for is told of, whatever is left"
 
 
 async def refuse(database: Database) -> None:
     """Let the provider refuse once, and its pause pass."""
-    await note(database, errors.ProviderRateLimited(retry_after=timedelta(seconds=1)))
+    await note(database, ProviderRateLimited(retry_after=timedelta(seconds=1)))
     await pass_time(database)
 
 
@@ -259,7 +272,7 @@ async def test_provider_when_it_refuses_for_its_rate_is_started_at_more_slowly_a
         await database.write(lambda tx, taken=taken: factories.send(tx, taken))
     for _ in range(30):
         await factories.queue(database, account)
-    await note(database, *[errors.ProviderRateLimited(retry_after=timedelta(seconds=9))] * 5)
+    await note(database, *[ProviderRateLimited(retry_after=timedelta(seconds=9))] * 5)
     await pass_time(database)
     first = await per_minute(database)
     assert first == pytest.approx(24, abs=0.1), "four fifths of 30, however many were refused"

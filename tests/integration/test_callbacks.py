@@ -5,16 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.errors import (
-    FetchError,
-    Forbidden,
-    NotFound,
-    ProviderError,
-    ProviderUnauthorized,
-    UnknownOutcome,
-)
+from safelight.errors import Forbidden, NotFound
+from safelight.fetch.errors import FetchError
 from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
+from safelight.providers.errors import ProviderError, ProviderUnauthorized, UnknownOutcome
 from tests.servers import wait_until_async
 from tests.workshop import LONG, Workshop, kill, working
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from safelight import cpu
-from safelight.cpu import CpuPool, Limits
-from safelight.errors import NoForeground, OutOfResources
+from safelight.cpu import CpuPool, Limits, OutOfResources
+from safelight.providers.errors import NoForeground
 from tests.servers import wait_until_async
 
 

@@ -8,15 +8,25 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from safelight import errors
 from safelight.db.tables import breakers as breakers_table
 from safelight.db.types import clock
-from safelight.errors import InvalidRequest, SafelightError, UnknownModel
+from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs.inputs import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import breakers
 from safelight.jobs.submit import Submits
+from safelight.providers.errors import (
+    ProviderBadInput,
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderRejected,
+    ProviderUnauthorized,
+    UnknownModel,
+    UnknownOutcome,
+)
 from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import Kind, Model
 from safelight.providers.registry import Registry
@@ -60,7 +70,7 @@ async def test_job_when_its_provider_goes_on_failing_is_done_by_the_next(
     pair: tuple[Workshop, Second],
 ) -> None:
     shop, _ = pair
-    shop.provider.start_error = errors.ProviderError("down")
+    shop.provider.start_error = ProviderError("down")
     job = await submit(shop)
     assert (job.model, [each["model"] for each in job.fallbacks]) == ("fake-paid", ["second"])
     async with working(shop.worker()):
@@ -76,10 +86,10 @@ async def test_job_when_its_provider_goes_on_failing_is_done_by_the_next(
 @pytest.mark.parametrize(
     "error",
     [
-        errors.ProviderOutOfCredit(),
-        errors.ProviderUnauthorized(),
-        errors.ProviderRejected(),
-        errors.ProviderRateLimited(retry_after=timedelta(minutes=5)),
+        ProviderOutOfCredit(),
+        ProviderUnauthorized(),
+        ProviderRejected(),
+        ProviderRateLimited(retry_after=timedelta(minutes=5)),
     ],
     ids=lambda error: error.code,
 )
@@ -98,9 +108,9 @@ async def test_job_when_its_provider_cannot_now_goes_on_at_once(
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (errors.ProviderRefused(), "content_refused"),
-        (errors.ProviderBadInput(), "provider_bad_input"),
-        (errors.UnknownOutcome(), "unknown_outcome"),
+        (ProviderRefused(), "content_refused"),
+        (ProviderBadInput(), "provider_bad_input"),
+        (UnknownOutcome(), "unknown_outcome"),
     ],
 )
 async def test_job_when_the_fault_is_its_own_or_it_may_be_paid_is_taken_nowhere_else(
@@ -119,8 +129,8 @@ async def test_job_when_every_model_failed_fails_with_the_last_error(
     pair: tuple[Workshop, Second],
 ) -> None:
     shop, second = pair
-    shop.provider.start_error = errors.ProviderOutOfCredit()
-    second.start_error = errors.ProviderRejected("for good")
+    shop.provider.start_error = ProviderOutOfCredit()
+    second.start_error = ProviderRejected("for good")
     job = await submit(shop)
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)
@@ -134,9 +144,7 @@ async def test_jobs_when_they_wait_for_a_shut_provider_are_given_to_the_next(
     shop, _ = pair
     waiting = [await submit(shop) for _ in range(3)]
     alone = await shop.queue(model="fake-paid")
-    await shop.database.write(
-        lambda tx: breakers.note_fault(tx, "fake", errors.ProviderUnauthorized())
-    )
+    await shop.database.write(lambda tx: breakers.note_fault(tx, "fake", ProviderUnauthorized()))
     async with working(shop.worker(), shop.janitor()):
         for job in waiting:
             done = await shop.until(job, JobStatus.SUCCEEDED)
@@ -156,7 +164,7 @@ async def test_jobs_when_their_time_has_not_come_stay_with_a_shut_provider(
     shop, _ = pair
     later = datetime.now(UTC) + wait
     scheduled, due = await submit(shop, start_at=later), await submit(shop)
-    await shut(shop, errors.ProviderUnauthorized())
+    await shut(shop, ProviderUnauthorized())
     await shop.janitor().round()
     assert (await shop.look(due)).provider == "second"
     found = await shop.look(scheduled)
@@ -173,7 +181,7 @@ async def test_job_when_it_waits_for_another_try_stays_with_a_shut_provider_till
     await shop.database.write(
         lambda tx: moves.retry(tx, factories.claim_of(claimed), at=in_a_minute, error={"code": "x"})
     )
-    await shut(shop, errors.ProviderUnauthorized())
+    await shut(shop, ProviderUnauthorized())
     await shop.janitor().round()
     found = await shop.look(job)
     assert (found.provider, found.run_at) == ("fake", in_a_minute)
@@ -185,7 +193,7 @@ async def test_jobs_when_their_provider_asks_for_a_pause_go_elsewhere_only_if_it
 ) -> None:
     shop, _ = pair
     job = await submit(shop)
-    await shut(shop, errors.ProviderRateLimited(retry_after=timedelta(seconds=pause_s)))
+    await shut(shop, ProviderRateLimited(retry_after=timedelta(seconds=pause_s)))
     await shop.janitor().round()
     assert (await shop.look(job)).provider == provider
 
@@ -195,8 +203,8 @@ async def test_jobs_when_their_tripped_provider_asks_for_a_short_pause_go_elsewh
 ) -> None:
     shop, _ = pair
     job = await submit(shop)
-    await shut(shop, errors.ProviderOutOfCredit())
-    await shut(shop, errors.ProviderRateLimited(retry_after=timedelta(seconds=3)))
+    await shut(shop, ProviderOutOfCredit())
+    await shut(shop, ProviderRateLimited(retry_after=timedelta(seconds=3)))
     await shop.janitor().round()
     assert (await shop.look(job)).provider == "second"
 
@@ -208,9 +216,9 @@ async def test_redrive_when_the_job_fell_back_begins_with_the_first_model_and_al
     shop, second = pair
     submitted = await submit(shop)
     if queued:
-        await shut(shop, errors.ProviderUnauthorized())
+        await shut(shop, ProviderUnauthorized())
         await shop.janitor().round()
-    shop.provider.start_error = second.start_error = errors.ProviderError("down")
+    shop.provider.start_error = second.start_error = ProviderError("down")
     async with working(shop.worker()):
         failed = await shop.until(submitted, JobStatus.FAILED)
     assert (failed.provider, failed.fallbacks) == ("second", [])
@@ -249,7 +257,7 @@ async def test_job_when_asked_to_wait_beyond_its_time_fails_at_its_time_for_that
     shop: Workshop, *, shuts: bool
 ) -> None:
     """The janitor ends it where claims pass by its provider, or else whoever comes first."""
-    error = errors.ProviderRateLimited("full", retry_after=timedelta(hours=1))
+    error = ProviderRateLimited("full", retry_after=timedelta(hours=1))
     shop.provider.start_error = error
     job = await shop.queue(timeout_s=1.5, repeatable=False)
 
@@ -305,7 +313,7 @@ async def test_time_when_a_job_falls_back_begins_anew_for_the_next_model(
     pair: tuple[Workshop, Second],
 ) -> None:
     shop, _ = pair
-    shop.provider.start_error = errors.ProviderOutOfCredit()
+    shop.provider.start_error = ProviderOutOfCredit()
     job = await submit(shop)
 
     async def moved() -> Job | None:

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, event
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.errors import ProviderError
 from safelight.jobs.job import Attempt, Claim, Job, StaleJob
 from safelight.jobs.ledger import attempts, callback_store, moves
 from safelight.jobs.scheduling import breakers, claims
 from safelight.jobs.scheduling.breakers import TRIPS_AT
+from safelight.providers.errors import ProviderError
 from tests import factories
 from tests.factories import claim_of
 

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 import trustme
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.fetch import Fetcher
+from safelight.fetch.errors import (
     FetchError,
     FetchRefused,
     FetchTimeout,
     FetchTooLarge,
-    SafelightError,
     UrlNotAllowed,
 )
-from safelight.fetch import Fetcher
 from safelight.fetch.url import REFUSAL
 from tests.sites import (
     PICTURE,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from safelight.app import open_safelight
-from safelight.errors import UrlNotAllowed
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.fetch.url import REFUSAL
 from safelight.settings import Settings
 from tests.sites import Answer, StubResolver, fetcher_for, redirect, respond, running

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import FetchError, FetchPaused, FetchRefused
+from safelight.fetch.errors import FetchError, FetchPaused, FetchRefused
 from tests.sites import Answer, fetcher_for, redirect, respond, running
 
 BUSY = ["429 Slow Down", "503 Busy"]

@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from safelight.app import open_safelight
-from safelight.errors import FetchError, FetchRefused, FetchTimeout, UrlNotAllowed
 from safelight.fetch import Fetcher, Poster, Proxy
+from safelight.fetch.errors import FetchError, FetchRefused, FetchTimeout, UrlNotAllowed
 from safelight.providers.provider import Done, Kind, ProviderRequest
 from safelight.settings import Settings
 from tests import pictures

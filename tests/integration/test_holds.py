@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 from safelight.accounts.service import Accounts
 from safelight.assets.asset import Asset
+from safelight.assets.errors import OnHold
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.errors import OnHold
 from tests import factories
 
 KEY = "key_admin"

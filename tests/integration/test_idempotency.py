@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import clock
-from safelight.errors import IdempotencyConflict, InvalidRequest, UnknownModel
+from safelight.errors import InvalidRequest
+from safelight.jobs.errors import IdempotencyConflict
 from safelight.jobs.inputs import (
     BatchItem,
     Generate,
@@ -21,6 +22,7 @@ from safelight.jobs.inputs import (
 )
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Repeat, Submits, Submitted
+from safelight.providers.errors import UnknownModel
 from safelight.providers.registry import Registry
 from tests import factories
 from tests.servers import wait_until_async

@@ -11,7 +11,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.order import Params
 from safelight.providers.local.inflate.picture import Picture
 from safelight.providers.local.inflate.sculpt import Sculpture, make_sculpture

@@ -14,7 +14,7 @@ import pyvips
 import trimesh
 
 from safelight.cpu import CpuPool, Limits
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate import InflateProvider
 from safelight.providers.local.inflate.make import make_model
 from safelight.providers.local.inflate.order import Order, Params

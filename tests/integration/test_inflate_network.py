@@ -12,7 +12,7 @@ import pyvips
 from onnx import TensorProto, helper
 
 from safelight.cpu import CpuPool
-from safelight.errors import NoForeground, ProviderRejected
+from safelight.providers.errors import NoForeground, ProviderRejected
 from safelight.providers.local.inflate import InflateProvider
 from safelight.providers.local.inflate.mask import Mask, find_object
 from safelight.providers.local.inflate.picture import Picture, load_picture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from safelight.cpu import CpuPool, Limits
-from safelight.errors import MediaTooManyPixels, MediaUnsupported, OutOfResources
+from safelight.cpu import CpuPool, Limits, OutOfResources
+from safelight.media.errors import MediaTooManyPixels, MediaUnsupported
 from safelight.media.pictures.glimpse import glimpse
 from safelight.media.pictures.ingest import take_in
 from safelight.media.pictures.inspect import InspectRules, inspect

@@ -9,15 +9,16 @@ import sqlalchemy as sa
 
 from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset
+from safelight.assets.errors import ObjectsSwept
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.object_ledger import Note, Original
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, originals
 from safelight.db.types import now
-from safelight.errors import ObjectsSwept, StorageFailed
 from safelight.media.pictures.inspect import InspectRules
 from safelight.storage.disk import DiskStorage
+from safelight.storage.errors import StorageFailed
 from tests import factories
 from tests.pictures import picture
 

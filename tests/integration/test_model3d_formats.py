@@ -17,7 +17,7 @@ from trimesh.visual.material import PBRMaterial
 from trimesh.visual.texture import TextureVisuals
 
 from safelight.cpu import CpuPool, Limits
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.convert import ModelFormat, convert
 from safelight.providers.local.inflate.make import make_model
 from safelight.providers.local.inflate.order import Order, Params

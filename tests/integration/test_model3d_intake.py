@@ -12,9 +12,9 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from safelight.assets.intake import Intake, Origin
-from safelight.cpu import CpuPool
+from safelight.cpu import CpuPool, OutOfResources
 from safelight.db.engine import Database
-from safelight.errors import MediaTruncated, OutOfResources
+from safelight.media.errors import MediaTruncated
 from safelight.media.models.arrival import receive
 from safelight.media.models.take_in import (
     GLB,

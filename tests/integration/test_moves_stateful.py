@@ -28,14 +28,7 @@ from safelight.db import tables
 from safelight.db.engine import Work, open_database
 from safelight.db.types import now
 from safelight.doorbell.memory import MemoryDoorbell
-from safelight.errors import (
-    ProviderError,
-    ProviderRejected,
-    ProviderUnauthorized,
-    ServiceError,
-    UnknownOutcome,
-    WrongState,
-)
+from safelight.errors import ServiceError, WrongState
 from safelight.jobs.job import (
     FINAL,
     MAX_CRASHES,
@@ -49,6 +42,12 @@ from safelight.jobs.ledger import attempts, batch_store, callback_store, moves, 
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
+from safelight.providers.errors import (
+    ProviderError,
+    ProviderRejected,
+    ProviderUnauthorized,
+    UnknownOutcome,
+)
 from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import ABSENT, Absent, Canceled, Done, LostStart
 from safelight.providers.registry import Registry

@@ -11,12 +11,22 @@ import pytest
 from safelight import errors
 from safelight.assets.lifecycle.trash import Trash
 from safelight.doorbell import doorbell
+from safelight.fetch.errors import FetchRefused
 from safelight.jobs.inputs import Generate
 from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
+from safelight.media.errors import MediaTruncated
+from safelight.providers.errors import (
+    ProviderBadInput,
+    ProviderError,
+    ProviderOutOfCredit,
+    ProviderRejected,
+    ProviderUnauthorized,
+    UnknownOutcome,
+)
 from safelight.providers.local.fake import FakeProvider
 from safelight.providers.provider import ABSENT, Canceled, Done, MediaFile, Model
 from safelight.providers.registry import Registry
@@ -91,12 +101,12 @@ async def cancel(shop: Workshop, job: Job) -> None:
 # --- refused looks -----------------------------------------------------------------------------
 
 REFUSALS = [
-    errors.ProviderUnauthorized(),
-    errors.ProviderOutOfCredit(),
-    errors.ProviderRejected("404 from a proxy"),
-    errors.ProviderBadInput(),
-    errors.FetchRefused(),
-    errors.MediaTruncated(),
+    ProviderUnauthorized(),
+    ProviderOutOfCredit(),
+    ProviderRejected("404 from a proxy"),
+    ProviderBadInput(),
+    FetchRefused(),
+    MediaTruncated(),
     errors.StorageFull(),
 ]
 
@@ -122,7 +132,7 @@ async def test_look_when_it_is_refused_for_longer_than_the_patience_waits_for_a_
     shop: Workshop,
 ) -> None:
     settle_with(shop, patience=SECOND)
-    shop.provider.check_error = errors.ProviderUnauthorized()
+    shop.provider.check_error = ProviderUnauthorized()
     job = await shop.queue(params={"pending": True}, timeout_s=0.5, **PAID)
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)
@@ -171,7 +181,7 @@ async def test_lost_start_when_the_provider_never_had_it_is_begun_again_and_cost
     shop: Workshop,
 ) -> None:
     shop.provider.adopts_within = LONG_AFTER
-    shop.provider.start_error = errors.UnknownOutcome()
+    shop.provider.start_error = UnknownOutcome()
     job = await shop.queue(**PAID)
     async with working(shop.worker()):
         await shop.until(job, JobStatus.WAITING)
@@ -191,7 +201,7 @@ async def test_lost_start_when_the_found_ticket_is_of_another_attempt_adopts_not
     first = await shop.queue(params=PENDING, **PAID)
     async with working(shop.worker()):
         await shop.until(first, JobStatus.WAITING)
-        shop.provider.start_error = errors.UnknownOutcome()
+        shop.provider.start_error = UnknownOutcome()
         lost = await shop.queue(**PAID)
         await shop.until(lost, JobStatus.WAITING)
         ticket = (await shop.attempts(first))[0].ticket
@@ -227,7 +237,7 @@ async def test_result_when_its_worker_lost_the_lease_is_taken_by_its_attempt(
 async def test_refusal_when_its_worker_lost_the_lease_frees_the_job(shop: Workshop) -> None:
     shop.provider.adopts_within = LONG_AFTER
     shop.provider.start_gate.clear()
-    shop.provider.start_error = errors.ProviderError("503, nothing was begun")
+    shop.provider.start_error = ProviderError("503, nothing was begun")
     shop.database.away["renew"] = EVER
     job = await shop.queue(**PAID)
     async with working(shop.worker(lease=SECOND), shop.janitor()):
@@ -331,7 +341,7 @@ async def test_ended_job_when_its_vendor_refuses_to_cancel_is_a_person_s_to_redr
     shop: Workshop, trash: Trash, how: str
 ) -> None:
     jobs = Jobs(shop.database, shop.assets, trash, slots={"remote": 8})
-    shop.provider.cancel_error = errors.ProviderUnauthorized("the key was withdrawn for good")
+    shop.provider.cancel_error = ProviderUnauthorized("the key was withdrawn for good")
     job = await shop.queue(params=PENDING, **PAID)
     async with working(shop.worker(), shop.janitor()):
         await shop.until(job, JobStatus.WAITING)
@@ -453,7 +463,7 @@ async def test_cost_when_the_job_is_canceled_with_its_result_in_hand_is_written(
 
 
 async def test_cost_when_the_job_failed_is_the_sum_of_its_attempts(shop: Workshop) -> None:
-    shop.intake.failures += [errors.MediaTruncated()]
+    shop.intake.failures += [MediaTruncated()]
     job = await shop.queue(params={"outputs": 1, "cost_micros": COST}, **PAID)
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)
@@ -464,7 +474,7 @@ async def test_cost_when_one_attempt_s_is_unknown_is_unknown_with_the_known_part
     shop: Workshop, trash: Trash
 ) -> None:
     jobs = Jobs(shop.database, shop.assets, trash, slots={"remote": 8})
-    shop.provider.start_error = errors.UnknownOutcome()
+    shop.provider.start_error = UnknownOutcome()
     job = await shop.queue(params={"outputs": 1, "cost_micros": COST}, **PAID)
     async with working(shop.worker()):
         failed = await shop.until(job, JobStatus.FAILED)

@@ -9,7 +9,7 @@ import pytest
 
 from safelight.accounts import signing
 from safelight.accounts.account import OWNER_SCOPES
-from safelight.errors import SignatureInvalid
+from safelight.assets.errors import SignatureInvalid
 from safelight.media.pictures.spec import Format, Spec
 from tests.household import Household, household
 

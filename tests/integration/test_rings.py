@@ -12,10 +12,10 @@ from safelight.db import tables
 from safelight.db.types import clock, now
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
-from safelight.errors import ProviderError, ProviderRefused
 from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.scheduling import claims
+from safelight.providers.errors import ProviderError, ProviderRefused
 from safelight.providers.provider import Lane
 from safelight.worker.attempt.run_state import Clock, Run
 from tests import factories

@@ -12,6 +12,7 @@ from safelight.assets import store
 from safelight.assets.asset import Asset
 from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
+from safelight.assets.errors import ShowsNothing
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.lifecycle.visibility import Showing
@@ -20,8 +21,9 @@ from safelight.assets.service import Assets
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects
 from safelight.db.types import now
-from safelight.errors import NotFound, ShowsNothing, StorageFailed
+from safelight.errors import NotFound
 from safelight.storage.disk import DiskStorage
+from safelight.storage.errors import StorageFailed
 from tests.pictures import picture
 
 PUBLIC, PRIVATE = Visibility.PUBLIC, Visibility.PRIVATE

@@ -10,6 +10,7 @@ from safelight import audit
 from safelight.accounts.service import Accounts
 from safelight.assets import store
 from safelight.assets.asset import Asset
+from safelight.assets.errors import OnHold
 from safelight.assets.index.terms import Filter
 from safelight.assets.index.words import parse
 from safelight.assets.intake import Intake, Origin
@@ -19,12 +20,13 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.tables import events, loose_objects, originals
 from safelight.db.types import now
-from safelight.errors import NotFound, OnHold, StorageFailed
+from safelight.errors import NotFound
 from safelight.fsck import examine
 from safelight.jobs.ledger import moves
 from safelight.jobs.service import Jobs
 from safelight.providers.provider import Kind
 from safelight.storage.disk import DiskStorage
+from safelight.storage.errors import StorageFailed
 from tests import factories
 from tests.pictures import picture
 

@@ -19,21 +19,17 @@ from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.derived.variants import MakingRules, Variants
+from safelight.assets.errors import NoPublicPicture, SignatureInvalid
 from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.object_ledger import Note
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, variants
-from safelight.errors import (
-    Busy,
-    MediaTruncated,
-    NoPublicPicture,
-    NotFound,
-    SignatureInvalid,
-    StorageFull,
-)
+from safelight.errors import NotFound, StorageFull
+from safelight.media.errors import MediaTruncated
 from safelight.media.pictures.spec import Fit, Format, Spec
+from safelight.single_flight import Busy
 from safelight.storage.disk import DiskStorage
 from tests import factories, pictures
 

@@ -11,10 +11,10 @@ from safelight import events
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
-from safelight.errors import EndpointDisabled
 from safelight.events import Event
 from safelight.webhooks import store
 from safelight.webhooks.delivery import DeliveryState
+from safelight.webhooks.errors import EndpointDisabled
 from safelight.webhooks.service import Webhooks
 from safelight.worker.senders.webhooks import Notifier
 from tests.receivers import Receiver, endpoint, finish, log, make_due, notifying

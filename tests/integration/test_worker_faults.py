@@ -7,25 +7,33 @@ from datetime import timedelta
 import pytest
 
 from safelight import errors
+from safelight.cpu import OutOfResources
 from safelight.errors import ServiceError
+from safelight.fetch.errors import FetchError
 from safelight.jobs.job import AttemptState, JobStatus, Outcome
+from safelight.media.errors import MediaTruncated
+from safelight.providers.errors import (
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderWorkFailed,
+)
 from safelight.providers.provider import Failed, Pending
+from safelight.storage.errors import StorageFailed
 from tests.servers import wait_until_async
 from tests.workshop import EVER, MOMENT, Workshop, until_closed, working
 
 
 async def test_paid_result_when_storage_is_away_is_held_until_it_is_back(shop: Workshop) -> None:
     # As often as it is tried in five minutes of the real pace.
-    shop.intake.failures += [errors.StorageFailed(), errors.StorageFull()] * 30
+    shop.intake.failures += [StorageFailed(), errors.StorageFull()] * 30
     job = await shop.queue(params={"outputs": 1}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
     assert (done.attempts, shop.calls(job)["start"]) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    "error", [errors.OutOfResources(), errors.MediaTruncated(), RuntimeError("bug")]
-)
+@pytest.mark.parametrize("error", [OutOfResources(), MediaTruncated(), RuntimeError("bug")])
 async def test_paid_result_when_it_cannot_be_kept_fails_and_is_not_bought_again(
     shop: Workshop, error: Exception
 ) -> None:
@@ -38,7 +46,7 @@ async def test_paid_result_when_it_cannot_be_kept_fails_and_is_not_bought_again(
 
 
 async def test_repeatable_result_when_storage_is_away_is_made_again(shop: Workshop) -> None:
-    shop.intake.failures += [errors.StorageFailed()]
+    shop.intake.failures += [StorageFailed()]
     job = await shop.queue(params={"outputs": 1})
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.SUCCEEDED)
@@ -46,7 +54,7 @@ async def test_repeatable_result_when_storage_is_away_is_made_again(shop: Worksh
     assert (done.attempts, shop.calls(job)["start"]) == (1, 2)
 
 
-@pytest.mark.parametrize("error", [OSError("broken"), ServiceError(), errors.FetchError()])
+@pytest.mark.parametrize("error", [OSError("broken"), ServiceError(), FetchError()])
 async def test_paid_start_when_it_breaks_other_than_by_the_provider_s_word_is_not_repeated(
     shop: Workshop, error: Exception
 ) -> None:
@@ -66,7 +74,7 @@ async def test_paid_start_when_the_provider_says_it_failed_is_repeated(shop: Wor
 
 @pytest.mark.parametrize(
     "error",
-    [errors.ProviderRateLimited(retry_after=MOMENT), errors.ProviderError(), ServiceError()],
+    [ProviderRateLimited(retry_after=MOMENT), ProviderError(), ServiceError()],
 )
 async def test_check_when_it_fails_in_passing_is_made_again_without_a_second_start(
     shop: Workshop, error: Exception
@@ -81,7 +89,7 @@ async def test_check_when_it_fails_in_passing_is_made_again_without_a_second_sta
 
 
 async def test_paid_work_when_the_provider_gives_it_up_unpaid_is_begun_anew(shop: Workshop) -> None:
-    shop.provider.verdict = Failed(errors.ProviderWorkFailed("out of memory"))
+    shop.provider.verdict = Failed(ProviderWorkFailed("out of memory"))
     job = await shop.queue(params={"pending": True}, repeatable=False, model="fake-paid")
     async with working(shop.worker()):
         await wait_until_async(lambda: asyncio.sleep(0, shop.calls(job)["start"] == 2))
@@ -96,7 +104,7 @@ async def test_paid_work_when_the_provider_gives_it_up_unpaid_is_begun_anew(shop
 async def test_check_when_the_provider_says_it_failed_for_good_ends_the_job(
     shop: Workshop,
 ) -> None:
-    shop.provider.verdict = Failed(errors.ProviderRejected("no"))
+    shop.provider.verdict = Failed(ProviderRejected("no"))
     job = await shop.queue(params={"pending": True})
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)
@@ -132,7 +140,7 @@ async def test_provider_when_it_raises_what_it_should_not_fails_its_job_alone(
 
 
 async def test_error_when_its_words_cannot_be_stored_still_fails_the_job(shop: Workshop) -> None:
-    shop.provider.start_error = errors.ProviderRejected("a\x00b \ud83d")
+    shop.provider.start_error = ProviderRejected("a\x00b \ud83d")
     job = await shop.queue()
     async with working(shop.worker()):
         done = await shop.until(job, JobStatus.FAILED)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from safelight import errors
 from safelight.db import tables
 from safelight.jobs.job import AttemptState, Ground, JobStatus, Outcome
 from safelight.jobs.ledger import moves
+from safelight.providers.errors import ProviderError
 from tests import factories
 from tests.servers import wait_until_async
 from tests.workshop import Workshop, until_closed, working
@@ -27,7 +27,7 @@ async def test_ticket_of_a_canceled_job_when_swept_is_canceled_at_the_provider(
 
 
 @pytest.mark.parametrize(
-    "error", [errors.ProviderError(), RuntimeError("a plug's own fault"), OSError("broken pipe")]
+    "error", [ProviderError(), RuntimeError("a plug's own fault"), OSError("broken pipe")]
 )
 async def test_sweep_when_a_provider_cannot_be_told_asks_again_and_rescues_all_the_same(
     shop: Workshop, error: Exception

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from safelight.doorbell import message
 from safelight.doorbell.ears import Ears
+from safelight.doorbell.errors import DoorbellSilent
 from safelight.doorbell.relay import open_relay
 from safelight.doorbell.wire import Rhythm
-from safelight.errors import DoorbellSilent
 
 SOON = timedelta(seconds=5)
 

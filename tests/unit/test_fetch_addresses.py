@@ -5,9 +5,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 import pytest
 
-from safelight.errors import UrlNotAllowed
 from safelight.fetch import FetchPolicy, check_url
 from safelight.fetch.address import Reach, reach
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.fetch.url import REFUSAL
 
 POLICY = FetchPolicy()

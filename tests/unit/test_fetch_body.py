@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import FetchError, FetchRefused, FetchTooLarge
 from safelight.fetch.body import BodyWriter
+from safelight.fetch.errors import FetchError, FetchRefused, FetchTooLarge
 
 MIB = 2**20
 

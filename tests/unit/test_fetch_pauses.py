@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.errors import FetchPaused
+from safelight.fetch.errors import FetchPaused
 from safelight.fetch.pauses import HostPauses
 
 MINUTE = timedelta(minutes=1)

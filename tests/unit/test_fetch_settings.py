@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from safelight.errors import UrlNotAllowed
 from safelight.fetch import FetchPolicy, Proxy, check_url
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.settings import Settings
 
 SECRET = "g3heim"  # noqa: S105  a stand-in

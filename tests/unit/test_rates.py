@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.errors import TooManyRequests
+from safelight.web.errors import TooManyRequests
 from safelight.web.rates import Rates
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Role
 from safelight.providers.remote.replicate.fields import Fields
 from safelight.providers.remote.replicate.pictures import place, stand_ins

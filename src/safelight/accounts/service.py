@@ -19,9 +19,10 @@ from safelight.accounts.account import (
     hint,
     new_secret,
 )
+from safelight.accounts.errors import Unauthenticated
 from safelight.audit import NewLine
 from safelight.db.engine import Database
-from safelight.errors import NotFound, Unauthenticated
+from safelight.errors import NotFound
 
 LOGIN_LINK_LASTS = timedelta(days=1)
 SESSION_LASTS = timedelta(days=30)

@@ -21,7 +21,7 @@ from safelight.assets.object_ledger import Note, Original
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
-from safelight.errors import MediaError
+from safelight.media.errors import MediaError
 from safelight.media.models.arrival import receive
 from safelight.media.models.check import fbx
 from safelight.media.models.take_in import GLB, ModelRules

@@ -14,13 +14,13 @@ from safelight import audit, events
 from safelight.assets import object_ledger
 from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.derived import variant_store
+from safelight.assets.errors import ObjectsSwept, OnHold
 from safelight.assets.index import index, terms
 from safelight.assets.keys import is_original
 from safelight.audit import NewLine
 from safelight.db.given import Given
 from safelight.db.tables import accounts, asset_numbers, assets
 from safelight.db.types import Instant, now
-from safelight.errors import ObjectsSwept, OnHold
 from safelight.events import NewEvent
 
 # What is known of a new asset; what a row lacks is empty.

@@ -19,10 +19,11 @@ from typing import Any
 import orjson
 
 from safelight.backup import store
+from safelight.backup.errors import BackupUnfit
 from safelight.db.engine import Database
 from safelight.db.migrate import newest_revision
 from safelight.db.tables import assets, originals, trash, variants
-from safelight.errors import BackupUnfit, NotFound
+from safelight.errors import NotFound
 from safelight.storage.storage import Storage
 
 _MANIFEST = "manifest.json"

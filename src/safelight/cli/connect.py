@@ -11,7 +11,7 @@ from safelight import datadir
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set
 from safelight.cli.failure import BadUse, Unreachable
-from safelight.errors import DataDirectoryInUse
+from safelight.datadir import DataDirectoryInUse
 from safelight.settings import Settings
 
 _LOOK_EVERY_S = 0.1

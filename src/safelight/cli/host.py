@@ -12,9 +12,9 @@ from uvicorn import Config, Server
 
 from safelight import configured, datadir
 from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.errors import Unauthenticated
 from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
 from safelight.cli.failure import Failure
-from safelight.errors import Unauthenticated
 from safelight.settings import Settings
 
 _CLOSING_S = 5  # for answers under way when the server stops

@@ -25,8 +25,8 @@ from nats.js.errors import BadRequestError, ServiceUnavailableError
 
 from safelight.doorbell import message
 from safelight.doorbell.ears import Ears
+from safelight.doorbell.errors import DoorbellSilent
 from safelight.doorbell.wire import DEADLINE_S, Rhythm, closing
-from safelight.errors import DoorbellSilent
 
 _STREAM = StreamConfig(
     name="safelight",

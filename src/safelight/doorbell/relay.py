@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 
 from safelight import telemetry
 from safelight.doorbell.ears import Ears
+from safelight.doorbell.errors import DoorbellSilent
 from safelight.doorbell.memory import MemoryBell
 from safelight.doorbell.outbox import Outbox
 from safelight.doorbell.wire import DEADLINE_S, Line, Wire, obey_cancel
-from safelight.errors import DoorbellSilent
 
 _log = telemetry.logger(__name__)
 

@@ -21,8 +21,8 @@ from botocore.exceptions import ClientError
 from safelight import telemetry
 from safelight.doorbell import message
 from safelight.doorbell.ears import Ears
+from safelight.doorbell.errors import DoorbellSilent
 from safelight.doorbell.wire import DEADLINE_S, Rhythm, obey_cancel
-from safelight.errors import DoorbellSilent
 
 _log = telemetry.logger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from safelight.errors import FetchError, FetchRefused, FetchTooLarge
+from safelight.fetch.errors import FetchError, FetchRefused, FetchTooLarge
 
 _PIECE_BYTES = 256 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32

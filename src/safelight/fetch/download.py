@@ -13,9 +13,9 @@ from typing import Self, TypeVarTuple
 
 import httpx2
 
-from safelight.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
 from safelight.fetch import headers
 from safelight.fetch.body import BodyWriter
+from safelight.fetch.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
 from safelight.fetch.guard import Resolver, SystemResolver
 from safelight.fetch.pauses import HostPauses
 from safelight.fetch.policy import FetchPolicy

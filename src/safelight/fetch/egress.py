@@ -9,7 +9,7 @@ import ssl
 import httpcore2
 
 from safelight import telemetry
-from safelight.errors import FetchRefused
+from safelight.fetch.errors import FetchRefused
 from safelight.fetch.guard import NameGuard, PoolLimits, plain_network
 from safelight.fetch.proxy import Proxy
 

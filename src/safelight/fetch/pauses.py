@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 
-from safelight.errors import FetchPaused
+from safelight.fetch.errors import FetchPaused
 
 _MAX_HOSTS = 4096  # under a pause at once; the one not heard of for longest is forgotten first
 

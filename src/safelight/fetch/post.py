@@ -9,8 +9,8 @@ from typing import Self
 
 import httpx2
 
-from safelight.errors import FetchError, FetchTimeout
 from safelight.fetch import headers
+from safelight.fetch.errors import FetchError, FetchTimeout
 from safelight.fetch.guard import Resolver, SystemResolver
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.transport import GuardedTransport

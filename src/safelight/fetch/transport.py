@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import httpcore2
 import httpx2
 
-from safelight.errors import FetchError, FetchTimeout
 from safelight.fetch.egress import ProxiedPool
+from safelight.fetch.errors import FetchError, FetchTimeout
 from safelight.fetch.guard import GuardedBackend, NameGuard, PoolLimits, Resolver
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.url import parse

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import httpx2
 
-from safelight.errors import UrlNotAllowed
 from safelight.fetch.address import Address
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.fetch.policy import FetchPolicy
 
 REFUSAL = (

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from safelight.accounts.signatures import Signatures
 from safelight.accounts.signing import is_signed, sign
 from safelight.db.engine import Database
-from safelight.errors import NotFound, UnknownModel
+from safelight.errors import NotFound
 from safelight.jobs.ledger import callback_store
 from safelight.jobs.ledger.callback_store import Woken
+from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Callback, News
 from safelight.providers.registry import Registry
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from safelight.db.engine import Database
-from safelight.errors import NotFound, ProvidersUnwell
+from safelight.errors import NotFound
+from safelight.jobs.errors import ProvidersUnwell
 from safelight.jobs.ledger import dead_letters
 from safelight.jobs.ledger.dead_letters import Letters, Mark, Redriven, Which
 from safelight.jobs.scheduling import breakers, lane_counts

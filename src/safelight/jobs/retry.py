@@ -3,19 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from safelight.errors import (
-    JobTimeout,
+from safelight.cpu import OutOfResources
+from safelight.errors import Remedy, SafelightError, restored
+from safelight.jobs.errors import JobTimeout
+from safelight.jobs.job import Job
+from safelight.providers.errors import (
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
     ProviderRejected,
     ProviderUnauthorized,
-    Remedy,
-    SafelightError,
     UnknownModel,
-    restored,
 )
-from safelight.jobs.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def _is_the_provider_s(error: SafelightError) -> bool:
         | ProviderUnauthorized
         | ProviderRejected
         | UnknownModel,
-    ) or (isinstance(error, ProviderError) and error.remedy is Remedy.RETRY)
+    ) or (isinstance(error, ProviderError | OutOfResources) and error.remedy is Remedy.RETRY)
 
 
 def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:

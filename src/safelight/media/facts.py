@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safelight.errors import MediaTooManyPixels
+from safelight.media.errors import MediaTooManyPixels
 from safelight.media.headers.header import FORMATS
 
 Exif = Mapping[str, str | int | float]

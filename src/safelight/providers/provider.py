@@ -7,7 +7,8 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from safelight.errors import Forbidden, ProviderError
+from safelight.errors import Forbidden
+from safelight.providers.errors import ProviderError
 from safelight.providers.price import NOT_TOLD, Price, Usage
 
 

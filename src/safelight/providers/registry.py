@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from safelight.errors import UnknownModel
+from safelight.providers.errors import UnknownModel
 from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Model, Provider
 

@@ -9,7 +9,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
-from safelight.errors import StorageFailed
+from safelight.storage.errors import StorageFailed
 
 # At most 3,000 paths may be on their way at once, of all calls together.
 _MOST_PATHS = 1000

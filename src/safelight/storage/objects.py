@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
-from safelight.errors import NotFound, StorageFailed, StorageFull
+from safelight.errors import NotFound, StorageFull
+from safelight.storage.errors import StorageFailed
 from safelight.storage.storage import Stored
 from safelight.telemetry import STORED_BYTES
 

@@ -8,7 +8,8 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from safelight.accounts.account import Caller, Scope
-from safelight.errors import Forbidden, Unauthenticated
+from safelight.accounts.errors import Unauthenticated
+from safelight.errors import Forbidden
 from safelight.web.services import Services
 
 COOKIE = "safelight_session"

@@ -7,9 +7,9 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from safelight.assets.keys import FOREVER
-from safelight.errors import RangeNotSatisfiable
 from safelight.storage.storage import Storage, Stored
 from safelight.web.answers import has_it
+from safelight.web.errors import RangeNotSatisfiable
 
 _AT_ONCE = 2**20  # bytes that are not worth a stream, which takes tasks of its own
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from safelight import errors, telemetry
 from safelight.errors import SafelightError
+from safelight.web.errors import MethodNotAllowed, TooLarge
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -17,8 +18,8 @@ _log = telemetry.logger(__name__)
 _BY_STATUS: dict[int, type[SafelightError]] = {
     400: errors.RequestError,
     404: errors.NotFound,
-    405: errors.MethodNotAllowed,
-    413: errors.TooLarge,
+    405: MethodNotAllowed,
+    413: TooLarge,
     422: errors.InvalidRequest,
 }
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 
-from safelight.errors import TooManyRequests
+from safelight.web.errors import TooManyRequests
 
 _REMEMBERED = 10_000  # names; the one not asked for longest is forgotten first, and begins anew
 _BURST_S = 2.0

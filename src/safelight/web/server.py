@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
-from safelight.errors import TooLarge
 from safelight.web import problems
 from safelight.web.api import (
     account,
@@ -33,6 +32,7 @@ from safelight.web.api import (
     usage,
     webhooks,
 )
+from safelight.web.errors import TooLarge
 from safelight.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"

@@ -15,7 +15,9 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from safelight.errors import InvalidRequest, MediaEmpty, RequestError, TooLarge, TooManyFiles
+from safelight.errors import InvalidRequest, RequestError
+from safelight.media.errors import MediaEmpty
+from safelight.web.errors import TooLarge, TooManyFiles
 
 _CHUNK = 1 << 20
 _MAX_FIELDS = 32

@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 
 from safelight import events
 from safelight.db.engine import Database
-from safelight.errors import EndpointDisabled, InvalidRequest, NotFound
+from safelight.errors import InvalidRequest, NotFound
 from safelight.webhooks import endpoint as rules
 from safelight.webhooks import store
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
 from safelight.webhooks.endpoint import DisabledReason, Endpoint
+from safelight.webhooks.errors import EndpointDisabled
 
 _MOST_ENDPOINTS = 20  # an account
 _MOST_SENT_AGAIN = 10_000  # a call

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from prometheus_client import Counter
 
-from safelight.errors import FetchError
 from safelight.fetch import Posted, Poster
+from safelight.fetch.errors import FetchError
 from safelight.webhooks.delivery import (
     Delivery,
     DeliveryState,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
 from safelight.media.models.check import fbx
 from safelight.media.sniff import sniff
 from tests.models import FBX

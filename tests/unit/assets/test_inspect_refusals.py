@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.errors import (
+from safelight.media.errors import (
     MediaEmpty,
     MediaError,
     MediaTooManyPixels,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from safelight.errors import (
+from safelight.media.errors import (
     MediaEmpty,
     MediaError,
     MediaTooManyPixels,

@@ -6,6 +6,8 @@ import pytest
 
 from safelight import errors
 from safelight.errors import Remedy, SafelightError
+from safelight.fetch.errors import FetchError
+from safelight.jobs.errors import JobTimeout
 from safelight.jobs.retry import (
     Decision,
     Fail,
@@ -17,6 +19,7 @@ from safelight.jobs.retry import (
     backoff,
     decide,
 )
+from safelight.providers.errors import ProviderError, ProviderRateLimited, UnknownOutcome
 from tests import factories
 from tests.factories import NOON
 
@@ -29,17 +32,17 @@ def decided(met: SafelightError, *, jitter: float = 1.0, **changes: object) -> D
 
 
 def test_passing_fault_when_tries_are_left_is_tried_again_after_the_backoff() -> None:
-    assert decided(errors.ProviderError()) == Retry(NOON + SECOND)
-    assert decided(errors.ProviderError(), attempts=2) == Retry(NOON + 2 * SECOND)
+    assert decided(ProviderError()) == Retry(NOON + SECOND)
+    assert decided(ProviderError(), attempts=2) == Retry(NOON + 2 * SECOND)
 
 
 def test_passing_fault_when_no_try_is_left_fails_with_that_fault() -> None:
-    error = errors.ProviderError()
+    error = ProviderError()
     assert decided(error, attempts=3, max_attempts=3) == Fail(error)
 
 
 def test_passing_fault_before_anything_was_sent_costs_no_try() -> None:
-    assert isinstance(decided(errors.FetchError(), attempts=0, max_attempts=1), Retry)
+    assert isinstance(decided(FetchError(), attempts=0, max_attempts=1), Retry)
 
 
 @pytest.mark.parametrize(
@@ -51,36 +54,36 @@ def test_lasting_fault_when_it_comes_fails_at_once(kind: type[SafelightError]) -
 
 
 def test_unknown_outcome_when_work_costs_money_is_never_repeated() -> None:
-    error = errors.UnknownOutcome()
+    error = UnknownOutcome()
     assert decided(error, repeatable=False) == Fail(error)
 
 
 def test_unknown_outcome_when_work_is_safe_to_repeat_is_tried_again() -> None:
-    assert isinstance(decided(errors.UnknownOutcome(), repeatable=True), Retry)
-    error = errors.UnknownOutcome()
+    assert isinstance(decided(UnknownOutcome(), repeatable=True), Retry)
+    error = UnknownOutcome()
     assert decided(error, repeatable=True, attempts=3) == Fail(error)
 
 
 def test_rate_limit_when_it_names_a_wait_is_honoured_in_full() -> None:
-    error = errors.ProviderRateLimited(retry_after=timedelta(seconds=40))
+    error = ProviderRateLimited(retry_after=timedelta(seconds=40))
     assert decided(error, jitter=0.0) == Snooze(NOON + timedelta(seconds=40))
 
 
 def test_rate_limit_when_all_tries_are_spent_still_waits() -> None:
-    error = errors.ProviderRateLimited(retry_after=SECOND)
+    error = ProviderRateLimited(retry_after=SECOND)
     assert isinstance(decided(error, attempts=3), Snooze)
 
 
 @pytest.mark.parametrize("wait", [timedelta(), timedelta(seconds=-7)])
 def test_rate_limit_when_it_names_no_real_wait_waits_a_second(wait: timedelta) -> None:
-    assert decided(errors.ProviderRateLimited(retry_after=wait)) == Snooze(NOON + SECOND)
+    assert decided(ProviderRateLimited(retry_after=wait)) == Snooze(NOON + SECOND)
 
 
 def test_rate_limit_when_it_names_nothing_waits_some_seconds() -> None:
-    assert decided(errors.ProviderRateLimited()) == Snooze(NOON + 5 * SECOND)
+    assert decided(ProviderRateLimited()) == Snooze(NOON + 5 * SECOND)
 
 
-@pytest.mark.parametrize("kind", [errors.ProviderRateLimited, errors.ProviderError])
+@pytest.mark.parametrize("kind", [ProviderRateLimited, ProviderError])
 def test_wait_when_it_outlasts_the_job_s_time_ends_with_it_and_gives_its_own_reason(
     kind: type[SafelightError],
 ) -> None:
@@ -88,13 +91,13 @@ def test_wait_when_it_outlasts_the_job_s_time_ends_with_it_and_gives_its_own_rea
     found = decided(error, timeout_s=600.0)
     assert isinstance(found, Snooze | Retry)
     assert (found, found.reason) == (type(found)(NOON + timedelta(seconds=600), error), error)
-    ended = decided(errors.JobTimeout(), timeout_s=600.0, error=error.problem())
+    ended = decided(JobTimeout(), timeout_s=600.0, error=error.problem())
     assert isinstance(ended, Fail)
     assert type(ended.error) is kind
     assert ended.error.problem() == error.problem()
 
 
-@pytest.mark.parametrize("kind", [errors.ProviderRateLimited, errors.ProviderError])
+@pytest.mark.parametrize("kind", [ProviderRateLimited, ProviderError])
 def test_wait_when_the_job_s_time_is_up_fails_at_once(kind: type[SafelightError]) -> None:
     error = kind()
     assert decided(error, started_at=NOON - timedelta(seconds=600), timeout_s=600.0) == Fail(error)
@@ -103,21 +106,21 @@ def test_wait_when_the_job_s_time_is_up_fails_at_once(kind: type[SafelightError]
 @pytest.mark.parametrize("wait_s", [31, 900])
 def test_wait_when_another_model_could_do_it_is_borne_for_half_a_minute(wait_s: int) -> None:
     following = [{"model": "second"}]
-    error = errors.ProviderRateLimited(retry_after=timedelta(seconds=30))
+    error = ProviderRateLimited(retry_after=timedelta(seconds=30))
     assert decided(error, fallbacks=following) == Snooze(NOON + timedelta(seconds=30))
-    error = errors.ProviderRateLimited(retry_after=timedelta(seconds=wait_s))
+    error = ProviderRateLimited(retry_after=timedelta(seconds=wait_s))
     assert decided(error, fallbacks=following, timeout_s=600.0) == FallBack(error)
 
 
 def test_wait_when_the_job_has_not_started_its_time_runs_not_yet() -> None:
-    error = errors.ProviderRateLimited(retry_after=timedelta(hours=1))
+    error = ProviderRateLimited(retry_after=timedelta(hours=1))
     assert isinstance(decided(error, started_at=None), Snooze)
 
 
 def test_passing_fault_when_it_names_a_longer_wait_than_the_backoff_waits_that_long() -> None:
-    error = errors.ProviderError(retry_after=timedelta(seconds=30))
+    error = ProviderError(retry_after=timedelta(seconds=30))
     assert decided(error) == Retry(NOON + timedelta(seconds=30))
-    assert decided(errors.ProviderError(retry_after=timedelta())) == Retry(NOON + SECOND)
+    assert decided(ProviderError(retry_after=timedelta())) == Retry(NOON + SECOND)
 
 
 def test_backoff_when_it_grows_doubles_up_to_the_cap() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools
 from safelight.providers.local.inflate.mask import find_object
 from safelight.providers.local.inflate.mixture import fit_mixture

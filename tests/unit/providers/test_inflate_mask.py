@@ -7,7 +7,8 @@ import pytest
 import pyvips
 from scipy import ndimage
 
-from safelight.errors import MediaTruncated, MediaUnsupported, NoForeground
+from safelight.media.errors import MediaTruncated, MediaUnsupported
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Bytes
 from safelight.providers.local.inflate.mask import MASKS, find_object, whole
 from safelight.providers.local.inflate.picture import Box, Picture, load_picture

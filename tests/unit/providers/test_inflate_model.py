@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.make import make_model
 from safelight.providers.local.inflate.order import Order, Params
 from safelight.providers.local.inflate.picture import Picture

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from safelight.cpu import CpuPool
-from safelight.errors import ProviderBadInput, ProviderRejected
+from safelight.providers.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.local.inflate import InflateProvider
 from safelight.providers.local.inflate.order import Params
 from safelight.providers.price import FREE

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from safelight.errors import (
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderRefused,
     ProviderRejected,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from safelight.errors import FetchError, Forbidden
+from safelight.errors import Forbidden
+from safelight.fetch.errors import FetchError
 from safelight.providers.remote.sagemaker.sns import SnsVerifier, canonical
 from tests.stubs.sagemaker import CERTIFICATE_URL, REGION, TOPIC, Sns
 

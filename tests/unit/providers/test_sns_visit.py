@@ -2,7 +2,8 @@
 
 import pytest
 
-from safelight.errors import FetchRefused, FetchTooLarge, Forbidden
+from safelight.errors import Forbidden
+from safelight.fetch.errors import FetchRefused, FetchTooLarge
 from safelight.providers.remote.sagemaker.visit import visit_by
 from tests.sites import Answer, fetcher_for, redirect, respond, running
 

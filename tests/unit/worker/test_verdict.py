@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.errors import ServiceError, UnknownOutcome
+from safelight.errors import ServiceError
 from safelight.jobs.job import Attempt, AttemptState, Ground
 from safelight.jobs.retry import Fail, RetryPolicy
+from safelight.providers.errors import UnknownOutcome
 from safelight.worker.attempt import verdict
 from safelight.worker.attempt.verdict import Situation, Wait
 from tests import factories

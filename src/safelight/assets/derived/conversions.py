@@ -8,10 +8,10 @@ from safelight.assets.asset import Asset
 from safelight.assets.derived import variant_store
 from safelight.assets.derived.making import Made, Making, MakingRules, Wanted
 from safelight.assets.derived.variant_store import Variant
+from safelight.assets.errors import FormatUnavailable
 from safelight.assets.keys import shown_key
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
-from safelight.errors import FormatUnavailable
 from safelight.media.models.convert import ModelFormat, convert
 from safelight.media.models.take_in import GLB
 from safelight.storage.storage import Storage

@@ -14,8 +14,8 @@ from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.object_ledger import Note
 from safelight.db.engine import Database
-from safelight.errors import Busy, NotFound
-from safelight.single_flight import Once
+from safelight.errors import NotFound
+from safelight.single_flight import Busy, Once
 from safelight.storage.storage import Storage
 
 _COPIES_A_CHILD = 2  # the next source is there when a child gets free, and no more fill the disk

@@ -9,9 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.assets import object_ledger
 from safelight.assets.asset import AssetKind
+from safelight.assets.errors import ObjectsSwept
 from safelight.db.tables import assets, variants
 from safelight.db.types import now
-from safelight.errors import ObjectsSwept
 
 
 @dataclass(frozen=True, slots=True)

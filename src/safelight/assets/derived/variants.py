@@ -12,10 +12,11 @@ from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.derived import variant_store
 from safelight.assets.derived.making import Made, Making, MakingRules, Wanted
 from safelight.assets.derived.variant_store import Source, Variant
+from safelight.assets.errors import NoPublicPicture, SignatureInvalid
 from safelight.assets.keys import EXTENSIONS, is_public, media_type_of
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
-from safelight.errors import NoPublicPicture, NotFound, SignatureInvalid
+from safelight.errors import NotFound
 from safelight.media.pictures.spec import Spec, order, settled
 from safelight.media.pictures.transform import transform
 from safelight.storage.storage import Storage

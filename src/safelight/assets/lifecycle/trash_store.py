@@ -10,11 +10,11 @@ from sqlalchemy import Connection, RowMapping
 
 from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset
+from safelight.assets.errors import ObjectsSwept
 from safelight.assets.keys import is_original
 from safelight.db.tables import accounts, jobs, trash
 from safelight.db.types import now
 from safelight.db.walks import among, newest
-from safelight.errors import ObjectsSwept
 
 _TIMES = ("created_at", "expires_at")
 

@@ -10,12 +10,13 @@ from safelight import audit
 from safelight.accounts.account import Visibility
 from safelight.assets import store
 from safelight.assets.asset import Asset
+from safelight.assets.errors import ShowsNothing
 from safelight.assets.keys import moved_key
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.service import Assets
 from safelight.audit import NewLine
 from safelight.db.engine import Database
-from safelight.errors import NotFound, ShowsNothing
+from safelight.errors import NotFound
 
 
 class Showing:

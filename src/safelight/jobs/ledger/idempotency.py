@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import idempotency
 from safelight.db.types import now
-from safelight.errors import IdempotencyConflict
+from safelight.jobs.errors import IdempotencyConflict
 
 MAX_KEY_LENGTH = 255
 

@@ -16,19 +16,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import events, telemetry
 from safelight.accounts import store as account_store
+from safelight.cpu import OutOfResources
 from safelight.db.tables import breakers
 from safelight.db.types import now
-from safelight.errors import (
+from safelight.errors import Remedy, SafelightError
+from safelight.events import NewEvent
+from safelight.jobs import retry
+from safelight.jobs.scheduling import pace
+from safelight.providers.errors import (
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
     ProviderUnauthorized,
-    Remedy,
-    SafelightError,
 )
-from safelight.events import NewEvent
-from safelight.jobs import retry
-from safelight.jobs.scheduling import pace
 
 _log = telemetry.logger(__name__)
 
@@ -128,7 +128,10 @@ def note_fault(
         _shut(tx, provider, SHUT, error, faults=TRIPS_AT)
         if looking:
             _change(tx, [provider], refused_look=error.code)
-    elif isinstance(error, ProviderError) and error.remedy in (Remedy.RETRY, Remedy.UNKNOWN):
+    elif isinstance(error, ProviderError | OutOfResources) and error.remedy in (
+        Remedy.RETRY,
+        Remedy.UNKNOWN,
+    ):
         _count(tx, provider, error)
     _tell_of_a_fall(tx, provider, error)
 

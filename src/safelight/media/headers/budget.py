@@ -1,6 +1,6 @@
 """Refuses a picture that its decoder could only hold in more memory than a child has."""
 
-from safelight.errors import MediaTooManyPixels
+from safelight.media.errors import MediaTooManyPixels
 from safelight.media.headers.header import Header
 
 _BYTES = 440 * 2**20  # of the 512 MiB that a child may add; encoders and threads take the rest

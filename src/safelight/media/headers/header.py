@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from safelight.errors import MediaEmpty, MediaError, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaError, MediaUnsupported
 from safelight.media.headers import heif, jpeg, png, tiff
 from safelight.media.headers.shape import Shape, take, unpack
 from safelight.media.sniff import HEAD_BYTES, sniff

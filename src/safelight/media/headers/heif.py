@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from safelight.errors import MediaError
+from safelight.media.errors import MediaError
 from safelight.media.headers.shape import Shape, take
 
 _MAX_BOXES = 64  # before the `meta` box

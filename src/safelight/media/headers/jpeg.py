@@ -3,7 +3,7 @@
 import mmap
 from typing import BinaryIO
 
-from safelight.errors import MediaError, MediaTooManyPixels
+from safelight.media.errors import MediaError, MediaTooManyPixels
 from safelight.media.headers.shape import Shape, take, unpack
 
 _MAX_SEGMENTS = 2048  # before the size is told

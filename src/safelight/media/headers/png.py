@@ -5,7 +5,7 @@ Structure: https://www.w3.org/TR/png-3/.
 
 from typing import BinaryIO
 
-from safelight.errors import MediaError
+from safelight.media.errors import MediaError
 from safelight.media.headers.shape import Shape, take, unpack
 
 _FIRST_CHUNK = 33  # behind the signature and the header

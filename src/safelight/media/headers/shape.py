@@ -3,7 +3,7 @@
 import struct
 from typing import BinaryIO, NamedTuple
 
-from safelight.errors import MediaError, MediaTruncated
+from safelight.media.errors import MediaError, MediaTruncated
 
 
 class Shape(NamedTuple):

@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from safelight.errors import MediaError
+from safelight.media.errors import MediaError
 from safelight.media.headers.shape import Shape, take, unpack
 
 _MAX_ENTRIES = 4096

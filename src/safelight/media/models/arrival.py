@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from safelight import telemetry
-from safelight.cpu import CpuPool, Limits, Report
-from safelight.errors import OutOfResources
+from safelight.cpu import CpuPool, Limits, OutOfResources, Report
 from safelight.media.models.take_in import ModelRules, TakenInModel, look_at_model, take_in_model
 
 _log = telemetry.logger(__name__)

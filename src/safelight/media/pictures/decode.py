@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from safelight.errors import MediaTruncated
+from safelight.media.errors import MediaTruncated
 from safelight.media.facts import Facts, InspectRules, check_size
 from safelight.media.headers.header import Header
 from safelight.media.metadata import metadata

@@ -6,7 +6,7 @@ This module is light, because the server imports it to name the function.
 import base64
 from pathlib import Path
 
-from safelight.errors import MediaTruncated
+from safelight.media.errors import MediaTruncated
 from safelight.media.facts import InspectRules
 from safelight.media.pictures.inspect import passed
 

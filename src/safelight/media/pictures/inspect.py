@@ -6,7 +6,7 @@ in with `safelight.media.pictures.decode`, inside the child.
 
 from pathlib import Path
 
-from safelight.errors import MediaUnsupported
+from safelight.media.errors import MediaUnsupported
 from safelight.media.facts import Facts, InspectRules, check_size
 from safelight.media.headers.budget import check_memory
 from safelight.media.headers.header import Header, read_header

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pyvips
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 
 # Loaders that libvips does not trust with strangers' files (SVG, PDF, MATLAB …) stay shut even if
 # a crafted file got one called.

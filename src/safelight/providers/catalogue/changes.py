@@ -6,8 +6,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from safelight.errors import CatalogueInvalid
 from safelight.providers.catalogue.catalogue import Change
+from safelight.providers.errors import CatalogueInvalid
 from safelight.providers.provider import Model
 
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from safelight.errors import CatalogueInvalid
 from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
+from safelight.providers.errors import CatalogueInvalid
 from safelight.providers.remote.http_service import HttpService
 
 _MOST_SAID = 5  # mistakes

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from safelight import errors, ids
-from safelight.errors import ProviderError, ProviderRejected, ProviderUnauthorized, UnknownOutcome
+from safelight.providers.errors import (
+    ProviderError,
+    ProviderRejected,
+    ProviderUnauthorized,
+    ProviderWorkFailed,
+    UnknownOutcome,
+)
 from safelight.providers.price import FREE
 from safelight.providers.provider import (
     ABSENT,
@@ -113,7 +119,7 @@ class FakeProvider(NoCallbacks):
         self._let_in()
         self._write(("check",), attempt.id, request.prompt, ticket=ticket)
         if self._ledger.is_cut_short(ticket):
-            return Failed(errors.ProviderWorkFailed("It was canceled."), cost_micros=0)
+            return Failed(ProviderWorkFailed("It was canceled."), cost_micros=0)
         left = _due(ticket) - time.monotonic()
         if left > 0:
             return Pending(ticket, timedelta(seconds=left))
@@ -283,7 +289,7 @@ def _is_under_way(ticket: str) -> bool:
     """Say whether there is work to cut short; there is none behind a ticket of somebody else's."""
     try:
         return _due(ticket) > time.monotonic()
-    except errors.ProviderRejected:
+    except ProviderRejected:
         return False
 
 
@@ -292,7 +298,7 @@ def _due(ticket: str) -> float:
     try:
         return float(ticket.partition("-")[0])
     except ValueError:
-        raise errors.ProviderRejected("There is no such ticket.") from None
+        raise ProviderRejected("There is no such ticket.") from None
 
 
 def _pixel() -> bytes:

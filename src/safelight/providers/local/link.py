@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from safelight.errors import MediaEmpty, MediaUnsupported, ProviderRejected
 from safelight.fetch import Fetcher
+from safelight.media.errors import MediaEmpty, MediaUnsupported
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.price import FREE
 from safelight.providers.provider import (
     AttemptHandle,

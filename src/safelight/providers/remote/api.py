@@ -17,17 +17,17 @@ from typing import Any, Self, cast
 import httpx2
 import orjson
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.fetch.headers import retry_after
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
     ProviderRateLimited,
     ProviderRejected,
     ProviderUnauthorized,
-    SafelightError,
     UnknownOutcome,
 )
-from safelight.fetch.headers import retry_after
 
 MIB = 2**20
 _CONNECT_S = 10.0

@@ -7,7 +7,7 @@ from typing import Any, Self
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from safelight.errors import ProviderRejected
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.price import NOT_TOLD, Usage
 
 # What the index of tickets in PostgreSQL holds in one entry, with room to spare.

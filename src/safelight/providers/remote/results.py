@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from safelight.errors import (
-    FetchTooLarge,
-    MediaEmpty,
-    MediaError,
-    MediaTruncated,
-    MediaUnsupported,
-    SafelightError,
-    StorageFull,
-)
+from safelight.errors import SafelightError, StorageFull
 from safelight.fetch import Fetcher
+from safelight.fetch.errors import FetchTooLarge
+from safelight.media.errors import MediaEmpty, MediaError, MediaTruncated, MediaUnsupported
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.provider import MediaFile
 

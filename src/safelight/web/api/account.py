@@ -8,8 +8,9 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
+from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.service import SESSION_LASTS
-from safelight.errors import InvalidRequest, Unauthenticated
+from safelight.errors import InvalidRequest
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from safelight.assets.derived.conversions import is_convertible
 from safelight.assets.derived.variant_store import Variant
 from safelight.doorbell import doorbell
-from safelight.errors import TooManyFiles, WrongState
+from safelight.errors import WrongState
 from safelight.jobs.inputs import BatchChange, MakeBatch
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
@@ -26,6 +26,7 @@ from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream
 from safelight.web.api.submit import IdempotencyKey, check_source, check_told, repeat_of
 from safelight.web.archive import Entry, archive
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.errors import TooManyFiles
 from safelight.web.package import MANIFEST, clean, manifest, pack
 from safelight.web.services import Services
 

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from safelight.doorbell import doorbell
-from safelight.errors import TooLarge
 from safelight.jobs.callbacks import MAX_BODY
 from safelight.web.auth import Parts
+from safelight.web.errors import TooLarge
 
 router = APIRouter(tags=["callbacks"])
 

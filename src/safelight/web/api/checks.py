@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from safelight import telemetry
-from safelight.errors import NotFound, SafelightError, UnknownModel
+from safelight.errors import NotFound, SafelightError
 from safelight.jobs.inputs import Name
+from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Provider
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import Field
 
+from safelight.assets.errors import SignatureInvalid
 from safelight.assets.keys import EXTENSIONS, cache_control_of, is_public, media_type_of
-from safelight.errors import NotFound, SignatureInvalid
+from safelight.errors import NotFound
 from safelight.media.pictures.spec import Format
 from safelight.web.api.pictures import PictureQuery, refuse_repeated
 from safelight.web.auth import Parts

@@ -6,13 +6,14 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Request, Response
 
-from safelight.errors import InvalidRequest, SafelightError, TooManyFiles
+from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs import inputs
 from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Refused, Repeat, Submitted
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
+from safelight.web.errors import TooManyFiles
 from safelight.web.services import Services
 from safelight.web.uploads import Upload, read_fields, received
 

@@ -9,12 +9,15 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
+from safelight.cpu import OutOfResources
 from safelight.db.grouped import Grouped
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import MediaError, ProviderError, SafelightError
+from safelight.errors import SafelightError
 from safelight.jobs.job import Job, StaleJob
 from safelight.jobs.ledger.moves import Progress
+from safelight.media.errors import MediaError
+from safelight.providers.errors import ProviderError
 from safelight.worker.attempt.run_state import Run
 
 _log = telemetry.logger(__name__)
@@ -106,7 +109,7 @@ class ProgressWriter:
         """Return the picture for an event, nothing where it cannot be shown yet."""
         try:
             return await self._glimpse(picture) if self._glimpse else ""
-        except (ProviderError, MediaError) as error:
+        except (ProviderError, OutOfResources, MediaError) as error:
             _log.info("an unfinished picture is not shown", error=error.detail)
             return ""
 

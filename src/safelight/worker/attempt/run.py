@@ -12,22 +12,14 @@ from typing import Any
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
+from safelight.assets.errors import ObjectsSwept
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
+from safelight.cpu import OutOfResources
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import (
-    MediaError,
-    NotFound,
-    ObjectsSwept,
-    OutOfResources,
-    ProviderError,
-    SafelightError,
-    ServiceError,
-    UnknownModel,
-    UnknownOutcome,
-)
+from safelight.errors import NotFound, SafelightError, ServiceError
 from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs.callbacks import CallbackAddresses
@@ -35,6 +27,8 @@ from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Attempt, AttemptState, Ground, Job, JobStatus, StaleJob
 from safelight.jobs.ledger import attempts, callback_store
 from safelight.jobs.ledger.moves import Parking
+from safelight.media.errors import MediaError
+from safelight.providers.errors import ProviderError, UnknownModel, UnknownOutcome
 from safelight.providers.provider import (
     Absent,
     Done,

@@ -11,21 +11,14 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
-from safelight.errors import (
-    JobTimeout,
-    ProviderError,
-    Remedy,
-    SafelightError,
-    ServiceError,
-    StorageFailed,
-    StorageFull,
-    UnknownModel,
-    UnknownOutcome,
-)
+from safelight.errors import Remedy, SafelightError, ServiceError, StorageFull
 from safelight.jobs import retry
+from safelight.jobs.errors import JobTimeout
 from safelight.jobs.job import Attempt, Ground, Job, Outcome
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.retry import Decision, Fail, RetryPolicy, Snooze
+from safelight.providers.errors import ProviderError, UnknownModel, UnknownOutcome
+from safelight.storage.errors import StorageFailed
 
 _log = telemetry.logger(__name__)
 

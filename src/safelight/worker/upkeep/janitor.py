@@ -15,11 +15,13 @@ from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import DeadlinePassed, ServiceError, UnknownModel, WorkerCrashed
+from safelight.errors import ServiceError
+from safelight.jobs.errors import DeadlinePassed, WorkerCrashed
 from safelight.jobs.job import MAX_CRASHES, Attempt, Ground, Job, Outcome
 from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.scheduling import breakers, lane_counts
+from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Absent, Canceled, Provider
 from safelight.providers.registry import Registry
 from safelight.worker.attempt.request import lost_start

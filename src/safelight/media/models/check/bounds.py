@@ -6,7 +6,7 @@ https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers 
 from collections.abc import Sequence
 from typing import TypeVar
 
-from safelight.errors import MediaTruncated
+from safelight.media.errors import MediaTruncated
 from safelight.media.models.check.document import Accessor, Document, Sparse, View
 
 T = TypeVar("T")

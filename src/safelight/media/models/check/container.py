@@ -7,7 +7,7 @@ import base64
 import binascii
 import struct
 
-from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
 
 _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from safelight.errors import MediaError, MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaError, MediaTruncated, MediaUnsupported
 from safelight.media.models.check.document import Document
 from safelight.media.models.check.facts import ModelRules
 

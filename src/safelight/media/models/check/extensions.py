@@ -3,7 +3,7 @@
 https://github.com/KhronosGroup/glTF/tree/main/extensions
 """
 
-from safelight.errors import MediaUnsupported
+from safelight.media.errors import MediaUnsupported
 from safelight.media.models.check.document import Document
 
 _READ = frozenset(

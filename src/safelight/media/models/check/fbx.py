@@ -5,7 +5,7 @@ Layout: https://code.blender.org/2013/08/fbx-binary-file-format-specification/
 
 from pathlib import Path
 
-from safelight.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
 
 MEDIA_TYPE = "application/vnd.autodesk.fbx"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from safelight.errors import MediaEmpty, MediaTooManyPixels, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaTooManyPixels, MediaUnsupported
 from safelight.media.headers.header import Header, read_header
 from safelight.media.models.check.facts import ModelRules
 from safelight.media.models.check.glb import Glb

@@ -3,7 +3,7 @@
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.7 to 3.9.
 """
 
-from safelight.errors import MediaTruncated
+from safelight.media.errors import MediaTruncated
 from safelight.media.models.check.bounds import part
 from safelight.media.models.check.document import (
     UNSIGNED_BYTE,

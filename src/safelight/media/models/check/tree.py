@@ -1,6 +1,6 @@
 """Checks a glTF's nodes: a forest that ends, whose scene stays within the budgets."""
 
-from safelight.errors import MediaError, MediaTruncated
+from safelight.media.errors import MediaError, MediaTruncated
 from safelight.media.models.check.document import Document, Primitive
 from safelight.media.models.check.facts import ModelRules
 

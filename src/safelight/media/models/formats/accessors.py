@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.formats.document import Document, Json
 from safelight.media.models.formats.scene import Floats, Ints
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.check.container import data_of, open_container
 
 Json: TypeAlias = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from safelight.errors import MediaTruncated
+from safelight.media.errors import MediaTruncated
 from safelight.media.models.formats.document import Document, Json
 
 Matrix: TypeAlias = npt.NDArray[np.float64]

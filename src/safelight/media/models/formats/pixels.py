@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from safelight.errors import MediaUnsupported
+from safelight.media.errors import MediaUnsupported
 from safelight.media.models.formats.scene import Bytes, Floats, Ints, Picture, Texture, Wrap
 from safelight.media.pictures.vips import decoding, to_srgb
 

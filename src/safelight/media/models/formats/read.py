@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.formats import pose
 from safelight.media.models.formats.document import Document, Json, read_document
 from safelight.media.models.formats.looks import Looks

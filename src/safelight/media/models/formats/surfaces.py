@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.formats.accessors import is_stored, read_floats, read_integers
 from safelight.media.models.formats.document import Document, Json
 from safelight.media.models.formats.looks import Looks

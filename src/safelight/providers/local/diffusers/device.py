@@ -11,7 +11,8 @@ from contextlib import suppress
 import anyio
 
 from safelight import telemetry
-from safelight.errors import OutOfResources, ProviderError
+from safelight.cpu import OutOfResources
+from safelight.providers.errors import ProviderError
 from safelight.providers.local.diffusers.messages import (
     MAX_LINE,
     Answer,

@@ -10,13 +10,10 @@ from typing import Any, cast
 import jsonschema_rs
 import orjson
 
-from safelight.errors import (
-    OutOfResources,
-    ProviderBadInput,
-    ProviderRefused,
-    SafelightError,
-)
+from safelight.cpu import OutOfResources
+from safelight.errors import SafelightError
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.errors import ProviderBadInput, ProviderRefused
 from safelight.providers.local.diffusers.models import LocalModel
 from safelight.providers.local.diffusers.schema import params_schema
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest, Role

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.local.diffusers.messages import LoraFile, Order, Weights
 from safelight.providers.local.diffusers.models import LocalModel, Task
 from safelight.providers.provider import InputFile, ProviderRequest, Role

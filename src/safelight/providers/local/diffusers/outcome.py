@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from safelight.errors import (
-    OutOfResources,
+from safelight.cpu import OutOfResources
+from safelight.errors import SafelightError
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRefused,
     ProviderRejected,
-    SafelightError,
 )
 from safelight.providers.local.diffusers.messages import Answer, Failed, Finished, Order, Ready
 from safelight.providers.local.diffusers.models import LocalModel

@@ -6,7 +6,7 @@ Tested with tiny random models on a processor, **not on a GPU**.
 from types import TracebackType
 from typing import Self
 
-from safelight.errors import ProviderRejected
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.diffusers.devices import open_devices
 from safelight.providers.local.diffusers.messages import Make
 from safelight.providers.local.diffusers.models import DiffusersConfig, LocalModel, Task

@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 
 from safelight import telemetry
-from safelight.errors import ProviderBadInput, SafelightError
+from safelight.errors import SafelightError
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.local.diffusers.devices import open_device
 from safelight.providers.local.diffusers.endpoint import read_request, write_answer, write_error
 from safelight.providers.local.diffusers.messages import Failed, Load, Make

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.local.inflate.background import Shade, border, fit_shade, to_lab
 from safelight.providers.local.inflate.images import opened

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.local.inflate.background import fit_shade, to_lab
 from safelight.providers.local.inflate.grabcut import part_from_background

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pyvips
 
-from safelight.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.providers.local.inflate.arrays import Bytes
 
 # The file is a stranger's: loaders that libvips does not trust with those stay shut.

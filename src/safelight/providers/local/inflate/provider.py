@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 
 from safelight.cpu import CpuPool, Limits
-from safelight.errors import ProviderBadInput, ProviderRejected
+from safelight.providers.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.local.inflate.make import make_model
 from safelight.providers.local.inflate.order import Order, Params
 from safelight.providers.local.inflate.schema import PARAMS, with_network

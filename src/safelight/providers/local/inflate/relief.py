@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from safelight.errors import NoForeground
+from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Floats
 from safelight.providers.local.inflate.images import blur, distance_to
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from safelight.errors import ProviderRejected
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.inflate.arrays import Bytes, Floats
 from safelight.providers.local.inflate.images import read_grid
 

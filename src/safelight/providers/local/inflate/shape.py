@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from safelight.errors import OutOfResources
+from safelight.cpu import OutOfResources
 from safelight.providers.local.inflate.arrays import Bools, Floats
 from safelight.providers.local.inflate.contour import Sheet, cut_out
 from safelight.providers.local.inflate.images import blur, distance_to, parts, read_grid, touched

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from safelight.cpu import CpuPool, Limits
-from safelight.errors import ProviderBadInput, ProviderRejected
+from safelight.providers.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.local.sketch.order import NOTE, Drawn, Order
 from safelight.providers.price import FREE
 from safelight.providers.provider import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, cast
 
-from safelight.errors import ProviderError
+from safelight.providers.errors import ProviderError
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.api import Api, Sending
 

@@ -4,7 +4,7 @@ import base64
 import re
 from typing import Any
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, ProviderRequest, Role
 from safelight.providers.remote.fal.config import FalModel
 

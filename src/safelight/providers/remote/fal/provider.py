@@ -17,15 +17,15 @@ from uuid import UUID
 import httpx2
 import orjson
 
-from safelight.errors import (
-    Forbidden,
+from safelight.errors import Forbidden
+from safelight.fetch import Fetcher
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRefused,
     ProviderRejected,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher
 from safelight.providers.provider import (
     AttemptHandle,
     Callback,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -13,7 +14,6 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     ProviderWorkFailed,
-    SafelightError,
 )
 from safelight.providers.price import NOT_TOLD, Usage
 from safelight.providers.provider import Failed

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
-from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.fetch import Fetcher
+from safelight.providers.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.providers.remote import results
 
 _LISTS = ("images", "image", "output")

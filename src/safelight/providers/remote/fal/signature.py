@@ -12,7 +12,8 @@ from typing import Any, Self, cast
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from safelight.errors import Forbidden, ProviderError, SafelightError
+from safelight.errors import Forbidden, SafelightError
+from safelight.providers.errors import ProviderError
 from safelight.providers.provider import Callback
 from safelight.providers.remote.api import Api
 

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from safelight.errors import ProviderRejected
 from safelight.fetch.headers import media_type
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
 from safelight.providers.remote.api import Lost

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import orjson
 
-from safelight.errors import ProviderBadInput, ProviderError, ProviderRejected, SafelightError
+from safelight.providers.errors import ProviderBadInput, ProviderError, ProviderRejected
 from safelight.providers.remote.api import Api
 from safelight.providers.remote.http_service.places import word
 from safelight.providers.remote.http_service.service import ATTEMPT, TICKET, Later
+
+if TYPE_CHECKING:
+    from safelight.errors import SafelightError
 
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 

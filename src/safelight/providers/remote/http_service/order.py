@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.http_service.service import HttpService

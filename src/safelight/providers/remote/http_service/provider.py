@@ -16,13 +16,9 @@ from typing import Any, Self
 
 import httpx2
 
-from safelight.errors import (
-    Forbidden,
-    ProviderError,
-    ProviderRejected,
-    SafelightError,
-)
+from safelight.errors import Forbidden, SafelightError
 from safelight.fetch import Fetcher
+from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.provider import (
     ABSENT,
     Absent,

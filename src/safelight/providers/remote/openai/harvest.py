@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from safelight.errors import FetchTooLarge, MediaError
+from safelight.fetch.errors import FetchTooLarge
+from safelight.media.errors import MediaError
 from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results

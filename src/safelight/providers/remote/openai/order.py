@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.openai.config import OpenAiConfig

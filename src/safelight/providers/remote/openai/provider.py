@@ -13,9 +13,10 @@ from typing import Any, Self, cast
 import httpx2
 import orjson
 
-from safelight.errors import ProviderError, ProviderRejected, SafelightError, UnknownOutcome
+from safelight.errors import SafelightError
 from safelight.fetch import Fetcher
 from safelight.fetch.headers import media_type
+from safelight.providers.errors import ProviderError, ProviderRejected, UnknownOutcome
 from safelight.providers.provider import (
     AttemptHandle,
     Canceled,

@@ -7,7 +7,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Self, cast
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
@@ -15,7 +16,6 @@ from safelight.errors import (
     ProviderRefused,
     ProviderRejected,
     ProviderUnauthorized,
-    SafelightError,
     UnknownOutcome,
 )
 from safelight.providers.remote.api import Answer, wait_of

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from safelight.errors import ProviderError, SafelightError
+from safelight.errors import SafelightError
+from safelight.providers.errors import ProviderError
 from safelight.providers.remote.api import Api
 from safelight.providers.remote.replicate.signature import key_of
 

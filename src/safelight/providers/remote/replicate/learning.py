@@ -9,7 +9,8 @@ from typing import Any, cast
 import httpx2
 
 from safelight import telemetry
-from safelight.errors import ProviderRejected, SafelightError
+from safelight.errors import SafelightError
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.remote.api import MIB, Api
 from safelight.providers.remote.replicate.config import ReplicateConfig, ReplicateModel
 from safelight.providers.remote.replicate.reference import Reference

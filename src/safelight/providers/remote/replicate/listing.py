@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from safelight.errors import ProviderError
+from safelight.providers.errors import ProviderError
 from safelight.providers.remote.api import Api, Sending
 from safelight.providers.remote.replicate.prediction import Prediction
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.remote.replicate.fields import Fields, Sizing, ratio_of
 from safelight.providers.remote.replicate.schema import DIALECT, Rule, rules_of
 

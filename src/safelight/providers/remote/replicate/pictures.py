@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from safelight.errors import ProviderBadInput, ProviderError
+from safelight.providers.errors import ProviderBadInput, ProviderError
 from safelight.providers.provider import InputFile, Role
 from safelight.providers.remote.api import MIB, Api, Sending
 from safelight.providers.remote.replicate.fields import Fields

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import orjson
 
-from safelight.errors import ProviderError, ProviderRefused, ProviderRejected
+from safelight.providers.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.providers.price import Usage
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.replicate.reference import Reference

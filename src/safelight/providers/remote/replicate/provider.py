@@ -15,14 +15,14 @@ from typing import Any, Self, cast
 import httpx2
 import jsonschema_rs
 
-from safelight.errors import (
-    Forbidden,
+from safelight.errors import Forbidden
+from safelight.fetch import Fetcher
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRejected,
     UnknownOutcome,
 )
-from safelight.fetch import Fetcher
 from safelight.providers.provider import (
     AttemptHandle,
     Callback,

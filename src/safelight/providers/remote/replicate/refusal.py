@@ -7,14 +7,14 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Self, cast
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRateLimited,
     ProviderRefused,
     ProviderRejected,
     ProviderWorkFailed,
-    SafelightError,
     UnknownOutcome,
 )
 from safelight.providers.remote.api import Answer, refusal, wait_of

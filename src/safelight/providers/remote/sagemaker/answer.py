@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import orjson
 
-from safelight.errors import MediaEmpty, ProviderError, ProviderRejected
+from safelight.media.errors import MediaEmpty
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.remote.sagemaker.failure import error_told
 
 _MOST = 64

@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from safelight.errors import MediaEmpty, MediaUnsupported, ProviderRejected
+from safelight.media.errors import MediaEmpty, MediaUnsupported
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
 from safelight.providers.remote.sagemaker.answer import Made

@@ -9,7 +9,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from safelight.errors import ProviderError
+from safelight.providers.errors import ProviderError
 from safelight.providers.remote.api import Answer, Api, Sending
 from safelight.providers.remote.sagemaker.config import SageMakerConfig
 from safelight.providers.remote.sagemaker.credentials import Credentials

@@ -7,7 +7,7 @@ from typing import Protocol
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError
 
-from safelight.errors import ProviderUnauthorized
+from safelight.providers.errors import ProviderUnauthorized
 from safelight.providers.remote.sagemaker.config import SageMakerConfig
 
 _FIND_S = 20.0

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from safelight.errors import (
+from safelight.errors import SafelightError
+from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderRateLimited,
@@ -13,7 +14,6 @@ from safelight.errors import (
     ProviderRejected,
     ProviderUnauthorized,
     ProviderWorkFailed,
-    SafelightError,
 )
 from safelight.providers.remote.api import Answer, wait_of
 

@@ -10,8 +10,8 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from safelight.errors import (
-    FetchTooLarge,
+from safelight.fetch.errors import FetchTooLarge
+from safelight.providers.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderRejected,

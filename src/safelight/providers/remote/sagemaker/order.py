@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from safelight.errors import ProviderBadInput
+from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import ProviderRequest, Role
 
 _MAX_PICTURES = 100 * 2**20  # of a gigabyte that SageMaker takes; it is all held in memory

@@ -12,13 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from safelight import telemetry
-from safelight.errors import (
-    Forbidden,
-    ProviderError,
-    ProviderRejected,
-    UnknownOutcome,
-)
+from safelight.errors import Forbidden
 from safelight.fetch import Fetcher
+from safelight.providers.errors import ProviderError, ProviderRejected, UnknownOutcome
 from safelight.providers.provider import (
     AttemptHandle,
     Callback,

@@ -6,7 +6,7 @@ from typing import Self, cast
 
 import orjson
 
-from safelight.errors import ProviderRejected
+from safelight.providers.errors import ProviderRejected
 from safelight.providers.remote.sagemaker.place import is_name
 
 _ATTEMPT = re.compile(r"att_[0-9a-z]{1,60}", re.ASCII)

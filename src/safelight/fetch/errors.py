@@ -1,0 +1,55 @@
+"""Why a download failed."""
+
+from safelight.errors import Remedy, SafelightError
+
+
+class FetchError(SafelightError):
+    """The address could not be downloaded; trying again may help."""
+
+    code = "fetch_failed"
+    status = 502
+    title = "The address could not be downloaded"
+    remedy = Remedy.RETRY
+
+
+class UrlNotAllowed(FetchError):
+    """The address is malformed, or it or a redirect leads somewhere this server must not go."""
+
+    code = "url_not_allowed"
+    status = 422
+    title = "This address is not allowed"
+    remedy = Remedy.NEVER
+
+
+class FetchRefused(FetchError):
+    """The other server answered with a client error such as 404."""
+
+    code = "fetch_refused"
+    title = "The other server refused the download"
+    remedy = Remedy.NEVER
+
+
+class FetchTooLarge(FetchError):
+    """The download exceeded the size limit and was stopped."""
+
+    code = "fetch_too_large"
+    status = 422
+    title = "The download is too large"
+    remedy = Remedy.NEVER
+
+
+class FetchTimeout(FetchError):
+    """The other server was too slow, or never came to an end."""
+
+    code = "fetch_timeout"
+    status = 504
+    title = "The download took too long"
+
+
+class FetchPaused(FetchError):
+    """The other server asked to be left alone; `retry_after` says how much longer."""
+
+    code = "fetch_paused"
+    status = 503
+    title = "The other server asked for a pause"
+    remedy = Remedy.WAIT

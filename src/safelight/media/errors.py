@@ -1,0 +1,40 @@
+"""What can be wrong with a file."""
+
+from safelight.errors import SafelightError
+
+
+class MediaError(SafelightError):
+    """The file itself is at fault."""
+
+    code = "media_unreadable"
+    status = 422
+    title = "The file cannot be read"
+
+
+class MediaEmpty(MediaError):
+    """The file has no bytes."""
+
+    code = "media_empty"
+    title = "The file is empty"
+
+
+class MediaUnsupported(MediaError):
+    """The bytes are not of a format that this route takes, whatever the name says."""
+
+    code = "media_unsupported"
+    status = 415
+    title = "This kind of file is not supported"
+
+
+class MediaTruncated(MediaError):
+    """The file ends too early or its data is damaged."""
+
+    code = "media_truncated"
+    title = "The file is truncated or damaged"
+
+
+class MediaTooManyPixels(MediaError):
+    """Width times height times frames exceeds the pixel budget; nothing was decoded."""
+
+    code = "media_too_many_pixels"
+    title = "The picture has too many pixels"

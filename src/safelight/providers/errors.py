@@ -1,0 +1,101 @@
+"""How a provider fails, and what that means for a job."""
+
+from safelight.errors import Remedy, RequestError, SafelightError, ServiceError
+from safelight.media.errors import MediaError
+
+
+class UnknownModel(RequestError):
+    """No model of that name does this kind of job; `errors` lists the ones that do."""
+
+    code = "unknown_model"
+    status = 422
+    title = "There is no such model"
+
+
+class ProviderError(SafelightError):
+    """A passing fault at the provider."""
+
+    code = "provider_failed"
+    status = 502
+    title = "The provider failed"
+    remedy = Remedy.RETRY
+
+
+class ProviderWorkFailed(ProviderError):
+    """The provider began the work and gave it up without charge; a new start may do better."""
+
+    code = "provider_work_failed"
+    title = "The provider gave the work up"
+
+
+class ProviderRateLimited(ProviderError):
+    """The provider asks to wait; `retry_after` says how long."""
+
+    code = "provider_rate_limited"
+    status = 503
+    title = "The provider is rate-limiting"
+    remedy = Remedy.WAIT
+
+
+class ProviderRefused(ProviderError):
+    """The provider's moderation refused the content; `categories` says why."""
+
+    code = "content_refused"
+    status = 422
+    title = "The provider refused this content"
+    remedy = Remedy.NEVER
+
+
+class ProviderBadInput(ProviderError):
+    """The provider does not accept this input."""
+
+    code = "provider_bad_input"
+    status = 422
+    title = "The provider does not accept this input"
+    remedy = Remedy.NEVER
+
+
+class ProviderOutOfCredit(ProviderError):
+    """The installation's account at the provider has no credit left."""
+
+    code = "provider_out_of_credit"
+    title = "The provider's account is out of credit"
+    remedy = Remedy.NEVER
+
+
+class ProviderUnauthorized(ProviderError):
+    """The provider does not accept the installation's credentials."""
+
+    code = "provider_unauthorized"
+    title = "The provider does not accept our credentials"
+    remedy = Remedy.NEVER
+
+
+class ProviderRejected(ProviderError):
+    """The provider failed for good; the same request would fail again."""
+
+    code = "provider_rejected"
+    title = "The provider could not do the work"
+    remedy = Remedy.NEVER
+
+
+class UnknownOutcome(ProviderError):
+    """The connection broke after the request was sent: it may have been done and paid for."""
+
+    code = "unknown_outcome"
+    title = "It is not known whether the provider did the work"
+    remedy = Remedy.UNKNOWN
+
+
+class CatalogueInvalid(ServiceError):
+    """The catalogue of models cannot be read, or says what cannot be; nothing starts with it."""
+
+    code = "catalogue_invalid"
+    title = "The catalogue of models has a mistake"
+
+
+class NoForeground(MediaError):
+    """No object stands out from the background, so there is nothing to make 3D."""
+
+    code = "no_foreground"
+    title = "No object was found in the picture"

@@ -1,0 +1,44 @@
+"""What HTTP refuses before a request reaches a service."""
+
+from safelight.errors import Remedy, RequestError
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, but not with this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "That method is not allowed here"
+
+
+class TooLarge(RequestError):
+    """The body or one of its files is larger than the limit."""
+
+    code = "too_large"
+    status = 413
+    title = "The request is too large"
+
+
+class TooManyFiles(RequestError):
+    """More files came than one batch may hold."""
+
+    code = "too_many_files"
+    status = 422
+    title = "Too many files"
+
+
+class RangeNotSatisfiable(RequestError):
+    """The requested byte range lies outside the file."""
+
+    code = "range_not_satisfiable"
+    status = 416
+    title = "The range is outside the file"
+
+
+class TooManyRequests(RequestError):
+    """One file is asked for more often than it may be; `retry_after` says when to ask again."""
+
+    code = "too_many_requests"
+    status = 429
+    title = "This is asked for too often"
+    remedy = Remedy.WAIT
