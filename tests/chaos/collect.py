@@ -71,6 +71,7 @@ def _job(row: RowMapping) -> Job:
         model=row["model"],
         cost_micros=row["cost_micros"],
         cost_known_micros=row["cost_known_micros"],
+        finished_at=row["finished_at"],
     )
 
 
@@ -85,6 +86,7 @@ def _attempt(row: RowMapping) -> Attempt:
         code=_code(row),
         ground=row["ground"],
         cost_micros=row["cost_micros"],
+        closed_at=row["closed_at"],
     )
 
 

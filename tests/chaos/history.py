@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -36,6 +37,7 @@ class Job:
     model: str = "fake"
     cost_micros: int | None = 0
     cost_known_micros: int | None = 0
+    finished_at: datetime | None = None
 
     @property
     def ending(self) -> str:
@@ -56,6 +58,7 @@ class Attempt:
     code: str | None
     ground: str
     cost_micros: int | None = 0
+    closed_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:

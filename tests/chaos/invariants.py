@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from tests.chaos.history import FINAL, Attempt, History, Work
+from tests.chaos.history import FINAL, Attempt, History, Job, Work
 
 MOST_CRASHES = 3
 _OF_NOBODY = "health/"  # written by probes
@@ -70,16 +70,22 @@ def only_killers_are_buried(history: History) -> Iterator[str]:
 def an_unknown_outcome_has_its_reason(history: History) -> Iterator[str]:
     """Only paid work that may have been begun, whose answer is lost, and whose vendor cannot tell.
 
-    It waits for a person: its attempt stays open.
+    It waits for a person: its attempt stays open, until its worker or a callback brings word.
     """
     for job in history.jobs:
         if job.ending != UNKNOWN:
             continue
         last = history.attempts_of[job.id][-1:]
-        is_lost = bool(last) and last[0].is_open and last[0].ticket is None
+        is_lost = bool(last) and last[0].ticket is None and _was_open_at_end(last[0], job)
         if job.repeatable or job.model == ASKABLE or not is_lost:
             tries = history.attempts_of[job.id]
             yield f"{job.id} ({job.prompt}) is called unknown: {job}, {tries}"
+
+
+def _was_open_at_end(attempt: Attempt, job: Job) -> bool:
+    if attempt.closed_at is None or job.finished_at is None:
+        return attempt.is_open
+    return attempt.closed_at >= job.finished_at
 
 
 def a_rotated_key_ends_only_what_was_not_begun(history: History) -> Iterator[str]:

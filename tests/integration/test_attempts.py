@@ -1,6 +1,7 @@
 """The ledger of attempts: what was sent is never sent again, and no ticket or cost gets lost."""
 
 import asyncio
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -282,3 +283,57 @@ async def test_delete_when_an_attempt_is_open_is_refused_until_it_is_settled(
     await database.write(lambda tx: factories.close(tx, made.id, Outcome.CANCELED))
     await jobs.delete(account, job.id, actor="key_1")
     assert await ledger(database, job) == []
+
+
+def _await_somebody_who_waits(tx: Connection) -> None:
+    """Return once another transaction waits for a lock of this one; on SQLite none can."""
+    if tx.dialect.name != "postgresql":
+        return
+    deadline = time.monotonic() + 20
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while not tx.scalar(waiting):
+        assert time.monotonic() < deadline, "nobody waits"
+        tx.execute(sa.text("SELECT pg_sleep(0.01)"))
+
+
+async def test_cost_when_it_comes_while_its_job_ends_is_on_the_job(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account, repeatable=False)
+    attempt = await database.write(lambda tx: factories.send(tx, claim_of(job)))
+    loop, is_locked = asyncio.get_running_loop(), asyncio.Event()
+
+    def bring_word(tx: Connection) -> None:
+        factories.close(tx, attempt.id, Outcome.FAILED, cost_micros=70)
+        loop.call_soon_threadsafe(is_locked.set)
+        _await_somebody_who_waits(tx)
+
+    async def cancel() -> Job:
+        await is_locked.wait()
+        return await database.write(lambda tx: moves.cancel(tx, job.id))
+
+    canceled, _ = await asyncio.gather(cancel(), database.write(bring_word))
+    row = await database.read(lambda tx: factories.reread(tx, job))
+    assert (row.status, row.cost_micros, row.cost_known_micros) == (JobStatus.CANCELED, 70, 70)
+    assert canceled.cost_micros == 70
+
+
+async def test_result_when_its_attempt_is_closed_at_the_same_time_is_not_taken(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account)
+    attempt = await database.write(lambda tx: factories.send(tx, claim_of(job)))
+    loop, is_locked = asyncio.get_running_loop(), asyncio.Event()
+
+    def bring_word(tx: Connection) -> None:
+        factories.close(tx, attempt.id, Outcome.FAILED)
+        loop.call_soon_threadsafe(is_locked.set)
+        _await_somebody_who_waits(tx)
+
+    async def succeed() -> object:
+        await is_locked.wait()
+        finish = moves.Finish(job.id, attempt.id, 10)
+        return (await database.write(lambda tx: moves.succeed_all(tx, [finish])))[0]
+
+    found, _ = await asyncio.gather(succeed(), database.write(bring_word))
+    assert isinstance(found, StaleJob)

@@ -190,6 +190,7 @@ def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | No
 
     With a `ticket`, only the attempt that still has that one: another may have been stored since.
     """
+    costs.lock(tx, [_job_of(tx, attempt_id)])
     match = [attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED]
     if ticket is not None:
         match.append(attempts.c.ticket == ticket)
@@ -212,12 +213,18 @@ def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | No
 
 def keep_cost(tx: Connection, attempt_id: str, cost_micros: int) -> None:
     """Write what an attempt cost, whatever became of it meanwhile; the first word stands."""
+    job_ids = [_job_of(tx, attempt_id)]
+    costs.lock(tx, job_ids)
     tx.execute(
         sa.update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.cost_micros.is_(None))
         .values(cost_micros=cost_micros)
     )
-    costs.write(tx, attempt_id)
+    costs.write(tx, job_ids)
+
+
+def _job_of(tx: Connection, attempt_id: str) -> str:
+    return tx.scalars(sa.select(attempts.c.job_id).where(attempts.c.id == attempt_id)).one()
 
 
 def lose_sight(tx: Connection, attempt_id: str) -> None:

@@ -1,11 +1,14 @@
 """The SQL of a job's cost: the sum of its attempts' costs, unknown where one of them is."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from safelight.db.tables import attempts, jobs
+
+Spent = tuple[int | None, int | None]  # of all attempts, None if part is unknown; of the known part
 
 
 def of_attempts(
@@ -35,7 +38,24 @@ def of_attempts(
     }
 
 
-def write(tx: Connection, attempt_id: str) -> None:
-    """Sum up again after the cost of one attempt has changed."""
-    of_attempt = sa.select(attempts.c.job_id).where(attempts.c.id == attempt_id).scalar_subquery()
-    tx.execute(sa.update(jobs).where(jobs.c.id == of_attempt).values(of_attempts()))
+def lock(tx: Connection, job_ids: Collection[str]) -> None:
+    """Lock jobs for the rest of the transaction, always in the same order.
+
+    PostgreSQL runs a statement on what was committed when it began, also after it has waited for a
+    row: a sum in the UPDATE that waits would miss the cost for which it waited. The statement after
+    this one misses nothing.
+    """
+    if tx.dialect.name == "postgresql":
+        query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids)).order_by(jobs.c.id)
+        tx.execute(query.with_for_update())
+
+
+def write(tx: Connection, job_ids: Collection[str]) -> dict[str, Spent]:
+    """Sum up the costs of jobs that this transaction has locked."""
+    statement = (
+        sa.update(jobs)
+        .where(jobs.c.id.in_(job_ids))
+        .values(of_attempts())
+        .returning(jobs.c.id, jobs.c.cost_micros, jobs.c.cost_known_micros)
+    )
+    return {row.id: (row.cost_micros, row.cost_known_micros) for row in tx.execute(statement)}

@@ -6,7 +6,7 @@ somebody else was first. Claims are in claims.py, attempts in attempts.py.
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -163,6 +163,7 @@ def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception
         tx,
         ({"id": one.job_id, "attempt": one.attempt_id, "cost": one.cost_micros} for one in ended),
     )
+    costs.lock(tx, [one.job_id for one in ended])
     moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
     return _in_order(moved, [one.job_id for one in ended])
 
@@ -453,7 +454,6 @@ def _moving(
         raise ValueError(f"{move} does not lead to {target}")
     if target is JobStatus.QUEUED:
         match = (*match, ~_AN_OPEN_ATTEMPT)  # it would be started a second time
-    cost = costs.of_attempts() if target in FINAL and "cost_micros" not in changes else {}
     values: dict[str, Any] = {
         "status": target,
         "seq": jobs.c.seq + (0 if silent else 1),
@@ -461,7 +461,6 @@ def _moving(
         "leased_by": None,
         "leased_until": None,
         "finished_at": now() if target in FINAL else None,
-        **cost,
         **changes,
     }
     return sa.update(jobs).where(jobs.c.status.in_(sources), *match).values(values).returning(jobs)
@@ -478,6 +477,12 @@ def _move(
 ) -> list[Job]:
     """Move what the statement matches, and tell of it in the same transaction."""
     moved = [to_job(row) for row in tx.execute(statement, given).mappings()]
+    if moved and (move in _LEAVING_OPEN or move is Move.EXPIRE):
+        spent = costs.write(tx, [job.id for job in moved])
+        moved = [
+            replace(job, cost_micros=spent[job.id][0], cost_known_micros=spent[job.id][1])
+            for job in moved
+        ]
     if not silent:
         job_events.tell(tx, moved, EVENT_OF[move], error=error)
     job_events.count(move, moved)
