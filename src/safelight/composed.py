@@ -1,0 +1,296 @@
+"""Puts the parts of a process together: read this to see which part is made of which."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from safelight import configured
+from safelight.accounts.service import Accounts
+from safelight.accounts.signatures import Signatures
+from safelight.assets.derived.conversions import Conversions
+from safelight.assets.derived.variants import Variants
+from safelight.assets.intake import Intake
+from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.trash import Trash
+from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.service import Assets
+from safelight.assets.urls import Links
+from safelight.assets.usage import StorageUsage
+from safelight.audit import Audit
+from safelight.configured import Direct
+from safelight.cpu import CpuPool
+from safelight.datadir import DiskGuard
+from safelight.db.engine import Database
+from safelight.db.migrate import is_current
+from safelight.doorbell.doorbell import Doorbell
+from safelight.errors import ServiceError
+from safelight.fetch import Fetcher, Poster, check_url
+from safelight.jobs.batches import Batches
+from safelight.jobs.callbacks import CallbackAddresses, Callbacks
+from safelight.jobs.operations import Operations
+from safelight.jobs.retry import RetryPolicy
+from safelight.jobs.service import Jobs
+from safelight.jobs.submit import Submits
+from safelight.notifications.contact import Channel
+from safelight.notifications.content import Templates
+from safelight.notifications.senders import Sender, open_senders
+from safelight.notifications.service import Contacts
+from safelight.providers.catalogue import Catalogue, changed
+from safelight.providers.provider import Provider
+from safelight.providers.registry import Registry, all_models
+from safelight.settings import Settings
+from safelight.storage.storage import Storage
+from safelight.web import server
+from safelight.web.rates import Rates
+from safelight.web.services import Services
+from safelight.webhooks.service import Webhooks
+from safelight.worker.attempt.run import Runner
+from safelight.worker.attempt.settlement import Settlement
+from safelight.worker.attempt.writes import Writes
+from safelight.worker.senders.notices import Messenger
+from safelight.worker.senders.webhooks import Notifier
+from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.retention import Retention
+from safelight.worker.worker import Worker, WorkerRules
+
+
+class Role(StrEnum):
+    """A kind of process in a large installation; a small one runs all of them in one process."""
+
+    API = "api"
+    WORKER = "worker"
+    JANITOR = "janitor"
+    NOTIFIER = "notifier"
+
+
+ALL_ROLES = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """The open resources that all parts are built on."""
+
+    database: Database
+    storage: Storage
+    links: Links
+    direct: Direct
+    file_origins: tuple[str, ...]
+    bell: Doorbell
+    pool: CpuPool
+    fetcher: Fetcher
+    poster: Poster
+    providers: list[Provider]
+    catalogue: Catalogue
+    scratch: Path
+    is_sole: bool  # no other process uses the database
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that a process runs or serves."""
+
+    services: Services
+    asgi: ASGIApp
+    worker: Worker
+    janitor: Janitor
+    notifier: Notifier
+    messenger: Messenger
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What several parts use."""
+
+    registry: Registry
+    assets: Assets
+    copying: Copying
+    trash: Trash
+    intake: Intake
+    signatures: Signatures
+    addresses: CallbackAddresses
+    senders: Mapping[Channel, Sender]
+    templates: Templates
+    slots: dict[str, int]
+
+
+def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts:
+    """Return the parts of a process with these roles."""
+    shared = _share(settings, on)
+    services = _services(settings, on, shared)
+    return Parts(
+        services,
+        _web(services, roles),
+        _worker(settings, on, shared),
+        _janitor(settings, on, shared),
+        Notifier(on.database, on.poster, on.links),
+        Messenger(
+            on.database,
+            shared.senders,
+            shared.templates,
+            on.links,
+            digest_hour=settings.digest_hour,
+        ),
+    )
+
+
+def _share(settings: Settings, on: Foundation) -> _Shared:
+    assets = Assets(on.database, on.storage, configured.cdn(settings))
+    copying = Copying(on.database, on.storage, on.scratch)
+    kept = timedelta(days=settings.deleted_kept_days)
+    signatures = Signatures(on.database)
+    return _Shared(
+        registry=_registry(on),
+        assets=assets,
+        copying=copying,
+        trash=Trash(on.database, assets, copying, kept=kept),
+        intake=Intake(
+            on.database,
+            on.storage,
+            on.pool,
+            configured.inspect_rules(settings),
+            keep_originals=settings.keep_originals,
+        ),
+        signatures=signatures,
+        addresses=CallbackAddresses(settings.public_url.rstrip("/"), signatures),
+        senders=open_senders(
+            mail_url=settings.mail_url.get_secret_value(),
+            mail_from=settings.mail_from,
+            sms_region=settings.sms_region,
+            topics=configured.topics(settings),
+            base_url=on.links.base_url,
+        ),
+        templates=Templates(settings.mail_templates),
+        slots=configured.slots(settings, on.pool, on.catalogue),
+    )
+
+
+def _registry(on: Foundation) -> Registry:
+    catalogue = on.catalogue
+    return Registry(
+        on.providers,
+        {name: alias.models for name, alias in catalogue.aliases.items()},
+        defaults=catalogue.defaults,
+        models=changed(all_models(on.providers), catalogue.models),
+    )
+
+
+def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:
+    settlement = Settlement(
+        on.database,
+        shared.assets,
+        RetryPolicy(
+            timedelta(seconds=settings.retry_base_s), timedelta(seconds=settings.retry_cap_s)
+        ),
+        Writes(on.database),
+        patience=timedelta(hours=settings.unknown_after_hours),
+        grace=timedelta() if on.is_sole else settings.lease,
+    )
+    runner = Runner(
+        on.database,
+        on.bell,
+        shared.registry,
+        shared.assets,
+        shared.intake,
+        on.fetcher,
+        settlement,
+        shared.addresses,
+        on.scratch,
+        settings.data_dir / "results",
+        keep_s=settings.outputs_kept_days * 86_400 or None,
+    )
+    rules = WorkerRules(
+        shared.slots,
+        settings.lease,
+        timedelta(seconds=settings.janitor_interval_s),
+        timedelta(seconds=settings.grace_s),
+        configured.job_limits(settings, on.catalogue),
+    )
+    return Worker(on.database, on.bell, runner, rules)
+
+
+def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
+    return Janitor(
+        on.database,
+        on.bell,
+        shared.registry,
+        Signals(on.database, sys.stdout if settings.metrics_emf else None),
+        Retention(
+            on.database,
+            events_kept=configured.days(settings.events_kept_days),
+            jobs_kept=configured.days(settings.jobs_kept_days),
+        ),
+        assets=shared.assets,
+        trash=shared.trash,
+        interval=timedelta(seconds=settings.janitor_interval_s),
+        lease=settings.lease,
+        sole_worker=on.is_sole,
+    )
+
+
+def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
+    database = on.database
+    space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
+    # A pool apart: a viewer who waits for a rendition does not wait behind jobs.
+    apart = CpuPool(max(on.pool.size // 2, 1))
+    operations = Operations(database)
+    return Services(
+        accounts=Accounts(database),
+        jobs=Jobs(database, shared.assets, shared.trash, slots=shared.slots),
+        batches=Batches(database),
+        callbacks=Callbacks(database, shared.registry, shared.signatures),
+        callback_addresses=shared.addresses,
+        operations=operations,
+        webhooks=Webhooks(database),
+        contacts=Contacts(database, shared.senders.keys(), configured.topics(settings)),
+        templates=shared.templates,
+        submits=Submits(database, shared.registry, max_attempts=settings.max_attempts),
+        assets=shared.assets,
+        showing=Showing(database, shared.assets, shared.copying),
+        trash=shared.trash,
+        audit=Audit(database),
+        storage_usage=StorageUsage(database),
+        intake=shared.intake,
+        variants=Variants(
+            database, on.storage, apart, shared.signatures, on.scratch, check_space=space
+        ),
+        conversions=Conversions(database, on.storage, apart, on.scratch, check_space=space),
+        signatures=shared.signatures,
+        links=on.links,
+        storage=on.storage,
+        direct=on.direct,
+        registry=shared.registry,
+        bell=on.bell,
+        limits=configured.limits(settings),
+        file_rates=Rates(settings.file_requests_per_s),
+        file_origins=on.file_origins,
+        check_url=partial(check_url, policy=configured.fetch_policy(settings)),
+        check_space=space,
+        checks={
+            "database": partial(_check_schema, database),
+            "storage": on.storage.check,
+            "disk": space,
+        },
+        soft_checks={"doorbell": on.bell.check, "providers": operations.check_providers},
+        scratch=on.scratch,
+        currency=on.catalogue.currency,
+        public_url=configured.public_url(settings),
+    )
+
+
+def _web(services: Services, roles: frozenset[Role]) -> ASGIApp:
+    build = server.build if Role.API in roles else server.build_probes
+    app = build(services, version=version("safelight"))
+    return server.wrap(app, services)
+
+
+async def _check_schema(database: Database) -> None:
+    if not await is_current(database):
+        raise ServiceError("The database's schema is not the one that this version needs.")

@@ -1,0 +1,36 @@
+"""The HTTP server and the limits of a request."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from safelight.settings.checked import MIB
+
+
+class WebSettings(BaseSettings):
+    """The HTTP server and the limits of a request."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
+    )
+    public_url: str = Field(
+        default="",
+        description="Public base URL of this server; empty is host and port, which "
+        "providers cannot call back.",
+    )
+    max_body_bytes: int = Field(
+        default=300 * MIB, ge=MIB, description="Largest request body, in bytes."
+    )
+    max_file_bytes: int = Field(
+        default=10 * MIB, ge=1024, description="Largest file of a 3D batch, in bytes."
+    )
+    max_upload_bytes: int = Field(
+        default=50 * MIB, ge=1024, description="Largest single upload, in bytes."
+    )
+    max_batch_files: int = Field(default=25, ge=1, le=1000, description="Most files in a 3D batch.")
+    max_batch_urls: int = Field(
+        default=1000, ge=1, le=10_000, description="Most URLs in one import request."
+    )
+    max_wait_s: int = Field(
+        default=60, ge=0, le=600, description="Longest `Prefer: wait`, in seconds."
+    )
