@@ -192,7 +192,8 @@ class FakeProvider(NoCallbacks):
 class FakeQueue(FakeProvider):
     """Paid work that can be asked for by its attempt after the answer to its start was lost.
 
-    An order once called absent is refused when it arrives late, so that the word stays true.
+    An order once called absent is refused when it arrives late, so that the word stays true. The
+    first line in the ledger decides: processes are frozen between any two of them.
     """
 
     name = "fake-queue"
@@ -204,17 +205,19 @@ class FakeQueue(FakeProvider):
     async def start(
         self, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Failed | Pending:
-        if self._ledger.said("absent", attempt.id):
+        self._let_in()
+        self._write(("order",), attempt.id, request.prompt)
+        if not self._ledger.is_ordered(attempt.id):
             raise ProviderRejected("The order was given up before it arrived.")
         return await super().start(request, attempt)
 
     async def look_up(self, lost: LostStart) -> str | Absent | None:
         self._let_in()
-        ticket = self._ledger.ticket_of(lost.attempt_id)
-        if ticket is None and not self._ledger.said("start", lost.attempt_id):
-            self._write(("absent",), lost.attempt_id, lost.request.prompt)
-            return ABSENT
-        return ticket
+        self._write(("search",), lost.attempt_id, lost.request.prompt)
+        if self._ledger.is_ordered(lost.attempt_id):
+            return self._ledger.ticket_of(lost.attempt_id)
+        self._write(("absent",), lost.attempt_id, lost.request.prompt)
+        return ABSENT
 
 
 class _Ledger:
@@ -223,7 +226,7 @@ class _Ledger:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._read_to = 0
-        self._said: set[tuple[str, str]] = set()  # which call of which attempt
+        self._first: dict[str, str] = {}  # of an order and a search for it, by attempt
         self._works: dict[str, dict[str, Any]] = {}  # what was said at the start, by ticket
         self._tickets: dict[str, str] = {}  # by attempt
         self._cancels: dict[str, list[dict[str, Any]]] = {}  # by ticket
@@ -240,9 +243,10 @@ class _Ledger:
         finally:
             os.close(handle)
 
-    def said(self, what: str, attempt_id: str) -> bool:
+    def is_ordered(self, attempt_id: str) -> bool:
+        """Say whether the order came before any search for it."""
         self._catch_up()
-        return (what, attempt_id) in self._said
+        return self._first.get(attempt_id) == "order"
 
     def ticket_of(self, attempt_id: str) -> str | None:
         self._catch_up()
@@ -277,8 +281,9 @@ class _Ledger:
     def _take_in(self, entries: list[dict[str, Any]]) -> None:
         for entry in entries:
             what, ticket = entry["what"], entry.get("ticket", "")
-            self._said.add((what, entry["attempt"]))
-            if what == "ticket":
+            if what in ("order", "search"):
+                self._first.setdefault(entry["attempt"], what)
+            elif what == "ticket":
                 self._works[ticket] = entry
                 self._tickets[entry["attempt"]] = ticket
             elif what == "cancel":

@@ -22,6 +22,7 @@ from safelight.jobs.ledger.moves import Parking
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.scheduling import breakers
 from safelight.providers.provider import Done
+from safelight.worker.attempt import verdict
 from safelight.worker.attempt.run_state import Run
 from safelight.worker.attempt.shielded import to_the_end
 from safelight.worker.attempt.verdict import Judgement, Situation, Wait
@@ -164,6 +165,8 @@ class Settlement:
                 return None
             at = situation(tx, held)
             judgement = judge(at)
+            if attempt is not None and at.attempt is None and judgement.closing is None:
+                judgement = verdict.closed_meanwhile(at)
             if attempt is not None and judgement.error is not None:
                 looking = at.attempt is not None and at.attempt.ticket is not None
                 breakers.note_fault(tx, held.provider, judgement.error, looking=looking)

@@ -135,9 +135,14 @@ def absent(at: Situation, grace: timedelta) -> Judgement:
 
     Not before `grace` is over, in which the worker that lost its lease may still send it.
     """
-    if _may_be_brought(at, grace):
+    if _has_arrived(at) or _may_be_brought(at, grace):
         return Judgement(Wait(_pace(at), UNHEARD))
     return Judgement(Snooze(at.now), Closing(Outcome.LOST, Ground.ABSENT))
+
+
+def closed_meanwhile(at: Situation) -> Judgement:
+    """Judge an attempt that another process has closed on proof: the job goes on without it."""
+    return Judgement(Snooze(at.now))
 
 
 def answer_lost(at: Situation, error: SafelightError) -> Judgement:
@@ -189,13 +194,18 @@ def unheard(at: Situation, grace: timedelta) -> Judgement:
 
     `grace` is how long its worker, if it lives, has to bring the answer by itself.
     """
-    if _may_be_adopted(at) or _may_be_brought(at, grace):
+    if _has_arrived(at) or _may_be_adopted(at) or _may_be_brought(at, grace):
         return Judgement(Wait(_pace(at), UNHEARD))
     return Judgement(Fail(unknown("The provider was called and its answer was lost.")))
 
 
 def _decide(at: Situation, error: SafelightError) -> Decision:
     return retry.decide(at.job, error, now=at.now, policy=at.policy, jitter=at.jitter)
+
+
+def _has_arrived(at: Situation) -> bool:
+    """Say whether the ticket came while the provider was being asked."""
+    return at.attempt is not None and at.attempt.ticket is not None
 
 
 def _may_be_adopted(at: Situation) -> bool:
