@@ -4,10 +4,10 @@ import secrets as system
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import secrets
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 
 _BYTES = 32
 
@@ -19,10 +19,9 @@ def find(tx: Connection, name: str) -> bytes | None:
 
 def ensure(tx: Connection, name: str) -> bytes:
     """Return the secret of that name; of several who make it at once, one is first for all."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     fresh = system.token_bytes(_BYTES)
     tx.execute(
-        insert(secrets)
+        upsert(tx, secrets)
         .values(name=name, value=fresh, created_at=now())
         .on_conflict_do_nothing(index_elements=[secrets.c.name])
     )

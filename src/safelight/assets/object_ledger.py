@@ -14,12 +14,12 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import ids
 from safelight.assets.keys import original_key
 from safelight.db.tables import HELD, assets, loose_objects, originals, trash
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 
 KEPT = timedelta(hours=1)
 """How long an asset may take from the note of its keys to its row."""
@@ -66,9 +66,8 @@ def note_all(tx: Connection, notes: Sequence[Note]) -> list[Original | None]:
 
 
 def _hold(tx: Connection, account_id: str, sha256: str, size: int) -> Original:
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
-        insert(originals)
+        upsert(tx, originals)
         .values(
             account_id=account_id,
             sha256=sha256,

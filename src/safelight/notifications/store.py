@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import ids
 from safelight.db.tables import HEARING, PENDING, contacts, notices
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 from safelight.db.walks import among, newest
 from safelight.events import Event
 from safelight.notifications import fanout
@@ -33,9 +33,8 @@ EndedBetween = Callable[[Connection, str, datetime, datetime], bool]
 
 def insert(tx: Connection, account_id: str, **values: Any) -> Contact:
     """Write a new contact; where the account has one of that address, return that one."""
-    insert_ = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
-        insert_(contacts)
+        upsert(tx, contacts)
         .values(
             id=ids.new("contact"),
             account_id=account_id,
@@ -165,9 +164,8 @@ def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
 def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write new notices, due now or as they say, but for those that are there."""
     if rows:
-        insert_ = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
         times = {"created_at": now()} | ({} if "due_at" in rows[0] else {"due_at": now()})
-        statement = insert_(notices).values(**times)
+        statement = upsert(tx, notices).values(**times)
         tx.execute(statement.on_conflict_do_nothing(), [dict(row) for row in rows])
 
 

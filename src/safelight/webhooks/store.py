@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight import events, ids
 from safelight.db.given import Given
 from safelight.db.tables import DEFAULT, PENDING, deliveries, delivery_tries, endpoints
 from safelight.db.types import Instant, now
+from safelight.db.upsert import upsert
 from safelight.db.walks import among, newest
 from safelight.events import Event, NewEvent
 from safelight.webhooks import fanout
@@ -53,7 +53,7 @@ def find_default(tx: Connection, account_id: str) -> Endpoint | None:
 def ensure_default(tx: Connection, account_id: str, *, secret: str) -> Endpoint:
     """Return it; of several who make it at once, one is first for all."""
     tx.execute(
-        _inserting(tx)(endpoints)
+        upsert(tx, endpoints)
         .values(
             id=ids.new("endpoint"),
             account_id=account_id,
@@ -153,7 +153,7 @@ def fan_out(tx: Connection, found: Sequence[Event], urls_of: UrlsOf) -> None:
     ended = fanout.named_in(found) if any(one.is_default for one in listening) else []
     rows = fanout.deliveries_of(found, listening, urls_of(tx, ended) if ended else {})
     if rows:
-        statement = _inserting(tx)(deliveries).values(due_at=now(), created_at=now())
+        statement = upsert(tx, deliveries).values(due_at=now(), created_at=now())
         tx.execute(statement.on_conflict_do_nothing(), rows)
 
 
@@ -426,10 +426,6 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
     )
     statement = sa.delete(deliveries).where(among(tx, deliveries.c.id, tx.scalars(old).all()))
     return tx.execute(statement).rowcount
-
-
-def _inserting(tx: Connection) -> Callable[[sa.Table], postgresql.Insert | sqlite.Insert]:
-    return postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
 
 
 def _to_endpoint(row: RowMapping) -> Endpoint:

@@ -10,23 +10,22 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import ids, telemetry
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import ServiceError
 from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.scheduling import claims
 from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
+from safelight.jobs.topics import topics_of
 from safelight.worker.attempt.run import Runner
 from safelight.worker.attempt.run_state import Clock, Hold, Run
+from safelight.worker.rounds import OUTAGE
 
 _log = telemetry.logger(__name__)
 
-_OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 _MOST_AT_ONCE = 500
 _STILL_HERE_S = 1.0
 _DELIVER_EVERY_S = 60.0
@@ -142,7 +141,7 @@ class Worker:
                     checking=lane.checking,
                 )
             )
-        except _OUTAGE as error:
+        except OUTAGE as error:
             _log.warning("claim failed; trying again", lane=lane.name, error=str(error))
             return None
 
@@ -175,7 +174,7 @@ class Worker:
                 _log.info("job was moved by somebody else")
             except asyncio.CancelledError:
                 _log.info("job let go")  # canceled, taken over, or the grace period is over
-            except _OUTAGE as error:
+            except OUTAGE as error:
                 # Nothing could be written: the lease runs out and the janitor takes the job back.
                 _log.warning("job could not be settled", error=str(error))
             except Exception:  # noqa: BLE001  one job must not end all; this one is buried
@@ -219,7 +218,7 @@ class Worker:
             return await self._db.write(
                 lambda tx: claims.renew(tx, worker=self.id, running=mine, lease=self._rules.lease)
             )
-        except _OUTAGE as error:
+        except OUTAGE as error:
             _log.warning("leases not renewed", error=str(error))
             return None
 
@@ -228,7 +227,7 @@ class Worker:
         while True:
             try:
                 await self._runner.deliver_results()
-            except _OUTAGE as error:
+            except OUTAGE as error:
                 _log.warning("results stay on disk", error=str(error))
             await asyncio.sleep(_DELIVER_EVERY_S)
 
@@ -265,7 +264,7 @@ class Worker:
         ids = [run.job.id for run in self._running]
         try:
             ended = await self._db.read(lambda tx: store.ended_of(tx, ids))
-        except _OUTAGE as error:
+        except OUTAGE as error:
             _log.warning("calls are not hung up", error=str(error))
             return
         tasks = [task for run, task in self._running.items() if run.job.id in ended]
@@ -277,13 +276,11 @@ class Worker:
     async def _hand_back(self, unfinished: list[Claim]) -> None:
         try:
             released = await self._db.write(lambda tx: _release(tx, unfinished))
-        except _OUTAGE as error:
+        except OUTAGE as error:
             _log.warning("jobs not handed back; their leases will run out", error=str(error))
             return
-        for job in released:
-            self._bell.ring(doorbell.lane(job.lane), doorbell.subject(job.id))
-            if job.batch_id:
-                self._bell.ring(doorbell.subject(job.batch_id))
+        if released:
+            self._bell.ring(*topics_of(released))
 
 
 def _claim_of(job: Job) -> Claim:

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, fields
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.assets import object_ledger
 from safelight.assets.asset import AssetKind
 from safelight.assets.errors import ObjectsSwept
 from safelight.db.tables import assets, variants
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,8 @@ def drop(tx: Connection, asset_ids: Collection[str]) -> dict[str, list[str]]:
 
 
 def _insert(tx: Connection, variant: Variant) -> bool:
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
-        insert(variants)
+        upsert(tx, variants)
         .values(**asdict(variant), created_at=now())
         .on_conflict_do_nothing(index_elements=[variants.c.asset_id, variants.c.spec])
         .returning(variants.c.key)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import OPEN, attempts, callbacks, jobs
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 from safelight.jobs.job import AttemptState, JobStatus
 from safelight.jobs.ledger.attempts import AT_ONCE
 
@@ -32,9 +32,8 @@ def find(tx: Connection, provider: str, attempt_id: str | None, ticket: str | No
 
 def keep(tx: Connection, attempt_id: str, body: bytes, ticket: str | None) -> None:
     """Keep proven news, in place of older news; a ticket that it tells adopts the attempt."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     tx.execute(
-        insert(callbacks)
+        upsert(tx, callbacks)
         .values(attempt_id=attempt_id, body=body, received_at=now())
         .on_conflict_do_update(
             index_elements=[callbacks.c.attempt_id], set_={"body": body, "received_at": now()}

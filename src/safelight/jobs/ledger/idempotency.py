@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import idempotency
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 from safelight.jobs.errors import IdempotencyConflict
 
 MAX_KEY_LENGTH = 255
@@ -40,9 +40,8 @@ def find(tx: Connection, account_id: str, key: str, mark: str) -> str | None:
 
 def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> bool:
     """Tie the key to `subject`; False if a request at the same moment was first."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     statement = (
-        insert(idempotency)
+        upsert(tx, idempotency)
         .values(account_id=account_id, key=key, fingerprint=mark, subject=subject, created_at=now())
         .on_conflict_do_nothing()
     )

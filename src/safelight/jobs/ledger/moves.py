@@ -141,7 +141,7 @@ def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
         "progress": rows.c.progress,
         "crashes": 0,  # they count in a row, and this worker lives
     }
-    return _moving(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
+    return move_statement(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _succeeding(dialect: str) -> ReturningUpdate[Any]:
         **costs.of_attempts(rows.c.attempt, rows.c.cost),
     }
     match = (jobs.c.id == rows.c.id, is_open)
-    return _moving(Move.SUCCEED, match, JobStatus.SUCCEEDED, changes)
+    return move_statement(Move.SUCCEED, match, JobStatus.SUCCEEDED, changes)
 
 
 def retry(
@@ -247,7 +247,9 @@ def end_waits(tx: Connection, *, limit: int) -> list[Job]:
     )
     ended: list[Job] = []
     for job_id, error in tx.execute(query).all():
-        statement = _moving(Move.EXPIRE, (jobs.c.id == job_id,), JobStatus.FAILED, {"stage": None})
+        statement = move_statement(
+            Move.EXPIRE, (jobs.c.id == job_id,), JobStatus.FAILED, {"stage": None}
+        )
         ended += _move(tx, Move.EXPIRE, statement, error=error)
     return ended
 
@@ -392,14 +394,14 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
     changes = {"error": dict(error), "stage": None}
     match = (jobs.c.id.in_(found),)
     return _move(
-        tx, Move.EXPIRE, _moving(Move.EXPIRE, match, JobStatus.FAILED, changes), error=error
+        tx, Move.EXPIRE, move_statement(Move.EXPIRE, match, JobStatus.FAILED, changes), error=error
     )
 
 
 def cancel(tx: Connection, job_id: str) -> Job:
     """End the job unless it has ended. A worker that holds it notices at its next renewal."""
     match = (jobs.c.id == job_id,)
-    statement = _moving(Move.CANCEL, match, JobStatus.CANCELED, {"stage": None})
+    statement = move_statement(Move.CANCEL, match, JobStatus.CANCELED, {"stage": None})
     return _only(_move(tx, Move.CANCEL, statement), job_id)
 
 
@@ -420,7 +422,7 @@ def redrive(tx: Connection, job_id: str) -> Job:
         "start_by": None,
     }
     match = (jobs.c.id == job_id,)
-    statement = _moving(Move.REDRIVE, match, JobStatus.QUEUED, changes)
+    statement = move_statement(Move.REDRIVE, match, JobStatus.QUEUED, changes)
     job = _only(_move(tx, Move.REDRIVE, statement), job_id)
     if job.batch_id:
         tx.execute(sa.update(batches).where(batches.c.id == job.batch_id).values(finished_at=None))
@@ -437,10 +439,12 @@ def _move_one(
     error: Mapping[str, Any] | None = None,
 ) -> Job:
     match = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence)
-    return _only(_move(tx, move, _moving(move, match, target, changes), error=error), claim.job_id)
+    return _only(
+        _move(tx, move, move_statement(move, match, target, changes), error=error), claim.job_id
+    )
 
 
-def _moving(
+def move_statement(
     move: Move,
     match: tuple[ColumnElement[bool], ...],
     target: JobStatus,
@@ -501,9 +505,9 @@ def _hand_back(
 ) -> list[Job]:
     """Move to `waiting` where an attempt is open, to `queued` where none is; due after `pause`."""
     due = {"run_at": now(pause), "stage": "its worker is gone; asking the provider", **changes}
-    to_waiting = _moving(move, (*match, _AN_OPEN_ATTEMPT), JobStatus.WAITING, due)
+    to_waiting = move_statement(move, (*match, _AN_OPEN_ATTEMPT), JobStatus.WAITING, due)
     back = {**due, "ready": not pause, "stage": "queued", "progress": 0.0}
-    to_queued = _moving(move, match, JobStatus.QUEUED, back)
+    to_queued = move_statement(move, match, JobStatus.QUEUED, back)
     return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 
 

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight import events, telemetry
 from safelight.accounts import store as account_store
 from safelight.cpu import OutOfResources
 from safelight.db.tables import breakers
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 from safelight.errors import Remedy, SafelightError
 from safelight.events import NewEvent
 from safelight.jobs import retry
@@ -250,9 +250,8 @@ def _shut(
 
 
 def _upsert(tx: Connection, row: dict[str, object], changes: dict[str, object]) -> None:
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     tx.execute(
-        insert(breakers)
+        upsert(tx, breakers)
         .values(**row)
         .on_conflict_do_update(index_elements=[breakers.c.provider], set_=changes)
     )

@@ -15,8 +15,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from safelight.db.given import Given
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
-from safelight.jobs.job import Claim, Job, JobStatus
+from safelight.jobs.job import Claim, Job, JobStatus, Move
 from safelight.jobs.ledger import job_events
+from safelight.jobs.ledger.moves import move_statement
 from safelight.jobs.ledger.rows import to_job
 from safelight.jobs.scheduling import breakers, fairness, pace
 from safelight.jobs.scheduling import limits as limiting
@@ -326,25 +327,17 @@ _FENCE = sa.bindparam("fence", type_=sa.BigInteger)
 @cache
 def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
     wanted = _IDS.table(dialect)
-    values = {
-        "status": JobStatus.RUNNING,
+    changes: dict[str, Any] = {
         "fence": _FENCE,
         "leased_by": _WORKER,
         "leased_until": now(lease),
-        "ready": False,
     }
-    if source is JobStatus.QUEUED:
-        values |= {
-            "seq": jobs.c.seq + 1,
-            "stage": "starting",
-            "started_at": sa.func.coalesce(jobs.c.started_at, now()),
-        }
-    return (
-        sa.update(jobs)
-        .where(jobs.c.id == wanted.c.id, jobs.c.status == source)
-        .values(values)
-        .returning(jobs)
-    )
+    is_check = source is JobStatus.WAITING
+    if not is_check:
+        changes["stage"] = "starting"
+        changes["started_at"] = sa.func.coalesce(jobs.c.started_at, now())
+    match = (jobs.c.id == wanted.c.id, jobs.c.status == source)
+    return move_statement(Move.CLAIM, match, JobStatus.RUNNING, changes, silent=is_check)
 
 
 @cache

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, TextClause
-from sqlalchemy.dialects import postgresql, sqlite
 
 from safelight.db.tables import DELAYED, IN_FLIGHT, READY, WAITING, jobs, paused_lanes
 from safelight.db.types import now
+from safelight.db.upsert import upsert
 from safelight.jobs.job import JobStatus
 from safelight.jobs.scheduling import fairness
 from safelight.providers.provider import Lane
@@ -147,8 +147,7 @@ def knows(tx: Connection, lane: str) -> bool:
 
 def pause(tx: Connection, lane: str) -> datetime:
     """Let the lane start nothing more; return since when, which a second pause does not change."""
-    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    row = insert(paused_lanes).values(name=lane, paused_at=now())
+    row = upsert(tx, paused_lanes).values(name=lane, paused_at=now())
     tx.execute(row.on_conflict_do_nothing())
     return paused_since(tx)[lane]
 

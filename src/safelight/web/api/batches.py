@@ -18,6 +18,7 @@ from safelight.jobs.inputs import BatchChange, MakeBatch
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.submit import Submitted
+from safelight.jobs.topics import topics_of
 from safelight.jobs.view import batch_summary
 from safelight.media.models.convert import ModelFormat
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
@@ -149,6 +150,4 @@ async def _converted(services: Services, view: BatchView, form: ModelFormat) -> 
 
 
 def _ring(services: Services, batch_id: str, moved: Sequence[Job]) -> None:
-    lanes = {doorbell.lane(job.lane) for job in moved}
-    subjects = [doorbell.subject(job.id) for job in moved]
-    services.bell.ring(doorbell.subject(batch_id), doorbell.HALT, *lanes, *subjects)
+    services.bell.ring(doorbell.subject(batch_id), doorbell.HALT, *topics_of(moved))

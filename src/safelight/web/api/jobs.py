@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from safelight.doorbell import doorbell
 from safelight.errors import NotFound, WrongState
 from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.topics import topics_of
 from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
 from safelight.web.answers import conditional_response, job_answer, json_response
@@ -168,6 +169,4 @@ async def delete(
 
 
 def _ring(services: Services, job: Job) -> None:
-    services.bell.ring(doorbell.subject(job.id), doorbell.lane(job.lane), doorbell.HALT)
-    if job.batch_id:
-        services.bell.ring(doorbell.subject(job.batch_id))
+    services.bell.ring(doorbell.HALT, *topics_of([job]))

@@ -11,11 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from safelight import telemetry
 from safelight.cpu import OutOfResources
 from safelight.db.grouped import Grouped
-from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import SafelightError
 from safelight.jobs.job import Job, StaleJob
 from safelight.jobs.ledger.moves import Progress
+from safelight.jobs.topics import topics_of
 from safelight.media.errors import MediaError
 from safelight.providers.errors import ProviderError
 from safelight.worker.attempt.run_state import Run
@@ -114,8 +114,4 @@ class ProgressWriter:
             return ""
 
     def _ring(self) -> None:
-        job = self._run.job
-        topics = [doorbell.subject(job.id)]
-        if job.batch_id:
-            topics.append(doorbell.subject(job.batch_id))
-        self._bell.ring(*topics)
+        self._bell.ring(*topics_of([self._run.job]))

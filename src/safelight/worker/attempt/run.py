@@ -17,7 +17,6 @@ from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
 from safelight.cpu import OutOfResources
 from safelight.db.engine import Database
-from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import NotFound, SafelightError, ServiceError
 from safelight.fetch import Fetcher
@@ -27,6 +26,7 @@ from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Attempt, AttemptState, Ground, Job, JobStatus, StaleJob
 from safelight.jobs.ledger import attempts, callback_store
 from safelight.jobs.ledger.moves import Parking
+from safelight.jobs.topics import topics_of
 from safelight.media.errors import MediaError
 from safelight.providers.errors import ProviderError, UnknownModel, UnknownOutcome
 from safelight.providers.provider import (
@@ -443,12 +443,7 @@ class Runner:
             await asyncio.to_thread(results.drop, self.results, attempt_id)
 
     def _ring(self, job: Job) -> None:
-        topics = [doorbell.subject(job.id)]
-        if job.batch_id:
-            topics.append(doorbell.subject(job.batch_id))
-        if job.status in (JobStatus.QUEUED, JobStatus.WAITING):
-            topics.append(doorbell.lane(job.lane))
-        self.bell.ring(*topics)
+        self.bell.ring(*topics_of([job]))
 
 
 async def _start(

@@ -8,13 +8,11 @@ from typing import Any
 
 from prometheus_client import Counter
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
 from safelight.assets.urls import Links
 from safelight.db.engine import Database
-from safelight.errors import ServiceError
 from safelight.jobs.job import JobStatus
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import job_document
@@ -34,6 +32,7 @@ from safelight.notifications.notice import Content, Notice, NotSentError, Sender
 from safelight.webhooks import store as webhook_store
 from safelight.webhooks import webhook
 from safelight.webhooks.delivery import DeliveryState, Outcome, after_failure
+from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.senders import documents
 
 NOTICES = Counter("safelight_notices_total", "Tries to send a notice.", ("channel", "outcome"))
@@ -45,7 +44,6 @@ _LEASE = timedelta(minutes=2)  # well above what a sender may take
 _INTERVAL_S = 1.0
 _TITLES = {DIGEST: "Your day", GATHERED: "Your last hour"}
 _IN_DIGEST = 12  # jobs that are shown of each kind
-_OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 
 _Drawn = tuple[Contact, Content]
 
@@ -75,15 +73,8 @@ class Messenger:
     async def run(self) -> None:
         """Look every second, and at once while there is more; at rest where nothing can be sent."""
         while self._senders:
-            try:
-                taken = await self.round()
-            except _OUTAGE as error:
-                _log.warning("round failed; trying again", error=str(error))
-                taken = 0
-            except Exception:  # noqa: BLE001  nobody else sends, so this goes on
-                _log.exception("round failed; trying again")
-                taken = 0
-            if not taken:
+            taken = await guarded(self.round, _log)
+            if not taken or isinstance(taken, Exception):
                 await asyncio.sleep(_INTERVAL_S)
 
     async def round(self) -> int:
@@ -103,7 +94,7 @@ class Messenger:
         try:
             outcome = await self._try(notice)
             await self._db.write(lambda tx: store.settle(tx, notice, outcome))
-        except _OUTAGE as error:
+        except OUTAGE as error:
             # Its lease runs out, and then it is sent again.
             _log.warning("notice not settled", notice=notice.id, error=str(error))
         except Exception:  # noqa: BLE001  one notice must not end all
@@ -124,7 +115,7 @@ class Messenger:
                 NOTICES.labels(contact.channel.value, "refused").inc()
                 return Outcome(DeliveryState.FAILED, error=str(error), gone=error.gone)
             return self._failed(notice, contact, str(error))
-        except _OUTAGE:
+        except OUTAGE:
             raise
         except Exception:  # noqa: BLE001  a notice that breaks its sender has a last try as well
             _log.exception("notice failed unforeseen", notice=notice.id)

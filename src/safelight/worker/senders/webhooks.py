@@ -8,13 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import events, telemetry
 from safelight.assets.urls import Links
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
-from safelight.errors import ServiceError
 from safelight.fetch import Poster
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
@@ -23,6 +21,7 @@ from safelight.webhooks import store, webhook
 from safelight.webhooks.delivery import Delivery, DeliveryState, Outcome
 from safelight.webhooks.endpoint import Endpoint
 from safelight.webhooks.shares import Shares
+from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.senders import documents
 
 _log = telemetry.logger(__name__)
@@ -34,7 +33,6 @@ _LOOKS = 4  # at the database at once, which is not this one's alone
 _LEASE = timedelta(seconds=30)  # well above what a post may take
 _INTERVAL_S = 1.0
 _PACE_S = 0.01  # between two looks where deliveries end one by one
-_OUTAGE = (SQLAlchemyError, ServiceError, OSError)
 
 
 class Notifier:
@@ -57,15 +55,8 @@ class Notifier:
         """Look every second, and at once while there is more."""
         async with asyncio.TaskGroup() as group:
             while True:
-                try:
-                    taken = await self._take(group)
-                except _OUTAGE as error:
-                    _log.warning("round failed; trying again", error=str(error))
-                    taken = 0
-                except Exception:  # noqa: BLE001  nobody else sends, so this goes on
-                    _log.exception("round failed; trying again")
-                    taken = 0
-                if not taken:
+                taken = await guarded(lambda: self._take(group), _log)
+                if not taken or isinstance(taken, Exception):
                     await self._rest()
 
     async def _rest(self) -> None:
@@ -103,7 +94,7 @@ class Notifier:
         try:
             outcome = await self._try_in_share(delivery)
             await self._settle((delivery, outcome))
-        except _OUTAGE as error:
+        except OUTAGE as error:
             # Its lease runs out, and then it is sent again under the same id.
             _log.warning("delivery not settled", delivery=delivery.id, error=str(error))
         except Exception:  # noqa: BLE001  one message must not end all
@@ -133,7 +124,7 @@ class Notifier:
             endpoint, forms = found
             body = webhook.body_of(delivery.event, forms)
             return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
-        except _OUTAGE:
+        except OUTAGE:
             raise
         except Exception:  # noqa: BLE001  a message that breaks its sender has a last try as well
             _log.exception("delivery failed unforeseen", delivery=delivery.id)

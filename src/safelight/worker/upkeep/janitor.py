@@ -6,7 +6,6 @@ import time
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from safelight import telemetry
 from safelight.assets.lifecycle.trash import Trash
@@ -21,11 +20,13 @@ from safelight.jobs.job import MAX_CRASHES, Attempt, Ground, Job, Outcome
 from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.scheduling import breakers, lane_counts
+from safelight.jobs.topics import topics_of
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Absent, Canceled, Provider
 from safelight.providers.registry import Registry
 from safelight.worker.attempt.request import lost_start
 from safelight.worker.attempt.tickets import cancel_at_provider, find_at_provider
+from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.upkeep.metrics import Signals
 from safelight.worker.upkeep.retention import Retention
 
@@ -74,14 +75,11 @@ class Janitor:
         """Make a round every interval, for ever."""
         while True:
             began = time.monotonic()
-            try:
-                await self.round()
+            result = await guarded(self.round, _log)
+            if result is None:
                 self._well_since = min(self._well_since, began)
-            except (SQLAlchemyError, ServiceError, OSError) as error:
-                _log.warning("round failed; trying again", error=str(error))
+            elif isinstance(result, OUTAGE):
                 self._well_since = math.inf
-            except Exception:  # noqa: BLE001  nobody else rescues jobs, so this goes on whatever happened
-                _log.exception("round failed; trying again")
             rest = self._interval.total_seconds() - (time.monotonic() - began)
             await asyncio.sleep(max(rest, 0.01))
 
@@ -225,10 +223,8 @@ class Janitor:
             self._bell.ring(doorbell.lane(lane))
 
     def _ring_about(self, moved: list[Job]) -> None:
-        for job in moved:
-            self._bell.ring(doorbell.subject(job.id), doorbell.lane(job.lane))
-            if job.batch_id:
-                self._bell.ring(doorbell.subject(job.batch_id))
+        if moved:
+            self._bell.ring(*topics_of(moved))
 
 
 def _adopt(tx: Connection, attempt: Attempt, ticket: str) -> None:
