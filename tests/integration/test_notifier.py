@@ -33,6 +33,7 @@ from tests.receivers import (
     notifying,
     receiving,
 )
+from tests.servers import wait_until_async
 from tests.workshop import FlakyDatabase
 
 
@@ -74,7 +75,12 @@ async def test_fan_out_when_notifiers_race_makes_each_delivery_once(
     for _ in range(5):
         await finish(database, account)
     await asyncio.gather(notifier.round(), notifier.round(), notifier.round())
-    await notifier.round()
+
+    async def all_have_come() -> bool:
+        await notifier.round()
+        return len(receiver.got) >= 30
+
+    await wait_until_async(all_have_come, 30)
     for one in both:
         kinds = [delivery.event["type"] for delivery in await log(database, one)]
         assert sorted(kinds) == sorted(["job.queued", "job.started", "job.succeeded"] * 5)

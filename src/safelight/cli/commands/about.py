@@ -1,0 +1,21 @@
+"""Commands that describe this installation."""
+
+import typer
+
+from safelight.cli.commands import lazy
+from safelight.cli.commands.base import app, run
+from safelight.cli.commands.options import Json
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models."""
+    run(lazy.actions().show_models(lazy.actions().Manner(as_json)))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed  # noqa: PLC0415  30 ms
+
+    typer.echo(installed("safelight"))

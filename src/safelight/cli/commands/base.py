@@ -1,0 +1,27 @@
+"""The command groups, and how a command runs."""
+
+from collections.abc import Coroutine
+
+import typer
+
+app = typer.Typer(
+    help="Asynchronous media jobs: text to image, import by URL, image to 3D.",
+    epilog="Exit codes: 0 done, 1 failed, 2 cannot be done as typed, 3 no server answers, "
+    "130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+storage = typer.Typer(help="Inspect and repair stored files.", no_args_is_help=True)
+app.add_typer(storage, name="storage")
+account = typer.Typer(help="List, export and import accounts.", no_args_is_help=True)
+app.add_typer(account, name="account")
+
+
+def run(work: Coroutine[None, None, None]) -> None:
+    """Run a command to its end, and exit with its code."""
+    from safelight.cli.settle import settle  # noqa: PLC0415  `--help` answers at once
+
+    raise typer.Exit(settle(work))

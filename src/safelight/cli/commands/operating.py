@@ -1,0 +1,96 @@
+"""Commands for operators: lanes, failed jobs, health, backups."""
+
+from typing import Annotated
+
+import typer
+
+from safelight.cli.commands import choices as of
+from safelight.cli.commands import lazy
+from safelight.cli.commands.base import app, run
+from safelight.cli.commands.options import Json, Output
+
+
+@app.command()
+def lanes(as_json: Json = False) -> None:
+    """Show queued and running jobs per lane and provider."""
+    run(lazy.operations().show_lanes(lazy.actions().Manner(as_json)))
+
+
+@app.command()
+def pause(lane: of.LaneName, as_json: Json = False) -> None:
+    """Pause a lane: running jobs continue, no others start."""
+    run(lazy.operations().pause(lane, lazy.actions().Manner(as_json)))
+
+
+@app.command()
+def resume(lane: of.LaneName, as_json: Json = False) -> None:
+    """Resume a paused lane."""
+    run(lazy.operations().resume(lane, lazy.actions().Manner(as_json)))
+
+
+@app.command("dead-letters")
+def dead_letters(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number.")] = 20,
+    account: of.Account = None,
+    model: of.Model = None,
+    provider: of.Provider = None,
+    lane: of.Lane = None,
+    kind: of.Kind = None,
+    error: of.Error = None,
+    after: of.After = None,
+    before: of.Before = None,
+    as_json: Json = False,
+) -> None:
+    """List the failed jobs of all accounts, newest first."""
+    chosen = {
+        "limit": limit,
+        "account_id": account,
+        "model": model,
+        "provider": provider,
+        "lane": lane,
+        "kind": kind,
+        "error": error,
+        "finished_after": after,
+        "finished_before": before,
+    }
+    run(lazy.operations().show_dead_letters(chosen, lazy.actions().Manner(as_json)))
+
+
+@app.command()
+def doctor(
+    *,
+    provider: Annotated[str | None, typer.Option(help="Check this provider only.")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Run one real job, which may cost money.")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="With --live: which of its models.")] = None,
+    prompt: Annotated[str, typer.Option(help="With --live: the prompt.")] = "A red cat",
+    picture: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --live: a picture to work from.")
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Check this installation and its providers."""
+    trial = lazy.doctor().Trial(model, prompt, picture) if live else None
+    manner = lazy.actions().Manner(as_json, waits=True, target=output)
+    run(lazy.doctor().examine(provider, trial, manner))
+
+
+@app.command()
+def backup(
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The file: safelight-DATE.tar.")
+    ] = None,
+) -> None:
+    """Write all rows and files into one TAR; a server may be running."""
+    run(lazy.backup().write_backup(output))
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Written by `safelight backup`.")],
+) -> None:
+    """Restore a backup into an empty installation, on any database."""
+    run(lazy.backup().restore_backup(file))
