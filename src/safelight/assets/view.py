@@ -1,4 +1,4 @@
-"""Makes the one public document of an asset."""
+"""The public document of an asset."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from safelight.assets.urls import Links
 
 
 def asset_document(asset: Asset, links: Links) -> dict[str, Any]:
-    """Return what the API, streams and webhooks say of `asset`."""
+    """Return the document of `asset` for the API, streams and webhooks."""
     return {
         "id": asset.id,
         "kind": asset.kind.value,

@@ -75,7 +75,7 @@ class Spec:
         return replace(self, format=form, quality=quality)
 
 
-def settled(spec: Spec, accept: str) -> list[Spec]:
+def negotiate(spec: Spec, accept: str) -> list[Spec]:
     """Return the negotiated specs: one, or two for `auto`: for opaque and transparent pictures.
 
     `accept` is the request's header. AVIF and WebP must be named in it: clients that support
