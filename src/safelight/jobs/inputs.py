@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from safelight import documents
 from safelight.accounts.account import Visibility
 from safelight.errors import InvalidRequest
 from safelight.providers.provider import Model, Role
@@ -106,12 +107,12 @@ class JobInput:
             return cls(entry)
         return cls(entry["source"], Role(entry["role"]))
 
-    def entry(self) -> str | dict[str, str]:
+    def entry(self) -> str | documents.JobSource:
         if self.role is Role.REFERENCE:
             return self.source
         return self.document()
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> documents.JobSource:
         return {"source": self.source, "role": self.role.value}
 
 
