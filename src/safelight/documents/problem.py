@@ -13,6 +13,7 @@ class FieldError(TypedDict):
     message: Annotated[str, Field(examples=["Field required"])]
     code: NotRequired[Annotated[str, Field(description="Error code, when there is one.")]]
     name: NotRequired[Annotated[str, Field(description="Name of the file, in an upload.")]]
+    choices: NotRequired[Annotated[list[str], Field(description="Values that would do.")]]
 
 
 class Problem(TypedDict):

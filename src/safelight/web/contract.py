@@ -15,6 +15,7 @@ from safelight.errors import SafelightError
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+BINARY = {"type": "string", "format": "binary"}
 Content = dict[str, Any]
 
 
@@ -83,7 +84,7 @@ def sends(
     statuses: Iterable[int] = (),
 ) -> Declared:
     """Declare the bytes of a file; `statuses` are those beside 200."""
-    content: Content = {media_type: {"schema": {}} for media_type in media_types}
+    content: Content = {media_type: {"schema": BINARY} for media_type in media_types}
     answers = {200: response(200, content, headers)}
     for status in statuses:
         has_body = status == HTTPStatus.PARTIAL_CONTENT
@@ -93,11 +94,11 @@ def sends(
 
 def form(fields: type[BaseModel], *, file: str, many: bool = False) -> dict[str, Any]:
     """Declare a multipart body: files and a model's fields, with lists and objects as JSON."""
-    binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     properties: dict[str, Any] = {
-        file: {"type": "array", "items": binary, "minItems": 1} if many else binary
+        file: {"type": "array", "items": BINARY, "minItems": 1} if many else BINARY
     }
-    for name, schema in fields.model_json_schema()["properties"].items():
+    said = fields.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, schema in said["properties"].items():
         properties[name] = _as_form_field(schema)
     schema = {"type": "object", "required": [file], "properties": properties}
     return {

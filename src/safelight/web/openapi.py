@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Union, cast
+from functools import reduce
+from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI, Response
@@ -68,7 +69,7 @@ def install(app: FastAPI) -> None:
     async def openapi() -> Response:
         if not made:
             made.append(orjson.dumps(await asyncio.to_thread(build, app)))
-        return Response(made[0], media_type=JSON, headers={"Cache-Control": "no-cache"})
+        return Response(made[0], media_type=JSON)
 
     _ = openapi
 
@@ -88,7 +89,10 @@ def build(app: FastAPI) -> Schema:
         tags=TAGS,
     )
     components = document["components"]
-    components["schemas"] = _named(components["schemas"] | _schemas())
+    bodies, made = components["schemas"], _schemas()
+    if clash := bodies.keys() & made.keys():
+        raise ValueError(f"Bodies and documents share names: {clash}")
+    components["schemas"] = _named(bodies | made)
     components["headers"] = {
         name: {"description": words, "schema": schema} for name, (words, schema) in _HEADERS.items()
     }
@@ -121,9 +125,11 @@ class _Plain(GenerateJsonSchema):
 
 
 def _schemas() -> Schema:
-    kinds = tuple(getattr(documents, name) for name in documents.__all__)
-    every: TypeAdapter[Any] = TypeAdapter(Union[kinds])  # one build: each schema is made once
-    found = every.json_schema(ref_template=_REF, schema_generator=_Plain, mode="serialization")
+    kinds: list[Any] = [getattr(documents, name) for name in documents.__all__]
+    # One type, so that each schema is built once.
+    every: Any = reduce(lambda one, other: one | other, kinds)
+    adapter: TypeAdapter[Any] = TypeAdapter(every)
+    found = adapter.json_schema(ref_template=_REF, schema_generator=_Plain, mode="serialization")
     return found["$defs"]
 
 
