@@ -1,12 +1,11 @@
-"""Makes the one public document of an asset."""
+"""Builds the public document of an asset."""
 
-from typing import Any
-
+from safelight import documents
 from safelight.assets.asset import Asset
 from safelight.assets.urls import Links
 
 
-def asset_document(asset: Asset, links: Links) -> dict[str, Any]:
+def asset_document(asset: Asset, links: Links) -> documents.Asset:
     """Return what the API, streams and webhooks say of `asset`."""
     return {
         "id": asset.id,
