@@ -11,8 +11,7 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest
-from safelight.jobs.errors import IdempotencyConflict
-from safelight.jobs.inputs import (
+from safelight.jobs.bodies import (
     BatchItem,
     Generate,
     ImportImages,
@@ -20,6 +19,7 @@ from safelight.jobs.inputs import (
     MakeBatch,
     UploadBatch,
 )
+from safelight.jobs.errors import IdempotencyConflict
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Repeat, Submits, Submitted
 from safelight.providers.errors import UnknownModel

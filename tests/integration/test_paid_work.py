@@ -12,7 +12,7 @@ from safelight import errors
 from safelight.assets.lifecycle.trash import Trash
 from safelight.doorbell import doorbell
 from safelight.fetch.errors import FetchRefused
-from safelight.jobs.inputs import Generate
+from safelight.jobs.bodies import Generate
 from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import claims

@@ -16,19 +16,19 @@ from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs import inputs
-from safelight.jobs.inputs import (
+from safelight.jobs.bodies import (
     BatchItem,
     Generate,
     ImportImages,
     ImportItem,
-    JobInput,
     MakeBatch,
     Submission,
     UploadBatch,
 )
+from safelight.jobs.inputs import JobInput, check_inputs
 from safelight.jobs.job import Job
 from safelight.jobs.ledger import batch_store, idempotency, job_events, store
+from safelight.jobs.params import complete_params
 from safelight.providers.provider import Kind, Model, Role
 from safelight.providers.registry import Registry
 
@@ -284,8 +284,8 @@ class Submits:
         return found
 
     def _choice(self, model: Model, asked: "_Asked") -> dict[str, Any]:
-        inputs.check_inputs(model, asked.inputs)
-        params = inputs.complete_params(model, asked.params)
+        check_inputs(model, asked.inputs)
+        params = complete_params(model, asked.params)
         return {
             "model": model.id,
             "provider": model.provider,

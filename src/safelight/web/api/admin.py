@@ -10,7 +10,7 @@ from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
 from safelight.errors import InvalidRequest
-from safelight.jobs.inputs import Name, Time
+from safelight.jobs.fields import Name, Time
 from safelight.jobs.job import Job
 from safelight.jobs.ledger.dead_letters import Mark, Which
 from safelight.jobs.operations import MOST_REDRIVEN

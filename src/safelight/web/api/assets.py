@@ -11,8 +11,9 @@ from safelight.assets.intake import Origin
 from safelight.assets.search import FACETS, Facets
 from safelight.assets.view import asset_document
 from safelight.errors import InvalidRequest
-from safelight.jobs import inputs
-from safelight.jobs.inputs import AssetChange, Hold, Time, UploadFields
+from safelight.jobs import bodies
+from safelight.jobs.bodies import AssetChange, Hold, UploadFields
+from safelight.jobs.fields import Time
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.api.jobs import Limit
 from safelight.web.auth import Admin, Parts, Reader, Writer
@@ -58,7 +59,7 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
         max_files=1,
         max_file_bytes=services.limits.upload_bytes,
     ) as (uploads, fields):
-        said = inputs.parse(UploadFields, read_fields(fields))
+        said = bodies.parse(UploadFields, read_fields(fields))
         sent = uploads[0]
         values = said.model_dump()
         if "visibility" not in said.model_fields_set:

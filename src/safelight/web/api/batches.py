@@ -14,7 +14,7 @@ from safelight.assets.derived.conversions import is_convertible
 from safelight.assets.derived.variant_store import Variant
 from safelight.doorbell import doorbell
 from safelight.errors import WrongState
-from safelight.jobs.inputs import BatchChange, MakeBatch
+from safelight.jobs.bodies import BatchChange, MakeBatch
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.submit import Submitted

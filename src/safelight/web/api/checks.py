@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from safelight import telemetry
 from safelight.errors import NotFound, SafelightError
-from safelight.jobs.inputs import Name
+from safelight.jobs.fields import Name
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Provider
 from safelight.web.answers import json_response

@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Request, Response
 
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs import inputs
-from safelight.jobs.inputs import Generate, ImportImages, ImportItem, Submission, UploadBatch
+from safelight.jobs import bodies
+from safelight.jobs.bodies import Generate, ImportImages, ImportItem, Submission, UploadBatch
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Refused, Repeat, Submitted
 from safelight.web.answers import answer_submit
@@ -123,7 +123,7 @@ async def upload_batch(
         max_files=limits.batch_files,
         max_file_bytes=limits.file_bytes,
     ) as (uploads, fields):
-        wanted = inputs.parse(UploadBatch, read_fields(fields))
+        wanted = bodies.parse(UploadBatch, read_fields(fields))
         repeat = _repeat_of_form(request, key, uploads, fields)
         # Sent again, its files need no keeping.
         made = await services.submits.made_before(caller.account_id, repeat)

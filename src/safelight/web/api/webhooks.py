@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from safelight.jobs.inputs import Time
+from safelight.jobs.fields import Time
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
