@@ -4,8 +4,6 @@ Addresses of public objects are known and kept by caches for good, so that only 
 asset private: its objects are copied to new ones, the row is told, and the old ones go.
 """
 
-from sqlalchemy import Connection
-
 from safelight import audit
 from safelight.accounts.account import Visibility
 from safelight.assets import store
@@ -15,6 +13,7 @@ from safelight.assets.keys import moved_key
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.service import Assets
 from safelight.audit import NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 
