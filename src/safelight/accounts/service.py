@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import audit
 from safelight.accounts import store
 from safelight.accounts.account import (
@@ -21,6 +19,7 @@ from safelight.accounts.account import (
 )
 from safelight.accounts.errors import Unauthenticated
 from safelight.audit import NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 

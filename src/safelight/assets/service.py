@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import audit
 from safelight.assets import object_ledger, search, store
 from safelight.assets.asset import Asset
@@ -13,6 +11,7 @@ from safelight.assets.index.terms import Filter
 from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
 from safelight.audit import RETENTION, NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.storage.cdn import Cdn, NoCdn

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.db.types import clock

@@ -7,8 +7,6 @@ and the old ones are removed. A restored asset has new URLs.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection
-
 from safelight import audit
 from safelight.assets import store
 from safelight.assets.asset import Asset
@@ -18,6 +16,7 @@ from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.lifecycle.trash_store import Trashed
 from safelight.assets.service import Assets
 from safelight.audit import RETENTION, NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 

@@ -4,8 +4,6 @@ URLs of public objects are known and cached forever, so only new keys can make a
 objects are copied to new keys, the row is updated, and the old ones are removed.
 """
 
-from sqlalchemy import Connection
-
 from safelight import audit
 from safelight.accounts.account import Visibility
 from safelight.assets import store
@@ -15,6 +13,7 @@ from safelight.assets.keys import moved_key
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.service import Assets
 from safelight.audit import NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import documents
 from safelight.assets import store as asset_store
 from safelight.assets.urls import Links
+from safelight.db import Connection
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import batch_document, job_document
