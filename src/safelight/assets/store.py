@@ -1,6 +1,6 @@
 """The rows of assets, each with its entry in the search index."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -295,14 +295,19 @@ def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) ->
     transaction ends. Why stands in the audit log.
     """
     rows = sa.select(assets.c.id, assets.c.hold).where(assets.c.id.in_([one.id for one in found]))
-    owners = {asset.account_id for asset in found}
-    held = sa.select(accounts.c.id, accounts.c.hold).where(accounts.c.id.in_(owners))
     if lock:
         rows = rows.order_by(assets.c.id).with_for_update()
-        held = held.order_by(accounts.c.id).with_for_update(read=True)
     for asset_id, reason in tx.execute(rows).all():
         if reason:
             raise OnHold(f"The asset {asset_id} is held.")
+    check_owners_free(tx, {asset.account_id for asset in found}, lock=lock)
+
+
+def check_owners_free(tx: Connection, owners: Collection[str], *, lock: bool = False) -> None:
+    """Raise `OnHold` where nothing of one of these accounts may go; `lock` is as above."""
+    held = sa.select(accounts.c.id, accounts.c.hold).where(accounts.c.id.in_(owners))
+    if lock:
+        held = held.order_by(accounts.c.id).with_for_update(read=True)
     for account_id, reason in tx.execute(held).all():
         if reason:
             raise OnHold(f"All that {account_id} has is held.")
