@@ -219,7 +219,7 @@ async def test_result_when_its_worker_lost_the_lease_is_taken_by_its_attempt(
         await shop.until(job, JobStatus.WAITING)
         assert shop.provider.let_go == []
         shop.provider.start_gate.set()
-        done = await shop.until(job, JobStatus.SUCCEEDED)
+        done = await shop.until(job, JobStatus.SUCCEEDED, deadline_s=60)
     assert (shop.calls(job)["start"], done.attempts) == (1, 1)
 
 
