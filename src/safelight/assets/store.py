@@ -1,6 +1,6 @@
 """Rows of assets, each with its entry in the search index."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -297,14 +297,19 @@ def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) ->
     before the transaction ends. The audit log has the reason.
     """
     rows = sa.select(assets.c.id, assets.c.hold).where(assets.c.id.in_([one.id for one in found]))
-    owners = {asset.account_id for asset in found}
-    held = sa.select(accounts.c.id, accounts.c.hold).where(accounts.c.id.in_(owners))
     if lock:
         rows = rows.order_by(assets.c.id).with_for_update()
-        held = held.order_by(accounts.c.id).with_for_update(read=True)
     for asset_id, reason in tx.execute(rows).all():
         if reason:
             raise OnHold(f"The asset {asset_id} is under legal hold.")
+    check_owners_free(tx, {asset.account_id for asset in found}, lock=lock)
+
+
+def check_owners_free(tx: Connection, owners: Collection[str], *, lock: bool = False) -> None:
+    """Raise `OnHold` where nothing of one of these accounts may go; `lock` is as above."""
+    held = sa.select(accounts.c.id, accounts.c.hold).where(accounts.c.id.in_(owners))
+    if lock:
+        held = held.order_by(accounts.c.id).with_for_update(read=True)
     for account_id, reason in tx.execute(held).all():
         if reason:
             raise OnHold(f"The account {account_id} is under legal hold.")

@@ -184,10 +184,6 @@ class Janitor:
         if found is None:
             return
         _, job, at = found
-        if job.repeatable:
-            closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
-            await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
-            return
         if job.repeatable:  # nothing of it was paid for, and nobody can tell more
             closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
             await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
