@@ -63,7 +63,7 @@ def newest(
 
     Served by an index on `columns`, the id last: of each prefix the newest are read, and merged.
     """
-    given: dict[str, Any] = {"before": before} if before else {}
+    given: dict[str, Any] = {"before": before} if before is not None else {}
     for number, prefix in enumerate(prefixes):
         given |= {f"{place}_{number}": str(value) for place, value in enumerate(prefix, 1)}
     statement = _merging(columns, len(prefixes), is_continued=before is not None)

@@ -28,6 +28,9 @@ from safelight.accounts.account import Visibility
 from safelight.errors import InvalidRequest
 from safelight.providers.provider import Model, Role
 
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""Of JSON bodies: a field takes what its schema says, and nothing that can be made into it."""
+
 MAX_PROMPT = 10_000
 MAX_URL = 4_096
 MAX_METADATA_BYTES = 16_384
@@ -64,6 +67,13 @@ def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
     return orjson.loads(encoded)  # what is not JSON, such as NaN, has become null
 
 
+def _textual(time: object) -> object:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    if not isinstance(time, datetime | str) or (isinstance(time, str) and ":" not in time):
+        raise ValueError("must be a time as in RFC 3339")
+    return time
+
+
 def _sensible(time: datetime) -> datetime:
     """Refuse times that no calendar can tell in every time zone."""
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
@@ -79,7 +89,9 @@ Tag = Annotated[
     AfterValidator(_storable),
 ]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
-Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
+]
 Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
 Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_storable)]
 Tags = Annotated[list[Tag], Field(max_length=32)]
@@ -119,7 +131,7 @@ class JobInput:
 class Submission(BaseModel):
     """What every submit may say."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     external_id: Name = Field(default="", description="Your own id for it, to find it by.")
@@ -133,6 +145,7 @@ class Submission(BaseModel):
     )
     visibility: Visibility | None = Field(
         default=None,
+        strict=False,
         description="Who sees what is made: anybody with its address, or for a while by a signed "
         "one; else it is as the account says.",
     )
@@ -201,7 +214,7 @@ class Generate(Submission):
 class ImportItem(BaseModel):
     """One picture of an import of several."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     url: Url
     name: Name = ""
@@ -253,14 +266,14 @@ class ImportImages(Submission):
 class AssetChange(BaseModel):
     """Body of `PATCH /v1/assets/{id}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     caption: Caption = ""
     external_id: Name = ""
     tags: Tags = []
     metadata: Tree = {}
-    visibility: Visibility = Visibility.PUBLIC
+    visibility: Visibility = Field(default=Visibility.PUBLIC, strict=False)
     expires_at: Time | None = Field(
         default=None, description="When it goes by itself; null keeps it."
     )
@@ -269,7 +282,7 @@ class AssetChange(BaseModel):
 class Hold(BaseModel):
     """Body of `PUT /v1/assets/{id}/hold`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     reason: Annotated[Name, Field(min_length=1, description="Why it has to stay.")]
 
@@ -288,7 +301,7 @@ class UploadBatch(Submission):
 class NewBatchItem(BaseModel):
     """One thing to make a 3D model of: a picture of it, or several, each from another side."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     image: Url | None = Field(default=None, description="An asset id or an address.")
     front: Url | None = None
@@ -347,17 +360,17 @@ class MakeBatch(Submission):
 class BatchChange(BaseModel):
     """Body of `PATCH /v1/batches/{id}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     tags: Tags = []
     metadata: Tree = {}
 
 
-def parse(kind: type[Body], body: object) -> Body:
-    """Return `body` as `kind`, or raise `InvalidRequest` naming each field at fault."""
+def parse(kind: type[Body], form: object) -> Body:
+    """Return a form, whose fields are text, as `kind`; raise `InvalidRequest` for bad fields."""
     try:
-        return kind.model_validate(body)
+        return kind.model_validate(form, strict=False)
     except ValidationError as error:
         raise InvalidRequest(errors=field_errors(error)) from None
 
