@@ -125,13 +125,10 @@ def test_problems_when_documented_are_errors_of_that_status(
 @every_operation()
 def test_examples_when_given_fit_their_schemas(operation: documented.Operation) -> None:
     bodies = [operation.said["requestBody"]] if "requestBody" in operation.said else []
-    shown = 0
     for holder in (*bodies, *(response for _, response in responses(operation))):
         for media_type, content in holder.get("content", {}).items():
             if media_type == "application/json":
                 check(content["schema"], content["example"])
-                shown += 1
-    assert shown or "application/json" not in str(operation.said)
 
 
 def test_problem_examples_when_given_fit_the_schema() -> None:

@@ -63,7 +63,7 @@ def newest(
 
     Needs an index on `columns`, the id last: reads the newest of each prefix and merges them.
     """
-    given: dict[str, Any] = {"before": before} if before else {}
+    given: dict[str, Any] = {"before": before} if before is not None else {}
     for number, prefix in enumerate(prefixes):
         given |= {f"{place}_{number}": str(value) for place, value in enumerate(prefix, 1)}
     statement = _merging(columns, len(prefixes), is_continued=before is not None)

@@ -6,7 +6,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -15,7 +14,18 @@ from pydantic import (
 
 from safelight.accounts.account import Visibility
 from safelight.errors import InvalidRequest
-from safelight.jobs.fields import Caption, Name, Tags, Text, Time, Tree, Url, Whole, storable
+from safelight.jobs.fields import (
+    STRICT,
+    Caption,
+    Name,
+    Tags,
+    Text,
+    Time,
+    Tree,
+    Url,
+    Whole,
+    storable,
+)
 from safelight.jobs.inputs import JobInput
 from safelight.providers.provider import Role
 
@@ -26,7 +36,7 @@ Body = TypeVar("Body", bound=BaseModel)
 class Submission(BaseModel):
     """What every submit may say."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     external_id: Name = Field(default="", description="Your own id for it, to find it by.")
@@ -40,6 +50,7 @@ class Submission(BaseModel):
     )
     visibility: Visibility | None = Field(
         default=None,
+        strict=False,
         description="Who sees what is made: anybody with its address, or for a while by a signed "
         "one; else it is as the account says.",
     )
@@ -108,7 +119,7 @@ class Generate(Submission):
 class ImportItem(BaseModel):
     """One picture of an import of several."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     url: Url
     name: Name = ""
@@ -160,14 +171,14 @@ class ImportImages(Submission):
 class AssetChange(BaseModel):
     """Body of `PATCH /v1/assets/{id}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     caption: Caption = ""
     external_id: Name = ""
     tags: Tags = []
     metadata: Tree = {}
-    visibility: Visibility = Visibility.PUBLIC
+    visibility: Visibility = Field(default=Visibility.PUBLIC, strict=False)
     expires_at: Time | None = Field(
         default=None, description="When it goes by itself; null keeps it."
     )
@@ -176,7 +187,7 @@ class AssetChange(BaseModel):
 class Hold(BaseModel):
     """Body of `PUT /v1/assets/{id}/hold`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     reason: Annotated[Name, Field(min_length=1, description="Why it has to stay.")]
 
@@ -195,7 +206,7 @@ class UploadBatch(Submission):
 class NewBatchItem(BaseModel):
     """One thing to make a 3D model of: a picture of it, or several, each from another side."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     image: Url | None = Field(default=None, description="An asset id or an address.")
     front: Url | None = None
@@ -254,17 +265,17 @@ class MakeBatch(Submission):
 class BatchChange(BaseModel):
     """Body of `PATCH /v1/batches/{id}`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name = ""
     tags: Tags = []
     metadata: Tree = {}
 
 
-def parse(kind: type[Body], body: object) -> Body:
-    """Return `body` as `kind`, or raise `InvalidRequest` naming each field at fault."""
+def parse(kind: type[Body], form: object) -> Body:
+    """Return a form, whose fields are text, as `kind`; raise `InvalidRequest` for bad fields."""
     try:
-        return kind.model_validate(body)
+        return kind.model_validate(form, strict=False)
     except ValidationError as error:
         raise InvalidRequest(errors=field_errors(error)) from None
 

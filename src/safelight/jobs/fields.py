@@ -8,9 +8,14 @@ import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
     Field,
     StringConstraints,
 )
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""For JSON bodies: a field takes what its schema says, without conversion."""
 
 MAX_URL = 4_096
 MAX_METADATA_BYTES = 16_384
@@ -37,6 +42,13 @@ def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
     return orjson.loads(encoded)  # what is not JSON, such as NaN, has become null
 
 
+def _textual(time: object) -> object:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    if not isinstance(time, datetime | str) or (isinstance(time, str) and ":" not in time):
+        raise ValueError("must be a time as in RFC 3339")
+    return time
+
+
 def _sensible(time: datetime) -> datetime:
     """Refuse times that no calendar can tell in every time zone."""
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
@@ -52,7 +64,9 @@ Tag = Annotated[
     AfterValidator(storable),
 ]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
-Time = Annotated[AwareDatetime, AfterValidator(_sensible)]
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
+]
 Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
 Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(storable)]
 Tags = Annotated[list[Tag], Field(max_length=32)]

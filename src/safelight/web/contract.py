@@ -67,12 +67,19 @@ def redirects(*problems: type[SafelightError]) -> Declared:
 
 def streams(snapshot: type, event: type, *problems: type[SafelightError]) -> Declared:
     """Declare server-sent events: one `snapshot`, then `event` after `event`."""
-    schema = {
+    data = {
         "type": "string",
-        "description": "The first event is named `snapshot`; the others by their `type`.",
-        "contentMediaType": "text/event-stream",
+        "contentMediaType": JSON,
         "contentSchema": {"anyOf": [ref(snapshot), ref(event)]},
     }
+    name = {"type": "string", "description": "`snapshot`, or the event's `type`."}
+    each = {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {"id": {"type": "string"}, "event": name, "data": data},
+    }
+    # Before 3.2 OpenAPI leaves open what this describes: readers take each event, or all the text.
+    schema = {"anyOf": [each, {"type": "string"}]}
     return _declared(200, {200: response(200, {"text/event-stream": {"schema": schema}})}, problems)
 
 

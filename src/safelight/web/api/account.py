@@ -5,13 +5,14 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.service import SESSION_LASTS
 from safelight.errors import InvalidRequest
+from safelight.jobs.fields import STRICT
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer
@@ -25,7 +26,7 @@ Kept = Annotated[float | None, Field(ge=60, le=10 * 366 * 86_400)]
 class SignIn(BaseModel):
     """Body of `POST /v1/session`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, description="An API key.")
 
@@ -33,10 +34,12 @@ class SignIn(BaseModel):
 class AccountChange(BaseModel):
     """Body of `PATCH /v1/account`; what is left out stays, null is as the installation says."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     visibility: Visibility = Field(
-        Visibility.PUBLIC, description="Of what its jobs make and it uploads, unless they say."
+        Visibility.PUBLIC,
+        strict=False,
+        description="Of what its jobs make and it uploads, unless they say.",
     )
     keep_image_s: Kept = Field(None, description="Seconds that pictures its jobs make stay.")
     keep_model_3d_s: Kept = Field(None, description="Seconds that 3D models its jobs make stay.")

@@ -11,7 +11,7 @@ from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
 from safelight.errors import InvalidRequest
-from safelight.jobs.fields import Name, Time
+from safelight.jobs.fields import STRICT, Name, Time
 from safelight.jobs.job import Job
 from safelight.jobs.ledger.dead_letters import Mark, Which
 from safelight.jobs.operations import MOST_REDRIVEN
@@ -33,12 +33,12 @@ _MOST_IN_FLIGHT = 1_000_000
 class Filter(BaseModel):
     """Which dead letters are meant; what is left out is not looked at."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     model: Name | None = None
     provider: Name | None = None
     lane: Name | None = None
-    kind: Kind | None = None
+    kind: Annotated[Kind, Field(strict=False)] | None = None
     error: Name | None = Field(None, description="The `code` of the job's error.")
     finished_after: Time | None = None
     finished_before: Time | None = None
@@ -70,6 +70,8 @@ Cursor = Annotated[
 class Listing(Filter):
     """Query of `GET /v1/admin/dead-letters`."""
 
+    model_config = ConfigDict(strict=False)
+
     account_id: Name | None = None
     limit: int = Field(50, ge=1, le=200)
     cursor: Cursor = None
@@ -91,7 +93,7 @@ class RedriveDeadLetters(RedriveJobs):
 class AccountLimitsChange(BaseModel):
     """Body of `PATCH /v1/admin/accounts/{id}`; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     max_in_flight: int | None = Field(
         None, ge=0, le=_MOST_IN_FLIGHT, description="Jobs at once; null is what the settings say."

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.errors import WrongState
+from safelight.jobs.fields import STRICT
 from safelight.notifications.contact import Channel, Contact
 from safelight.notifications.notice import Notice
 from safelight.web.answers import json_response
@@ -35,9 +36,9 @@ _Secret = Annotated[str, Query(max_length=64)]
 class NewContact(BaseModel):
     """Body of `POST /v1/contacts`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    channel: Channel
+    channel: Annotated[Channel, Field(strict=False)]
     address: str = Field(max_length=320, description="A mail address, phone number, or topic ARN.")
     events: Patterns | None = Field(default=None, description="Else what is usual there.")
     digest: Digest = False
@@ -46,7 +47,7 @@ class NewContact(BaseModel):
 class ContactChange(BaseModel):
     """Body of `PATCH /v1/contacts/{id}`; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     events: Patterns = []
     digest: Digest = False
@@ -55,7 +56,7 @@ class ContactChange(BaseModel):
 class ContactCode(BaseModel):
     """Body of `POST /v1/contacts/{id}/confirm`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     code: str = Field(max_length=64)
 

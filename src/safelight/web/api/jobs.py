@@ -32,7 +32,9 @@ _SHOWN_AS: dict[str, tuple[JobStatus, ...]] = {
     "canceled": (JobStatus.CANCELED,),
 }
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the last page.")]
+Cursor = Annotated[
+    str | None, Query(min_length=1, max_length=64, description="`next_cursor` of the last page.")
+]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 

@@ -2,14 +2,15 @@
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.errors import InvalidRequest
 from safelight.fetch.errors import UrlNotAllowed
-from safelight.jobs.fields import Time
+from safelight.jobs.fields import STRICT, Time
 from safelight.web.answers import json_response
+from safelight.web.api.jobs import Cursor, Limit
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import returns
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
@@ -34,7 +35,7 @@ Thin = Annotated[bool, Field(description="Leave the document of the job or batch
 class NewWebhook(BaseModel):
     """Body of `POST /v1/webhooks`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     url: Address
     events: Patterns = list(FINAL_EVENTS)
@@ -44,7 +45,7 @@ class NewWebhook(BaseModel):
 class WebhookChange(BaseModel):
     """Body of `PATCH /v1/webhooks/{id}`; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     url: Address = ""
     events: Patterns = list(FINAL_EVENTS)
@@ -55,7 +56,7 @@ class WebhookChange(BaseModel):
 class RedeliverSince(BaseModel):
     """Body of `POST /v1/webhooks/{id}/redeliver`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     since: Time
     delivered_too: bool = Field(default=False, description="Those that arrived as well.")
@@ -136,8 +137,8 @@ async def list_deliveries(
     endpoint_id: str,
     caller: Reader,
     services: Parts,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     state: DeliveryState | None = None,
 ) -> Response:
     """Return what was sent to an endpoint, and how that went, newest first."""
