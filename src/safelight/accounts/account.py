@@ -1,4 +1,4 @@
-"""Who may ask: accounts, their API keys and what a key may do. Rules only."""
+"""Who may ask: accounts, their API keys and what a key may do. Pure."""
 
 import hashlib
 import hmac

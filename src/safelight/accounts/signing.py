@@ -1,4 +1,4 @@
-"""Signs text so that only who holds the key can have made it. Rules only."""
+"""Signs text so that only who holds the key can have made it. Pure."""
 
 import base64
 import hashlib

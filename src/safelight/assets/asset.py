@@ -1,4 +1,7 @@
-"""What an asset is: one picture or 3D model that is kept, with its public copy and renditions."""
+"""What an asset is: one picture or 3D model that is kept, with its public copy and renditions.
+
+Pure.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the key of an object says: whose it is, what it holds, and who may see it."""
+"""What the key of an object says: whose it is, what it holds, and who may see it. Pure."""
 
 from safelight import ids
 from safelight.accounts.account import Visibility

@@ -1,4 +1,4 @@
-"""Makes the one public document of an asset."""
+"""Makes the one public document of an asset. Pure."""
 
 from typing import Any
 

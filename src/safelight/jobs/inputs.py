@@ -1,4 +1,7 @@
-"""What may be asked for: the shape of each submit, and params held against a model's schema."""
+"""What may be asked for: the shape of each submit, and params held against a model's schema.
+
+Pure.
+"""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""Makes the one public document of a job, and of a batch, wherever it is shown."""
+"""Makes the one public document of a job, and of a batch, wherever it is shown. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a child hands back of the pictures that it made."""
+"""What a child hands back of the pictures that it made. Pure."""
 
 from dataclasses import dataclass
 from pathlib import Path

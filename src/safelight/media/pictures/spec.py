@@ -1,4 +1,4 @@
-"""Which picture is asked for on the fly: its one spelling, its format, its size. Rules only."""
+"""Which picture is asked for on the fly: its one spelling, its format, its size. Pure."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
