@@ -1,4 +1,4 @@
-"""Accounts, API keys and scopes. Pure rules."""
+"""Accounts, API keys and scopes. Pure."""
 
 import hashlib
 import hmac

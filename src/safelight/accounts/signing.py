@@ -1,4 +1,4 @@
-"""HMAC signatures of text. Pure rules."""
+"""HMAC signatures of text. Pure."""
 
 import base64
 import hashlib

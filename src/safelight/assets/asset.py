@@ -1,4 +1,4 @@
-"""The asset: a stored picture or 3D model, with its public copy and renditions."""
+"""The asset: a stored picture or 3D model, with its public copy and renditions. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime

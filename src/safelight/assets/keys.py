@@ -1,4 +1,4 @@
-"""Object keys, which encode owner, content type and visibility."""
+"""Object keys, which encode owner, content type and visibility. Pure."""
 
 from safelight import ids
 from safelight.accounts.account import Visibility

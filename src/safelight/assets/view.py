@@ -1,4 +1,4 @@
-"""Builds the public document of an asset."""
+"""Builds the public document of an asset. Pure."""
 
 from safelight import documents
 from safelight.assets.asset import Asset

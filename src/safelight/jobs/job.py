@@ -1,4 +1,4 @@
-"""What a job and its attempts are, and the only moves between their statuses."""
+"""What a job and its attempts are, and the only moves between their statuses. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Builds the public documents of jobs and batches, wherever they are shown."""
+"""Builds the public documents of jobs and batches, wherever they are shown. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,7 @@
-"""What a job costs, by a formula that its operator gives: for jobs, outputs, seconds or tokens."""
+"""What a job costs, by a formula that its operator gives: for jobs, outputs, seconds or tokens.
+
+Pure.
+"""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""A picture file that a child has written."""
+"""A picture file that a child has written. Pure."""
 
 from dataclasses import dataclass
 from pathlib import Path

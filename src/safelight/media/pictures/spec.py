@@ -1,4 +1,4 @@
-"""On-the-fly variants: the canonical query, format negotiation and size. Pure rules."""
+"""On-the-fly variants: the canonical query, format negotiation and size. Pure."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
