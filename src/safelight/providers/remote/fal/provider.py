@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
+from datetime import timedelta
 from typing import Any, Self, cast
 from uuid import UUID
 
@@ -33,9 +32,7 @@ from safelight.providers.provider import (
     Done,
     Failed,
     LostStart,
-    Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
     Usage,
@@ -49,6 +46,7 @@ from safelight.providers.remote.fal.models import MODELS
 from safelight.providers.remote.fal.order import body_of, words_of
 from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
 from safelight.providers.remote.fal.signature import PublishedKeys, Seal
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
@@ -87,7 +85,7 @@ class _Work:
         return f"{self.app}:{self.id}"
 
 
-class FalProvider(NoCallbacks):
+class FalProvider(RemotePlug[FalModel]):
     """One account. A ticket is `owner/name:request id`; a webhook knows only the latter."""
 
     def __init__(
@@ -97,16 +95,18 @@ class FalProvider(NoCallbacks):
         models: tuple[FalModel, ...] = MODELS,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider."""
-        self.name = config.name
-        self.adopts_within = config.adopts_within
+        super().__init__(
+            config.name,
+            fetcher,
+            ((model.offer, model) for model in models),
+            adopts_within=config.adopts_within,
+            clock=clock,
+        )
         self._config = config
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.offer.id: model for model in models}
         if any(model.provider != self.name for model in models):
             raise ValueError(f"A model must have {self.name} as its provider.")
         headers = {"Authorization": f"Key {config.key}"}
@@ -115,25 +115,7 @@ class FalProvider(NoCallbacks):
         # The keys are public, and our own key is for nobody but the queue.
         self._open = Api(config.keys_url, {}, transport=transport)
         self._keys = PublishedKeys(self._open, config.keys_url, ticks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        for api in (self._api, self._platform, self._open):
-            await api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(model.offer for model in self._models.values())
+        self._clients = (self._api, self._platform, self._open)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -224,12 +206,6 @@ class FalProvider(NoCallbacks):
         return News(callback.attempt_id, request_id, is_proven=True)
 
     # --- the steps ---------------------------------------------------------------------------
-
-    def _model(self, model_id: str) -> FalModel:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {model_id}.")
-        return model
 
     async def _status(self, work: _Work) -> Answer:
         """Return the answer to a look, which is one of the states that fal names."""

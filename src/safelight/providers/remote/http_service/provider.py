@@ -6,13 +6,12 @@ Tested against a stub service, of which there is one for every shape of answer.
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
@@ -31,7 +30,6 @@ from safelight.providers.provider import (
     MediaFile,
     Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -51,6 +49,7 @@ from safelight.providers.remote.http_service.order import Order
 from safelight.providers.remote.http_service.places import find, word
 from safelight.providers.remote.http_service.service import HttpService, Later
 from safelight.providers.remote.http_service.signature import key_of, verify
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 
 _SAFETY_NET = timedelta(seconds=60)
 _LOOK_S = 60.0
@@ -60,7 +59,7 @@ _MADE = "fetching what was made"
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:=+@-]{0,199}", re.ASCII)
 
 
-class HttpProvider(NoCallbacks):
+class HttpProvider(RemotePlug[Model]):
     """One service of one installation."""
 
     def __init__(
@@ -69,35 +68,20 @@ class HttpProvider(NoCallbacks):
         fetcher: Fetcher,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
-        self.name = service.name
+        super().__init__(
+            service.name,
+            fetcher,
+            ((model, model) for model in service.models),
+            adopts_within=service.adopts_within,
+            clock=clock,
+        )
         self._service = service
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.id: model for model in service.models}
         self._key = key_of(service.signing) if service.signing else b""
         self._look_s = min(_LOOK_S, service.timeout_s)
         self._api = Api(service.url, service.headers, transport=transport)
-        self.adopts_within = service.adopts_within
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
+        self._clients = (self._api,)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -184,12 +168,6 @@ class HttpProvider(NoCallbacks):
         return document if state in later.done and complete else None
 
     # --- the steps ---------------------------------------------------------------------------
-
-    def _model(self, model_id: str) -> Model:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The service {self.name} has no model {model_id}.")
-        return model
 
     def _asking(self, ticket: str) -> Asking:
         if self._service.later is None or not _TICKET.fullmatch(ticket):

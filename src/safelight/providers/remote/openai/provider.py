@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import httpx2
 import orjson
@@ -23,7 +22,6 @@ from safelight.providers.provider import (
     Done,
     Failed,
     Model,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -35,13 +33,14 @@ from safelight.providers.remote.openai.harvest import Harvest
 from safelight.providers.remote.openai.models import MODELS
 from safelight.providers.remote.openai.order import Order, order_of
 from safelight.providers.remote.openai.refusal import explain, told_in_success
-from safelight.providers.remote.openai.sse import Frame, FrameReader, FrameTooLargeError
+from safelight.providers.remote.openai.sse import events
+from safelight.providers.remote.plug import RemotePlug
 from safelight.providers.remote.results import Brought
 
 _VERIFY_S = 15.0
 _WAITING = "waiting for the picture"
 _FETCHING = "fetching the picture"
-_END = b"[DONE]"
+_END = "[DONE]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class _Listening:
     lost: Lost
 
 
-class OpenAiProvider(NoCallbacks):
+class OpenAiProvider(RemotePlug[Model]):
     """One server of the protocol. What is begun there cannot be asked for again, nor canceled.
 
     A ticket is of pictures that were answered by their addresses.
@@ -68,36 +67,15 @@ class OpenAiProvider(NoCallbacks):
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self.name = config.name
+        super().__init__(config.name, fetcher, ((model, model) for model in models))
         self._config = config
-        self._fetcher = fetcher
-        self._models = {model.id: model for model in models}
         self._api = Api(config.base_url, config.all_headers(), explain=explain, transport=transport)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
+        self._clients = (self._api,)
 
     async def start(
         self, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Failed | Pending:
-        model = self._models.get(request.model)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {request.model}.")
+        model = self._model(request.model)
         order = order_of(request, model, self._config)
         await results.check_room(request.scratch, self._config.max_answer_bytes)
         harvest = Harvest(request.scratch)
@@ -199,15 +177,15 @@ class OpenAiProvider(NoCallbacks):
     ) -> ProviderError | None:
         """Take a stream, one frame at a time."""
         heard = 0
-        async with aclosing(self._frames(response, listening.lost)) as frames:
-            async for frame in frames:
-                if frame.data == _END:
+        async with aclosing(self._events(response, listening.lost)) as found:
+            async for event in found:
+                if event.data == _END:
                     break
-                document = _document(frame.data, listening.lost)
+                document = _document(event.data, listening.lost)
                 if error := told_in_success(document):
                     listening.harvest.hear(document)
                     return error
-                kind = str(document.get("type") or frame.kind)
+                kind = str(document.get("type") or event.event)
                 if kind.endswith(".partial_image"):
                     heard += 1
                     await _report_partial(listening, heard, document)
@@ -218,17 +196,17 @@ class OpenAiProvider(NoCallbacks):
                     )
         raise listening.lost("The provider's answer ended without a picture.")
 
-    async def _frames(self, response: httpx2.Response, lost: Lost) -> AsyncGenerator[Frame, None]:
-        reader = FrameReader(self._config.max_answer_bytes)
+    async def _events(
+        self, response: httpx2.Response, lost: Lost
+    ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
         try:
-            async with aclosing(_parts(response, lost)) as parts:
-                async for part in parts:
-                    for frame in reader.feed(part):
-                        yield frame
-            for frame in reader.close():
-                yield frame
-        except FrameTooLargeError:
+            async with aclosing(events(response, self._config.max_answer_bytes)) as found:
+                async for event in found:
+                    yield event
+        except httpx2.SSEError:
             raise lost("A part of the provider's answer is larger than may be held.") from None
+        except httpx2.HTTPError as error:
+            raise lost("The provider's answer broke off.") from error
 
 
 def _done(harvest: Harvest, brought: Brought) -> Done:
@@ -251,7 +229,7 @@ async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes,
         raise lost("The provider's answer broke off.") from error
 
 
-def _document(data: bytes | bytearray, lost: Lost) -> dict[str, Any]:
+def _document(data: bytes | bytearray | str, lost: Lost) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:

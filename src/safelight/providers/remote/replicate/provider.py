@@ -7,10 +7,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import httpx2
 import jsonschema_rs
@@ -31,15 +30,14 @@ from safelight.providers.provider import (
     Failed,
     LostStart,
     MediaFile,
-    Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
 from safelight.providers.remote import results
 from safelight.providers.remote.adoption import Wanted, only
 from safelight.providers.remote.api import MIB, Api, Sending
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 from safelight.providers.remote.replicate import pictures
 from safelight.providers.remote.replicate.config import ReplicateConfig, ReplicateModel
 from safelight.providers.remote.replicate.keys import SigningKey
@@ -59,7 +57,7 @@ _MAX_ERRORS = 10
 _GLB = "model/gltf-binary"
 
 
-class ReplicateProvider(NoCallbacks):
+class ReplicateProvider(RemotePlug[ReplicateModel]):
     """One account. A ticket is a prediction's id."""
 
     def __init__(
@@ -69,16 +67,18 @@ class ReplicateProvider(NoCallbacks):
         models: tuple[ReplicateModel, ...] = MODELS,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider, or a secret that is none."""
-        self.name = config.name
-        self.adopts_within = config.adopts_within
+        super().__init__(
+            config.name,
+            fetcher,
+            ((model.offer, model) for model in models),
+            adopts_within=config.adopts_within,
+            clock=clock,
+        )
         self._config = config
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.offer.id: model for model in models}
         if any(model.provider != self.name for model in models):
             raise ValueError(f"A model must have {self.name} as its provider.")
         self._validators = {
@@ -96,25 +96,7 @@ class ReplicateProvider(NoCallbacks):
             for pays in (True, False)
         )
         self._key = SigningKey(self._api, config.webhook_secret, ticks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        for api in (self._orders, self._api):
-            await api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(model.offer for model in self._models.values())
+        self._clients = (self._orders, self._api)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -204,12 +186,6 @@ class ReplicateProvider(NoCallbacks):
         return News(callback.attempt_id, told.id, is_proven=True)
 
     # --- the steps ---------------------------------------------------------------------------
-
-    def _model(self, model_id: str) -> ReplicateModel:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {model_id}.")
-        return model
 
     def _judge(self, model_id: str, told: Mapping[str, Any]) -> None:
         """Refuse what Replicate would, before anything is uploaded or paid."""

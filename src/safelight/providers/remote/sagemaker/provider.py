@@ -6,10 +6,7 @@ not against AWS.
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Self
+from datetime import timedelta
 
 from safelight import telemetry
 from safelight.errors import Forbidden
@@ -29,6 +26,7 @@ from safelight.providers.provider import (
 )
 from safelight.providers.remote import results
 from safelight.providers.remote.api import Answer
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 from safelight.providers.remote.sagemaker import ticket as tickets
 from safelight.providers.remote.sagemaker import watch
 from safelight.providers.remote.sagemaker.answer import EndpointAnswer, read_answer
@@ -58,10 +56,9 @@ _TTL_S = (60, 21_600)  # what AWS takes
 _INVOCATION_S = (1, 3_600)
 
 
-class SageMakerProvider:
+class SageMakerProvider(RemotePlug[Model]):
     """Requests of one installation to its endpoints; a model's `vendor_id` is its endpoint."""
 
-    name = NAME
     shares_callback_address = True
 
     def __init__(
@@ -72,36 +69,24 @@ class SageMakerProvider:
         models: tuple[Model, ...] = MODELS,
         *,
         visit: Visit | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
+        super().__init__(
+            NAME,
+            fetcher,
+            ((model, model) for model in models),
+            adopts_within=config.answers_within,
+            clock=clock,
+        )
         self._config = config
-        self._models = {model.id: model for model in models}
         self._calls = Calls(config, credentials)
+        self._clients = (self._calls,)
         self._objects = Objects(config, credentials)
         self._watch = watch.EndpointWatch(self._calls)
         self._visit = visit or visit_by(fetcher)
         host = f"sns.{config.region}.{config.domain}"
         self._sns = SnsVerifier(host, config.topics, self._visit, clock)
-        self.adopts_within = config.answers_within
         self._misplaced: set[str] = set()  # endpoints whose answers would be out of reach
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._calls.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
 
     # --- a request ---------------------------------------------------------------------------
 
