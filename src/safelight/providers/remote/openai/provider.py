@@ -1,4 +1,4 @@
-"""Asks OpenAI, or a server that speaks its protocol, for pictures: one long call, never repeated.
+"""Provider for OpenAI's image API and compatible servers: one long call, never retried.
 
 Tested against a stub server written from the published protocol, not against OpenAI itself.
 """
@@ -45,7 +45,7 @@ _END = "[DONE]"
 
 @dataclass(frozen=True, slots=True)
 class _Listening:
-    """What an answer is read into."""
+    """State that a response is read into."""
 
     harvest: Harvest
     attempt: AttemptHandle
@@ -54,9 +54,9 @@ class _Listening:
 
 
 class OpenAiProvider(RemotePlug[Model]):
-    """One server of the protocol. What is begun there cannot be asked for again, nor canceled.
+    """One server of the protocol. Its work can be neither polled nor canceled.
 
-    A ticket is of pictures that were answered by their addresses.
+    A ticket stands for pictures that the response gave as URLs.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class OpenAiProvider(RemotePlug[Model]):
         missing = sorted(
             model.id for model in self._models.values() if model.vendor_id not in names
         )
-        known = f"the key is good for {len(names)} models"
+        known = f"the key gives access to {len(names)} models"
         return f"{known}; not among them: {', '.join(missing)}" if missing else known
 
     async def cancel(self, ticket: str) -> Canceled:
-        """Say what it cost: there is a ticket only of work that was done when it was answered."""
+        """Report the usage: a ticket exists only for work that is already done."""
         return Canceled(usage=Finished.read(ticket).usage)
 
     # --- the call ----------------------------------------------------------------------------
@@ -120,9 +120,9 @@ class OpenAiProvider(RemotePlug[Model]):
     async def _call(
         self, order: Order, model: Model, attempt: AttemptHandle, harvest: Harvest
     ) -> ProviderError | None:
-        """Take the answer; return the error that it tells instead of pictures."""
-        # OpenAI does not say that it heeds this for pictures; servers that do will not make it
-        # twice, and others pass over it.
+        """Read the response; return the error that it carries instead of pictures."""
+        # OpenAI does not document idempotency keys for images; servers that support them
+        # deduplicate, and others ignore the header.
         headers = {"Idempotency-Key": attempt.id}
         answer_s = min(self._config.call_s, model.timeout.total_seconds())
         with order.sending(headers) as sending:
@@ -132,15 +132,15 @@ class OpenAiProvider(RemotePlug[Model]):
                 if request_id := response.headers.get("x-request-id"):
                     harvest.facts["request_id"] = request_id
                 listening = _Listening(harvest, attempt, order.partial_images, lost)
-                # A server that does not stream answers plainly.
+                # A server without streaming sends plain JSON.
                 if media_type(response.headers) == "text/event-stream":
                     return await self._listen(response, listening)
                 return await self._read(response, listening)
 
     async def _fetch(self, harvest: Harvest, request: ProviderRequest) -> Done | Pending:
-        """Leave what lies at addresses to a look, which may fail and be repeated.
+        """Leave URL results to a later poll, which may fail and be repeated.
 
-        Where their ticket cannot be, or others came spelled out, they are fetched now or never.
+        Download them now if the ticket would be too large, or if other pictures came as base64.
         """
         ticket = Finished(tuple(harvest.addresses), harvest.facts, harvest.used).write()
         if ticket is not None and not harvest.pictures:
@@ -151,19 +151,19 @@ class OpenAiProvider(RemotePlug[Model]):
         except SafelightError as error:
             if not made:
                 raise UnknownOutcome(
-                    f"What was made could not be fetched: {error.detail}"
+                    f"The results could not be downloaded: {error.detail}"
                 ) from error
             return _done(harvest, Brought(made, error.detail))
         return _done(harvest, Brought((*made, *brought.files), harvest.missing or brought.missing))
 
     async def _read(self, response: httpx2.Response, listening: _Listening) -> ProviderError | None:
-        """Take a plain answer."""
+        """Read a JSON response."""
         body = bytearray()
         async with aclosing(_parts(response, listening.lost)) as parts:
             async for part in parts:
                 body += part
                 if len(body) > self._config.max_answer_bytes:
-                    raise listening.lost("The provider's answer is larger than may be held.")
+                    raise listening.lost("The provider's response exceeds the size limit.")
         document = _document(body, listening.lost)
         body.clear()
         if error := told_in_success(document):
@@ -175,7 +175,7 @@ class OpenAiProvider(RemotePlug[Model]):
     async def _listen(
         self, response: httpx2.Response, listening: _Listening
     ) -> ProviderError | None:
-        """Take a stream, one frame at a time."""
+        """Read a stream of server-sent events."""
         heard = 0
         async with aclosing(self._events(response, listening.lost)) as found:
             async for event in found:
@@ -191,10 +191,9 @@ class OpenAiProvider(RemotePlug[Model]):
                     await _report_partial(listening, heard, document)
                 elif kind.endswith(".completed"):
                     await listening.harvest.take(document)
-                    return (
-                        None  # only one is asked for as a stream, and some servers do not hang up
-                    )
-        raise listening.lost("The provider's answer ended without a picture.")
+                    # A stream has one picture, and some servers keep the connection open.
+                    return None
+        raise listening.lost("The provider's response ended without a picture.")
 
     async def _events(
         self, response: httpx2.Response, lost: Lost
@@ -204,7 +203,7 @@ class OpenAiProvider(RemotePlug[Model]):
                 async for event in found:
                     yield event
         except httpx2.SSEError:
-            raise lost("A part of the provider's answer is larger than may be held.") from None
+            raise lost("An event of the provider's response exceeds the size limit.") from None
         except httpx2.HTTPError as error:
             raise lost("The provider's answer broke off.") from error
 

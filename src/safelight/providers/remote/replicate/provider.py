@@ -1,4 +1,4 @@
-"""Lets Replicate work: begins a prediction, parks, and looks at it when it calls or time is due.
+"""Provider for Replicate: starts a prediction, then waits for its webhook and polls.
 
 Tested against a stub server written from the published protocol, not against Replicate itself.
 """
@@ -52,7 +52,7 @@ _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
 _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
-_MAX_ANSWER = 64 * MIB  # small files are spelled out in it
+_MAX_ANSWER = 64 * MIB  # small files are inline
 _MAX_ERRORS = 10
 _GLB = "model/gltf-binary"
 
@@ -70,7 +70,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raise `ValueError` for a model of another provider, or a secret that is none."""
+        """Raise `ValueError` for a model of another provider, or an invalid secret."""
         super().__init__(
             config.name,
             fetcher,
@@ -85,7 +85,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
             name: jsonschema_rs.validator_for(dict(model.open_schema))
             for name, model in self._models.items()
         }
-        # What an error means depends on whether the call may have cost something.
+        # The meaning of an error depends on whether the call may have been charged.
         self._orders, self._api = (
             Api(
                 config.base_url,
@@ -117,7 +117,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         )
         begun = Prediction.read(answer.document)
         if begun is None:
-            raise UnknownOutcome("The provider took the order and does not say under which name.")
+            raise UnknownOutcome("The provider accepted the request without returning its id.")
         return self._pending(begun, model, attempt)
 
     async def check(
@@ -132,7 +132,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         brought = await results.bring_all(self._fetcher, found.addresses(), request.scratch)
         outputs = _models_of(brought.files) if model.makes_models else brought.files
         if not outputs:
-            missing = brought.missing or "The work was done and made no 3D model."
+            missing = brought.missing or "The provider finished without a 3D model."
             return Failed(ProviderRejected(missing), usage=found.usage)
         facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
         return Done(outputs, facts=facts, usage=found.usage)
@@ -140,7 +140,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/account", answer_s=_VERIFY_S)).document
         told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-        return f"the token is good for {clean(str(told.get('username') or 'an account'))}"
+        return f"the token is valid for {clean(str(told.get('username') or 'an account'))}"
 
     async def cancel(self, ticket: str) -> Canceled:
         _check_ticket(ticket)
@@ -150,7 +150,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
             )
             found = _about(ticket, answer.document)
         except (ProviderRejected, ProviderBadInput):
-            # As it may have ended before; only the prediction itself can say so.
+            # It may already have ended, which only the prediction itself shows.
             found = await self._look(ticket)
             if not found.has_ended:
                 raise
@@ -182,13 +182,13 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         seal.verify(callback.body, await self._key.get())
         told = Prediction.read(parse(callback.body))
         if told is None:
-            raise Forbidden("The callback is about no prediction.")
+            raise Forbidden("The callback names no prediction.")
         return News(callback.attempt_id, told.id, is_proven=True)
 
     # --- the steps ---------------------------------------------------------------------------
 
     def _judge(self, model_id: str, told: Mapping[str, Any]) -> None:
-        """Refuse what Replicate would, before anything is uploaded or paid."""
+        """Reject what Replicate would, before anything is uploaded or paid for."""
         wrong = [
             {
                 "field": ".".join(str(part) for part in problem.instance_path),
@@ -216,7 +216,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
     def _pending(self, found: Prediction, model: ReplicateModel, attempt: AttemptHandle) -> Pending:
         pace = _MODEL_PACE if model.makes_models else _PICTURE_PACE
         if found.has_ended:
-            pace = timedelta()  # a start may find it done; the look that follows takes it home
+            pace = timedelta()  # already done at the start: poll for the result at once
         elif _is_called_at(attempt.callback_url):
             pace = _SAFETY_NET
         return Pending(found.id, pace, found.stage, found.progress)
@@ -228,7 +228,7 @@ def _check_ticket(ticket: str) -> None:
 
 
 def _about(ticket: str, document: object) -> Prediction:
-    """Return what an answer tells of this very prediction."""
+    """Parse a response about this prediction."""
     found = Prediction.read(document)
     if found is None or found.id != ticket:
         raise ProviderError("The provider's answer is about something else.")
@@ -236,7 +236,7 @@ def _about(ticket: str, document: object) -> Prediction:
 
 
 def _models_of(files: tuple[MediaFile, ...]) -> tuple[MediaFile, ...]:
-    """Return the 3D models, the first with a picture of it."""
+    """Return the 3D models, the first one with a preview."""
     models = [file for file in files if file.media_type == _GLB]
     shown = [file.path for file in files if file.media_type != _GLB]
     if not models:
@@ -250,11 +250,11 @@ def _order(model: ReplicateModel, told: Mapping[str, Any], callback_url: str | N
         body["version"] = model.reference.version
     if _is_called_at(callback_url):
         body |= {"webhook": callback_url, "webhook_events_filter": ["completed"]}
-    # Work that nobody waits for any more should not be billed for longer.
+    # Work that outlives its job's timeout must not be billed any longer.
     seconds = int(model.offer.timeout.total_seconds())
     return Sending(json=body, headers={"Cancel-After": f"{max(seconds, 5)}s"})
 
 
 def _is_called_at(callback_url: str | None) -> bool:
-    """Say whether Replicate would call there: it takes no address without TLS."""
+    """Return whether Replicate accepts the callback URL, which must be https."""
     return callback_url is not None and callback_url.startswith("https://")
