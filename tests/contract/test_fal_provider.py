@@ -241,7 +241,7 @@ async def test_start_when_the_pictures_are_too_large_is_refused_before_it_is_pai
 
 @pytest.mark.parametrize("name", ["flux", "a/../b", "a b/c", "/a/b", "a/b?x=1", "a/b#c", ""])
 def test_model_when_its_name_is_no_endpoint_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no endpoint"):
+    with pytest.raises(ValueError, match="not an endpoint"):
         FalModel(name, "Odd")
 
 
@@ -597,10 +597,10 @@ async def test_check_when_nothing_was_made_says_so(
     plug: FalProvider, server: FalStub, tmp_path: Path
 ) -> None:
     server.output = {"images": []}
-    assert "no picture" in (await failed(plug, server, order(tmp_path))).error.detail
+    assert "without a picture" in (await failed(plug, server, order(tmp_path))).error.detail
     server.output = {"task_id": "t"}
     verdict = await failed(plug, server, order(tmp_path, TRIPO, input_of(tmp_path)))
-    assert "no 3D model" in verdict.error.detail
+    assert "without a 3D model" in verdict.error.detail
 
 
 # --- cancel -------------------------------------------------------------------------------------
@@ -897,7 +897,7 @@ def test_models_when_listed_are_distinct_and_never_begun_twice() -> None:
 async def test_verify_when_the_key_is_good_costs_nothing(
     plug: FalProvider, server: FalStub
 ) -> None:
-    assert await plug.verify() == "the key is good"
+    assert await plug.verify() == "the key is valid"
     assert server.orders == []
 
 

@@ -190,7 +190,7 @@ async def test_start_when_a_name_leads_out_of_the_folder_refuses_it(
     described = service(server, "names", media="names.*", file_url=f"{server.url}/files/$file")
     server.fault("POST", "/names", vendor.refuse(200, {"names": ["../secret.png"]}))
     verdict = await failed(described, fetcher, order(tmp_path))
-    assert "cannot be one" in verdict.error.detail
+    assert "invalid file name" in verdict.error.detail
     assert len(server.calls) == 1
 
 
@@ -320,8 +320,8 @@ async def test_start_when_the_ticket_cannot_be_used_does_not_know_the_outcome(
         ({"state": "failed", "error": "out of memory"}, "out of memory"),
         ({"state": "FAILED", "error": {"code": 3}}, '{"code":3}'),
         ({"state": "cancelled"}, "cancelled"),
-        ({"state": "done", "images": []}, "names no file"),
-        ({"state": "done", "images": [{"url": 5}]}, "no text"),
+        ({"state": "done", "images": []}, "without a file"),
+        ({"state": "done", "images": [{"url": 5}]}, "not text"),
     ],
 )
 async def test_check_when_the_job_has_failed_says_why(
@@ -699,8 +699,8 @@ async def test_start_when_the_document_holds_no_picture_is_a_verdict(
     described = service(server, "base64", media="data.*.b64", error="problem.text")
     for body, why in (
         ({"problem": {"text": "no idea"}}, "no idea"),
-        ({"data": [{"b64": "A"}]}, "damaged"),
-        ({"data": [{"b64": 7}]}, "no text"),
+        ({"data": [{"b64": "A"}]}, "base64 is invalid"),
+        ({"data": [{"b64": 7}]}, "not text"),
         ({}, "made no file"),
     ):
         server.fault("POST", ".*", vendor.refuse(200, body))
@@ -739,7 +739,7 @@ async def test_start_when_the_addresses_cannot_be_noted_fetches_at_once(
         server.fault("POST", ".*", *[vendor.refuse(200, body)] * 2)
         assert isinstance(await plug.start(order(tmp_path), Handle()), Done)
         server.fault("GET", ".*", vendor.refuse(404))
-        with pytest.raises(UnknownOutcome, match="could not be fetched"):
+        with pytest.raises(UnknownOutcome, match="could not be downloaded"):
             await plug.start(order(tmp_path), Handle())
 
 

@@ -166,7 +166,7 @@ async def test_start_when_partial_images_of_several_are_wanted_refuses_before_it
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
     for changes, number in ((config, 2), (replace(config, stream=False), 1)):
-        with pytest.raises(ProviderBadInput, match="Rough pictures"):
+        with pytest.raises(ProviderBadInput, match="Partial pictures"):
             await make(changes, fetcher, order(tmp_path, partial_images=1, n=number))
     assert server.posts == 0
 
@@ -270,7 +270,7 @@ async def test_start_when_an_address_cannot_be_noted_fetches_it_at_once(
     assert made.outputs[0].path.read_bytes() == server.picture
     server.say(vendor.refuse(200, addressed(server, long=True)))
     server.fault("GET", ".*", vendor.refuse(500))
-    with pytest.raises(UnknownOutcome, match="could not be fetched"):
+    with pytest.raises(UnknownOutcome, match="could not be downloaded"):
         await make(config, fetcher, order(tmp_path))
 
 
@@ -699,7 +699,9 @@ async def test_verify_when_the_key_is_good_tells_which_models_are_missing_and_co
     )
     async with OpenAiProvider(config, fetcher) as plug:
         found = await plug.verify()
-    assert found == f"the key is good for {len(known) - 1} models; not among them: {MODELS[0].id}"
+    assert (
+        found == f"the key gives access to {len(known) - 1} models; not among them: {MODELS[0].id}"
+    )
     assert server.posts == 0
 
 

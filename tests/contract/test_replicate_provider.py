@@ -490,7 +490,7 @@ async def test_check_when_a_3d_model_was_wanted_and_none_made_says_so(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
     verdict = await failed(plug, server, order(plug, tmp_path, TRELLIS, input_of(tmp_path)))
-    assert "no 3D model" in verdict.error.detail
+    assert "without a 3D model" in verdict.error.detail
     assert verdict.usage.seconds == 1.5
 
 
@@ -747,7 +747,7 @@ async def test_look_up_when_the_list_leads_elsewhere_does_not_take_the_token_the
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path, following: object
 ) -> None:
     server.fault("GET", "/v1/predictions", vendor.refuse(200, {"results": [], "next": following}))
-    with pytest.raises(ProviderError, match="leads elsewhere"):
+    with pytest.raises(ProviderError, match="links to another server"):
         await plug.look_up(lost_start(order(plug, tmp_path)))
 
 
@@ -920,7 +920,7 @@ async def test_callback_when_a_secret_is_set_is_held_against_that(
             await called(plug, body, sign(body, NOW.timestamp(), SECRET))
     assert server.calls == []
     for bad in ("secret", "whsec_!", "whsec_c2hvcnQ="):
-        with pytest.raises(ValueError, match="secret of callbacks"):
+        with pytest.raises(ValueError, match="callback secret"):
             ReplicateProvider(replace(config, webhook_secret=bad), fetcher)
 
 
@@ -1070,7 +1070,7 @@ async def test_verify_when_the_token_is_good_says_whose_it_is(
     plug: ReplicateProvider, server: ReplicateStub
 ) -> None:
     server.route("GET", "/v1/account", lambda _: vendor.Reply(200, {"username": "me"}))
-    assert await plug.verify() == "the token is good for me"
+    assert await plug.verify() == "the token is valid for me"
     assert server.orders == []
     server.fault("GET", "/v1/account", vendor.refuse(401))
     with pytest.raises(ProviderUnauthorized):
@@ -1097,7 +1097,7 @@ async def test_verify_when_the_account_has_no_name_is_content(
     plug: ReplicateProvider, server: ReplicateStub
 ) -> None:
     server.fault("GET", "/v1/account", vendor.refuse(200, []))
-    assert await plug.verify() == "the token is good for an account"
+    assert await plug.verify() == "the token is valid for an account"
 
 
 def test_config_when_shown_keeps_its_secrets() -> None:

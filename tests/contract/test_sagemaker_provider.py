@@ -378,9 +378,9 @@ async def test_start_when_the_endpoint_writes_elsewhere_then_pays_for_no_second_
     stub: SageMaker, plug: SageMakerProvider, request_: ProviderRequest, place: str
 ) -> None:
     setattr(stub, place, ("elsewhere", "x"))
-    with pytest.raises(UnknownOutcome, match="another place in S3"):
+    with pytest.raises(UnknownOutcome, match="another S3 location"):
         await plug.start(request_, Handle())
-    with pytest.raises(ProviderRejected, match="another place in S3"):
+    with pytest.raises(ProviderRejected, match="another S3 location"):
         await plug.start(request_, Handle())
     assert len(stub.called("POST", INVOKE)) == 1
 
@@ -914,7 +914,7 @@ async def test_verify_when_all_places_can_be_used_says_so_and_wakes_nobody(
     stub: SageMaker, plug: SageMakerProvider
 ) -> None:
     assert await plug.verify() == (
-        "the three places in S3 can be used; an endpoint is only asked by a job"
+        "the three S3 locations are accessible; endpoints are not checked"
     )
     assert stub.called("POST", ".*") == []
 
@@ -943,7 +943,7 @@ async def places_of_moto(
     """Have moto answer the next request so, in a bucket that it chooses by repeatable chance."""
     await asyncio.to_thread(_begin_anew, url, answer)
     async with opened(config_for(url)) as plug:
-        with pytest.raises(UnknownOutcome, match="another place in S3"):
+        with pytest.raises(UnknownOutcome, match="another S3 location"):
             await plug.start(request, Handle())
     buckets = await asyncio.to_thread(_s3(url).list_buckets)
     (chosen,) = (each["Name"] for each in buckets["Buckets"] if each["Name"] != "inputs")

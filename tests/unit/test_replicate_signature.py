@@ -111,7 +111,7 @@ def test_seal_when_its_time_is_just_too_far_is_stale(seconds: int) -> None:
     ],
 )
 def test_key_when_the_secret_is_none_is_refused_without_telling_it(secret: str) -> None:
-    with pytest.raises(ValueError, match="secret of callbacks") as caught:
+    with pytest.raises(ValueError, match="callback secret") as caught:
         key_of(secret)
     assert not secret.removeprefix("whsec_") or secret not in str(caught.value)
 

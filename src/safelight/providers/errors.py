@@ -1,4 +1,4 @@
-"""How a provider fails, and what that means for a job."""
+"""Provider errors, and what each means for a job."""
 
 from safelight.errors import Remedy, RequestError, SafelightError, ServiceError
 from safelight.media.errors import MediaError
@@ -13,7 +13,7 @@ class UnknownModel(RequestError):
 
 
 class ProviderError(SafelightError):
-    """A passing fault at the provider."""
+    """A temporary failure at the provider."""
 
     code = "provider_failed"
     status = 502
@@ -22,14 +22,14 @@ class ProviderError(SafelightError):
 
 
 class ProviderWorkFailed(ProviderError):
-    """The provider began the work and gave it up without charge; a new start may do better."""
+    """The provider started the work and failed without charge; a new start may succeed."""
 
     code = "provider_work_failed"
     title = "The provider gave the work up"
 
 
 class ProviderRateLimited(ProviderError):
-    """The provider asks to wait; `retry_after` says how long."""
+    """The provider rate-limits us; `retry_after` says for how long."""
 
     code = "provider_rate_limited"
     status = 503
@@ -38,7 +38,7 @@ class ProviderRateLimited(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider's moderation refused the content; `categories` says why."""
+    """The provider's moderation refused the content; `categories` names the reasons."""
 
     code = "content_refused"
     status = 422
@@ -72,7 +72,7 @@ class ProviderUnauthorized(ProviderError):
 
 
 class ProviderRejected(ProviderError):
-    """The provider failed for good; the same request would fail again."""
+    """The provider failed permanently; the same request would fail again."""
 
     code = "provider_rejected"
     title = "The provider could not do the work"
@@ -80,7 +80,7 @@ class ProviderRejected(ProviderError):
 
 
 class UnknownOutcome(ProviderError):
-    """The connection broke after the request was sent: it may have been done and paid for."""
+    """The connection broke after the request was sent, so it may have run and been charged."""
 
     code = "unknown_outcome"
     title = "It is not known whether the provider did the work"
@@ -88,14 +88,14 @@ class UnknownOutcome(ProviderError):
 
 
 class CatalogueInvalid(ServiceError):
-    """The catalogue of models cannot be read, or says what cannot be; nothing starts with it."""
+    """The model catalogue is unreadable or invalid; the server does not start with it."""
 
     code = "catalogue_invalid"
     title = "The catalogue of models has a mistake"
 
 
 class NoForeground(MediaError):
-    """No object stands out from the background, so there is nothing to make 3D."""
+    """No object stands out from the background, so there is nothing to turn into 3D."""
 
     code = "no_foreground"
     title = "No object was found in the picture"

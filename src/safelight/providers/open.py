@@ -1,4 +1,4 @@
-"""Opens the plugs of the vendors that an operator has named, and closes them at the end."""
+"""Opens the provider plugs that the settings and the catalogue name."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SageMakerPlaces:
-    """Endpoints by name, and the three places in S3 that they share, as `s3://BUCKET/FOLDER`.
+    """Endpoint names, and the three S3 locations they share, as `s3://BUCKET/FOLDER`.
 
-    `url` is a server that stands for AWS.
+    `url` replaces the AWS endpoints, for a stub server.
     """
 
     region: str
@@ -40,7 +40,7 @@ class SageMakerPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Vendors:
-    """Who is to be asked; None is nobody."""
+    """The configured vendors; None is a vendor that is not used."""
 
     openai: OpenAiConfig | None = None
     fal: FalConfig | None = None
@@ -51,7 +51,7 @@ class Vendors:
 async def open_vendors(
     vendors: Vendors, catalogue: Catalogue, fetcher: Fetcher, stack: AsyncExitStack
 ) -> list[Provider]:
-    """Return a plug for each, in the order of this page; `stack` closes them."""
+    """Return one plug per vendor, in the order below; `stack` closes them."""
     opened: list[Provider] = []
     if vendors.openai:
         known = [*OPENAI_MODELS, *map(_openai_model, catalogue.openai)]
@@ -81,7 +81,7 @@ async def open_vendors(
 
 
 def _last(known: Mapping[str, T]) -> tuple[T, ...]:
-    """Return what a mapping holds: of two of one name, that of the catalogue."""
+    """Return the values of a mapping; of two models with one name, the catalogue's wins."""
     return tuple(known.values())
 
 

@@ -1,7 +1,4 @@
-"""What a job costs, by a formula that its operator gives: for jobs, outputs, seconds or tokens.
-
-Pure.
-"""
+"""Price formulas: a job's cost by job, output, megapixel, second or token. Pure."""
 
 import math
 import re
@@ -18,7 +15,7 @@ _MICROS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a provider says that a job used of it; None is not told."""
+    """The resources that a provider reports for a job; None if it does not report them."""
 
     seconds: float | None = None
     text_input_tokens: int | None = None
@@ -31,7 +28,7 @@ NOT_TOLD = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount that holds for jobs whose params have all the values of `when`."""
+    """An amount that applies to jobs whose params have all the values of `when`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -44,7 +41,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Amounts for a million tokens each."""
+    """Prices per million tokens."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -55,11 +52,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The sum of what is charged for one job, in whole units of the installation's currency.
+    """Price of one job, as a sum, in whole units of the installation's currency.
 
-    `outputs` goes before `output`: the first of its amounts that holds is that of each output, and
-    where none does the price is unknown. `extras` are added once each. A megapixel is counted by
-    the size that was asked for, begun ones in full. `Price()` is free.
+    `outputs` takes precedence over `output`: its first matching amount is the price of each output,
+    and without a match the price is unknown. Each matching amount of `extras` is added once.
+    Megapixels are computed from the requested size and rounded up. `Price()` is free.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -73,7 +70,7 @@ class Price:
     extras: tuple[Amount, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for an amount that is no price."""
+        """Raise `ValueError` for an amount out of range."""
         amounts = [self.job, self.output, self.megapixel, self.second]
         amounts += [one.price for one in (*self.outputs, *self.extras)]
         if self.tokens:
@@ -84,9 +81,9 @@ class Price:
     def micros(
         self, params: Mapping[str, Any], outputs: int | None = None, usage: Usage = NOT_TOLD
     ) -> int | None:
-        """Return the millionths that a job costs, None where that cannot be known.
+        """Return the cost of a job in millionths, or None if it cannot be known.
 
-        Before it is done, `outputs` is what its params ask for, and what it uses is not known.
+        Before the job is done, `outputs` defaults to the requested number, and usage is unknown.
         """
         count = int(params.get("n", 1)) if outputs is None else outputs
         each = self._each(params)
@@ -95,14 +92,14 @@ class Price:
             return None
         extra = sum(one.price for one in self.extras if one.holds(params))
         total = self.job + each * count + extra + used
-        # Rounded up, so that it is never less than it cost, but not for a fault of floats.
+        # Rounded up, so that the cost is never understated; the inner round drops float noise.
         return math.ceil(round(total * _MICROS, 3))
 
     def of_use(self, usage: Usage = NOT_TOLD) -> int | None:
-        """Return the millionths of work that failed or was canceled, None where not known.
+        """Return the cost in millionths of failed or canceled work, or None if unknown.
 
-        It is known where use alone is charged: whether a job without a result is charged as one,
-        only its vendor can tell.
+        It is known only if the price depends on usage alone: only the vendor can tell whether it
+        charges for a job without a result.
         """
         by_job = self.job or self.output or self.outputs or self.megapixel or self.extras
         used = None if by_job else self._used(usage)
@@ -124,7 +121,7 @@ class Price:
         return each
 
     def _used(self, usage: Usage) -> float | None:
-        """Return the price of what was used."""
+        """Return the price of the reported usage."""
         parts: list[tuple[float, float | None]] = [(self.second, usage.seconds)]
         if self.tokens:
             parts += [

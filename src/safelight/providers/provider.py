@@ -1,4 +1,4 @@
-"""The socket that everything which makes media plugs into: start work, look at it, cancel it."""
+"""The interface of every media provider: start work, poll it, cancel it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from safelight.providers.price import NOT_TOLD, Price, Usage
 
 
 class Kind(StrEnum):
-    """What a job turns into what."""
+    """Which kind of work a job asks for."""
 
     TEXT_TO_IMAGE = "text_to_image"
     IMAGE_TO_IMAGE = "image_to_image"
@@ -22,19 +22,19 @@ class Kind(StrEnum):
 
 
 class Lane(StrEnum):
-    """Which pool of worker slots does the work."""
+    """Which pool of worker slots runs the work."""
 
-    LOCAL = "local"  # this machine's processor, one slot a core
+    LOCAL = "local"  # this machine's CPU, one slot per core
     GPU = "gpu"
-    REMOTE = "remote"  # waits for somebody else's machine
+    REMOTE = "remote"  # waits for a vendor
     INGEST = "ingest"  # downloads
 
 
 class Role(StrEnum):
-    """What an input picture is to its provider."""
+    """How a provider uses an input picture."""
 
     REFERENCE = "reference"
-    MASK = "mask"  # what is transparent in it may change
+    MASK = "mask"  # its transparent pixels may change
     FRONT = "front"
     LEFT = "left"
     BACK = "back"
@@ -43,13 +43,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One thing a provider can do, as `GET /v1/models` shows it.
+    """One model of a provider, as `GET /v1/models` shows it.
 
-    `params_schema` is a JSON Schema (draft 2020-12) of an object; a job's params are validated
-    against it, and its `default`s filled in, before the job is accepted.
-    `repeatable` says that doing the work twice costs nothing, so a lost attempt is simply redone.
-    `roles` are those that its inputs may have; `max_inputs` counts all but a mask. A `price` of
-    None is unknown. Only `accounts` may use it, where any are named.
+    `params_schema` is the JSON Schema (draft 2020-12) of an object. A job's params are validated
+    against it and completed with its `default`s before the job is accepted. `repeatable` work costs
+    nothing to redo, so a lost attempt is started again. `roles` are the roles its inputs may have;
+    `max_inputs` does not count a mask. A `price` of None is unknown. `accounts`, if not empty, are
+    the only ones that may use it.
     """
 
     id: str
@@ -65,11 +65,11 @@ class Model:
     roles: frozenset[Role] = frozenset({Role.REFERENCE})
     price: Price | None = None
     accounts: frozenset[str] = frozenset()
-    vendor_id: str = ""  # what its provider calls it, where that is another name
+    vendor_id: str = ""  # the vendor's own name for it, if different
 
     @property
     def usual_micros(self) -> int | None:
-        """What a job costs that says nothing of its own, None where that is not known before."""
+        """Price of a job with default params, or None if it cannot be known in advance."""
         rules: Mapping[str, Mapping[str, Any]] = self.params_schema.get("properties", {})
         usual = {name: rule["default"] for name, rule in rules.items() if "default" in rule}
         return self.price.micros(usual) if self.price else None
@@ -80,7 +80,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A picture that the job works from, already inspected and on local disk."""
+    """An input picture of a job, already inspected and on local disk."""
 
     path: Path
     media_type: str
@@ -90,7 +90,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
-    """All that a provider needs to know of a job."""
+    """Everything a provider needs to know about a job."""
 
     kind: Kind
     model: str
@@ -102,18 +102,18 @@ class ProviderRequest:
 
     @property
     def scratch(self) -> Path:
-        """The empty folder of this attempt, made when it is first asked for: many need none."""
+        """The empty scratch folder of this attempt, created on first use."""
         self.folder.mkdir(exist_ok=True)
         return self.folder
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
-    """One file a provider made, in the request's scratch folder.
+    """One output file, in the request's scratch folder.
 
-    `facts` holds what only the maker knows (seed, triangles …); what can be read from the bytes is
-    found out on arrival. `preview` is a picture of it, for media that are no pictures themselves.
-    `source_url` and `name` are where it came from and what it is called, where that is known.
+    `facts` holds what only the provider knows (seed, triangle count); the rest is read from the
+    bytes when the file is taken in. `preview` is a picture of an output that is not a picture
+    itself. `source_url` and `name` are the file's origin and original name, if known.
     """
 
     path: Path
@@ -126,10 +126,10 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The work is finished.
+    """The work succeeded.
 
-    `cost_micros` is what the provider itself says that it cost, 0 when free. Where it says nothing,
-    the model's price is taken, by what was used.
+    `cost_micros` is the cost that the provider reported, 0 if free. Without it, the cost is
+    computed from the model's price and `usage`.
     """
 
     outputs: tuple[MediaFile, ...]
@@ -140,9 +140,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The provider's verdict that this very work failed.
+    """The provider reported that the work failed.
 
-    Only a value ends work, never an exception: an exception of `check` says that the look failed.
+    Only this value ends the work. An exception from `check` means that the poll failed.
     `cost_micros` and `usage` are as in `Done`; a failure that is not charged costs 0.
     """
 
@@ -153,7 +153,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider works on it: ask with `ticket` after `check_after`, or sooner on a callback."""
+    """The provider is working: poll with `ticket` after `check_after`, or sooner on a callback."""
 
     ticket: str
     check_after: timedelta
@@ -165,9 +165,9 @@ class Pending:
 class Canceled:
     """The provider's answer to a cancel request.
 
-    `confirmed` says that nothing of the work goes on: it was stopped, had ended before, or never
-    existed there. Otherwise the request was only accepted, and `cancel` is called again later.
-    `cost_micros` and `usage` tell what the work cost, where the provider says so.
+    `confirmed` means that no work is running: it was stopped, had already ended, or never existed.
+    Otherwise the request was only accepted, and `cancel` is called again later. `cost_micros` and
+    `usage` are the cost of the work, if the provider reports it.
     """
 
     confirmed: bool = True
@@ -177,7 +177,7 @@ class Canceled:
 
 @dataclass(frozen=True, slots=True)
 class LostStart:
-    """A `start` whose answer was lost. The request carries no input files any more."""
+    """A `start` whose response was lost. The request no longer carries input files."""
 
     attempt_id: str
     sent_at: datetime  # by the database's clock
@@ -185,7 +185,7 @@ class LostStart:
 
 
 class Absent(Enum):
-    """A provider's confirmation that it never received the work."""
+    """The provider's confirmation that it never received the work."""
 
     ABSENT = "absent"
 
@@ -195,9 +195,10 @@ ABSENT: Final = Absent.ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What came in at a provider's callback address. `headers` are in lower case.
+    """A request to a provider's callback URL. `headers` are in lower case.
 
-    `attempt_id` is the attempt whose address it was; None where all of a provider's share one.
+    `attempt_id` is the attempt that the URL belongs to, or None if all of a provider's attempts
+    share one URL.
     """
 
     headers: Mapping[str, str]
@@ -207,10 +208,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a callback says: of which attempt or ticket, and whether its sender is proven.
+    """What a callback reports: its attempt or ticket, and whether its sender is authenticated.
 
-    Proven news is kept and handed to `check`, which need not ask then. Other news only leads to a
-    look. Both ids may be None where the callback is about no job at all, such as a confirmation.
+    A proven callback is stored and handed to `check`, which then need not poll. Any other only
+    triggers a poll. Both ids are None if the callback is about no job, such as a subscription
+    confirmation.
     """
 
     attempt_id: str | None = None
@@ -219,31 +221,31 @@ class News:
 
 
 class AttemptHandle(Protocol):
-    """What a provider may know and say of the attempt that it serves."""
+    """What a provider may read and report about its attempt."""
 
     @property
     def id(self) -> str: ...
 
     @property
     def callback_url(self) -> str | None:
-        """Where the provider may report this attempt; None where it cannot reach this server."""
+        """The URL for callbacks about this attempt; None if this server is not reachable."""
         ...
 
     @property
     def news(self) -> bytes | None:
-        """The body of the last proven callback for this attempt, on a `check`."""
+        """On a `check`, the body of the attempt's last proven callback."""
         ...
 
     def report(self, progress: float, stage: str, picture: Path | None = None) -> None:
-        """Say how far the work is: percent, 0 to 100, and a few words. Cheap; may be dropped.
+        """Report progress: 0 to 100 percent and a short stage name. Cheap; may be dropped.
 
-        `picture` is what there is of it so far, in a file of its own that stays until the end.
+        `picture` is a preview of the work so far, in a file of its own that is kept until the end.
         """
         ...
 
 
 class NoCallbacks:
-    """What a provider inherits that reports nowhere, and has nobody to ask but about a ticket."""
+    """Defaults for providers without callbacks or lookup."""
 
     adopts_within = timedelta()
     shares_callback_address = False
@@ -259,63 +261,63 @@ class NoCallbacks:
 
 
 class Provider(Protocol):
-    """One maker of media. No retries and no sleeps inside: errors are typed, jobs decide.
+    """A source of media. It neither retries nor sleeps: it raises typed errors, and jobs decide.
 
-    A canceled `start` or `check` stops local work and leaves nothing behind.
+    Canceling a `start` or `check` stops local work and leaves nothing behind.
     """
 
     name: str
     adopts_within: timedelta
-    """How long a start whose answer was lost is looked for: by callbacks and by `look_up`. Zero
-    where nobody can tell."""
+    """How long a start whose response was lost may still be found, by callback or `look_up`. Zero
+    if it cannot be found."""
     shares_callback_address: bool
-    """Whether it is told once where to report, by its operator, and not with each call."""
+    """Whether the operator configures one callback URL at the vendor, instead of one per call."""
 
     def capabilities(self) -> tuple[Model, ...]: ...
 
     async def start(
         self, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Failed | Pending:
-        """Begin the work.
+        """Submit the work.
 
-        Raises `UnknownOutcome` where the order may have arrived and its answer was lost. Any other
-        `ProviderError`, or a `MediaError`, is the certainty that nothing was begun; all else is
-        taken for a lost answer. Once a paid order was answered, nothing is raised: a result that
-        must be fetched from an address is `Pending`.
+        Raises `UnknownOutcome` if the request may have arrived and its response was lost. Any other
+        `ProviderError`, or a `MediaError`, guarantees that nothing was started; every other
+        exception counts as a lost response. Once a paid request has been answered, nothing is
+        raised: a result that still has to be downloaded is `Pending`.
         """
         ...
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Failed | Pending:
-        """Look at the work.
+        """Poll the work.
 
-        Whatever is raised says that the look failed, and nothing about the work.
+        An exception means that the poll failed, and says nothing about the work.
         """
         ...
 
     async def cancel(self, ticket: str) -> Canceled | None:
         """Ask the provider to stop; None is a plain confirmation.
 
-        Called again until it is confirmed. Raises where the provider could not be asked or refused.
+        Called again until confirmed. Raises if the provider could not be reached or refused.
         """
         ...
 
     async def verify(self) -> str:
-        """Ask at no cost whether we are let in; return what was learned, in a few words.
+        """Check the credentials at no cost and return a short summary.
 
-        Empty where there is nobody to ask, or nothing that costs nothing.
+        Empty if there is nothing to check, or no free way to do so.
         """
         ...
 
     async def parse_callback(self, callback: Callback) -> News:
-        """Verify what came in; raise `Forbidden` for what is forged, stale or none of its own."""
+        """Verify a callback; raise `Forbidden` if it is forged, stale or not for this provider."""
         ...
 
     async def look_up(self, lost: LostStart) -> str | Absent | None:
-        """Return the ticket of a start whose answer was lost.
+        """Return the ticket of a start whose response was lost.
 
-        `ABSENT` is the provider's confirmation that the order never arrived, which it gives only
-        where its protocol says so; None is neither.
+        `ABSENT` is the provider's confirmation that the request never arrived, returned only if its
+        protocol guarantees it; None is inconclusive.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which provider does which model, who may use it, and which models a job may choose from."""
+"""Looks up providers and models: what runs a model, and which models an account may use."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,9 +8,9 @@ from safelight.providers.provider import Kind, Model, Provider
 
 
 class Registry:
-    """The installed providers and what is offered of them.
+    """The installed providers and the models on offer.
 
-    An alias stands for several models, of which the first that can is used.
+    An alias stands for several models; the first one that supports the job is used.
     """
 
     def __init__(
@@ -21,10 +21,11 @@ class Registry:
         defaults: Mapping[Kind, str] | None = None,
         models: Iterable[Model] | None = None,
     ) -> None:
-        """Offer `models`, or all that the providers have.
+        """Offer `models`, or all models of the providers.
 
-        `defaults` are models or aliases for jobs that name none; else it is the first that does it.
-        Raises `UnknownModel` for an alias or a default that nobody offers.
+        `defaults` are the models or aliases for jobs that name none; without one, the first model
+        that supports the kind is used. Raises `UnknownModel` for an alias or a default that names a
+        missing model.
         """
         self._providers = {provider.name: provider for provider in providers}
         if models is None:
@@ -43,7 +44,7 @@ class Registry:
 
     @property
     def providers(self) -> list[Provider]:
-        """Every provider, in the order in which they were installed."""
+        """Every provider, in installation order."""
         return list(self._providers.values())
 
     def provider(self, name: str) -> Provider:
@@ -54,16 +55,16 @@ class Registry:
             raise UnknownModel(f"The provider {name!r} is not installed.") from None
 
     def price(self, model_id: str) -> Price | None:
-        """Return what a model's jobs cost, None where that is unknown."""
+        """Return a model's price, or None if unknown."""
         model = self._models.get(model_id)
         return model.price if model else None
 
     def models(self, account_id: str) -> list[Model]:
-        """Return every model that the account may use, in the order of their providers."""
+        """Return every model that the account may use, in provider order."""
         return [model for model in self._models.values() if model.is_open_to(account_id)]
 
     def aliases(self, account_id: str) -> dict[str, list[str]]:
-        """Return the aliases with those of their models that the account may use."""
+        """Return the aliases, each with those of its models that the account may use."""
         mine = {
             name: [model for model in models if self._models[model].is_open_to(account_id)]
             for name, models in self._aliases.items()
@@ -71,9 +72,9 @@ class Registry:
         return {name: models for name, models in mine.items() if models}
 
     def candidates(self, kind: Kind, wanted: str | None, account_id: str) -> list[Model]:
-        """Return the models to try, best first: one, or those of an alias that do `kind`.
+        """Return the models to try, best first: one, or the models of an alias that do `kind`.
 
-        Raises `UnknownModel` where there is none that the account may use.
+        Raises `UnknownModel` if the account may use none.
         """
         able = {model.id: model for model in self.models(account_id) if kind in model.kinds}
         name = wanted or self._defaults.get(kind, "")
@@ -85,7 +86,7 @@ class Registry:
         return found
 
     def _named(self, name: str) -> list[Model]:
-        """Return what a model's or an alias's name stands for."""
+        """Return the models that a model id or an alias stands for."""
         names = self._aliases.get(name, [name])
         return [self._models[each] for each in names if each in self._models]
 
@@ -104,5 +105,5 @@ class Registry:
 
 
 def all_models(providers: Iterable[Provider]) -> list[Model]:
-    """Return everything that the providers can do."""
+    """Return all models of the providers."""
     return [model for provider in providers for model in provider.capabilities()]

@@ -60,7 +60,7 @@ def test_read_when_models_for_a_gpu_are_described_as_documented_pins_them(tmp_pa
     assert (flux.source, flux.schedulers) == (Path("/srv/models/flux-schnell"), ())
     assert sdxl.loras == (Lora("ink", Path("/srv/loras/ink.safetensors"), 0.8),)
     loose = re.sub(r"\nrevision.*", "", example)
-    with pytest.raises(CatalogueInvalid, match="must name the commit"):
+    with pytest.raises(CatalogueInvalid, match="full commit hash"):
         read(tmp_path, loose)
     with pytest.raises(CatalogueInvalid, match=r"diffusers\.models\.0\.step:"):
         read(tmp_path, example.replace("steps", "step"))
@@ -113,7 +113,7 @@ def test_read_when_a_service_is_described_makes_its_plug_whole(tmp_path: Path) -
         ("[http.x]\nurl = 'ftp://x/'\nmodels = []", "http.x: ftp://x/ is no http"),
         ("[http.x]\nurl = 'http://x/'\nmodels = [{id = 'a'}]", "http.x.models.0.title"),
         ("[http.x]\nurl = 'http://x/${GONE}'\nmodels = []", "GONE"),
-        ("not toml", "no TOML"),
+        ("not toml", "not valid TOML"),
     ],
 )
 def test_read_when_something_is_wrong_names_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -159,7 +159,7 @@ def test_changed_when_a_model_is_narrowed_holds_jobs_to_it(tmp_path: Path) -> No
     [
         ("[models.gone]\nenabled = false", "models.gone"),
         ("[models.fake]\ndefaults.color = 3", "no param 'color'"),
-        ("[models.fake]\ndefaults.outputs = 'many'", "does not take its default 'many'"),
+        ("[models.fake]\ndefaults.outputs = 'many'", "'many' is not a valid default of outputs"),
         ("[models.fake]\nparams.outputs.type = 'whole'", "models.fake.params.outputs"),
     ],
 )

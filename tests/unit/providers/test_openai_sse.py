@@ -1,8 +1,11 @@
 """How a stream of events is read, however it is cut into parts."""
 
+from collections.abc import AsyncIterator, Sequence
+
+import httpx2
 import pytest
 
-from safelight.providers.remote.openai.sse import Frame, FrameReader, FrameTooLargeError
+from safelight.providers.remote.openai.sse import events
 
 TEXT = (
     b"\xef\xbb\xbf: a comment\r\n"
@@ -13,41 +16,51 @@ TEXT = (
     b"event: two\rdata:  fourth: with a colon\r\r"
     b"data\n\n"
 )
-FRAMES = [
-    Frame("one", b"first\nsecond"),
-    Frame("", b"third"),
-    Frame("two", b" fourth: with a colon"),
+EVENTS = [
+    ("one", "first\nsecond"),
+    ("message", "third"),
+    ("two", " fourth: with a colon"),
 ]
 
 
-def read(text: bytes, size: int, max_bytes: int = 1000) -> list[Frame]:
-    reader = FrameReader(max_bytes)
-    frames = [
-        frame for at in range(0, len(text), size) for frame in reader.feed(text[at : at + size])
-    ]
-    return [*frames, *reader.close()]
+async def read(parts: Sequence[bytes], max_bytes: int = 1000) -> list[tuple[str, str]]:
+    async def body() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    response = httpx2.Response(
+        200,
+        headers={"Content-Type": "text/event-stream"},
+        content=body(),
+        request=httpx2.Request("POST", "https://vendor.test"),
+    )
+    return [(event.event, event.data) async for event in events(response, max_bytes)]
+
+
+def cut(text: bytes, size: int) -> list[bytes]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 16, 1000])
-def test_feed_when_the_text_is_cut_anywhere_finds_the_same_frames(size: int) -> None:
-    assert read(TEXT, size) == FRAMES
+async def test_events_when_the_text_is_cut_anywhere_finds_the_same_events(size: int) -> None:
+    assert await read(cut(TEXT, size)) == EVENTS
 
 
-def test_feed_when_a_part_is_empty_still_knows_half_a_line_end() -> None:
-    reader = FrameReader(1000)
+async def test_events_when_a_part_is_empty_still_knows_half_a_line_end() -> None:
     parts = [b"data: a\r", b"", b"\n", b"data: b\r\n\r", b"", b"\n"]
-    assert [frame for part in parts for frame in reader.feed(part)] == [Frame("", b"a\nb")]
+    assert await read(parts) == [("message", "a\nb")]
 
 
-def test_close_when_the_last_empty_line_is_missing_yields_the_frame() -> None:
-    assert read(b"event: x\ndata: paid", 4) == [Frame("x", b"paid")]
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r", b"\r\n"])
+async def test_events_when_the_last_empty_line_is_missing_yields_the_event(ending: bytes) -> None:
+    assert await read(cut(b"event: x\ndata: paid" + ending, 4)) == [("x", "paid")]
 
 
 @pytest.mark.parametrize("text", [b"data: " + b"x" * 200, b"data: xxxxxxxx\n" * 20])
-def test_feed_when_a_frame_is_too_large_stops(text: bytes) -> None:
-    with pytest.raises(FrameTooLargeError):
-        read(text, 10, max_bytes=100)
+async def test_events_when_one_is_too_large_stops(text: bytes) -> None:
+    with pytest.raises(httpx2.SSEError):
+        await read(cut(text, 10), max_bytes=100)
 
 
-def test_feed_when_many_small_frames_come_takes_them_all() -> None:
-    assert len(read(b"data: 12345678\n\n" * 100, 10, max_bytes=100)) == 100
+async def test_events_when_many_small_ones_come_takes_them_all() -> None:
+    assert len(await read(cut(b"data: 12345678\n\n" * 100, 10), max_bytes=100)) == 100

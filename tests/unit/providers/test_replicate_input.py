@@ -214,7 +214,7 @@ def test_reference_when_read_knows_where_work_begins(text: str, path: str) -> No
 
 @pytest.mark.parametrize("text", ["", "me", "me/", "../a/b", "me/paint:1", "me/paint?x", "a/b/c"])
 def test_reference_when_it_names_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="names nothing"):
+    with pytest.raises(ValueError, match="is not a Replicate"):
         Reference.read(text)
 
 

@@ -103,7 +103,7 @@ def test_compose_when_the_prompt_is_hostile_holds_none_of_it(tmp_path: Path, tex
     assert drawn(wanted)[0].startswith(b"\x89PNG")
 
 
-def test_draw_when_a_reference_is_given_takes_its_colours(tmp_path: Path) -> None:
+def test_draw_when_a_reference_is_given_takes_its_colors(tmp_path: Path) -> None:
     source = tmp_path / "source.png"
     source.write_bytes(pictures.encode(pictures.scene(64, 64) * 0 + [250, 20, 20], "png"))
     wanted = replace(order(tmp_path, "a cat"), references=(source,), strength=0.2)

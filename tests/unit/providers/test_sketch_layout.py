@@ -74,7 +74,7 @@ def test_arrange_when_riding_puts_the_rider_on_top_and_behind_the_mount() -> Non
 def test_arrange_when_an_animal_plays_shows_a_figure_with_its_hands_over_the_instrument() -> None:
     placed = arranged("a red cat playing guitar")
     assert [one.item.icon for one in placed] == ["cat-face", "guitar", "cat-face"]
-    assert placed[0].item.colour == placed[2].item.colour == "red"
+    assert placed[0].item.color == placed[2].item.color == "red"
     assert placed[2].hands_only
 
 
@@ -91,9 +91,9 @@ def test_arrange_when_in_a_boat_draws_the_boat_before_its_passenger() -> None:
     assert cat.foot > boat.foot - boat.size
 
 
-def test_arrange_when_many_colours_are_wanted_gives_each_its_own() -> None:
+def test_arrange_when_many_colors_are_wanted_gives_each_its_own() -> None:
     birds = arranged("four colorful birds")
-    assert len({bird.item.colour for bird in birds}) == 4
+    assert len({bird.item.color for bird in birds}) == 4
 
 
 def test_arrange_when_nothing_is_named_places_nothing() -> None:

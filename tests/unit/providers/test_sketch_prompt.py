@@ -1,4 +1,4 @@
-"""What a prompt is read as: things, counts, colours, relations and scenes, in many languages."""
+"""What a prompt is read as: things, counts, colors, relations and scenes, in many languages."""
 
 import time
 
@@ -63,10 +63,10 @@ def test_read_when_a_scene_is_named_combines_its_parts(
     assert (scene.places, scene.times, scene.weathers) == (places, times, weathers)
 
 
-def test_read_when_a_background_is_named_colours_it_and_not_the_thing() -> None:
+def test_read_when_a_background_is_named_colors_it_and_not_the_thing() -> None:
     scene = prompt.read("a cat on a blue background")
     assert scene.background == "blue"
-    assert scene.items[0].colour is None
+    assert scene.items[0].color is None
 
 
 def test_read_when_a_negative_prompt_names_things_leaves_them_out() -> None:

@@ -1,4 +1,4 @@
-"""The catalogue: a file in which an operator says what is offered, to whom, and at what price."""
+"""The model catalogue: a file that defines which models are offered, to whom, and at what price."""
 
 from safelight.providers.catalogue.catalogue import (
     Catalogue,

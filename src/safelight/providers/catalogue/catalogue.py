@@ -1,4 +1,4 @@
-"""What a catalogue holds, as its file spells it; docs/catalogue.md explains each table."""
+"""The catalogue's tables, named as in its file; docs/catalogue.md explains each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -23,29 +23,29 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=1))]
 
 
 class Table(BaseModel):
-    """A table in which an unknown key is a mistake."""
+    """A table that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Alias(Table):
-    """A name for several models: the first that can does the job, the others stand in for it."""
+    """A name for several models: the first to support the job is used, the others are fallbacks."""
 
     models: Annotated[list[ModelId], Field(min_length=1, max_length=16)]
 
 
 class ProviderLimits(Table):
-    """What a provider is given at most, over all workers."""
+    """Maximum load on a provider, over all workers."""
 
     in_flight: int | None = Field(default=None, ge=1)
     starts_per_minute: int | None = Field(default=None, ge=1)
 
 
 class Change(Table):
-    """What is different about a model that is offered anyway.
+    """Overrides for an installed model.
 
-    `params` narrows rules of its schema; `defaults` are taken where a job does not say otherwise,
-    and `fixed` values are the only ones that it may say.
+    `params` narrows rules of its schema, `defaults` replace default values, and `fixed` values are
+    the only ones allowed.
     """
 
     enabled: bool = True
@@ -61,7 +61,7 @@ class Change(Table):
 
 
 class Offer(Table):
-    """A model of which nobody else knows anything. `params` are its schema's properties."""
+    """A model defined entirely by the catalogue. `params` are its schema's properties."""
 
     id: ModelId
     title: str
@@ -97,7 +97,7 @@ class Offer(Table):
 def object_of(
     params: Mapping[str, Mapping[str, Any]], required: Sequence[str] = ()
 ) -> Mapping[str, Any]:
-    """Return the JSON Schema of an object that has these properties and no others."""
+    """Return the JSON Schema of an object with these properties only."""
     return {
         "$schema": DIALECT,
         "type": "object",
@@ -108,7 +108,7 @@ def object_of(
 
 
 class VendorOffer(Table):
-    """A model of a known vendor, by the vendor's name; its server judges params nobody knows."""
+    """A known vendor's model, by vendor id; without `params`, its server validates them."""
 
     vendor_id: str
     title: str = ""
@@ -118,7 +118,7 @@ class VendorOffer(Table):
 
 
 class Catalogue(Table):
-    """The whole file. What belongs to a vendor without credentials is read and not offered."""
+    """The whole file. Entries for a vendor without credentials are validated but not offered."""
 
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
     aliases: Mapping[ProviderName, Alias] = {}

@@ -1,4 +1,4 @@
-"""Applies to models what an operator wants different about them."""
+"""Applies the catalogue's overrides to models."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,9 +12,9 @@ from safelight.providers.provider import Model
 
 
 def changed(models: Iterable[Model], changes: Mapping[str, Change]) -> list[Model]:
-    """Return the models that are offered, each as its entry in `changes` says.
+    """Return the offered models, each with its overrides from `changes`.
 
-    Raises `CatalogueInvalid` for an entry of a model that is not there, or that does not fit it.
+    Raises `CatalogueInvalid` for an override of a missing model, or one that does not fit it.
     """
     installed = list(models)
     if unknown := sorted(set(changes) - {model.id for model in installed}):
@@ -43,7 +43,7 @@ def _schema(model: Model, change: Change) -> Mapping[str, Any]:
     rules: dict[str, Mapping[str, Any]] = dict(model.params_schema.get("properties", {}))
     named = {*change.params, *change.defaults, *change.fixed}
     if unknown := sorted(named - rules.keys()):
-        raise CatalogueInvalid(f"models.{model.id}: it has no param {unknown[0]!r}.")
+        raise CatalogueInvalid(f"models.{model.id}: the model has no param {unknown[0]!r}.")
     for name in named:
         rule = {**rules[name], **change.params.get(name, {})}
         if name in change.defaults:
@@ -62,4 +62,4 @@ def _check(model: Model, name: str, rule: Mapping[str, Any]) -> None:
         raise CatalogueInvalid(f"models.{model.id}.params.{name}: {error}") from None
     if not fits:
         value = rule["default"]
-        raise CatalogueInvalid(f"models.{model.id}: {name} does not take its default {value!r}.")
+        raise CatalogueInvalid(f"models.{model.id}: {value!r} is not a valid default of {name}.")

@@ -1,4 +1,4 @@
-"""Reads a catalogue from its TOML file, with secrets from the environment."""
+"""Reads the catalogue from its TOML file, with secrets from the environment."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
 from safelight.providers.errors import CatalogueInvalid
 from safelight.providers.remote.http_service import HttpService
 
-_MOST_SAID = 5  # mistakes
+_MOST_SAID = 5  # errors
 _MAX_BYTES = 4 * 2**20
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SERVICE = TypeAdapter(HttpService)
@@ -23,9 +23,10 @@ class _Offers(Table):
 
 
 def read_catalogue(path: Path, environment: Mapping[str, str]) -> Catalogue:
-    """Return what the file says; `${NAME}` in a string stands for a variable of `environment`.
+    """Parse the file; `${NAME}` in a string is replaced by a variable of `environment`.
 
-    Raises `CatalogueInvalid` with the place of the first mistakes, and no value of the environment.
+    Raises `CatalogueInvalid` with the location of the first errors, and no value of the
+    environment.
     """
     try:
         text = path.read_bytes()[: _MAX_BYTES + 1]
@@ -35,7 +36,7 @@ def read_catalogue(path: Path, environment: Mapping[str, str]) -> Catalogue:
     except OSError as error:
         raise CatalogueInvalid(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise CatalogueInvalid(f"{path} is no TOML: {error}") from None
+        raise CatalogueInvalid(f"{path} is not valid TOML: {error}") from None
     try:
         return _parse(_filled(document, environment))
     except ValidationError as error:
@@ -45,7 +46,7 @@ def read_catalogue(path: Path, environment: Mapping[str, str]) -> Catalogue:
 def _parse(document: dict[str, Any]) -> Catalogue:
     services = document.pop("http", {})
     if not isinstance(services, dict):
-        raise CatalogueInvalid("http: give each service a table of its own, [http.NAME].")
+        raise CatalogueInvalid("http: each service needs its own table, [http.NAME].")
     named = cast("dict[str, Any]", services)
     return Catalogue.model_validate(
         document | {"http": [_service(name, table) for name, table in named.items()]}

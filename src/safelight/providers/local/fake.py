@@ -1,7 +1,7 @@
-"""Scriptable providers for tests, benches and chaos, with one ledger that all processes share.
+"""Scriptable providers for tests, benches and chaos, with a ledger shared by all processes.
 
-The script stands in the job's params. The ledger is a file of one line a call, so that it can be
-held against the job's history even after every process has been killed.
+The script is in the job's params. The ledger is a file with one line per call, so it can be
+compared with the job's history even after every process was killed.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from safelight.providers.provider import (
 )
 
 ROTATED = "fake-key-rotated"
-"""A file of this name beside the ledger has every call refused, as a rotated key does."""
+"""While a file of this name is beside the ledger, every call is refused, as with a rotated key."""
 
 _SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -62,12 +62,12 @@ _SCHEMA: Mapping[str, Any] = {
 
 
 class FakeProvider(NoCallbacks):
-    """Does what a job's params say: sleep, park behind a ticket, fail by code, or answer.
+    """Follows the script in a job's params: sleep, return a ticket, fail, or succeed.
 
-    `errors` lists codes of safelight.errors: the n-th start of a job is refused with the n-th, and
-    starts after the last are taken; `unknown_outcome` is a start that is taken and whose answer is
-    lost. `verdict` is the code that the work fails with, `cost_micros` what it costs once it has
-    ended, and the first request of a `slow_cancel` is only accepted.
+    `errors` lists error codes: the n-th start of a job raises the n-th, and later starts succeed;
+    `unknown_outcome` is a start that is accepted and whose response is lost. `verdict` is the code
+    that the work fails with, `cost_micros` its final cost. The first cancel request of a
+    `slow_cancel` is only accepted, not confirmed.
     """
 
     name = "fake"
@@ -75,7 +75,7 @@ class FakeProvider(NoCallbacks):
     def __init__(self, ledger: Path | None = None) -> None:
         self._ledger = _Ledger(ledger)
         self._rotated = None if ledger is None else ledger.with_name(ROTATED)
-        self._calls: dict[str, int] = {}  # by scratch folder's job, bounded by the jobs of a test
+        self._calls: dict[str, int] = {}  # starts by job; bounded, as it only runs in tests
 
     def capabilities(self) -> tuple[Model, ...]:
         return (
@@ -94,7 +94,9 @@ class FakeProvider(NoCallbacks):
             raise error
         attempt.report(10, "pretending")
         if params["pending"]:
-            due = time.monotonic() + params["seconds"]  # one clock for all processes of a machine
+            due = (
+                time.monotonic() + params["seconds"]
+            )  # this clock is shared by all processes of a machine
             ticket = f"{due:.3f}-{ids.secret(60)}"
             self._write(
                 ("start", "ticket"),
@@ -190,10 +192,10 @@ class FakeProvider(NoCallbacks):
 
 
 class FakeQueue(FakeProvider):
-    """Paid work that can be asked for by its attempt after the answer to its start was lost.
+    """Paid work that can be looked up by attempt after its start's response was lost.
 
-    An order once called absent is refused when it arrives late, so that the word stays true. The
-    first line in the ledger decides: processes are frozen between any two of them.
+    A request reported absent is refused if it arrives later, so the report stays true. The ledger's
+    first line decides, since a process may be suspended between any two lines.
     """
 
     name = "fake-queue"
@@ -208,7 +210,7 @@ class FakeQueue(FakeProvider):
         self._let_in()
         self._write(("order",), attempt.id, request.prompt)
         if not self._ledger.is_ordered(attempt.id):
-            raise ProviderRejected("The order was given up before it arrived.")
+            raise ProviderRejected("The request arrived after it was reported absent.")
         return await super().start(request, attempt)
 
     async def look_up(self, lost: LostStart) -> str | Absent | None:
@@ -221,18 +223,18 @@ class FakeQueue(FakeProvider):
 
 
 class _Ledger:
-    """What every process has written, and what follows from it; in memory where it has no file."""
+    """The calls of all processes and the state they imply; in memory without a file."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._read_to = 0
-        self._first: dict[str, str] = {}  # of an order and a search for it, by attempt
-        self._works: dict[str, dict[str, Any]] = {}  # what was said at the start, by ticket
+        self._first: dict[str, str] = {}  # "order" or "search", whichever came first, by attempt
+        self._works: dict[str, dict[str, Any]] = {}  # the start's entry, by ticket
         self._tickets: dict[str, str] = {}  # by attempt
         self._cancels: dict[str, list[dict[str, Any]]] = {}  # by ticket
 
     def write(self, entries: list[dict[str, Any]]) -> None:
-        """Append a line for each entry, all at once or none."""
+        """Append one line per entry, atomically."""
         if self._path is None:
             self._take_in(entries)
             return
@@ -244,7 +246,7 @@ class _Ledger:
             os.close(handle)
 
     def is_ordered(self, attempt_id: str) -> bool:
-        """Say whether the order came before any search for it."""
+        """Return whether the request came before any search for it."""
         self._catch_up()
         return self._first.get(attempt_id) == "order"
 
@@ -253,7 +255,7 @@ class _Ledger:
         return self._tickets.get(attempt_id)
 
     def work(self, ticket: str) -> Mapping[str, Any]:
-        """Return what was said of the ticket's work at its start; nothing where it is strange."""
+        """Return the start's entry of a ticket; empty if the ticket is unknown."""
         self._catch_up()
         return self._works.get(ticket, {})
 
@@ -262,7 +264,7 @@ class _Ledger:
         return ticket in self._cancels
 
     def is_cut_short(self, ticket: str) -> bool:
-        """Say whether it was canceled before it had ended, and so costs nothing."""
+        """Return whether the work was canceled before its end, and so costs nothing."""
         self._catch_up()
         return any(
             said["confirmed"] and said["cut_short"] for said in self._cancels.get(ticket, [])
@@ -291,7 +293,7 @@ class _Ledger:
 
 
 def _is_under_way(ticket: str) -> bool:
-    """Say whether there is work to cut short; there is none behind a ticket of somebody else's."""
+    """Return whether the ticket's work is still running; False for an unknown ticket."""
     try:
         return _due(ticket) > time.monotonic()
     except ProviderRejected:
@@ -299,11 +301,11 @@ def _is_under_way(ticket: str) -> bool:
 
 
 def _due(ticket: str) -> float:
-    """Return when the ticket's work is done, which it tells, so that any process can be asked."""
+    """Return when the ticket's work ends; it is encoded in the ticket for any process to read."""
     try:
         return float(ticket.partition("-")[0])
     except ValueError:
-        raise ProviderRejected("There is no such ticket.") from None
+        raise ProviderRejected("Unknown ticket.") from None
 
 
 def _pixel() -> bytes:

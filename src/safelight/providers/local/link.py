@@ -1,4 +1,4 @@
-"""Brings in pictures by their address: an import is a job whose provider is the web."""
+"""Imports pictures by URL: an import is a job whose provider is the web."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ _DOWNLOADING = "downloading"
 
 
 class LinkProvider(NoCallbacks):
-    """Downloads `source_url` and believes only the bytes about what came."""
+    """Downloads `source_url` and types it by its bytes only."""
 
     name = "link"
 
@@ -36,7 +36,7 @@ class LinkProvider(NoCallbacks):
                 id="link",
                 provider=self.name,
                 title="Import by URL",
-                description="Downloads a picture from its address and keeps it.",
+                description="Downloads a picture from a URL and stores it.",
                 kinds=frozenset({Kind.IMPORT_IMAGE}),
                 lane=Lane.INGEST,
                 params_schema={"type": "object", "properties": {}, "additionalProperties": False},
@@ -48,7 +48,7 @@ class LinkProvider(NoCallbacks):
 
     async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
         def heard(done: int, total: int | None) -> None:
-            # A server that does not tell the size gets no percentage, only the word.
+            # Without a Content-Length there is no percentage.
             attempt.report(100 * done / total if total else 0, _DOWNLOADING)
 
         attempt.report(0, _DOWNLOADING)
@@ -60,7 +60,7 @@ class LinkProvider(NoCallbacks):
         with fetched.path.open("rb") as file:  # one small read, just written
             media_type = sniff(file.read(HEAD_BYTES))
         if media_type is None or not media_type.startswith("image/"):
-            raise MediaUnsupported("The address leads to something that is not a picture.")
+            raise MediaUnsupported("The URL is not a picture.")
         picture = MediaFile(
             fetched.path, media_type, name=fetched.name, source_url=fetched.final_url
         )
@@ -69,7 +69,7 @@ class LinkProvider(NoCallbacks):
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        raise ProviderRejected("A download is never left waiting, so there is nothing to check.")
+        raise ProviderRejected("A download never waits, so there is nothing to check.")
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` ends its own download."""

@@ -1,4 +1,4 @@
-"""Recognizes an order whose answer was lost among those that its vendor lists."""
+"""Matches a request whose response was lost against the vendor's list of requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any, Self, cast
 
 from safelight.providers.provider import Kind, LostStart
 
-_APART = timedelta(minutes=1)  # the vendor's clock and the database's
+_APART = timedelta(minutes=1)  # clock skew between the vendor and the database
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """When the order was made and what it asked for.
+    """Time span and input of the request to find.
 
-    Vendors carry no id of ours, so it is known by its whole input. That is as good as an id where
-    a seed is in it, which is drawn anew for each job. `pictures` are fields that are not compared,
-    as what they held is gone.
+    Vendors do not store our ids, so the request is matched by its complete input. With a seed,
+    which is drawn anew for each job, the input is as unique as an id. Fields in `pictures` are not
+    compared, since their values are gone.
     """
 
     since: datetime
@@ -28,7 +28,7 @@ class Wanted:
     def read(
         cls, lost: LostStart, told: Mapping[str, Any], pictures: frozenset[str], within: timedelta
     ) -> Self | None:
-        """Return what to look for, None where it could not be told from another order.
+        """Return the search, or None if the input would not be unique.
 
         `within` is how long the start may have taken.
         """
@@ -40,19 +40,19 @@ class Wanted:
         return cls(since, until, _without(told, ignored), ignored)
 
     def is_in(self, made_at: datetime, told: object) -> bool:
-        """Say whether an order of that time and input may be the one."""
+        """Return whether a listed request with that time and input matches."""
         if not self.since <= made_at <= self.until or not isinstance(told, dict):
             return False
         return _without(cast("dict[str, Any]", told), self.pictures) == self.told
 
 
 def only(tickets: set[str]) -> str | None:
-    """Return the one ticket that fits; of two, neither is known to be it."""
+    """Return the ticket if exactly one matches; two matches are ambiguous."""
     return next(iter(tickets)) if len(tickets) == 1 else None
 
 
 def time_of(text: object) -> datetime | None:
-    """Return a time as vendors write it (ISO 8601, UTC where no zone is told), None for no time."""
+    """Parse an ISO 8601 time, UTC if it has no zone; None if it is invalid."""
     try:
         time = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

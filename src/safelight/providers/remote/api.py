@@ -1,7 +1,7 @@
-"""Calls a vendor's HTTP API: every call has a deadline, and every failure says if it may have cost.
+"""HTTP client for vendor APIs: every call has a deadline, and every error says if it may have cost.
 
-The addresses are the operator's, from settings; what a vendor's answer leads to is downloaded by
-`safelight.fetch`, like any other address from elsewhere.
+Base URLs come from the settings. Result URLs in a vendor's response are untrusted and are
+downloaded through `safelight.fetch`.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from safelight.providers.errors import (
 MIB = 2**20
 _CONNECT_S = 10.0
 _MAX_ANSWER = 16 * MIB
-_EXCERPT = 500  # characters of an answer that an error quotes
+_EXCERPT = 500  # characters of a response quoted in an error
 
-# A server between us and the vendor gave up, or the vendor did in the middle: it may go on there.
+# A proxy or the vendor timed out mid-request: the work may still be running.
 _GAVE_UP = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT, 520, 522, 524}
 )
@@ -47,13 +47,13 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProviderBadInput,
     HTTPStatus.UNPROCESSABLE_ENTITY: ProviderBadInput,
 }
-# Nothing was sent yet when these came.
+# Raised before anything was sent.
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: a status, headers in lower case, and the whole body."""
+    """A complete response: status, headers in lower case, body."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class Answer:
 
     @property
     def document(self) -> Any:
-        """The body as JSON, or None where it is none."""
+        """The body as JSON, or None if it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
@@ -73,19 +73,19 @@ class Answer:
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the body, for people."""
+        """The beginning of the body, for error messages."""
         return self.body[: 4 * _EXCERPT].decode(errors="replace").replace("\x00", "")[:_EXCERPT]
 
 
 Explain = Callable[[Answer], SafelightError | None]
 Lost = Callable[[str], SafelightError]
 Opened = tuple[httpx2.Response, Lost]
-"""An answer as it comes, and how to name the error where it breaks off."""
+"""A streaming response, and the error class to raise if it breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What a call carries: JSON, or form fields with files, or plain bytes."""
+    """The payload of a call: JSON, form fields with files, or plain bytes."""
 
     json: Any = None
     fields: Mapping[str, str] | None = None
@@ -96,10 +96,10 @@ class Sending:
 
 
 class Api:
-    """One vendor's API. `explain` may name an error better than its status does.
+    """Client for one vendor's API. `explain` may map a response to a more precise error.
 
-    A call that `pays` raises `UnknownOutcome` where it was sent and its answer is lost: whoever
-    made it must not make it again. Any other failure of a call says that nothing was begun.
+    A call that `pays` raises `UnknownOutcome` if it was sent and its response was lost: the caller
+    must not repeat it. Any other error guarantees that nothing was started.
     """
 
     def __init__(
@@ -140,22 +140,23 @@ class Api:
         answer_s: float = 60.0,
         max_bytes: int = _MAX_ANSWER,
     ) -> Answer:
-        """Return the answer to a call that succeeded, with its body of at most `max_bytes`."""
+        """Return the response of a successful call, with a body of at most `max_bytes`."""
         async with self.stream(method, path, sending, pays=pays, answer_s=answer_s) as opened:
             return await _whole(*opened, max_bytes)
 
     async def ask(
         self, method: str, path: str, *, answer_s: float = 60.0, max_bytes: int = _MAX_ANSWER
     ) -> Answer:
-        """Return the answer to a call that costs nothing, whatever its status is.
+        """Return the response of a free call, whatever its status.
 
-        For what a status other than success may say of the work; `error` names all others.
+        For endpoints whose error statuses carry information about the work; `error` maps the
+        others.
         """
         async with self._opened(method, path, None, pays=False, answer_s=answer_s) as opened:
             return await _whole(*opened, max_bytes)
 
     def error(self, answer: Answer, *, pays: bool = False) -> SafelightError:
-        """Return what a status other than success means."""
+        """Return the error that an unsuccessful status means."""
         return (self._explain(answer) if self._explain else None) or refusal(answer, pays=pays)
 
     @asynccontextmanager
@@ -168,9 +169,9 @@ class Api:
         pays: bool = False,
         answer_s: float = 60.0,
     ) -> AsyncIterator[Opened]:
-        """Yield a successful answer as it comes, and how to name the error of one that breaks off.
+        """Yield a successful response unread, and the error class to raise if it breaks off.
 
-        `answer_s` is for everything, from the connection to the last byte.
+        `answer_s` covers the whole exchange, from connecting to the last byte.
         """
         async with self._opened(method, path, sending, pays=pays, answer_s=answer_s) as opened:
             if not opened[0].is_success:
@@ -192,7 +193,7 @@ class Api:
             content=sending.content,
             params=sending.params,
             headers=sending.headers,
-            # A vendor may be silent for as long as it works; only the whole has a limit.
+            # A vendor may be silent while it works, so only the whole exchange has a limit.
             timeout=httpx2.Timeout(answer_s, connect=_CONNECT_S),
         )
         try:
@@ -203,15 +204,15 @@ class Api:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise lost(f"The provider did not answer within {answer_s:g} s.") from None
+            raise lost(f"The provider did not respond within {answer_s:g} s.") from None
 
     async def _sent(self, request: httpx2.Request, lost: Lost) -> httpx2.Response:
         try:
             return await self._http.send(request, stream=True)
         except _UNSENT as error:
-            raise ProviderError("The provider cannot be reached.") from error
+            raise ProviderError("The provider is unreachable.") from error
         except httpx2.HTTPError as error:
-            raise lost("The connection to the provider broke before its answer came.") from error
+            raise lost("The connection to the provider broke before it responded.") from error
 
 
 async def _whole(response: httpx2.Response, lost: Lost, max_bytes: int) -> Answer:
@@ -220,14 +221,14 @@ async def _whole(response: httpx2.Response, lost: Lost, max_bytes: int) -> Answe
         async for part in response.aiter_bytes():
             body += part
             if len(body) > max_bytes:
-                raise lost(f"The provider's answer is larger than {max_bytes} bytes.")
+                raise lost(f"The provider's response is larger than {max_bytes} bytes.")
     except httpx2.HTTPError as error:
-        raise lost("The provider's answer broke off.") from error
+        raise lost("The provider's response broke off.") from error
     return Answer(response.status_code, _lower(response.headers), bytes(body))
 
 
 async def _excerpt(response: httpx2.Response) -> Answer:
-    """Return a refusal with as much of its body as came, at most a mebibyte."""
+    """Return an error response with at most a mebibyte of its body."""
     body = bytearray()
     try:
         async for part in response.aiter_bytes():
@@ -240,7 +241,7 @@ async def _excerpt(response: httpx2.Response) -> Answer:
 
 
 def refusal(answer: Answer, *, pays: bool) -> SafelightError:
-    """Return what a status other than success means, whoever the vendor is."""
+    """Return the error that an unsuccessful status means at any vendor."""
     detail = f"The provider answered {answer.status}: {answer.excerpt}"
     if pays and (answer.status in _GAVE_UP or _is_crash(answer)):
         return UnknownOutcome(detail)
@@ -252,18 +253,18 @@ def refusal(answer: Answer, *, pays: bool) -> SafelightError:
 
 
 def _is_crash(answer: Answer) -> bool:
-    """Say whether a program broke without a word of its own: it may have begun the work before."""
+    """Return whether the server crashed without a JSON error, possibly after starting the work."""
     is_broken = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
     return is_broken and not isinstance(answer.document, dict)
 
 
 def wait_of(answer: Answer) -> timedelta | None:
-    """Return how long the vendor asks to be left alone, if it does."""
+    """Return how long the vendor asks to wait, if it does."""
     return retry_after(answer.headers, _sent_at(answer) or datetime.now(UTC))
 
 
 def _sent_at(answer: Answer) -> datetime | None:
-    """Return when the vendor answered, by the clock that it also tells a time to wait for."""
+    """Return the response time by the vendor's own clock, which `Retry-After` dates refer to."""
     try:
         sent_at = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The ticket of paid work whose files still lie at their vendor's addresses."""
+"""Ticket for paid work whose result files are still to be downloaded from the vendor."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,13 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.price import NOT_TOLD, Usage
 
-# What the index of tickets in PostgreSQL holds in one entry, with room to spare.
+# Below the maximum size of a PostgreSQL index entry, with room to spare.
 _MAX_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a provider answered at once and by addresses, in their order."""
+    """Result URLs of a synchronous response, in order."""
 
     addresses: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -24,15 +24,15 @@ class Finished:
 
     @classmethod
     def read(cls, ticket: str) -> Self:
-        """Return what `write` wrote; raise `ProviderRejected` for anything else."""
+        """Parse a ticket from `write`; raise `ProviderRejected` for anything else."""
         try:
             known = _TICKET.validate_json(ticket)
         except ValidationError:
-            raise ProviderRejected("There is no such ticket.") from None
+            raise ProviderRejected("Unknown ticket.") from None
         return cls(known.addresses, known.facts, known.usage)
 
     def write(self) -> str | None:
-        """Return the ticket, without facts where those are too much, None where it cannot be."""
+        """Return the ticket, without facts if they are too large; None if it is still too large."""
         for facts in (dict(self.facts), {}):
             ticket = orjson.dumps(
                 {"addresses": self.addresses, "facts": facts, "usage": asdict(self.usage)}

@@ -1,4 +1,4 @@
-"""Brings home what a vendor made, which its answer names by an address or spells out in base64."""
+"""Downloads or decodes a vendor's results, given as URLs or base64."""
 
 import asyncio
 import base64
@@ -34,24 +34,25 @@ MAX_BYTES = 200 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """Files in their order, and what is wrong with the first one that is missing."""
+    """Result files in order, and what is wrong with the first missing one."""
 
     files: tuple[MediaFile, ...]
     missing: str = ""
 
 
 async def check_room(folder: Path, size: int) -> None:
-    """Raise `StorageFull` where what is about to be paid for could not be written down."""
+    """Raise `StorageFull` if the disk has no room for a response that will be paid for."""
     usage = await asyncio.to_thread(shutil.disk_usage, folder)
     if usage.free < size:
-        raise StorageFull("There is no space left for what the provider would answer.")
+        raise StorageFull("There is not enough disk space for the provider's response.")
 
 
 async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) -> Brought:
-    """Return the files that are pictures or models, without their names elsewhere.
+    """Return the result files that are pictures or models, without their original names.
 
-    What can never be kept, such as a video beside a model, is left out, unless nothing is left at
-    all. Raises as `bring` does, also for a page in place of one picture of several: that is paid.
+    Results of other types, such as a video beside a model, are skipped, unless nothing else is
+    left. Raises as `bring` does; also if one of several pictures turns out to be an error page,
+    since it is paid for.
     """
     made: list[MediaFile] = []
     wrong: list[SafelightError] = []
@@ -70,18 +71,18 @@ async def bring_all(fetcher: Fetcher, addresses: Sequence[str], folder: Path) ->
 
 
 def _promises(address: str) -> bool:
-    """Say whether an address is of a picture or model by its name, or may be one."""
+    """Return whether a URL's extension is that of a picture or model, or missing."""
     if address.startswith("data:"):
-        return False  # all that will ever come is here
+        return False  # downloading again would not change it
     ending = PurePosixPath(urlsplit(address).path).suffix.lower()
     return ending in ("", *_ENDINGS)
 
 
 async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:
-    """Return the file that an `https:` address or a `data:` URI leads to, known by its bytes.
+    """Return the file behind an `https:` or `data:` URL, typed by its bytes.
 
-    Raises a `FetchError` where it cannot be had now, which a look at the same ticket may mend, and
-    a `MediaError` where what came is no picture or model.
+    Raises a `FetchError` if the download failed, which another poll may fix, and a `MediaError` if
+    the content is no picture or model.
     """
     if address.startswith("data:"):
         return await keep(address.partition(",")[2], to)
@@ -90,7 +91,7 @@ async def bring(fetcher: Fetcher, address: str, to: Path) -> MediaFile:
 
 
 async def keep(text: str, to: Path) -> MediaFile:
-    """Return the file that base64 `text` spells out."""
+    """Decode base64 `text` into a file."""
     if len(text) > MAX_BYTES * 4 // 3:
         raise FetchTooLarge(f"The result is larger than {MAX_BYTES} bytes.")
     return await asyncio.to_thread(_decoded, text, to)
@@ -100,7 +101,7 @@ def _decoded(text: str, to: Path) -> MediaFile:
     try:
         to.write_bytes(base64.b64decode(text, validate=True))
     except binascii.Error:
-        raise MediaTruncated("The provider's base64 is damaged.") from None
+        raise MediaTruncated("The provider's base64 is invalid.") from None
     return _known(to, "")
 
 
@@ -111,5 +112,5 @@ def _known(path: Path, name: str) -> MediaFile:
         raise MediaEmpty
     media_type = sniff(head)
     if media_type not in _KEPT:
-        raise MediaUnsupported(f"The provider sent {media_type or 'bytes of no known kind'}.")
+        raise MediaUnsupported(f"The provider sent {media_type or 'an unknown file type'}.")
     return MediaFile(path, media_type, name=name)

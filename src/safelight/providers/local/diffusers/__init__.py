@@ -1,4 +1,4 @@
-"""Pictures by diffusion models of the operator's own, on this machine's GPUs."""
+"""The operator's own diffusion models, on this machine's GPUs."""
 
 from safelight.providers.local.diffusers.models import DiffusersConfig, LocalModel, Lora, Task
 from safelight.providers.local.diffusers.provider import DiffusersProvider

@@ -1,7 +1,6 @@
-"""A GPU process: reads orders from its standard input, makes pictures, and says how far it is.
+"""GPU process: reads orders from stdin, makes pictures, and reports its progress on stdout.
 
-Started by `device.py`, and by nobody else. It ends by itself when the server's end of the pipe
-closes, however the server ended.
+Started only by `device.py`. It exits when the server's end of the pipe closes, for whatever reason.
 """
 
 import os
@@ -35,7 +34,7 @@ _BROKEN = 1
 
 
 class Inbox:
-    """What the server says, read by a thread of its own, so that a cancel is heard during work."""
+    """Messages from the server, read in a thread, so that a cancel arrives during work."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -44,7 +43,7 @@ class Inbox:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def take(self) -> Setup | Make | Load:
-        """Wait for the next thing to do. A cancel that came before it was of something else."""
+        """Wait for the next order; a cancel that came before it was for earlier work."""
         return self._waiting.get()
 
     def is_canceled(self) -> bool:
@@ -53,7 +52,7 @@ class Inbox:
     def _listen(self) -> None:
         while line := self._source.readline(MAX_LINE):
             self._sort(read_to_child(line))
-        os._exit(0)  # the server is gone: nobody wants what is being made
+        os._exit(0)  # the server is gone, so the work is pointless
 
     def _sort(self, message: ToChild) -> None:
         if isinstance(message, Cancel):
@@ -64,15 +63,15 @@ class Inbox:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Libraries may print: that must not look like an answer.
+    # Libraries may print to stdout, which must not mix with the messages.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     inbox = Inbox(sys.stdin.buffer)
     setup = inbox.take()
     if not isinstance(setup, Setup):
-        raise TypeError("The first line must say what to work on.")
+        raise TypeError("The first message must be the setup.")
     _serve(setup, inbox, answers)
 
 
@@ -90,10 +89,10 @@ def _serve(setup: Setup, inbox: Inbox, answers: BinaryIO) -> None:
             raise TypeError("A process is set up once.")
         try:
             answer = studio.do(work, lambda *how_far: _say(answers, Progress(*how_far)))
-        except Exception as error:  # noqa: BLE001  told to the server
+        except Exception as error:  # noqa: BLE001  reported to the server
             traceback.print_exc()
             _say(answers, Failed("failed", f"The model failed ({type(error).__name__}).", ()))
-            sys.exit(_BROKEN)  # what nobody foresaw may have left the device broken
+            sys.exit(_BROKEN)  # an unexpected error may have broken the device
         _say(answers, answer)
 
 
@@ -102,7 +101,7 @@ def _say(answers: BinaryIO, message: FromChild) -> None:
 
 
 def _limit_memory(more: int) -> None:
-    """Let this process add `more` bytes to the memory that it can write to."""
+    """Limit this process to `more` bytes of writable memory beyond the present amount."""
     pages = int(_STATM.read_text().split()[_STATM_DATA])
     limit = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

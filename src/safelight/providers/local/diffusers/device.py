@@ -1,4 +1,4 @@
-"""One device and the process that works on it: started when needed, and anew when it has died."""
+"""One device and its process, which is started on demand and restarted after a crash."""
 
 import asyncio
 import importlib.util
@@ -37,11 +37,11 @@ _log = telemetry.logger(__name__)
 _CHILD = "safelight.providers.local.diffusers.child"
 _EXTRA = ("torch", "diffusers", "transformers", "accelerate", "peft")
 _END_S = 5.0
-_NOT_FOR_CHILDREN = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # set for many small children
+_NOT_FOR_CHILDREN = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # set for the CPU pool's children
 
 
 class Device:
-    """Does one piece of work at a time; whoever asks sees to that."""
+    """Runs one piece of work at a time; callers must serialize."""
 
     def __init__(self, setup: Setup, *, start_s: float, cancel_s: float) -> None:
         self.name = setup.device
@@ -54,36 +54,36 @@ class Device:
 
     @property
     def pid(self) -> int | None:
-        """The id of the process that is there now."""
+        """The id of the running process."""
         return self._process.pid if self._process else None
 
     async def do(self, work: Make | Load, report: Report, within_s: float) -> Answer:
-        """Return what the process says of the work.
+        """Return the process's answer to the work.
 
-        Canceling it leaves the process warm, unless that does not stop in time. Raises
-        `ProviderError` where the process dies, `OutOfResources` where it takes too long.
+        Canceling stops the work and keeps the process warm, unless it does not stop in time. Raises
+        `ProviderError` if the process dies, `OutOfResources` if it takes too long.
         """
         process = await self._running()
-        settled = False
+        survives = False
         try:
             async with asyncio.timeout(within_s):
                 _write(process, work)
                 answer = await self._answer(process, report)
-            settled = True
+            survives = True
         except TimeoutError:
             raise OutOfResources(f"The pictures took longer than {within_s:g} s.") from None
         except asyncio.CancelledError:
-            settled = await self._call_off(process)
+            survives = await self._call_off(process)
             raise
         finally:
-            if not settled:
+            if not survives:
                 await self.end()
         if _is_last(answer):
             await self.end()
         return answer
 
     async def end(self) -> None:
-        """End the process, if there is one, and wait until it is gone."""
+        """Kill the process, if there is one, and wait for its exit."""
         process, self._process, self.warm = self._process, None, ()
         if process is None:
             return
@@ -125,7 +125,7 @@ class Device:
                 f"This worker has no {missing}: install safelight[diffusers] there, or leave gpu "
                 "out of its SAFELIGHT_LANES."
             )
-        # Not forked: a child must not inherit threads, sockets, or a GPU that is in use.
+        # Not forked: a child must not inherit threads, sockets, or a CUDA context.
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *("-X", "faulthandler", "-m", _CHILD),
@@ -147,7 +147,7 @@ class Device:
                     raise ProviderError("The GPU process does not speak as it should.")
 
     async def _call_off(self, process: Process) -> bool:
-        """Stop the work; say whether the process has done so, and is fit for more."""
+        """Stop the work; return whether the process did so and can be reused."""
         with anyio.move_on_after(self._cancel_s, shield=True), suppress(ProviderError):
             _write(process, Cancel())
             return not _is_last(await self._answer(process, _nothing))
@@ -155,14 +155,14 @@ class Device:
 
 
 def missing_packages() -> str:
-    """Return what of the extra is not installed here, with commas between."""
+    """Return the packages of the extra that are not installed, comma-separated."""
     return ", ".join(name for name in _EXTRA if importlib.util.find_spec(name) is None)
 
 
 def _is_last(answer: Answer) -> bool:
-    """Say whether the process is fit for no more.
+    """Return whether the process must be replaced.
 
-    What nobody foresaw may have left its device broken, and of a full memory not all comes back.
+    An unexpected error may have broken its device, and out-of-memory does not free everything.
     """
     return isinstance(answer, Failed) and answer.code in ("failed", "memory")
 
@@ -170,17 +170,17 @@ def _is_last(answer: Answer) -> bool:
 def _write(process: Process, message: ToChild) -> None:
     if process.stdin is None or process.stdin.is_closing():
         raise ProviderError("The GPU process died.")
-    # It is one short line, and the process always reads: there is nothing to wait for.
+    # One short line to a process that always reads: no need to drain.
     process.stdin.write(line_to_child(message))
 
 
 async def _hear(process: Process) -> FromChild:
     if process.stdout is None:
-        raise ProviderError("The GPU process cannot be heard.")
+        raise ProviderError("The GPU process has no output.")
     try:
         line = await process.stdout.readline()
     except ValueError:
-        raise ProviderError("The GPU process said more than a line holds.") from None
+        raise ProviderError("The GPU process sent a line that is too long.") from None
     if not line.endswith(b"\n"):
         raise ProviderError("The GPU process died.")
     try:
@@ -190,7 +190,7 @@ async def _hear(process: Process) -> FromChild:
 
 
 def _environment(*, offline: bool) -> dict[str, str]:
-    inherited = dict(os.environ)  # noqa: TID251  handed on, not read
+    inherited = dict(os.environ)  # noqa: TID251  passed on, not read
     for name in _NOT_FOR_CHILDREN:
         inherited.pop(name, None)
     wanted = {"HF_HUB_DISABLE_TELEMETRY": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
@@ -200,4 +200,4 @@ def _environment(*, offline: bool) -> dict[str, str]:
 
 
 def _nothing(_percent: float, _stage: str) -> None:
-    """Progress of work that nobody wants any more."""
+    """Ignore the progress of canceled work."""

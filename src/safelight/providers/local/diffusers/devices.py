@@ -1,4 +1,4 @@
-"""Gives every piece of work a device of its own: one where its model is warm, if that is free."""
+"""Assigns a device to each piece of work: preferably a free one where its model is warm."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +10,7 @@ from safelight.providers.local.diffusers.models import DiffusersConfig
 
 
 class Devices:
-    """All devices, the one unused for the longest time first."""
+    """All devices, the least recently used first."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self._all = tuple(devices)
@@ -23,12 +23,12 @@ class Devices:
 
     @asynccontextmanager
     async def lent(self, model: str, warmth: str) -> AsyncIterator[Device]:
-        """Wait for a device and lend it.
+        """Wait for a free device and lend it.
 
-        Best is one that has the model and its LoRA on, then one that has the model.
+        A device with the model and its LoRA loaded is preferred, then one with the model.
         """
         async with self._count:
-            # Of equals `max` takes the first, which was unused for the longest time.
+            # Of equals `max` takes the first, which is the least recently used.
             device = max(self._free, key=lambda free: _fitness(free, model, warmth))
             self._free.remove(device)
             try:
@@ -37,7 +37,7 @@ class Devices:
                 self._free.append(device)
 
     async def close(self) -> None:
-        """End every process, also of work under way."""
+        """Kill every process, even during work."""
         for device in self._all:
             await device.end()
 
@@ -59,7 +59,7 @@ def open_device(config: DiffusersConfig, name: str) -> Device:
 
 
 def _fitness(device: Device, model: str, warmth: str) -> int:
-    """Return how much of what is needed is there already."""
+    """Return how much of the model is already loaded."""
     if warmth in device.warm:
         return 2
     return int(any(name == model or name.startswith(f"{model}+") for name in device.warm))

@@ -1,4 +1,4 @@
-"""Reads what SageMaker hands to our container, and writes what Safelight's plug reads there."""
+"""Translates SageMaker requests to our container, and its responses to the plug."""
 
 import base64
 import binascii
@@ -30,17 +30,17 @@ _NO_PARAMS = frozenset({"prompt", "images", "image_roles", "width", "height"})
 
 
 def read_request(body: bytes, model: LocalModel, folder: Path) -> ProviderRequest:
-    """Return what is wanted, its pictures written into `folder`, or raise `ProviderBadInput`."""
+    """Parse the request and write its pictures to `folder`, or raise `ProviderBadInput`."""
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise ProviderBadInput("The request is no JSON.") from None
+        raise ProviderBadInput("The request is not JSON.") from None
     if not isinstance(document, dict):
         raise ProviderBadInput("The request must be an object.")
     fields = cast("dict[str, Any]", document)
     prompt: object = fields.get("prompt")
     if not isinstance(prompt, str) or not prompt or len(prompt) > _MAX_PROMPT:
-        raise ProviderBadInput(f"The prompt must be a text of 1 to {_MAX_PROMPT} letters.")
+        raise ProviderBadInput(f"The prompt must be a text of 1 to {_MAX_PROMPT} characters.")
     inputs = _inputs(fields, folder)
     kind = Kind.IMAGE_TO_IMAGE if inputs else Kind.TEXT_TO_IMAGE
     params = _params(fields, model, has_picture=bool(inputs))
@@ -48,7 +48,7 @@ def read_request(body: bytes, model: LocalModel, folder: Path) -> ProviderReques
 
 
 def write_answer(done: Done, model: LocalModel) -> bytes:
-    """Return the answer; reads the pictures, so call it in a thread."""
+    """Return the response body; reads the pictures, so call it in a thread."""
     images = [
         {
             "base64": base64.b64encode(made.path.read_bytes()).decode(),
@@ -68,7 +68,7 @@ def write_answer(done: Done, model: LocalModel) -> bytes:
 
 
 def write_error(error: SafelightError) -> tuple[int, bytes]:
-    """Return the status and the body of an error, by the codes that the plug understands."""
+    """Return the status and body of an error, with codes that the plug understands."""
     told: dict[str, Any] = {"code": _code(error), "message": error.detail}
     if isinstance(error, ProviderRefused):
         told["categories"] = error.extra.get("categories", [])
@@ -88,7 +88,7 @@ def _code(error: SafelightError) -> str:
 
 
 def _params(fields: Mapping[str, Any], model: LocalModel, *, has_picture: bool) -> dict[str, Any]:
-    """Return the params by our names, complete, or raise `ProviderBadInput`."""
+    """Return the complete params under our names, or raise `ProviderBadInput`."""
     given = {
         _OURS.get(name, name): value for name, value in fields.items() if name not in _NO_PARAMS
     }
@@ -115,7 +115,7 @@ def _inputs(fields: Mapping[str, Any], folder: Path) -> tuple[InputFile, ...]:
     images = _list(fields, "images")
     roles = _list(fields, "image_roles") or [Role.REFERENCE.value] * len(images)
     if len(images) > _MOST_PICTURES or len(roles) != len(images):
-        raise ProviderBadInput("At most a picture and a mask can be taken, each with its role.")
+        raise ProviderBadInput("At most one picture and one mask are allowed, each with its role.")
     return tuple(
         _input(image, role, folder / f"input-{place}")
         for place, (image, role) in enumerate(zip(images, roles, strict=True))

@@ -1,10 +1,10 @@
-"""What a GPU process does: keep models warm, make pictures with them, and tell a full memory.
+"""Work of a GPU process: keep models warm, make pictures, detect out-of-memory.
 
 Imports torch and diffusers, so only `child.py` may import it.
 """
 
 # pyright: reportMissingImports=false
-# These packages are in the extra `diffusers` only.
+# These packages are only in the extra `diffusers`.
 
 import gc
 import time
@@ -32,7 +32,7 @@ from safelight.providers.local.diffusers.pictures import BadPicture
 
 HowFar = Callable[[float, str], None]
 
-# How torch says on a processor what on a GPU is an error of its own.
+# torch's messages for out-of-memory on a CPU, which has no error class.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
@@ -41,7 +41,7 @@ def versions() -> tuple[str, str]:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Say whether too little memory is behind it; libraries wrap that in errors of their own."""
+    """Return whether out-of-memory caused the error; libraries wrap it in their own."""
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             return True
@@ -65,12 +65,12 @@ class Studio:
         quiet()
         if setup.threads is not None:
             torch.set_num_threads(setup.threads)
-        # The same seed is to give the same picture, also where another way were a little faster.
+        # The same seed must give the same picture, even if that is a little slower.
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
 
     def do(self, work: Make | Load, how_far: HowFar) -> Answer:
-        """Return how it ended. What is raised instead is nothing that could be foreseen."""
+        """Return the outcome. Raises only unexpected errors."""
         weights = work.weights if isinstance(work, Load) else work.order.weights
         alone = all(name == weights.id for name in self._warm)
         try:
@@ -112,7 +112,7 @@ class Studio:
         )
 
     def _ready(self, weights: Weights) -> Warm:
-        """Return the model, warm, as the one most recently used."""
+        """Return the model, warm and marked as the most recently used."""
         warm = self._warm.pop(weights.id, None)
         if warm is None:
             while len(self._warm) >= self._setup.max_warm:

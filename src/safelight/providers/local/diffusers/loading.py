@@ -1,7 +1,7 @@
-"""Loads a model of diffusers from safetensors, puts it on a device, and dresses it with a LoRA."""
+"""Loads a diffusers model from safetensors, moves it to a device, and applies LoRAs."""
 
 # pyright: reportMissingImports=false
-# These packages are in the extra `diffusers` only.
+# These packages are only in the extra `diffusers`.
 
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ _PICKLES = frozenset({".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth"})
 
 
 class Unloadable(Exception):
-    """A model or LoRA cannot be loaded, now or ever; fit for the public."""
+    """A model or LoRA cannot be loaded; the message may be shown to users."""
 
 
 class Warm:
-    """A model in memory, with what its next job must find as the last one found it."""
+    """A model in memory, restored to its original state for each job."""
 
     def __init__(self, weights: Weights, pipe: Any) -> None:
         self.worn = ""
@@ -36,7 +36,7 @@ class Warm:
         self._own_class: Any = type(pipe.scheduler)
 
     def place(self, device: str) -> None:
-        """Put the model where it works."""
+        """Move the model to its device."""
         match Offload(self._weights.offload):
             case Offload.NONE:
                 self._pipe.to(device)
@@ -46,22 +46,22 @@ class Warm:
                 self._pipe.enable_sequential_cpu_offload(device=device)
 
     def wear(self, lora: LoraFile | None) -> None:
-        """Put on the one LoRA of the next job, or take off that of the last."""
+        """Load the LoRA of the next job, or unload the last one."""
         wanted = lora.name if lora else ""
         if self.worn and self.worn != wanted:
             self._pipe.unload_lora_weights()
             self.worn = ""
         if lora is None:
             return
-        name = f"lora_{lora.name.replace('.', '_')}"  # as part of a module's path it has no dots
+        name = f"lora_{lora.name.replace('.', '_')}"  # module paths cannot contain dots
         if not self.worn:
             self._put_on(lora, name)
         self._pipe.set_adapters([name], adapter_weights=[lora.weight])
 
     def pipe(self, task: Task, scheduler: str) -> tuple[Any, str]:
-        """Return the model, ready for one picture, and its scheduler's class.
+        """Return the model, ready for one picture, and the name of its scheduler class.
 
-        The scheduler is always a fresh one: it keeps a state, and a job must not find another's.
+        The scheduler is always new: it is stateful, and state must not leak between jobs.
         """
         if scheduler:
             chosen = SCHEDULERS[scheduler]
@@ -75,7 +75,7 @@ class Warm:
         return pipe, kind.__name__
 
     def rest(self) -> None:
-        """Bring what an interrupted picture left on the device back to where it waits."""
+        """Offload what an interrupted picture left on the device."""
         self._pipe.maybe_free_model_hooks()
 
     def _put_on(self, lora: LoraFile, name: str) -> None:
@@ -93,7 +93,7 @@ class Warm:
 
 
 def quiet() -> None:
-    """Keep the libraries' progress bars and advice out of the server's log."""
+    """Silence the libraries' progress bars and hints."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
@@ -122,10 +122,10 @@ def load(weights: Weights, *, offline: bool) -> Warm:
 
 
 def _refuse_pickles(weights: Weights) -> None:
-    """Refuse a part whose only weights can run code when they are read."""
+    """Reject a component that has only pickled weights, which can run code when loaded."""
     folder = Path(weights.source)
     if not (folder / "model_index.json").is_file():
-        raise Unloadable(f"There is no model of diffusers in the folder of {weights.id}.")
+        raise Unloadable(f"The folder of {weights.id} has no diffusers model.")
     for part in (path for path in folder.iterdir() if path.is_dir()):
         endings = {path.suffix for path in part.iterdir()}
         if endings & _PICKLES and ".safetensors" not in endings:
@@ -133,7 +133,7 @@ def _refuse_pickles(weights: Weights) -> None:
 
 
 def _for_task(pipe: Any, task: Task) -> Any:
-    """Return `pipe` as it does that task; it is the same model in the same memory."""
+    """Return the pipeline for a task, sharing the model's memory."""
     match task:
         case Task.TEXT:
             return pipe

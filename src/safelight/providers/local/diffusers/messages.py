@@ -1,4 +1,4 @@
-"""What a server and its GPU processes say to each other: one line of JSON each, typed."""
+"""Messages between a server and its GPU processes: typed, one line of JSON each."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ FailureCode = Literal["bad_input", "canceled", "content_refused", "failed", "mem
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The first line to a process: what it works on, and what it may hold."""
+    """The first message to a process: its device and its memory limits."""
 
     device: str
     max_warm: int
@@ -26,7 +26,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A model to have warm, and how it is loaded."""
+    """A model and how to load it."""
 
     id: str
     source: str
@@ -39,7 +39,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class LoraFile:
-    """A LoRA to put on the model, and how strongly."""
+    """A LoRA to apply, and its weight."""
 
     name: str
     file: Path
@@ -48,9 +48,9 @@ class LoraFile:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Pictures to make. The place of a picture in the order is added to `seed` for its own.
+    """Pictures to make. Each picture's seed is `seed` plus its index.
 
-    Without a `size` it is that of the `picture`, cut to what divides by `multiple`.
+    Without `size`, the size is that of `picture`, cropped to be divisible by `multiple`.
     """
 
     weights: Weights
@@ -73,7 +73,7 @@ class Order:
 
     @property
     def warmth(self) -> str:
-        """What is warm on a device that has done this before."""
+        """The name that a device with this model and LoRA loaded reports."""
         return warmth(self.weights.id, self.lora.name if self.lora else "")
 
 
@@ -83,7 +83,7 @@ def warmth(model_id: str, lora: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Make:
-    """Do an order."""
+    """Make an order's pictures."""
 
     order: Order
     do: Literal["make"] = "make"
@@ -91,7 +91,7 @@ class Make:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Have a model warm before anybody asks for pictures."""
+    """Load a model ahead of its first job."""
 
     weights: Weights
     do: Literal["load"] = "load"
@@ -99,14 +99,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the work under way, if there is any."""
+    """Stop the current work, if any."""
 
     do: Literal["cancel"] = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The process has imported all it needs."""
+    """The process has finished its imports."""
 
     torch: str
     diffusers: str
@@ -115,7 +115,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the work is: percent, and a few words."""
+    """Progress in percent, and the stage."""
 
     percent: float
     stage: str
@@ -124,7 +124,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished picture, and all it takes to make it again alone."""
+    """A finished picture, with what is needed to make it again alone."""
 
     path: Path
     seed: int
@@ -134,7 +134,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The work is done; `warm` is what the process holds now, the most recent last."""
+    """The work is done; `warm` lists the loaded models, the most recently used last."""
 
     warm: tuple[str, ...]
     load_s: float
@@ -146,7 +146,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The work ended without a result; `code` says which of our errors it is."""
+    """The work failed; `code` identifies our error."""
 
     code: FailureCode
     message: str
@@ -176,5 +176,5 @@ def read_to_child(line: bytes) -> ToChild:
 
 
 def read_from_child(line: bytes) -> FromChild:
-    """Return what a process said; raises `ValueError` for what is no message."""
+    """Parse a message of a process; raise `ValueError` if it is invalid."""
     return _from_child.validate_json(line)

@@ -1,4 +1,4 @@
-"""What an operator says: which models may be used and where they lie, on which devices."""
+"""Configuration of the local models: which ones, where their weights are, on which devices."""
 
 import re
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,2})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_STRICT = ConfigDict(extra="forbid")  # as tables of the catalogue
+_STRICT = ConfigDict(extra="forbid")  # they are tables of the catalogue
 
 
 def _located(source: object) -> object:
-    """Return what begins as paths do as a path: in a file all sources are texts."""
+    """Turn a string that looks like a path into a `Path`; the catalogue has only strings."""
     if isinstance(source, str) and source.startswith(("/", "./", "../", "~")):
         return Path(source).expanduser()
     return source
@@ -30,15 +30,15 @@ Source = Annotated[str | Path, BeforeValidator(_located)]
 
 
 class Task(StrEnum):
-    """What a model can be asked to do."""
+    """What a model can do."""
 
     TEXT = "text_to_image"
     IMAGE = "image_to_image"
-    INPAINT = "inpaint"  # image to image, where a mask says what may change
+    INPAINT = "inpaint"  # image to image, limited by a mask
 
 
 class Dtype(StrEnum):
-    """In which numbers a model computes."""
+    """Number format of the weights."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -46,7 +46,7 @@ class Dtype(StrEnum):
 
 
 class Offload(StrEnum):
-    """What of a model waits in main memory: nothing, whole parts of it, or single layers."""
+    """What is offloaded to main memory while idle: nothing, components, or single layers."""
 
     NONE = "none"
     MODEL = "model"
@@ -55,7 +55,7 @@ class Offload(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """A small change to a model that jobs may ask for by `name`: one file of safetensors."""
+    """A LoRA that jobs may select by `name`: one safetensors file."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -64,20 +64,21 @@ class Lora:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what could never be loaded."""
+        """Raise `ValueError` for an invalid name or file type."""
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name for a LoRA.")
+            raise ValueError(f"{self.name!r} is not a valid LoRA name.")
         if self.file.suffix != ".safetensors":
-            raise ValueError(f"The LoRA {self.name} must be a file of safetensors.")
+            raise ValueError(f"The LoRA {self.name} must be a .safetensors file.")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """One model that jobs may ask for, and how it is used where they say nothing.
+    """One model, and its default params.
 
-    `source` is a folder as `save_pretrained` writes it, or the name of a repository at the hub,
-    whose `revision` must then be a whole commit. `schedulers` may be chosen beside the model's own;
-    those of flow matching, such as Flux, go with no other. Sides must divide by `multiple`.
+    `source` is a folder as `save_pretrained` writes it, or a repository on the Hugging Face hub,
+    whose `revision` must then be a full commit hash. `schedulers` may be chosen besides the model's
+    own; flow-matching models, such as Flux, work only with their own. Sides must be divisible by
+    `multiple`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -96,7 +97,7 @@ class LocalModel:
     max_steps: int = 150
     guidance: float = 5.0
     takes_negative: bool = True
-    scheduler: str = ""  # the usual one; empty is the model's own
+    scheduler: str = ""  # the default; empty is the model's own
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
     loras: tuple[Lora, ...] = ()
     dtype: Dtype = Dtype.FLOAT16
@@ -106,21 +107,23 @@ class LocalModel:
     price: Price = FREE
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what is no model, or is not pinned."""
+        """Raise `ValueError` for an invalid model, or one that is not pinned."""
         if isinstance(self.source, str):
             self._check_pinned(self.source)
         if Task.TEXT not in self.tasks and Task.IMAGE not in self.tasks:
-            raise ValueError(f"The model {self.id} must make pictures of text or of pictures.")
+            raise ValueError(f"The model {self.id} must support text_to_image or image_to_image.")
         if not set(self.schedulers) <= set(SCHEDULERS):
             raise ValueError(f"The schedulers are {', '.join(SCHEDULERS)}.")
         if self.scheduler and self.scheduler not in self.schedulers:
-            raise ValueError(f"The scheduler {self.scheduler!r} of {self.id} is not among its own.")
+            raise ValueError(
+                f"The scheduler {self.scheduler!r} of {self.id} is not in its schedulers."
+            )
         if any(side % self.multiple for side in self.size):
-            raise ValueError(f"The size of {self.id} must divide by {self.multiple}.")
+            raise ValueError(f"The size of {self.id} must be divisible by {self.multiple}.")
 
     @property
     def version(self) -> str:
-        """What results say that they were made by."""
+        """The version that results are labeled with."""
         return self.revision or "local folder"
 
     def lora(self, name: str) -> Lora | None:
@@ -128,18 +131,17 @@ class LocalModel:
 
     def _check_pinned(self, source: str) -> None:
         if not _REPO.fullmatch(source):
-            raise ValueError(f"{source!r} is no repository at the hub; give a folder as a Path.")
+            raise ValueError(f"{source!r} is not a repository on the hub; give a folder as a Path.")
         if not _COMMIT.fullmatch(self.revision):
-            raise ValueError(f"The model {self.id} must name the commit of {source} in full.")
+            raise ValueError(f"The model {self.id} must pin {source} to a full commit hash.")
 
 
 @dataclass(frozen=True, slots=True)
 class DiffusersConfig:
-    """The models, the devices, and what each device's process may hold.
+    """The models, the devices, and the memory limits of each device's process.
 
-    `memory_bytes` is main memory that a process may add to what it needs for itself; None leaves
-    it unbounded. A picture under way that does not end within `cancel_s` of being canceled takes
-    its process down with it.
+    `memory_bytes` is the main memory that a process may allocate beyond its own code; None is
+    unlimited. Work that does not stop within `cancel_s` of a cancel is killed with its process.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -155,13 +157,13 @@ class DiffusersConfig:
     cancel_s: float = 10.0
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for devices that are none, and for models that do not fit them."""
+        """Raise `ValueError` for invalid devices, and for models that do not fit them."""
         if not self.devices or not all(_DEVICE.fullmatch(device) for device in self.devices):
-            raise ValueError("Name devices such as cuda:0, or cpu.")
+            raise ValueError("Devices must be named like cuda:0, or cpu.")
         if len({model.id for model in self.models}) != len(self.models):
             raise ValueError("Two models have the same id.")
         if self.max_warm < 1:
-            raise ValueError("One model at least must stay warm: the one at work.")
+            raise ValueError("max_warm must be at least 1: the model in use.")
         offloads = any(model.offload is not Offload.NONE for model in self.models)
         if offloads and "cpu" in self.devices:
-            raise ValueError("A model on the cpu has nowhere to be offloaded to.")
+            raise ValueError("A model on the CPU cannot be offloaded.")

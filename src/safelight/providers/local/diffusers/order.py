@@ -1,4 +1,4 @@
-"""Turns a job into an order for a GPU, refusing first whatever the model could not do."""
+"""Builds the GPU order of a job and rejects what the model cannot do."""
 
 import re
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ _STRENGTH_MASKED = 1.0
 
 
 def order_of(request: ProviderRequest, model: LocalModel) -> Order:
-    """Return what to make, or raise `ProviderBadInput`."""
+    """Return the order, or raise `ProviderBadInput`."""
     params = request.params
     picture, mask = _inputs(request.inputs)
     _check_task(model, picture, mask)
     strength = params.get("strength", _STRENGTH_MASKED if mask else _STRENGTH)
     if picture and int(params["steps"] * strength) < 1:
-        raise ProviderBadInput("Strength times steps must be at least 1, else nothing is drawn.")
+        raise ProviderBadInput("Strength times steps must be at least 1, or nothing is drawn.")
     return Order(
         weights=weights_of(model),
         prompt=request.prompt,
@@ -62,7 +62,7 @@ def _inputs(inputs: tuple[InputFile, ...]) -> tuple[Path | None, Path | None]:
     masks = [file.path for file in inputs if file.role is Role.MASK]
     pictures = [file.path for file in inputs if file.role is not Role.MASK]
     if len(pictures) > 1 or len(masks) > len(pictures):
-        raise ProviderBadInput("This model works from one picture, and one mask along with it.")
+        raise ProviderBadInput("This model takes one picture and one mask for it.")
     for file in inputs:
         if file.media_type not in _MEDIA_TYPES:
             raise ProviderBadInput(f"A picture must be PNG, JPEG or WebP, not {file.media_type}.")
@@ -78,7 +78,7 @@ def _check_task(model: LocalModel, picture: Path | None, mask: Path | None) -> N
 def _size(
     params: Mapping[str, Any], model: LocalModel, picture: Path | None
 ) -> tuple[int, int] | None:
-    """Return width and height; None is the picture's own size."""
+    """Return width and height; None is the input picture's own size."""
     if "size" not in params:
         return None if picture else model.size
     found = _SIZE.fullmatch(params["size"])
@@ -86,10 +86,10 @@ def _size(
         raise ProviderBadInput("The size must be WIDTHxHEIGHT, in pixels.")
     width, height = int(found[1]), int(found[2])
     if width % model.multiple or height % model.multiple:
-        raise ProviderBadInput(f"Width and height must divide by {model.multiple}.")
+        raise ProviderBadInput(f"Width and height must be divisible by {model.multiple}.")
     if min(width, height) < _MIN_SIDE or width * height > model.max_pixels:
         raise ProviderBadInput(
-            f"Each side must have {_MIN_SIDE} pixels, and both together at most {model.max_pixels}."
+            f"Each side needs at least {_MIN_SIDE} pixels; at most {model.max_pixels} in all."
         )
     return width, height
 

@@ -1,4 +1,4 @@
-"""What a GPU process's answer means: files with their facts, or one of our errors."""
+"""Converts a GPU process's answer to files with their facts, or to one of our errors."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
 def done(answer: Answer, order: Order, model: LocalModel, versions: Ready) -> Done:
-    """Return what was made, or raise the error that the process tells."""
+    """Return the outputs, or raise the process's error."""
     if isinstance(answer, Failed):
         raise error_of(answer)
     shared = _shared(answer, order, model)
@@ -41,7 +41,7 @@ def done(answer: Answer, order: Order, model: LocalModel, versions: Ready) -> Do
 
 
 def error_of(failed: Failed) -> SafelightError:
-    """Return the error of ours that a process means."""
+    """Return our error for a failed order."""
     match failed.code:
         case "bad_input":
             return ProviderBadInput(failed.message)
@@ -51,18 +51,18 @@ def error_of(failed: Failed) -> SafelightError:
             return ProviderRejected(failed.message, reason="unloadable")
         case "memory" if failed.facts.get("alone"):
             return ProviderRejected(
-                "The device has too little memory for this: ask for smaller pictures.",
+                "The device has too little memory for this: request smaller pictures.",
                 reason="out_of_memory",
             )
         case "memory":
-            # What else was warm is gone by now.
+            # Other warm models have been unloaded by now.
             return OutOfResources(failed.message)
         case "failed" | "canceled":
             return ProviderError(failed.message)
 
 
 def _shared(answer: Finished, order: Order, model: LocalModel) -> dict[str, Any]:
-    """Return what all pictures of an order have in common."""
+    """Return the facts that all pictures of an order share."""
     facts: dict[str, Any] = {
         "model": str(model.source) if isinstance(model.source, str) else model.id,
         "revision": model.version,

@@ -1,7 +1,7 @@
 """Makes the pictures of one order, one after the other, step by step."""
 
 # pyright: reportMissingImports=false
-# These packages are in the extra `diffusers` only.
+# These packages are only in the extra `diffusers`.
 
 import inspect
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from safelight.providers.local.diffusers.pictures import (
 )
 
 _SEEDS = 2**32
-_DRAWN = 99.0  # percent, when only writing is left
+_DRAWN = 99.0  # percent, before the file is written
 
 
 class Canceled(Exception):
-    """The server no longer wants the work."""
+    """The server canceled the work."""
 
 
 class Refused(Exception):
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What all pictures of an order start from."""
+    """The shared starting point of an order's pictures."""
 
     size: tuple[int, int]
     picture: Image.Image | None
@@ -52,7 +52,7 @@ class _Start:
 
 
 class Painting:
-    """One order under way."""
+    """One running order."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Painting:
         with torch.inference_mode():
             made = pipe(
                 **_arguments(pipe, order, start),
-                # On the processor, so that every kind of device draws the same noise.
+                # On the CPU, so that every kind of device draws the same noise.
                 generator=torch.Generator("cpu").manual_seed(seed),
                 callback_on_step_end=self._on_step(place),
             )
@@ -91,7 +91,7 @@ class Painting:
             raise Refused("The model's safety checker refused what it made.")
         picture: Image.Image = made.images[0]
         if start.picture is not None and start.mask is not None:
-            # The model leaves traces everywhere; what was not to change is put back.
+            # The model changes every pixel a little; restore those outside the mask.
             picture = Image.composite(picture, start.picture, start.mask)
         path = order.folder / f"picture-{place}.{order.format}"
         write_picture(picture, path)
@@ -126,7 +126,7 @@ def _start_of(order: Order) -> _Start:
 
 
 def _arguments(pipe: Any, order: Order, start: _Start) -> dict[str, Any]:
-    """Return what this kind of model takes of the order."""
+    """Return the arguments that this pipeline accepts."""
     wanted: dict[str, Any] = {
         "prompt": order.prompt,
         "num_inference_steps": order.steps,

@@ -1,6 +1,6 @@
-"""Makes pictures with diffusion models of the operator's own, on this machine's GPUs.
+"""Provider for the operator's own diffusion models, on this machine's GPUs.
 
-Tested with tiny random models on a processor, **not on a GPU**.
+Tested with tiny random models on a CPU, **not on a GPU**.
 """
 
 from types import TracebackType
@@ -29,7 +29,7 @@ NAME = "diffusers"
 
 
 class DiffusersProvider(NoCallbacks):
-    """Keeps a process for each device, and its models warm; the first job starts it."""
+    """One process per device, which keeps models warm; started by the first job."""
 
     name = NAME
 
@@ -50,12 +50,12 @@ class DiffusersProvider(NoCallbacks):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every process."""
+        """Kill every process."""
         await self._devices.close()
 
     @property
     def pids(self) -> tuple[int | None, ...]:
-        """The process of each device, None where none is needed yet."""
+        """The process id of each device, None if not started."""
         return self._devices.pids
 
     def capabilities(self) -> tuple[Model, ...]:
@@ -74,7 +74,7 @@ class DiffusersProvider(NoCallbacks):
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        raise ProviderRejected("Pictures are made at once, so there is never anything to check.")
+        raise ProviderRejected("This model never waits, so there is nothing to check.")
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` stops its own work."""

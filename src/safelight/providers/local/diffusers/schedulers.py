@@ -1,4 +1,4 @@
-"""The schedulers that jobs may choose: a name of ours, a class of diffusers, and its options."""
+"""The schedulers that jobs may choose: our name, the diffusers class, and its options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """A class of diffusers, and what is set on top of the model's own configuration."""
+    """A diffusers class, and the options set on top of the model's own configuration."""
 
     kind: str
     options: Mapping[str, bool | int | str] = field(default_factory=dict[str, bool | int | str])

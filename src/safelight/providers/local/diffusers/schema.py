@@ -1,4 +1,4 @@
-"""Describes what a job may ask of a model: the JSON Schema that forms and checks are made from."""
+"""JSON Schema of a model's params, for forms and validation."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _SEED: dict[str, Any] = {
     "minimum": 0,
     "maximum": 2**32 - 1,
     "title": "Seed",
-    "description": "Same seed and params, same picture. A second picture has the seed plus one.",
+    "description": "Same seed and params, same picture. Each further picture adds one.",
 }
 _FORMAT: dict[str, Any] = {
     "type": "string",
@@ -25,8 +25,8 @@ _STRENGTH: dict[str, Any] = {
     "minimum": 0,
     "maximum": 1,
     "title": "Strength",
-    "description": "How far the result may leave the picture it starts from: usually 0.6, and 1 "
-    "within a mask.",
+    "description": "How far the result may depart from the input picture: 0.6 by default, and 1 "
+    "with a mask.",
 }
 _NEGATIVE: dict[str, Any] = {
     "type": "string",
@@ -59,7 +59,7 @@ def params_schema(model: LocalModel) -> dict[str, Any]:
     if model.schedulers:
         names = [*dict.fromkeys((_OWN, *model.schedulers))]
         properties["scheduler"] = _choice(
-            names, model.scheduler, "Scheduler", "How noise is taken away; empty: the model's own."
+            names, model.scheduler, "Scheduler", "How noise is removed; empty: the model's own."
         )
     if model.loras:
         names = [_OWN, *(lora.name for lora in model.loras)]
@@ -68,8 +68,8 @@ def params_schema(model: LocalModel) -> dict[str, Any]:
             "type": "number",
             "minimum": -2,
             "maximum": 2,
-            "title": "Weight of the LoRA",
-            "description": "How strongly it acts; without one as its operator says.",
+            "title": "LoRA weight",
+            "description": "How strongly it acts; the operator's default if not set.",
         }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -86,7 +86,7 @@ def _size(model: LocalModel) -> dict[str, Any]:
         "pattern": r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$",
         "title": "Size",
         "description": f"WIDTHxHEIGHT in pixels, each divisible by {model.multiple}, at most "
-        f"{model.max_pixels} pixels in all. Without one it is that of the picture to start from, "
+        f"{model.max_pixels} pixels in all. Defaults to the input picture's size, "
         f"or {width}x{height}.",
     }
 

@@ -1,7 +1,7 @@
-"""The server of the SageMaker container: one model, one GPU, one request at a time.
+"""Server of the SageMaker container: one model, one GPU, one request at a time.
 
-SageMaker starts it as `serve`, asks `GET /ping` whether it is ready, and hands it requests by
-`POST /invocations`. It has no settings but its environment, because SageMaker has no others.
+SageMaker starts it as `serve`, polls `GET /ping` for readiness, and sends requests to `POST
+/invocations`. All settings come from the environment, as SageMaker has no other way.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 _log = telemetry.logger(__name__)
 
-_MAX_BODY = 160 * 2**20  # what the plug sends at most, which is 100 MiB of pictures, in base64
+_MAX_BODY = 160 * 2**20  # the plug's maximum: 100 MiB of pictures in base64
 _LOAD_S = 900.0
 _RETRY_S = 5.0
 _JSON = "application/json"
@@ -37,7 +37,7 @@ _PORT = 8080
 
 
 class Container:
-    """One model on one device, as an application that uvicorn runs."""
+    """One model on one device, as an ASGI application."""
 
     def __init__(self, model: LocalModel, config: DiffusersConfig) -> None:
         self._model = model
@@ -63,7 +63,7 @@ class Container:
         return bool(self._device.warm)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Keep the model warm until the server ends."""
+        """Keep the model warm until shutdown."""
         await receive()
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._keep_warm())
@@ -124,7 +124,7 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
 
 
 def container(environment: Mapping[str, str]) -> Container:
-    """Return the application that the environment describes; SDXL where it says nothing."""
+    """Return the application configured by the environment; SDXL by default."""
     side = int(environment.get("SAFELIGHT_SIDE", "1024"))
     model = LocalModel(
         id=environment.get("SAFELIGHT_MODEL_NAME", "sdxl"),
@@ -142,13 +142,13 @@ def container(environment: Mapping[str, str]) -> Container:
 def main() -> None:
     environment = os.environ  # noqa: TID251  see the top
     application = container(environment)
-    host = environment.get("SAFELIGHT_HOST", "0.0.0.0")  # noqa: S104  SageMaker asks from outside
+    host = environment.get("SAFELIGHT_HOST", "0.0.0.0")  # noqa: S104  SageMaker connects from outside
     port = int(environment.get("SAFELIGHT_PORT", str(_PORT)))
     uvicorn.run(application, host=host, port=port, access_log=False, lifespan="on")
 
 
 def _unheard(_percent: float, _stage: str) -> None:
-    """Progress, which SageMaker cannot be told."""
+    """Ignore progress, which SageMaker does not support."""
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What scenery is painted on: a size, random numbers, and how the place looks at this hour."""
+"""The canvas that scenery is painted on: size, random numbers, season and daylight."""
 
 import math
 from dataclasses import dataclass
 from random import Random
 
-from safelight.providers.local.sketch.colours import shade
+from safelight.providers.local.sketch.colors import shade
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The size of the picture and the random numbers that decide its details."""
+    """The size of the picture and the random numbers for its details."""
 
     width: int
     height: int
@@ -22,24 +22,24 @@ class Canvas:
 
     @property
     def unit(self) -> float:
-        """A hundredth of the shorter side."""
+        """One percent of the shorter side."""
         return min(self.width, self.height) / 100
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """How bright it is, from 0 to 1, and what season it is."""
+    """Brightness, from 0 to 1, and season."""
 
     dim: float = 1.0
     snowy: bool = False
     autumn: bool = False
 
     def lit(self, light: float) -> float:
-        """Return a lightness as it looks at this hour."""
+        """Return a lightness adjusted to the brightness."""
         return light * (0.42 + 0.58 * self.dim)
 
     def grass(self, light: float) -> str:
-        """Return the colour of land that grass or snow covers; `light` from 0 to 1."""
+        """Return the color of grassy or snowy land; `light` from 0 to 1."""
         if self.snowy:
             return shade(0.58, 0.28, self.lit(0.82 + light * 0.17))
         hue, saturation = (0.15, 0.42) if self.autumn else (0.28, 0.42)
@@ -47,7 +47,7 @@ class Hour:
 
 
 def ridge(canvas: Canvas, base: float, height: float, fill: str) -> str:
-    """Return a silhouette of hills whose mean height is at `base`."""
+    """Return a silhouette of hills with mean height `base`."""
     first, second = canvas.random.uniform(0, 9), canvas.random.uniform(0, 9)
     points: list[str] = []
     for step in range(49):
@@ -60,7 +60,7 @@ def ridge(canvas: Canvas, base: float, height: float, fill: str) -> str:
 
 
 def slope(canvas: Canvas, name: str, top: float, upper: str, lower: str) -> str:
-    """Define a paint called `name` that changes from `top` down to the picture's lower edge."""
+    """Define a gradient called `name` from `top` down to the picture's lower edge."""
     return (
         f'<defs><linearGradient id="{name}" gradientUnits="userSpaceOnUse" x1="0" x2="0" '
         f'y1="{top:.0f}" y2="{canvas.height}"><stop stop-color="{upper}"/>'

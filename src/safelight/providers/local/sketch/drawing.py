@@ -9,7 +9,7 @@ import resvg_py
 
 from safelight import cpu
 from safelight.providers.local.sketch import (
-    colours,
+    colors,
     figure,
     layout,
     prompt,
@@ -44,7 +44,7 @@ def draw_all(order: Order) -> list[Drawn]:
 
 
 def compose(scene: Scene, order: Order, seed: int, lent: list[Reference]) -> str:
-    """Return the picture as SVG. No word of the prompt enters it, only what was recognized."""
+    """Return the picture as SVG. It contains no text of the prompt, only recognized things."""
     digest = hashlib.sha256(f"{seed}|{order.prompt}".encode("utf-8", "replace")).digest()
     canvas = Canvas(order.width, order.height, Random(int.from_bytes(digest[:8], "big")))  # noqa: S311
     palette = lent[0].palette if lent else None
@@ -66,7 +66,7 @@ def compose(scene: Scene, order: Order, seed: int, lent: list[Reference]) -> str
 
 
 def _reference_layer(order: Order, lent: Reference) -> str:
-    """Return the reference, fainter the stronger the prompt is to be."""
+    """Return the reference picture, fainter the higher the strength."""
     return (
         f'<image width="{order.width}" height="{order.height}" opacity="{1 - order.strength:.2f}" '
         f'preserveAspectRatio="xMidYMid slice" href="{lent.picture}"/>'
@@ -74,11 +74,11 @@ def _reference_layer(order: Order, lent: Reference) -> str:
 
 
 def _icon(one: Placed, number: int) -> str:
-    """Return an icon that stands with its painted feet at the place given, and its shadow."""
+    """Return an icon with its painted feet at the given place, and its shadow."""
     name = one.item.icon
     body = figure.hands(name) if one.hands_only else figure.body(name)
-    if one.item.colour:
-        body = colours.repaint(body, name, one.item.colour, one.item.tone)
+    if one.item.color:
+        body = colors.repaint(body, name, one.item.color, one.item.tone)
     left, _, right, bottom = figure.box(name)
     scale = one.size / _ICON_UNITS
     middle = (left + right) / 2
@@ -105,7 +105,7 @@ def _encoded(svg: str, order: Order) -> bytes:
     )
     if order.format == "png":
         return _with_text(png, "Description", f"Safelight {NOTE}")
-    import pyvips  # noqa: PLC0415  only where the format asks for it
+    import pyvips  # noqa: PLC0415  only for formats that need it
 
     image = pyvips.Image.new_from_buffer(png, "").flatten(background=[255.0])
     ending = ".jpg" if order.format == "jpeg" else f".{order.format}"

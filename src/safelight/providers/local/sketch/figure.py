@@ -1,24 +1,24 @@
-"""Gives a body to icons that show only a head or a bust, so that whole figures stand and act."""
+"""Adds a body to icons that show only a head or a bust."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from safelight.providers.local.sketch import colours, vocabulary
-from safelight.providers.local.sketch.colours import shade
+from safelight.providers.local.sketch import colors, vocabulary
+from safelight.providers.local.sketch.colors import shade
 from safelight.providers.local.sketch.prompt import Item
 
-_HEAD, _HEAD_UP = 0.64, 0.2  # a head's share of the 32 units, and how far from the top it starts
+_HEAD, _HEAD_UP = 0.64, 0.2  # a head's size in the 32 units, and its top
 _BUST = 0.76
 _HANDS = ((10.4, 24.6), (21.6, 24.6))
 _WHOLE_WIDTH = 32
 _SKIN = ("#ffc83d", "#ffc22e")
 _CHIN = 19.2
-_EYES = 0.55  # how far down a head its eyes are
+_EYES = 0.55  # position of the eyes, from the head's top
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is drawn to a head (`head`), or to a bust on legs (`bust`) or in a robe (`robe`)."""
+    """The body drawn for a head (`head`) or a bust on legs (`bust`) or in a robe (`robe`)."""
 
     kind: str
     coat: str
@@ -29,14 +29,14 @@ class Figure:
 
 
 def of(icon: str) -> Figure | None:
-    """Return the figure that an icon is part of; None where it is whole by itself."""
+    """Return an icon's figure; None if the icon needs no body."""
     return _figures()[0].get(icon)
 
 
 def acting(item: Item) -> Item:
-    """Return an item whose figure can hold and wear things, in place of one seen from its side."""
-    icon, _, colour = _figures()[1].get(item.icon, item.icon).partition(" ")
-    return replace(item, icon=icon, colour=item.colour or colour or None)
+    """Return an item whose figure can hold and wear things, replacing one in profile."""
+    icon, _, color = _figures()[1].get(item.icon, item.icon).partition(" ")
+    return replace(item, icon=icon, color=item.color or color or None)
 
 
 def is_person(icon: str) -> bool:
@@ -46,7 +46,7 @@ def is_person(icon: str) -> bool:
 
 
 def body(icon: str) -> str:
-    """Return the SVG of an icon, in 32 x 32 units, with a body where it lacks one."""
+    """Return the SVG of an icon, in 32 x 32 units, with a body added if needed."""
     figure, drawn = of(icon), vocabulary.icon(icon)
     if figure is None:
         return _above_water(drawn, icon)
@@ -57,7 +57,7 @@ def body(icon: str) -> str:
 
 
 def hands(icon: str) -> str:
-    """Return the SVG of a figure's hands, to be drawn over what it holds; empty if it has none."""
+    """Return the SVG of a figure's hands, drawn over what it holds; empty if it has none."""
     figure = of(icon)
     if figure is None or figure.kind != "head":
         return ""
@@ -67,7 +67,7 @@ def hands(icon: str) -> str:
 
 
 def box(icon: str) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of what is painted."""
+    """Return left, top, right and bottom of the painted area."""
     left, top, right, bottom = vocabulary.box(icon)
     figure = of(icon)
     if figure is None:
@@ -78,7 +78,7 @@ def box(icon: str) -> tuple[float, float, float, float]:
 
 
 def top(icon: str, share: float) -> float:
-    """Return where the upper outline lies at `share` of the painted width."""
+    """Return the height of the upper outline at `share` of the painted width."""
     figure, outline = of(icon), vocabulary.top(icon, share)
     if figure is None:
         return outline
@@ -97,7 +97,7 @@ def neck() -> float:
 
 
 def _above_water(drawn: str, icon: str) -> str:
-    """Cut off the piece of sea that boats are shown with: the scene has its own."""
+    """Clip the piece of sea that boats are drawn with, since the scene has its own."""
     waterline = _figures()[2].get(icon)
     if waterline is None:
         return drawn
@@ -118,7 +118,7 @@ def _moved(drawn: str, share: float, down: float) -> str:
 
 
 def _paints(figure: Figure) -> str:
-    """Return gradients that make the parts look round, lit from the upper left as the icons are."""
+    """Return gradients that shade the parts as the icons are, lit from the upper left."""
     parts = {
         "coat": figure.coat,
         "front": figure.front,
@@ -127,19 +127,19 @@ def _paints(figure: Figure) -> str:
     }
     return "".join(
         f'<defs><radialGradient id="§{name}" cx=".4" cy=".28" r=".8">'
-        f'<stop stop-color="{_lit(colour, 0.07)}"/><stop offset=".55" stop-color="{colour}"/>'
-        f'<stop offset="1" stop-color="{_lit(colour, -0.13)}"/></radialGradient></defs>'
-        for name, colour in parts.items()
+        f'<stop stop-color="{_lit(color, 0.07)}"/><stop offset=".55" stop-color="{color}"/>'
+        f'<stop offset="1" stop-color="{_lit(color, -0.13)}"/></radialGradient></defs>'
+        for name, color in parts.items()
     )
 
 
-def _lit(colour: str, by: float) -> str:
-    hue, light, saturation = colours.parts(colour)
+def _lit(color: str, by: float) -> str:
+    hue, light, saturation = colors.parts(color)
     return shade(hue, saturation, light + by)
 
 
 def _plush(figure: Figure) -> str:
-    """Return a body that sits, as a soft toy does."""
+    """Return a sitting body, like a soft toy's."""
     tails = {
         "bushy": '<path d="M20 28c5 2 9-1 9-6c0-3-2-5-3.4-3.4c-1.4 1.6 0 3-2 5"/>',
         "long": '<path d="M20 29c6 1.5 8-2 7-6" fill="none" stroke-width="2" '
@@ -160,7 +160,7 @@ def _plush(figure: Figure) -> str:
 
 
 def _legs(figure: Figure) -> str:
-    del figure  # its paints are named alike in all
+    del figure  # all bodies use the same paint names
     return (
         '<g fill="url(#§coat)"><rect x="8.8" y="18.5" width="14.4" height="8" rx="3"/>'
         '<rect x="9.6" y="22" width="5.7" height="8.6" rx="2"/>'

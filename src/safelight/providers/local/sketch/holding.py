@@ -1,4 +1,4 @@
-"""Decides how a thing holds, wears, rides or eats another. Pure."""
+"""Places things that others hold, wear, ride or eat. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -17,14 +17,14 @@ _CONTAINERS = frozenset(
 _INSTRUMENTS = frozenset({"guitar", "violin", "banjo", "saxophone", "trumpet", "flute"})
 _ACTING = frozenset({"play", "hold", "eat", "wear"})
 _ICON = 32
-_HAND = (5.8, 24.5)  # of a figure, from its middle and from the top of its 32 units
+_HAND = (5.8, 24.5)  # position of a figure's hand, from its center and its top, in 32 units
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An icon on the picture: where its feet are, its height, and how it is turned. In pixels.
+    """An icon on the picture: position of its feet, height, and rotation. In pixels.
 
-    `turned` is in degrees. With `hands_only` just a figure's hands are drawn, over what it holds.
+    `turned` is in degrees. With `hands_only`, only a figure's hands are drawn, over what it holds.
     """
 
     item: Item
@@ -38,7 +38,7 @@ class Placed:
 
 
 def group(body: Placed, attached: tuple[Item, ...]) -> list[Placed]:
-    """Return a thing with all that it rides, holds or wears, back to front."""
+    """Return a thing with everything it rides, holds or wears, back to front."""
     if any(item.relation in _ACTING for item in attached):
         body = replace(body, item=figure.acting(body.item), flipped=False)
     elif attached:
@@ -59,12 +59,12 @@ def group(body: Placed, attached: tuple[Item, ...]) -> list[Placed]:
 
 
 def _mounted(riders: list[Placed], item: Item) -> list[Placed]:
-    """Put riders on something: behind the back of an animal or the side of a boat, or on top."""
+    """Place riders: behind an animal's back or a boat's side, or on top."""
     first = riders[0]
     inside = item.relation == "ride" or item.icon in _CONTAINERS
     mount = Placed(item, first.x, first.foot, first.size * 0.8, shadow=first.shadow)
     left, _, right, bottom = figure.box(item.icon)
-    # A boat is seen from its side, mast or not: its middle lies low.
+    # A boat is in profile, with or without a mast: its center is low.
     level = bottom - (bottom - figure.top(item.icon, 0.2)) * 0.9 if item.icon == "sailboat" else 0
     outline = max(figure.top(item.icon, 0.5), level)
     back = mount.foot - mount.size * (bottom - outline) / _ICON
@@ -84,12 +84,12 @@ def _mounted(riders: list[Placed], item: Item) -> list[Placed]:
 
 
 def _under(body: Placed, item: Item) -> list[Placed]:
-    """Return what a body is under, large and behind it."""
+    """Return the large thing behind and above a body."""
     return [Placed(item, body.x, body.foot - body.size * 0.04, body.size * 1.3)]
 
 
 def _of_figure(body: Placed, item: Item) -> list[Placed]:
-    """Return what a figure holds or wears."""
+    """Return the things that a figure holds or wears."""
     if item.relation == "wear":
         return [_worn(body, item)]
     unit = body.size / _ICON
@@ -120,7 +120,7 @@ def _overhead(body: Placed, item: Item) -> list[Placed]:
     hand = body.foot - (31.8 - _HAND[1]) * unit
     size = body.size * (1.0 if item.icon == "umbrella" else 0.66)
     left, _, right, _ = figure.box(item.icon)
-    # A balloon's string hangs from its left corner, an umbrella's stick from its middle.
+    # A balloon's string starts at its left corner, an umbrella's stick at its center.
     aside = 0.1 if item.icon == "umbrella" else (right - left) / _ICON / 2
     return [
         Placed(
@@ -135,7 +135,7 @@ def _overhead(body: Placed, item: Item) -> list[Placed]:
 
 
 def _worn(body: Placed, item: Item) -> Placed:
-    """Return something at the eyes, round the neck, or on the head."""
+    """Return a thing worn on the eyes, neck or head."""
     unit = body.size / _ICON
     _, top, _, bottom = figure.box(item.icon)
     if item.icon in _EYEWEAR:
@@ -149,7 +149,7 @@ def _worn(body: Placed, item: Item) -> Placed:
 
 
 def _of_animal(body: Placed, item: Item) -> list[Placed]:
-    """Return what an animal seen from its side wears, or has before or under it."""
+    """Return the things that an animal in profile wears, or has in front or below."""
     size, x, foot = body.size, body.x, body.foot
     if item.relation == "wear":
         share, sideways = _head(body.item.icon)
@@ -164,12 +164,12 @@ def _of_animal(body: Placed, item: Item) -> list[Placed]:
 
 
 def _head(icon: str) -> tuple[float, float]:
-    """Return where along its width an icon's head is, and how far that is from its middle.
+    """Return the position of an icon's head along its width, and its distance from the center.
 
-    Animals stand in profile and look to the left; most other icons are symmetrical.
+    Animals are in profile and face left; most other icons are symmetrical.
     """
     left, _, right, _ = figure.box(icon)
     raised = figure.top(icon, 0.5) - figure.top(icon, 0.25)
-    if raised < 1.5:  # noqa: PLR2004  no head that stands out on the left
+    if raised < 1.5:  # noqa: PLR2004  no distinct head on the left
         return 0.5, 0.0
     return 0.25, 0.25 * (right - left) / _ICON

@@ -1,10 +1,10 @@
-"""Paints land and water: hills, peaks, woods, the sea, its shore and its bed, desert and moon."""
+"""Paints land and water: hills, peaks, woods, sea, shore, seabed, desert and moon."""
 
 from safelight.providers.local.sketch.canvas import Canvas, Hour, ridge, slope
-from safelight.providers.local.sketch.colours import shade
+from safelight.providers.local.sketch.colors import shade
 
 _PETALS = ("#ff8fb3", "#ffd95c", "#ffffff", "#c79bff")
-_FIRS = 0.65  # of the trees of a forest
+_FIRS = 0.65  # colors of a forest's trees
 _AUTUMN = (0.02, 0.05, 0.08, 0.11)
 
 
@@ -30,7 +30,7 @@ def mountains(canvas: Canvas, hour: Hour) -> str:
 
 
 def _peak(canvas: Canvas, hour: Hour, at: tuple[float, float, float], light: float) -> str:
-    """Return a mountain whose foot and height are given, lit from the left, snow on its top."""
+    """Return a mountain of given foot and height, lit from the left, with a snowy top."""
     x, base, tall = at
     top, half = base - tall, tall * canvas.random.uniform(0.62, 0.8)
     lean = canvas.random.uniform(-0.1, 0.1) * half
@@ -51,7 +51,7 @@ def _peak(canvas: Canvas, hour: Hour, at: tuple[float, float, float], light: flo
 
 
 def _meadow(canvas: Canvas, hour: Hour) -> str:
-    """Return the ground in front, with blades of grass, and flowers by day in summer."""
+    """Return the foreground, with blades of grass, and flowers by day in summer."""
     random, unit, top = canvas.random, canvas.unit, canvas.height * 0.76
     drawn = [
         slope(canvas, "meadow", top, hour.grass(0.66), hour.grass(0.3)),
@@ -76,7 +76,7 @@ def _meadow(canvas: Canvas, hour: Hour) -> str:
 
 
 def forest(canvas: Canvas, hour: Hour) -> str:
-    """Return rows of trees, paler the further they are."""
+    """Return rows of trees, paler with distance."""
     random, height = canvas.random, canvas.height
     drawn = [ridge(canvas, canvas.horizon - height * 0.04, height * 0.04, hour.grass(1.0))]
     for depth in range(3):
@@ -178,7 +178,7 @@ def desert(canvas: Canvas, hour: Hour) -> str:
 
 
 def moon_ground(canvas: Canvas, hour: Hour) -> str:
-    del hour  # no weather and no seasons there
+    del hour  # the moon has no weather or seasons
     random, unit = canvas.random, canvas.unit
     craters: list[str] = []
     for _ in range(13):

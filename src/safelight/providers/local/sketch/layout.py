@@ -1,4 +1,4 @@
-"""Decides where each thing stands and how large it is. Pure."""
+"""Decides the position and size of each thing. Pure."""
 
 import math
 from dataclasses import dataclass, replace
@@ -27,30 +27,30 @@ _SWIMS = _words(
 _JOINING = frozenset({"play", "hold", "eat", "wear", "ride", "on", "under", "in"})
 _AFLOAT = frozenset({"underwater", "space"})
 _MOST_HELD = 3
-_TALL = 0.74  # of the picture's shorter side, for one thing by itself
-_TALL_BELOW = 0.6  # where something is in the air above
-_TALL_BEFORE = 0.5  # where something large stands behind
-_EVEN = 0.72  # below 1, sizes differ less than they do in life, so that a mouse is still seen
+_TALL = 0.74  # of the picture's shorter side, for a single thing
+_TALL_BELOW = 0.6  # with something in the air above
+_TALL_BEFORE = 0.5  # with something large behind
+_EVEN = 0.72  # below 1 compresses sizes, so that a mouse is still visible
 _LEAST = 0.24
-_BACKDROP = 1.45  # things this large stand further back when there is anything smaller
-_SCATTERED = 0.33  # several things as small as this lie about in front
+_BACKDROP = 1.45  # things this large stand further back if there are smaller ones
+_SCATTERED = 0.33  # several things this small are scattered in front
 _MANY_COLOURS = ("red", "yellow", "blue", "green", "orange", "purple", "pink", "teal")
 _MARGIN = 0.035
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """One thing that stands by itself, with what it holds, wears or rides."""
+    """A thing on the ground, with what it holds, wears or rides."""
 
     item: Item
     attached: tuple[Item, ...]
-    size: float  # beside the others
-    wide: float  # what it takes of a row, beside the others
+    size: float  # size relative to the others
+    wide: float  # relative width in a row
 
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """Where bodies may stand: from which share of the width to which, and how tall they may be."""
+    """Area for bodies: its left and right share of the width, and their maximum height."""
 
     scene: Scene
     width: int
@@ -80,16 +80,16 @@ _Group = tuple[Item, tuple[Item, ...]]
 
 
 def _split(scene: Scene) -> tuple[list[_Group], list[Item]]:
-    """Return the things that stand, each with what it holds or rides, and those up in the air."""
+    """Return the bodies, each with what it holds or rides, and the things in the air."""
     groups: list[_Group] = []
     air: list[Item] = []
     for item in scene.items:
         if _is_in_the_sky_anyway(item, scene):
             continue
         if item.relation in ("on", "in", "ride") and air and not groups:
-            groups.append((air.pop(), ()))  # a bird that sits
+            groups.append((air.pop(), ()))  # a sitting bird
         if item.relation == "over" and groups and not groups[-1][1]:
-            air.append(groups.pop()[0])  # it flies over what is named now
+            air.append(groups.pop()[0])  # it flies over the present item
         joins = item.relation in _JOINING and item.count <= _MOST_HELD and bool(groups)
         lifted = item.icon in holding.OVERHEAD and item.relation == "hold"
         is_far = item.icon in _FLIES and item.relation not in ("ride", "on", "in", "eat", "wear")
@@ -103,9 +103,9 @@ def _split(scene: Scene) -> tuple[list[_Group], list[Item]]:
 
 
 def _is_in_the_sky_anyway(item: Item, scene: Scene) -> bool:
-    """Tell whether the scenery itself shows it: stars and a moon at night, the sun by day."""
+    """Return whether the scenery draws it already: stars and moon at night, sun by day."""
     dark = "night" in scene.times or bool({"space", "moon"} & set(scene.places))
-    if len(scene.items) == 1 or item.colour:
+    if len(scene.items) == 1 or item.color:
         return False
     if item.icon == "star":
         return dark and item.count > 1
@@ -115,7 +115,7 @@ def _is_in_the_sky_anyway(item: Item, scene: Scene) -> bool:
 
 
 def _joined(group: _Group, item: Item) -> _Group:
-    """Add what a body holds or rides. People ride animals, whichever a language names first."""
+    """Add what a body holds or rides. People ride animals, in whichever order they are named."""
     rider, attached = group
     if item.relation == "ride" and figure.is_person(item.icon) and not figure.is_person(rider.icon):
         return replace(item, relation=None), (*attached, replace(rider, relation="ride"))
@@ -139,7 +139,7 @@ def _is_scattered(group: _Group, groups: list[_Group]) -> bool:
 
 
 def _scattered(groups: list[_Group], width: int, height: int, random: Random) -> list[Placed]:
-    """Place flowers and other small things in front, all over."""
+    """Scatter flowers and other small things in front."""
     items = [item for item, _ in groups for _ in range(item.count)]
     side = min(width, height)
     spots = [
@@ -157,7 +157,7 @@ def _count(groups: list[_Group]) -> int:
 
 
 def _far(groups: list[_Group], width: int, height: int, *, alone: bool) -> list[Placed]:
-    """Place large things further back, from the right to the left."""
+    """Place large things in the back, from right to left."""
     if alone:
         return []
     spots = ((0.72, 0.82), (0.2, 0.8), (0.46, 0.78), (0.9, 0.79), (0.06, 0.79), (0.58, 0.77))
@@ -180,8 +180,8 @@ def _bodies(groups: list[_Group]) -> list[_Body]:
         wide = max((right - left) / 32, 0.45) + (0.4 if lifts else 0.1 if attached else 0)
         for number in range(item.count):
             own = item
-            if item.colour == "rainbow" and item.count > 1:
-                own = replace(item, colour=_MANY_COLOURS[number % len(_MANY_COLOURS)])
+            if item.color == "rainbow" and item.count > 1:
+                own = replace(item, color=_MANY_COLOURS[number % len(_MANY_COLOURS)])
             bodies.append(_Body(own, attached if number == 0 else (), size, wide * size + 0.06))
     return bodies
 
@@ -204,7 +204,7 @@ def _stand(bodies: list[_Body], ground: _Ground, random: Random) -> list[Placed]
     placed: list[Placed] = []
     for depth, row in enumerate(rows):
         free = reach - base * sum(body.wide for body in row)
-        slack = min(free, 0.5 * base) if number > 1 else 0  # rows stand in each other's gaps
+        slack = min(free, 0.5 * base) if number > 1 else 0  # rows are staggered
         gap = (free - slack) / (len(row) + 1)
         x = span[0] * width + gap + slack * (depth % 2)
         for at, body in enumerate(row):
@@ -221,7 +221,7 @@ def _stand(bodies: list[_Body], ground: _Ground, random: Random) -> list[Placed]
 
 
 def _row_count(bodies: list[_Body], shape: float) -> int:
-    """Return how many rows let things be largest, in a picture of width to height `shape`."""
+    """Return the number of rows that makes things largest, for the aspect ratio `shape`."""
     total = sum(body.wide for body in bodies)
     return max(1, min(4, len(bodies), round(math.sqrt(total / shape / 1.5))))
 
@@ -233,12 +233,12 @@ def _sizes() -> dict[str, float]:
 
 
 def _scale(icon: str) -> float:
-    """Return how large a thing is beside others; a person is 0.85."""
+    """Return the relative size of a thing; a person is 0.85."""
     return _sizes().get(icon, 0.85)
 
 
 def _foot(item: Item, scene: Scene, height: int, near: float, number: int) -> float:
-    """Return where the feet are: on the ground, in the water, or in the air.
+    """Return the height of the feet: on the ground, in the water, or in the air.
 
     `near` is 1 in the front row and smaller further back.
     """

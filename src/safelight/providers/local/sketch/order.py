@@ -1,4 +1,4 @@
-"""What a child is asked to draw, and what it answers. Light, because the server imports it."""
+"""Messages to and from a drawing child process. Imports little, since the server imports it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ NOTE = "sketch, no AI model"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to draw, and into which folder."""
+    """What to draw, and the output folder."""
 
     prompt: str
     negative_prompt: str

@@ -1,4 +1,4 @@
-"""Reads a prompt: which things, how many, in which colours, doing what, and where. Pure."""
+"""Parses a prompt: things, counts, colors, relations, places and weather. Pure."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,8 +9,8 @@ MAX_ITEMS = 6
 MAX_DRAWN = 24
 _SCENE_KINDS = ("place", "time", "weather")
 _ACTIONS = frozenset({"play", "hold", "eat", "wear", "ride"})
-_SEVERAL = 3  # what a plural without a number stands for
-# The icons of these are heads; whole figures show more.
+_SEVERAL = 3  # the count of a plural without a number
+# Their icons are heads; these figures have bodies.
 _FIGURES = {
     "woman": "woman-standing",
     "man": "man-standing",
@@ -30,31 +30,31 @@ _UNDER_WATER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A thing to draw. `relation` is how it stands to the item before it."""
+    """A thing to draw. `relation` is its relation to the item before it."""
 
     icon: str
     count: int = 1
-    colour: str | None = None
+    color: str | None = None
     tone: str | None = None
     relation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that a prompt says. Places, times and weathers are in the order they were named."""
+    """The contents of a prompt. Places, times and weathers are in the order they were named."""
 
     items: tuple[Item, ...] = ()
     places: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     weathers: tuple[str, ...] = ()
     background: str | None = None
-    colours: tuple[str, ...] = ()  # named, but of nothing that is drawn
+    colors: tuple[str, ...] = ()  # colors named without a thing
 
     def words(self) -> list[str]:
-        """Return what was recognized, in words."""
+        """Return the recognized things, in words."""
         shown: list[str] = []
         for item in self.items:
-            parts = (str(item.count) if item.count > 1 else "", item.tone or "", item.colour or "")
+            parts = (str(item.count) if item.count > 1 else "", item.tone or "", item.color or "")
             name = item.icon.removesuffix("-standing").removeprefix("person-").replace("-", " ")
             shown.append(" ".join([*(part for part in parts if part), name]))
         return [*shown, *self.places, *self.times, *self.weathers]
@@ -65,12 +65,12 @@ class _Reader:
     items: list[Item] = field(default_factory=list[Item])
     scene: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _SCENE_KINDS})
     background: str | None = None
-    colours: list[str] = field(default_factory=list[str])
-    colour: str | None = None
+    colors: list[str] = field(default_factory=list[str])
+    color: str | None = None
     tone: str | None = None
     count: int = 1
     relation: str | None = None
-    in_scene: bool = False  # the last thing named was a place, a time or the weather
+    in_scene: bool = False  # the last word was a place, a time or the weather
     excluding: bool = False
     excluded: set[str] = field(default_factory=set[str])
 
@@ -88,8 +88,8 @@ class _Reader:
 
     def _take_quality(self, meaning: Meaning) -> None:
         match meaning.kind:
-            case "colour":
-                self._take_colour(meaning.value)
+            case "color":
+                self._take_color(meaning.value)
             case "tone":
                 self.tone = meaning.value
             case "count":
@@ -100,12 +100,12 @@ class _Reader:
             case "not":
                 self.excluding = True
             case "background":
-                self.background = self.colour or self.background
-                self.colour = None
+                self.background = self.color or self.background
+                self.color = None
             case "unknown" if meaning.value.isdecimal():
                 self.count = max(1, min(int(meaning.value[:4]), MAX_DRAWN))
             case _:
-                pass  # a word that changes nothing
+                pass  # a word without effect
 
     def _relate_backwards(self) -> None:
         """Give a relation that nothing follows to what came before, as in Japanese."""
@@ -125,20 +125,20 @@ class _Reader:
             self._forget()
             return
         known = [number for number, item in enumerate(self.items) if item.icon == icon]
-        if known and self.colour in (None, self.items[known[0]].colour):
+        if known and self.color in (None, self.items[known[0]].color):
             self._forget()
             return
         if len(self.items) < MAX_ITEMS:
             worn = self.relation == "hold" and icon in _WORN
             relation = "wear" if worn else self.relation
-            self.items.append(Item(icon, self.count, self.colour, self.tone, relation))
+            self.items.append(Item(icon, self.count, self.color, self.tone, relation))
         self._forget()
 
-    def _take_colour(self, colour: str) -> None:
-        if self.colour is None:
-            self.colour = colour
+    def _take_color(self, color: str) -> None:
+        if self.color is None:
+            self.color = color
         else:
-            self.colours.append(colour)  # of two for one thing, the first is its own
+            self.colors.append(color)  # of two colors for a thing, the first is its own
 
     def _take_scene(self, meaning: Meaning) -> None:
         if self.excluding:
@@ -151,21 +151,21 @@ class _Reader:
         self._forget()
 
     def _forget(self) -> None:
-        if self.colour:
-            self.colours.append(self.colour)
-        self.colour = self.tone = self.relation = None
+        if self.color:
+            self.colors.append(self.color)
+        self.color = self.tone = self.relation = None
         self.count = 1
 
 
 def read(prompt: str, negative: str = "") -> Scene:
-    """Return what `prompt` says, less what `negative` names."""
+    """Parse `prompt`, without what `negative` names."""
     reader = _Reader()
-    for meaning in _colours_first(vocabulary.read(prompt)):
+    for meaning in _colors_first(vocabulary.read(prompt)):
         reader.take(meaning)
     reader.take(None)
     named = {meaning.value for meaning in vocabulary.read(negative) if meaning}
     unwanted = named | {_FIGURES.get(name, name) for name in named} | reader.excluded
-    used = {item.colour for item in reader.items}
+    used = {item.color for item in reader.items}
     kept = _within(tuple(item for item in reader.items if item.icon not in unwanted))
     return Scene(
         items=kept,
@@ -173,27 +173,27 @@ def read(prompt: str, negative: str = "") -> Scene:
         times=tuple(time for time in reader.scene["time"] if time not in unwanted),
         weathers=tuple(one for one in reader.scene["weather"] if one not in unwanted),
         background=reader.background,
-        colours=tuple(dict.fromkeys(one for one in reader.colours if one not in used)),
+        colors=tuple(dict.fromkeys(one for one in reader.colors if one not in used)),
     )
 
 
-def _colours_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
-    """Put a colour that follows its noun, as in Spanish or French, before it."""
+def _colors_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
+    """Put a color that follows its noun, as in Spanish or French, before it."""
     ordered = [meaning for meaning in meanings if meaning is None or meaning.kind != "stop"]
     for at in range(1, len(ordered)):
-        noun, colour = ordered[at - 1], ordered[at]
+        noun, color = ordered[at - 1], ordered[at]
         after = ordered[at + 1] if at + 1 < len(ordered) else None
-        if not noun or not colour or noun.kind != "icon" or colour.kind != "colour":
+        if not noun or not color or noun.kind != "icon" or color.kind != "color":
             continue
         before = ordered[at - 2] if at > 1 else None
-        has_own = before is not None and before.kind == "colour"
-        if not has_own and (after is None or after.kind not in ("icon", "colour", "background")):
-            ordered[at - 1], ordered[at] = colour, noun
+        has_own = before is not None and before.kind == "color"
+        if not has_own and (after is None or after.kind not in ("icon", "color", "background")):
+            ordered[at - 1], ordered[at] = color, noun
     return ordered
 
 
 def _places(named: list[str], items: tuple[Item, ...], unwanted: set[str]) -> tuple[str, ...]:
-    """Return the places named; where none is, water for those who live in or on it."""
+    """Return the places named; if there are none, water for things that live there."""
     places = tuple(place for place in named if place not in unwanted)
     icons = {item.icon for item in items}
     if places or not icons:
@@ -204,7 +204,7 @@ def _places(named: list[str], items: tuple[Item, ...], unwanted: set[str]) -> tu
 
 
 def _within(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Bound how many icons are drawn in all."""
+    """Limit the total number of icons."""
     left = MAX_DRAWN
     kept: list[Item] = []
     for item in items:

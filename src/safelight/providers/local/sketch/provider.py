@@ -1,4 +1,4 @@
-"""The built-in `sketch` provider: pictures from prompts by rules, without any AI model."""
+"""The built-in `sketch` provider: rule-based pictures from prompts, without an AI model."""
 
 import math
 import re
@@ -38,7 +38,7 @@ _SCHEMA: Mapping[str, Any] = {
             "maximum": 8,
             "default": 1,
             "title": "Pictures",
-            "description": "How many to make, each from its own seed.",
+            "description": "How many pictures to make, each from its own seed.",
         },
         "size": {
             "type": "string",
@@ -71,7 +71,7 @@ _SCHEMA: Mapping[str, Any] = {
             "type": "string",
             "maxLength": 1000,
             "title": "Leave out",
-            "description": "Things that are not to be drawn.",
+            "description": "Things that must not be drawn.",
         },
         "strength": {
             "type": "number",
@@ -79,14 +79,14 @@ _SCHEMA: Mapping[str, Any] = {
             "maximum": 1,
             "default": 0.6,
             "title": "Strength",
-            "description": "With a reference picture: 0 keeps it, 1 takes only its colours.",
+            "description": "With a reference picture: 0 keeps it, 1 uses only its colors.",
         },
     },
 }
 
 
 class SketchProvider(NoCallbacks):
-    """Composes flat illustrations of Fluent Emoji icons; the same request gives the same bytes."""
+    """Composes flat illustrations of Fluent Emoji icons; same request, same bytes."""
 
     name = "sketch"
 
@@ -122,7 +122,7 @@ class SketchProvider(NoCallbacks):
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        raise ProviderRejected("A sketch is never left waiting, so there is nothing to check.")
+        raise ProviderRejected("A sketch never waits, so there is nothing to check.")
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` ends its own child."""

@@ -1,4 +1,4 @@
-"""What a reference picture lends: the colours of its upper and lower part, and its own shape."""
+"""What a reference picture contributes: its upper and lower colors, and the picture itself."""
 
 import base64
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _SIDE = 512
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Colours for the sky's top and bottom, and the picture itself, small, as a PNG data URI."""
+    """Colors for the sky's top and bottom, and a thumbnail as a PNG data URI."""
 
     palette: tuple[str, str]
     picture: str
@@ -21,7 +21,7 @@ class Reference:
 
 def read(path: Path) -> Reference:
     """Look at the picture; it has been inspected before."""
-    import pyvips  # noqa: PLC0415  only children load it
+    import pyvips  # noqa: PLC0415  only child processes load it
 
     image = pyvips.Image.thumbnail(str(path), _SIDE, height=_SIDE, size="both")
     image = image.colourspace("srgb").copy_memory()  # it is read more than once

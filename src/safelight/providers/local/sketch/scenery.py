@@ -1,10 +1,10 @@
-"""Paints where it happens: sky, far land, ground and weather, from places, times and weathers."""
+"""Paints the background: sky, far land, ground and weather, from places, times and weathers."""
 
 from collections.abc import Callable, Mapping
 
-from safelight.providers.local.sketch import colours, land, town, vocabulary
+from safelight.providers.local.sketch import colors, land, town, vocabulary
 from safelight.providers.local.sketch.canvas import Canvas, Hour, ridge
-from safelight.providers.local.sketch.colours import shade
+from safelight.providers.local.sketch.colors import shade
 from safelight.providers.local.sketch.prompt import Scene
 
 _SKIES = {
@@ -17,7 +17,7 @@ _SKIES = {
     "storm": ("#3d4a5c", "#8fa0b0"),
 }
 _TOO_NEAR = 0.14  # hues
-_LIGHTS = {  # how much of red, green and blue reaches the subjects
+_LIGHTS = {  # factors of red, green and blue on the subjects
     "night": (0.76, 0.8, 0.98),
     "sunset": (1, 0.91, 0.84),
     "underwater": (0.84, 0.97, 1),
@@ -28,7 +28,7 @@ _NO_SKY = frozenset({"space", "underwater", *_INDOORS})
 
 
 def mood(scene: Scene) -> str:
-    """Return which sky a scene has; empty where the prompt names neither place nor time."""
+    """Return the sky of a scene; empty if the prompt names neither place nor time."""
     for place in ("space", "moon", "underwater", "room", "table"):
         if place in scene.places:
             return {"moon": "space", "table": "room"}.get(place, place)
@@ -57,7 +57,7 @@ def behind(scene: Scene, canvas: Canvas, palette: tuple[str, str] | None) -> str
 
 
 def lit(scene: Scene, subjects: str) -> str:
-    """Return the subjects in the light of the hour."""
+    """Return the subjects, tinted by the hour."""
     light = _LIGHTS.get(mood(scene))
     if light is None or not subjects:
         return subjects
@@ -73,7 +73,7 @@ def lit(scene: Scene, subjects: str) -> str:
 
 
 def _sky(scene: Scene, canvas: Canvas, name: str, palette: tuple[str, str] | None) -> str:
-    top, bottom = palette or _sky_colours(scene, canvas, name)
+    top, bottom = palette or _sky_colors(scene, canvas, name)
     return (
         f'<defs><linearGradient id="sky" x2="0" y2="1"><stop stop-color="{top}"/>'
         f'<stop offset="1" stop-color="{bottom}"/></linearGradient>'
@@ -83,37 +83,35 @@ def _sky(scene: Scene, canvas: Canvas, name: str, palette: tuple[str, str] | Non
     )
 
 
-def _sky_colours(scene: Scene, canvas: Canvas, name: str) -> tuple[str, str]:
+def _sky_colors(scene: Scene, canvas: Canvas, name: str) -> tuple[str, str]:
     if scene.background:
-        return colours.named(scene.background, 0.5, 0.62), colours.named(
-            scene.background, 0.6, 0.86
-        )
+        return colors.named(scene.background, 0.5, 0.62), colors.named(scene.background, 0.6, 0.86)
     if name:
         top, bottom = _SKIES[name]
         return (top, "#ef7fb0") if "neon" in scene.weathers and name == "night" else (top, bottom)
     hue = canvas.random.random()
-    if scene.colours and scene.colours[0] in colours.HUES:
-        hue = colours.HUES[scene.colours[0]]
+    if scene.colors and scene.colors[0] in colors.HUES:
+        hue = colors.HUES[scene.colors[0]]
     elif any(abs((hue + 0.045 - one + 0.5) % 1 - 0.5) < _TOO_NEAR for one in _hues(scene)):
-        hue += 0.45  # a red cat before red would not be seen
+        hue += 0.45  # a red cat on red would be invisible
     return shade(hue, 0.55, 0.7), shade(hue + 0.09, 0.7, 0.9)
 
 
 def _hues(scene: Scene) -> list[float]:
-    """Return the hues of what is drawn, as far as the prompt tells."""
-    return [colours.HUES[item.colour] for item in scene.items if item.colour in colours.HUES]
+    """Return the hues of the things drawn, as far as the prompt names them."""
+    return [colors.HUES[item.color] for item in scene.items if item.color in colors.HUES]
 
 
 def _backdrop(scene: Scene, canvas: Canvas) -> str:
-    """Return soft circles and a floor, for prompts that name no place."""
+    """Return soft circles and a floor, for prompts without a place."""
     random, width, height = canvas.random, canvas.width, canvas.height
     circles = [
         f'<circle cx="{random.uniform(0, width):.0f}" cy="{random.uniform(0, height * 0.8):.0f}" '
         f'r="{random.uniform(6, 26) * canvas.unit:.0f}" fill="#fff" opacity=".12"/>'
         for _ in range(9)
     ]
-    hue = colours.HUES.get(scene.background or "", random.random())
-    saturation = 0.08 if scene.background in ("white", "black", "grey") else 0.4
+    hue = colors.HUES.get(scene.background or "", random.random())
+    saturation = 0.08 if scene.background in ("white", "black", "gray") else 0.4
     floor = (
         f'<ellipse cx="{width / 2}" cy="{height * 1.03:.0f}" rx="{width * 0.95:.0f}" '
         f'ry="{height * 0.27:.0f}" fill="{shade(hue, saturation, 0.64)}" opacity=".5"/>'
@@ -122,19 +120,19 @@ def _backdrop(scene: Scene, canvas: Canvas) -> str:
 
 
 def abstract(scene: Scene, canvas: Canvas) -> str:
-    """Return waves and discs of colour: an honest picture for words that name nothing we can draw.
+    """Return colored waves and discs, for prompts that name nothing drawable.
 
-    Its colours are those that were named, or else follow from the prompt.
+    Its colors are those of the prompt, or derived from it.
     """
     random, width, height = canvas.random, canvas.width, canvas.height
     base = random.random()
-    named = [name for name in scene.colours if name != "rainbow"]
+    named = [name for name in scene.colors if name != "rainbow"]
     drawn: list[str] = []
     for number in range(9):
         depth = number / 8
         light = 0.78 - 0.46 * depth
         fill = (
-            colours.named(named[number % len(named)], 0.68, light)
+            colors.named(named[number % len(named)], 0.68, light)
             if named
             else shade(base + 0.22 * depth + random.uniform(0, 0.03), 0.62, light)
         )
@@ -230,8 +228,8 @@ def _rainbow(canvas: Canvas) -> str:
     return "".join(
         f'<circle cx="{canvas.width / 2}" cy="{canvas.horizon + canvas.unit * 6:.0f}" '
         f'r="{canvas.width * 0.42 - number * canvas.unit * 2.2:.0f}" fill="none" '
-        f'stroke="{colour}" stroke-width="{canvas.unit * 2.3:.1f}" opacity=".55"/>'
-        for number, colour in enumerate(arcs)
+        f'stroke="{color}" stroke-width="{canvas.unit * 2.3:.1f}" opacity=".55"/>'
+        for number, color in enumerate(arcs)
     )
 
 
@@ -247,12 +245,12 @@ def _land(scene: Scene, canvas: Canvas, name: str) -> str:
 
 
 def _by_depth(places: tuple[str, ...]) -> list[str]:
-    """Return places with the far ones first; a street brings its own city."""
+    """Return places with the far ones first; a street includes a city."""
     ordered = [place for place in _PAINTERS if place in places]
     return [place for place in ordered if place != "city" or "street" not in ordered]
 
 
-# From far to near: what comes later covers the lower part of what comes before.
+# From far to near: each covers the lower part of those before it.
 _PAINTERS: Mapping[str, Callable[[Canvas, Hour], str]] = {
     "mountain": land.mountains,
     "city": town.city,

@@ -1,12 +1,12 @@
-"""Paints what people built: the city and its streets, neon signs, rooms and tables."""
+"""Paints man-made places: city, streets, neon signs, rooms and tables."""
 
 from safelight.providers.local.sketch.canvas import Canvas, Hour, slope
-from safelight.providers.local.sketch.colours import shade
+from safelight.providers.local.sketch.colors import shade
 
 _SIGNS = ("#ff4fa3", "#39e6ff", "#b05cff", "#ffe14f", "#5cff9d")
 _LAMPLIGHT = ("#ffd97a", "#ffe9b0", "#ffb86b", "#3c4668")
 _DAYLIGHT = ("#d9ecfa", "#bcd9ee")
-_DUSK = 0.9  # darker than this, windows are lit
+_DUSK = 0.9  # windows are lit below this brightness
 
 
 def city(canvas: Canvas, hour: Hour) -> str:
@@ -75,20 +75,20 @@ def neon(canvas: Canvas) -> str:
     for number in range(11):
         x = canvas.width * (number + random.uniform(0.1, 0.9)) / 11
         y = random.uniform(0.3, 0.6) * canvas.height
-        colour = random.choice(_SIGNS)
+        color = random.choice(_SIGNS)
         wide, tall = random.uniform(2, 4) * unit, random.uniform(8, 16) * unit
         drawn += [
             f'<rect x="{x - grow:.0f}" y="{y - grow:.0f}" width="{wide + 2 * grow:.0f}" '
-            f'height="{tall + 2 * grow:.0f}" rx="{unit + grow:.1f}" fill="{colour}" '
+            f'height="{tall + 2 * grow:.0f}" rx="{unit + grow:.1f}" fill="{color}" '
             'opacity=".1"/>'
             for grow in (unit * 2.4, unit * 1.5, unit * 0.7)
         ]
         drawn.append(
             f'<rect x="{x:.0f}" y="{y:.0f}" width="{wide:.0f}" height="{tall:.0f}" '
-            f'rx="{unit * 0.8:.1f}" fill="{colour}" fill-opacity=".25" stroke="{colour}" '
+            f'rx="{unit * 0.8:.1f}" fill="{color}" fill-opacity=".25" stroke="{color}" '
             f'stroke-width="{unit * 0.7:.1f}"/>'
             f'<ellipse cx="{x + wide / 2:.0f}" cy="{canvas.height * 0.88:.0f}" '
-            f'rx="{wide * 0.8:.0f}" ry="{canvas.height * 0.1:.0f}" fill="{colour}" opacity=".16"/>'
+            f'rx="{wide * 0.8:.0f}" ry="{canvas.height * 0.1:.0f}" fill="{color}" opacity=".16"/>'
         )
     return "".join(drawn)
 
@@ -113,7 +113,7 @@ def room(canvas: Canvas, hour: Hour) -> str:
 
 
 def table(canvas: Canvas, hour: Hour) -> str:
-    """Return a room with a table in front, on which things stand."""
+    """Return a room with a table in front that things stand on."""
     width, height, unit = canvas.width, canvas.height, canvas.unit
     top = height * 0.8
     random = canvas.random

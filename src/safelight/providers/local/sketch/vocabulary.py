@@ -1,4 +1,4 @@
-"""Knows what words mean: icons by name in many languages, and colours, counts, places and more."""
+"""Looks up words: icons by name in many languages, colors, counts, places and more."""
 
 import gzip
 import json
@@ -15,13 +15,13 @@ _HERE = Path(__file__).parent
 _DATA = _HERE / "data"
 _LEXICON = _HERE / "lexicon"
 _MAX_PHRASE = 4
-_SAMPLE = 400  # words, and characters of one, by which a language is told
+_SAMPLE = 400  # words, and their characters, that identify a language
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a phrase stands for: a kind such as `icon`, `colour` or `place`, and which one."""
+    """Meaning of a phrase: a kind such as `icon`, `color` or `place`, and a value."""
 
     kind: str
     value: str
@@ -47,8 +47,8 @@ class DataMissing(RuntimeError):
 def read(text: str) -> list[Meaning | None]:
     """Return the meanings in `text`, in order; None stands for a pause.
 
-    Words are looked up in the language that most of the small ones belong to, and in English.
-    What an icon is tagged with, beside its name, counts only where no name is found.
+    Words are looked up in the language that most function words belong to, and in English. An
+    icon's tags, as opposed to its name, count only if no name matches.
     """
     tokens = words.split(text)
     languages = _languages(tokens)
@@ -84,9 +84,9 @@ def _longest(parts: list[str], at: int, table: Table) -> tuple[Meaning, int]:
 
 
 def _languages(tokens: list[str]) -> tuple[str, ...]:
-    """Return those whose small words and colours the text has most of; English before others.
+    """Return the languages with the most function words and colors in the text; English first.
 
-    Where it has none of any, every language may be meant.
+    If the text has none, every language is possible.
     """
     spoken: dict[str, int] = {}
     for path in _lexicons():
@@ -111,18 +111,18 @@ def icon(name: str) -> str:
 
 
 def box(name: str) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of what an icon paints, in its 32 units."""
+    """Return left, top, right and bottom of an icon's painted area, in its 32 units."""
     left, top, right, bottom = _facts()[name]["box"]
     return left, top, right, bottom
 
 
 def hue(name: str) -> float | None:
-    """Return the hue of an icon's largest part, 0 to 1; None where it is grey."""
+    """Return the hue of an icon's largest part, 0 to 1; None if it is gray."""
     return _facts()[name]["hue"]
 
 
 def top(name: str, share: float) -> float:
-    """Return where an icon's upper outline lies at `share` of its width, in its 32 units."""
+    """Return the height of an icon's upper outline at `share` of its width, in its 32 units."""
     tops = _facts()[name]["top"]
     return tops[min(int(share * len(tops)), len(tops) - 1)]
 
@@ -138,7 +138,7 @@ def _look_up(phrase: str, table: Table) -> Meaning | None:
         if form in table:
             found = table[form]
             single = table.get(phrase.removesuffix("s"))
-            # "stars" may be listed by itself; it is the plural of "star" all the same.
+            # "stars" may have its own entry and still be the plural of "star".
             listed = phrase.endswith("s") and single is not None and single.value == found.value
             return replace(found, plural=found.plural or form != phrase or listed)
     return None
@@ -155,7 +155,7 @@ def _forms(phrase: str) -> list[str]:
 
 
 def _cut(word: str, table: Table) -> list[str]:
-    """Cut a run of a script without spaces into the longest words that are known."""
+    """Cut a run of a script without spaces into the longest known words."""
     if not _UNSPACED.search(word):
         return [word]
     parts: list[str] = []
@@ -173,7 +173,7 @@ def _cut(word: str, table: Table) -> list[str]:
 
 @lru_cache(maxsize=32)
 def _table(languages: tuple[str, ...], *, tags: bool) -> Table:
-    """Return every phrase of some languages, and of English where they say nothing."""
+    """Return the phrases of some languages, and of English as a fallback."""
     table: Table = {}
     for name in dict.fromkeys((*languages, "en")):
         for phrase, meaning in _lexicon(name).items():
@@ -190,7 +190,7 @@ def _add_synonyms(table: Table) -> None:
     for line in _lines(_LEXICON / "synonyms.txt"):
         name, _, phrases = line.partition(":")
         for phrase in phrases.split(","):
-            several = phrase.endswith("+")  # a plural that does not show it
+            several = phrase.endswith("+")  # a plural without an ending
             table.setdefault(_key(phrase), Meaning("icon", name.strip(), several))
 
 
@@ -219,7 +219,7 @@ def _lexicons() -> tuple[Path, ...]:
 
 @lru_cache(maxsize=32)
 def _lexicon(language: str) -> Table:
-    """Return what a language's own file says: colours, counts, relations, places and the like."""
+    """Return a language file's entries: colors, counts, relations, places and more."""
     table: Table = {}
     endings = [""]
     path = _LEXICON / f"{language}.txt"

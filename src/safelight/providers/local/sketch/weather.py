@@ -1,4 +1,4 @@
-"""Paints what is in front of everything: rain, snow, fog, bubbles, leaves, and darker edges."""
+"""Paints the foreground weather: rain, snow, fog, bubbles, leaves, and a vignette."""
 
 from safelight.providers.local.sketch.canvas import Canvas
 from safelight.providers.local.sketch.prompt import Scene

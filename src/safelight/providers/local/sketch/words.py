@@ -1,4 +1,4 @@
-"""Folds text to the form in which words are compared, and cuts it into words."""
+"""Normalizes text for comparison, and splits it into words."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ _PAUSE = frozenset(".,;:!?\u3001\u3002\uff0c\uff01\uff1f|\n")
 
 
 def fold(text: str) -> str:
-    """Return `text` in lower case, without accents where the script is Latin.
+    """Return `text` in lower case, without accents if the script is Latin.
 
     Marks of other scripts carry meaning (Cyrillic й, Japanese が), so they stay.
     """
@@ -27,7 +27,7 @@ def fold(text: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Return the folded words of `text`; each pause in it becomes one mark of its own."""
+    """Return the folded words of `text`; each pause becomes a mark of its own."""
     return _WORD.findall(fold(text[:MAX_CHARACTERS]))
 
 

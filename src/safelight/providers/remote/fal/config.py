@@ -1,4 +1,4 @@
-"""What an operator says of an account at fal, and of each model that is used there."""
+"""Configuration of a fal account and of the models used there."""
 
 import re
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ _MODEL_TIME = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class FalConfig:
-    """One account. `adopts_within` is how long a start whose answer was lost is looked for.
+    """One account. `adopts_within` is how long a start whose response was lost may be found.
 
-    `platform_url` lists the account's requests; without it only webhooks tell of lost starts.
+    `platform_url` lists the account's requests; without it, lost starts are found only by webhook.
     """
 
     key: str = field(repr=False)
@@ -31,18 +31,18 @@ class FalConfig:
     platform_url: str = ""
     name: str = NAME
     call_s: float = 60.0
-    max_input_bytes: int = 10 * MIB  # of all pictures of a job, which travel inside the JSON
+    max_input_bytes: int = 10 * MIB  # of all pictures of a job, sent inside the JSON
     adopts_within: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class FalModel:
-    """One model, and how a job becomes its input.
+    """One model, and how a job maps to its input.
 
-    `params` are JSON Schemas of its own inputs, those of pictures and prompt left out; of ours,
-    `theirs` says what the model calls them. `pictures` are the inputs that take one each, by their
-    role; `many` takes a list of references. `fixed` is sent with every job. Without `prompt` the
-    model takes none.
+    `params` are the JSON Schemas of its inputs, without pictures and prompt, under our names;
+    `theirs` maps our names to the model's. `pictures` maps a role to the input that takes its
+    picture; `many` is the input that takes a list of references. `fixed` is sent with every job. An
+    empty `prompt` means that the model takes none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -62,13 +62,15 @@ class FalModel:
     provider: str = NAME
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a name that is no endpoint's."""
+        """Raise `ValueError` for an invalid endpoint name."""
         if not _ENDPOINT.fullmatch(self.vendor_id) or ".." in self.vendor_id:
-            raise ValueError(f"{self.vendor_id!r} is no endpoint such as owner/name or owner/a/b.")
+            raise ValueError(
+                f"{self.vendor_id!r} is not an endpoint such as owner/name or owner/a/b."
+            )
 
     @property
     def app(self) -> str:
-        """Owner and name: all that fal wants to hear when it is asked about a request."""
+        """Owner and name, the part of the endpoint that fal's queue routes use."""
         space = next((name for name in _NAMESPACES if self.vendor_id.startswith(name)), "")
         return space + "/".join(self.vendor_id.removeprefix(space).split("/")[:2])
 
@@ -79,12 +81,12 @@ class FalModel:
 
     @property
     def makes_models(self) -> bool:
-        """Whether it makes 3D, which takes longer."""
+        """Whether it makes 3D models, which takes longer."""
         return Kind.IMAGE_TO_3D in self.kinds
 
     @property
     def offer(self) -> Model:
-        """The model as jobs know it."""
+        """The model as jobs see it."""
         most = 16 if self.many else len(self.pictures.keys() - {Role.MASK})
         return Model(
             id=self.id or f"{self.provider}/{self.vendor_id}",

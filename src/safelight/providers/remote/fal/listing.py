@@ -1,4 +1,4 @@
-"""Reads the account's requests to one model since a time, as fal's platform lists them."""
+"""Lists an account's requests to one model, from fal's platform API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _MOST_PAGES = 20
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One request; `told` is what it was sent, None where the account keeps no payloads."""
+    """One listed request; `told` is its input, or None if the account stores no payloads."""
 
     id: str
     sent_at: datetime
@@ -25,7 +25,7 @@ class Listed:
 
     @classmethod
     def read(cls, entry: object) -> Self | None:
-        """Return what an entry of the list tells, None where it is none."""
+        """Parse a list entry; None if it is invalid."""
         told = _object(entry)
         request_id, sent_at = told.get("request_id"), time_of(told.get("sent_at"))
         if not isinstance(request_id, str) or sent_at is None:
@@ -36,8 +36,11 @@ class Listed:
 async def requests_since(
     api: Api, endpoint: str, since: datetime, answer_s: float
 ) -> list[Listed] | None:
-    """Return them all, None where there are too many; `answer_s` is for each page."""
-    # It may mean the end of a request, which comes after its beginning: none is missed.
+    """Return all requests since `since`, or None if there are too many.
+
+    `answer_s` is the deadline of each page.
+    """
+    # fal may apply it to a request's end, which is after its start: none is missed either way.
     asked = {
         "endpoint_id": endpoint,
         "start": since.isoformat(),
@@ -51,7 +54,7 @@ async def requests_since(
         told = _object(answer.document)
         items = told.get("items")
         if not isinstance(items, list):
-            raise ProviderError("The provider's list of requests cannot be read.")
+            raise ProviderError("The provider's list of requests is invalid.")
         found += [one for one in map(Listed.read, cast("list[object]", items)) if one]
         if not told.get("has_more"):
             return found

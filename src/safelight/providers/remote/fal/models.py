@@ -1,4 +1,4 @@
-"""The models at fal that are offered where nobody names others, as they were when written."""
+"""The fal models offered by default, as of when this was written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def _switch(title: str, text: str = "", **usual: bool) -> Rule:
 
 _SEED = _whole("Seed", "Same prompt and seed, same result.", minimum=0, maximum=2**31 - 1)
 _PICTURES: Mapping[str, Rule] = {
-    "n": _whole("Pictures", "How many to make.", minimum=1, maximum=4, default=1),
+    "n": _whole("Pictures", "How many pictures to make.", minimum=1, maximum=4, default=1),
     "size": {
         "type": "string",
         "title": "Size",
@@ -34,7 +34,7 @@ _PICTURES: Mapping[str, Rule] = {
     "seed": _SEED,
     "format": _choice("Format", "png", "jpeg", usual="png"),
     "num_inference_steps": _whole("Steps", "More take longer.", minimum=1, maximum=50),
-    "enable_safety_checker": _switch("Safety checker", "Whether fal judges the pictures."),
+    "enable_safety_checker": _switch("Safety checker", "Whether fal moderates the pictures."),
 }
 _GUIDED: Mapping[str, Rule] = {
     **_PICTURES,
@@ -55,21 +55,23 @@ _STRENGTH: Rule = {
 }
 _NAMES = {"n": "num_images", "format": "output_format", "size": "image_size"}
 
-_FACES = _whole("Faces", "At most so many; without it fal decides.", minimum=48, maximum=500_000)
+_FACES = _whole(
+    "Faces", "Maximum number of faces; fal decides by default.", minimum=48, maximum=500_000
+)
 _TRIPO: Mapping[str, Rule] = {
     "texture": _choice("Texture", "no", "standard", "HD", usual="standard"),
-    "pbr": _switch("PBR", "Metal and roughness too; needs a texture.", default=True),
+    "pbr": _switch("PBR", "Adds metallic and roughness maps; needs a texture.", default=True),
     "face_limit": _FACES,
     "seed": _SEED,
-    "texture_seed": _whole("Seed of the texture", minimum=0, maximum=2**31 - 1),
+    "texture_seed": _whole("Texture seed", minimum=0, maximum=2**31 - 1),
     "auto_size": _switch("Real size", "Scale to metres as it would be in the world."),
     "texture_alignment": _choice("Texture follows", "original_image", "geometry"),
     "orientation": _choice("Orientation", "default", "align_image"),
-    "quad": _switch("Quads", "Faces of four sides. The model is an FBX then, and costs more."),
+    "quad": _switch("Quads", "Quad faces. The model is then an FBX, and costs more."),
 }
 _H31: Mapping[str, Rule] = {
     "texture": _switch("Texture", default=True),
-    "pbr": _switch("PBR", "Metal and roughness too.", default=True),
+    "pbr": _switch("PBR", "Adds metallic and roughness maps.", default=True),
     "texture_quality": _choice("Texture quality", "standard", "detailed"),
     "geometry_quality": _choice("Geometry quality", "standard", "detailed"),
     "face_limit": _FACES,

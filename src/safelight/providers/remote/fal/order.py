@@ -1,4 +1,4 @@
-"""Turns a job into a model's input, with its pictures inside the JSON."""
+"""Maps a job to a model's input, with its pictures as data URIs."""
 
 import base64
 import re
@@ -12,16 +12,16 @@ _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
 
 
 def body_of(request: ProviderRequest, model: FalModel, max_input_bytes: int) -> dict[str, Any]:
-    """Return what is posted. Reads files: call it off the event loop.
+    """Return the request body. Reads files: call it off the event loop.
 
-    Raises `ProviderBadInput` for pictures that the model has no place for, or lacks.
+    Raises `ProviderBadInput` for a picture that the model does not accept, or a missing one.
     """
     _check_bytes(request.inputs, max_input_bytes)
     return words_of(request, model) | _pictures(request.inputs, model) | dict(model.fixed)
 
 
 def words_of(request: ProviderRequest, model: FalModel) -> dict[str, Any]:
-    """Return what is posted but for pictures, which look-ups do not have."""
+    """Return the request body without pictures, which lookups do not have."""
     told: dict[str, Any] = {model.prompt: request.prompt} if model.prompt else {}
     for name, value in request.params.items():
         told[model.theirs.get(name, name)] = _size(value) if name == "size" else value
@@ -52,7 +52,7 @@ def _pictures(inputs: tuple[InputFile, ...], model: FalModel) -> dict[str, Any]:
 
 
 def _named(inputs: tuple[InputFile, ...], model: FalModel) -> tuple[InputFile, ...]:
-    """Return the inputs; a single picture for a model of views is its front."""
+    """Return the inputs; for a multi-view model, a single picture becomes the front view."""
     alone = len(inputs) == 1 and inputs[0].role is Role.REFERENCE
     if alone and Role.FRONT in model.pictures and Role.REFERENCE not in model.pictures:
         file = inputs[0]

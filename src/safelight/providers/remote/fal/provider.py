@@ -1,4 +1,4 @@
-"""Lets fal work: puts a request in its queue, parks, and looks when a webhook comes or time is due.
+"""Provider for fal's queue: submits a request, then waits for its webhook and polls.
 
 Tested against a stub server written from the published protocol, not against fal itself.
 """
@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
+from datetime import timedelta
 from typing import Any, Self, cast
 from uuid import UUID
 
@@ -33,9 +32,7 @@ from safelight.providers.provider import (
     Done,
     Failed,
     LostStart,
-    Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
     Usage,
@@ -49,12 +46,13 @@ from safelight.providers.remote.fal.models import MODELS
 from safelight.providers.remote.fal.order import body_of, words_of
 from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
 from safelight.providers.remote.fal.signature import PublishedKeys, Seal
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
 _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
-_MAX_ANSWER = 64 * MIB  # small files may be spelled out in it
+_MAX_ANSWER = 64 * MIB  # small files may be inline
 _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _TICKET = re.compile(r"((?:(?:workflows|comfy)/)?[\w-]+/[\w.-]+):([\w-]{1,128})", re.ASCII)
 _COMPLETED = "COMPLETED"
@@ -65,14 +63,14 @@ _CANCEL_WORDS = ("OK", "CANCELLATION_REQUESTED", "ALREADY_COMPLETED", "NOT_FOUND
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A request and the app that it was put to: all that fal is asked by."""
+    """A request and the app it belongs to, which together address it at fal."""
 
     app: str
     id: str
 
     @classmethod
     def read(cls, ticket: str, model: FalModel) -> Self:
-        """Return what a ticket means for a model; one that a webhook told of has only the id."""
+        """Parse a ticket; a ticket from a webhook is the bare request id."""
         if found := _TICKET.fullmatch(ticket):
             return cls(found[1], found[2])
         if _REQUEST_ID.fullmatch(ticket):
@@ -87,8 +85,8 @@ class _Work:
         return f"{self.app}:{self.id}"
 
 
-class FalProvider(NoCallbacks):
-    """One account. A ticket is `owner/name:request id`; a webhook knows only the latter."""
+class FalProvider(RemotePlug[FalModel]):
+    """One account. A ticket is `owner/name:request id`; a webhook has only the id."""
 
     def __init__(
         self,
@@ -97,43 +95,27 @@ class FalProvider(NoCallbacks):
         models: tuple[FalModel, ...] = MODELS,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raise `ValueError` for a model of another provider."""
-        self.name = config.name
-        self.adopts_within = config.adopts_within
+        super().__init__(
+            config.name,
+            fetcher,
+            ((model.offer, model) for model in models),
+            adopts_within=config.adopts_within,
+            clock=clock,
+        )
         self._config = config
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.offer.id: model for model in models}
         if any(model.provider != self.name for model in models):
             raise ValueError(f"A model must have {self.name} as its provider.")
         headers = {"Authorization": f"Key {config.key}"}
         self._api = Api(config.queue_url, headers, explain=explain, transport=transport)
         self._platform = Api(config.platform_url, headers, explain=explain, transport=transport)
-        # The keys are public, and our own key is for nobody but the queue.
+        # The signing keys are public, so they are fetched without our API key.
         self._open = Api(config.keys_url, {}, transport=transport)
         self._keys = PublishedKeys(self._open, config.keys_url, ticks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        for api in (self._api, self._platform, self._open):
-            await api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(model.offer for model in self._models.values())
+        self._clients = (self._api, self._platform, self._open)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -141,7 +123,7 @@ class FalProvider(NoCallbacks):
         model = self._model(request.model)
         told = await asyncio.to_thread(body_of, request, model, self._config.max_input_bytes)
         hook = {"fal_webhook": attempt.callback_url} if attempt.callback_url else None
-        # What has not begun by the end of the job's time need not begin at all.
+        # A request still queued when the job times out must not start.
         headers = {"X-Fal-Request-Timeout": str(int(model.offer.timeout.total_seconds()))}
         answer = await self._api.call(
             "POST",
@@ -152,7 +134,7 @@ class FalProvider(NoCallbacks):
         )
         request_id = _object(answer.document).get("request_id")
         if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
-            raise UnknownOutcome("The provider took the order and does not say under which name.")
+            raise UnknownOutcome("The provider accepted the request without returning its id.")
         return self._pending(str(_Work(model.app, request_id)), model, attempt, answer)
 
     async def check(
@@ -166,7 +148,7 @@ class FalProvider(NoCallbacks):
         if told.get("request_id") == work.id and told.get("status") == "OK":
             if output := _object(told.get("payload")):
                 return await self._done(model, output, request, Usage())
-            # The output was too much for a webhook, so it is fetched.
+            # The output was too large for the webhook.
             return await self._fetch(work, model, request, Usage())
         answer = await self._status(work)
         status = _object(answer.document)
@@ -179,18 +161,18 @@ class FalProvider(NoCallbacks):
 
     async def verify(self) -> str:
         model = next(iter(self._models.values()))
-        # There is no such request; whoever may ask is told so.
+        # No such request exists; a valid key gets that as its answer.
         with suppress(ProviderRejected, ProviderBadInput):
             at = f"/{model.app}/requests/{UUID(int=0)}/status"
             await self._api.call("GET", at, answer_s=_VERIFY_S)
-        return "the key is good"
+        return "the key is valid"
 
     async def cancel(self, ticket: str) -> Canceled:
         known = [_Work.read(ticket, model) for model in self._models.values()]
-        # A ticket that only a webhook told of does not say which of the models it is of.
+        # A ticket from a webhook does not name its model.
         for work in dict.fromkeys(known):
             word = await self._ask_to_cancel(work)
-            if word == "OK":  # it was still in the queue, and is not any more
+            if word == "OK":  # it was still queued
                 return Canceled(cost_micros=0)
             if word != "NOT_FOUND":
                 return await self._canceled(work, is_over=word == "ALREADY_COMPLETED")
@@ -220,26 +202,20 @@ class FalProvider(NoCallbacks):
         await self._keys.verify(seal)
         request_id = _object(_parsed(callback.body)).get("request_id")
         if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
-            raise Forbidden("The webhook is about no request.")
+            raise Forbidden("The webhook names no request.")
         return News(callback.attempt_id, request_id, is_proven=True)
 
     # --- the steps ---------------------------------------------------------------------------
 
-    def _model(self, model_id: str) -> FalModel:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {model_id}.")
-        return model
-
     async def _status(self, work: _Work) -> Answer:
-        """Return the answer to a look, which is one of the states that fal names."""
+        """Return the status response, which must have one of fal's known states."""
         answer = await self._api.call("GET", f"{work.at}/status", answer_s=self._config.call_s)
         if _object(answer.document).get("status") not in (*_UNDER_WAY, _COMPLETED):
-            raise ProviderError("The provider's answer does not say how the request is.")
+            raise ProviderError("The provider's response has no known status.")
         return answer
 
     async def _ask_to_cancel(self, work: _Work) -> str:
-        """Return fal's word for what became of the request to cancel; its status differs by it."""
+        """Return fal's word for the result of a cancel request; its HTTP status varies with it."""
         answer = await self._api.ask("PUT", f"{work.at}/cancel", answer_s=self._config.call_s)
         word = _object(answer.document).get("status")
         if word not in _CANCEL_WORDS:
@@ -247,7 +223,7 @@ class FalProvider(NoCallbacks):
         return str(word)
 
     async def _canceled(self, work: _Work, *, is_over: bool) -> Canceled:
-        """Say by its status whether a request has ended: a runner stops when it likes to."""
+        """Poll whether the request has ended, since a runner may ignore a cancel request."""
         answer = await self._api.ask("GET", f"{work.at}/status", answer_s=self._config.call_s)
         status = _object(answer.document)
         if not answer.is_success and not is_over:
@@ -266,7 +242,7 @@ class FalProvider(NoCallbacks):
             raise self._api.error(answer)
         output = _object(answer.document)
         if not output:
-            raise ProviderError("The provider's answer cannot be read.")
+            raise ProviderError("The provider's response cannot be parsed.")
         return await self._done(model, output, request, usage)
 
     async def _done(

@@ -1,4 +1,4 @@
-"""Names what went wrong at fal by what it says: in an answer, a status or a webhook."""
+"""Maps fal's errors, in responses, statuses and webhooks, to our errors."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -32,7 +32,7 @@ _WORDS: Mapping[str, type[ProviderError]] = {
     "unsupported_image_format": ProviderBadInput,
     "face_detection_error": ProviderBadInput,
 }
-# What became of work on a machine of fal's; no server that is asked for a result means itself.
+# Failures of a fal runner; no server that returns a result uses these words about itself.
 _OF_RUNNERS = {
     "generation_timeout",
     "request_timeout",
@@ -43,7 +43,7 @@ _OF_RUNNERS = {
     "runner_connection_refused",
     "runner_server_error",
 }
-# Faults of fal's own machines, which are answered with 5xx and not charged:
+# Failures of fal's own machines, which are returned as 5xx and not charged:
 # https://fal.ai/docs/model-apis/model-endpoints/reliability
 _GIVEN_UP = _OF_RUNNERS | {
     "internal_server_error",
@@ -54,7 +54,7 @@ _GIVEN_UP = _OF_RUNNERS | {
 
 
 def explain(answer: Answer) -> SafelightError | None:
-    """Return what an answer other than success means, or None where its status says enough."""
+    """Return the error of an unsuccessful response, or None if its status is enough."""
     told = complaint(answer.document, answer.headers.get("x-fal-error-type", ""))
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return ProviderRateLimited(said(answer.document), retry_after=wait_of(answer))
@@ -64,7 +64,7 @@ def explain(answer: Answer) -> SafelightError | None:
 
 
 def failed(document: object, usage: Usage = NOT_TOLD, error_type: str = "") -> Failed:
-    """Return the verdict on a request that has ended without a result."""
+    """Return the verdict on a request that ended without a result."""
     error = complaint(document, error_type) or ProviderRejected(
         f"The provider says: {said(document) or error_type or 'the work failed.'}"
     )
@@ -72,12 +72,11 @@ def failed(document: object, usage: Usage = NOT_TOLD, error_type: str = "") -> F
 
 
 def is_verdict(answer: Answer) -> bool:
-    """Say whether an answer in place of a result is the model's own, and not of a refused look.
+    """Return whether an error response is the model's verdict, and not a failed poll.
 
-    The result of a completed request is answered with the model's status
-    (https://fal.ai/docs/inference-api/queue/result), which is 422 where it refuses its input. Other
-    statuses may as well be of a server in between, a key that was changed, or a result that has
-    expired.
+    The result endpoint of a completed request responds with the model's own status
+    (https://fal.ai/docs/inference-api/queue/result), which is 422 if the model rejects its input.
+    Other statuses may also come from a proxy, a rotated key, or an expired result.
     """
     told = _object(answer.document)
     if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -87,7 +86,7 @@ def is_verdict(answer: Answer) -> bool:
 
 
 def complaint(document: object, error_type: str = "") -> ProviderError | None:
-    """Return the error that fal names exactly, in a body's `detail` or by `error_type`."""
+    """Return the error that fal identifies exactly, in a body's `detail` or by `error_type`."""
     told = _object(document)
     problems = _problems(told.get("detail"))
     words = [str(told.get("error_type") or error_type), *(problem["type"] for problem in problems)]
@@ -104,7 +103,7 @@ def complaint(document: object, error_type: str = "") -> ProviderError | None:
 
 
 def said(document: object) -> str:
-    """Return fal's own words, empty where there are none."""
+    """Return fal's error message, empty if there is none."""
     told = _object(document)
     problems = _problems(told.get("detail"))
     if problems:
@@ -116,7 +115,7 @@ def said(document: object) -> str:
 
 
 def _problems(detail: object) -> list[dict[str, str]]:
-    """Return what validation found, field by field."""
+    """Return the validation errors, one per field."""
     if not isinstance(detail, list):
         return []
     found = [_object(one) for one in cast("list[object]", detail)[:_MAX_ERRORS]]

@@ -1,4 +1,4 @@
-"""Takes from a model's output the files that it made, and what is worth keeping beside them."""
+"""Extracts result URLs and facts from a model's output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from safelight.providers.errors import ProviderError, ProviderRefused, ProviderR
 from safelight.providers.remote import results
 
 _LISTS = ("images", "image", "output")
-# The finest of what Tripo makes; older models name it by how fine it is, newer ones simply.
+# Most detailed first; older Tripo models name outputs by level of detail.
 _MODELS = ("pbr_model", "model_mesh", "base_model", "model_glb", "model")
 _PREVIEW = "rendered_image"
 _FACTS = ("seed", "prompt", "task_id")
@@ -19,7 +19,7 @@ _LONGEST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Where the files of an output are, in order, and facts on them."""
+    """The result URLs of an output, in order, and its facts."""
 
     addresses: tuple[str, ...]
     facts: Mapping[str, Any]
@@ -27,13 +27,13 @@ class Made:
 
     @classmethod
     def read(cls, output: Mapping[str, Any], *, makes_models: bool) -> Self:
-        """Return what an output names.
+        """Parse an output.
 
-        Raises `ProviderRejected` or `ProviderRefused` where that is nothing, and a plain
-        `ProviderError` for what is no output of any known form.
+        Raises `ProviderRejected` or `ProviderRefused` if it has no result, and a plain
+        `ProviderError` if its format is unknown.
         """
         if not output.keys() & {*_LISTS, *_MODELS, *_FACTS}:
-            raise ProviderError("The provider's answer has no known form.")
+            raise ProviderError("The provider's response has an unknown format.")
         facts = {
             name: _short(output[name]) for name in _FACTS if output.get(name) not in (None, "")
         }
@@ -42,16 +42,16 @@ class Made:
         addresses = [address for name in _LISTS for address in _addresses(output.get(name))]
         flags = _flags(output, len(addresses))
         if addresses and all(flags):
-            raise ProviderRefused("The provider held back what it made.", categories=["nsfw"])
+            raise ProviderRefused("The provider withheld the result.", categories=["nsfw"])
         kept = [address for address, held in zip(addresses, flags, strict=True) if not held]
         if not kept:
-            raise ProviderRejected("The work was done and made no picture.")
+            raise ProviderRejected("The provider finished without a picture.")
         held = {"held_back": len(addresses) - len(kept)} if len(kept) < len(addresses) else {}
         return cls(tuple(kept), facts | held)
 
 
 async def bring(fetcher: Fetcher, made: Made, folder: Path) -> results.Brought:
-    """Bring everything home, since fal's addresses do not last. Raises as `results.bring` does."""
+    """Download everything, since fal's URLs expire. Raises as `results.bring` does."""
     brought = await results.bring_all(fetcher, made.addresses, folder)
     if not made.preview:
         return brought
@@ -62,12 +62,12 @@ async def bring(fetcher: Fetcher, made: Made, folder: Path) -> results.Brought:
 def _model_in(output: Mapping[str, Any]) -> tuple[str, ...]:
     addresses = [address for name in _MODELS for address in _addresses(output.get(name))]
     if not addresses:
-        raise ProviderRejected("The work was done and made no 3D model.")
+        raise ProviderRejected("The provider finished without a 3D model.")
     return (addresses[0],)
 
 
 def _addresses(value: object) -> list[str]:
-    """Return the addresses of one file or several, each an object or plain."""
+    """Return the URLs of one or several files, each an object or a string."""
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, dict):
@@ -78,7 +78,7 @@ def _addresses(value: object) -> list[str]:
 
 
 def _flags(output: Mapping[str, Any], count: int) -> list[bool]:
-    """Return for each picture whether fal's checker has blackened it."""
+    """Return for each picture whether fal's safety checker blacked it out."""
     told = output.get("has_nsfw_concepts")
     flags = cast("list[object]", told) if isinstance(told, list) else []
     return [place < len(flags) and flags[place] is True for place in range(count)]

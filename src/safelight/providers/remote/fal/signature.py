@@ -1,4 +1,4 @@
-"""Proves that a webhook comes from fal, which signs with Ed25519 and publishes its keys."""
+"""Verifies webhook signatures of fal, which signs with Ed25519 and publishes its keys."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from safelight.providers.remote.api import Api
 
 _TOLERANCE_S = 300
 _LASTS_S = 24 * 3600.0
-_PAUSE_S = 30.0  # whoever calls us must not make us call on
+_PAUSE_S = 30.0  # a flood of webhooks must not become a flood of key requests
 _ASK_S = 5.0
 _MAX_KEYS = 16
 _MAX_ID = 256
@@ -28,14 +28,14 @@ _MAX_DIGITS = 11
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What stands in the headers of a webhook, with a time that is not far from now."""
+    """The signature headers of a webhook whose timestamp is recent."""
 
     message: bytes
     signature: bytes
 
     @classmethod
     def read(cls, callback: Callback, now: datetime) -> Self:
-        """Raise `Forbidden` for what cannot be genuine, whatever the keys are."""
+        """Raise `Forbidden` for a webhook that no key could verify."""
         request, user, sent, signature = (
             callback.headers.get(f"x-fal-webhook-{name}", "")
             for name in ("request-id", "user-id", "timestamp", "signature")
@@ -49,7 +49,7 @@ class Seal:
         try:
             given = bytes.fromhex(signature)
         except ValueError:
-            raise Forbidden("The webhook's signature is no hex.") from None
+            raise Forbidden("The webhook's signature is not hexadecimal.") from None
         digest = hashlib.sha256(callback.body).hexdigest()
         return cls("\n".join((request, user, sent, digest)).encode(), given)
 
@@ -62,9 +62,9 @@ class Seal:
 
 
 class PublishedKeys:
-    """fal's keys, kept for a day, and asked for again where none of them fits.
+    """fal's public keys, cached for a day and fetched again if none of them matches.
 
-    `ticks` counts seconds, from any time.
+    `ticks` is a monotonic clock, in seconds.
     """
 
     def __init__(self, api: Api, address: str, ticks: Callable[[], float]) -> None:
@@ -77,14 +77,14 @@ class PublishedKeys:
         self._lock = asyncio.Lock()
 
     async def verify(self, seal: Seal) -> None:
-        """Raise `Forbidden` unless one of the keys signed it, or why they cannot be had now."""
+        """Raise `Forbidden` unless one of the keys signed it, or the error of fetching the keys."""
         if self._is_fresh() and self._signed(seal):
             return
         async with self._lock:
             if self._may_ask():
                 await self._ask()
         if not self._is_fresh():
-            raise ProviderError("The provider did not say a moment ago how it signs.")
+            raise ProviderError("The provider's webhook keys could not be fetched a moment ago.")
         if not self._signed(seal):
             raise Forbidden("The webhook's signature is not right.")
 
@@ -103,11 +103,11 @@ class PublishedKeys:
             answer = await self._api.call("GET", self._address, answer_s=_ASK_S)
         except SafelightError:
             if self._is_fresh():
-                return  # those that are known still hold
+                return  # the cached keys are still valid
             raise
         found = _read_keys(answer.document)
         if not found:
-            raise ProviderError("The provider publishes no keys that its webhooks are signed by.")
+            raise ProviderError("The provider publishes no webhook keys.")
         self._keys, self._read_at = found, self._ticks()
 
 
@@ -125,5 +125,5 @@ def _read_keys(document: object) -> list[Ed25519PublicKey]:
                 raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
                 keys.append(Ed25519PublicKey.from_public_bytes(raw))
             except (binascii.Error, ValueError):
-                continue  # a key of another make does not spoil the others
+                continue  # skip a malformed key
     return keys

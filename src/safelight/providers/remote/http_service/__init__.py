@@ -1,4 +1,4 @@
-"""Any service that makes media over HTTP, described by its configuration alone."""
+"""Any HTTP service that makes media, described by its configuration alone."""
 
 from safelight.providers.remote.http_service.provider import HttpProvider
 from safelight.providers.remote.http_service.service import HttpService, Later, Signing

@@ -1,4 +1,4 @@
-"""Takes from a service's answer the files that it made, and keeps them on disk."""
+"""Reads a service's response and extracts or saves its files."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ _SPELLED = "data:;base64,"
 
 
 def is_document(response: httpx2.Response) -> bool:
-    """Say whether an answer calls itself JSON."""
+    """Return whether a response is declared as JSON."""
     declared = media_type(response.headers)
     return declared == "application/json" or declared.endswith("+json")
 
 
 async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -> dict[str, Any]:
-    """Return an answer that is a JSON object."""
+    """Return a response that is a JSON object."""
     body = bytearray()
     try:
         async for part in response.aiter_bytes():
             body += part
             if len(body) > max_bytes:
-                raise lost(f"The service's answer is larger than {max_bytes} bytes.")
+                raise lost(f"The service's response is larger than {max_bytes} bytes.")
     except httpx2.HTTPError as error:
         raise lost("The service's answer broke off.") from error
     try:
@@ -50,7 +50,7 @@ async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -
 
 
 async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFile:
-    """Return the file that an answer is, known by its bytes; anything else is a lost answer."""
+    """Save a response that is a file, typed by its bytes; anything else is a lost response."""
     size = 0
     file = await asyncio.to_thread(to.open, "wb")
     with file:
@@ -67,16 +67,18 @@ async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFil
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The files that a document names by addresses, or spells out in base64, in their order."""
+    """The files that a document lists, as URLs or base64, in order."""
 
     told: tuple[str, ...]
 
     @classmethod
     def read(cls, document: dict[str, Any], service: HttpService) -> Self:
-        """Return what a document names; raise `ProviderRejected` for what names nothing."""
+        """Return the listed files; raise `ProviderRejected` for an invalid list."""
         told = find(document, service.media) if service.media else []
         if not all(isinstance(one, str) and one for one in told):
-            raise ProviderRejected(f"What the service has at {service.media} is no text.")
+            raise ProviderRejected(
+                f"The service's response has a value that is not text at {service.media}."
+            )
         texts = cast("list[str]", told)
         if service.file_url:
             texts = [_address(service.file_url, one) for one in texts]
@@ -84,12 +86,12 @@ class Named:
 
     @property
     def is_far(self) -> bool:
-        """Whether there is something to fetch."""
+        """Whether any of them must be downloaded."""
         return any(not one.startswith("data:") for one in self.told)
 
 
 def reason(document: dict[str, Any], service: HttpService) -> str:
-    """Return why a service says that it failed; empty where it does not say."""
+    """Return the service's reason for a failure; empty if it gives none."""
     told = first(document, service.error) if service.error else None
     if not told:
         return ""
@@ -98,16 +100,16 @@ def reason(document: dict[str, Any], service: HttpService) -> str:
 
 
 def facts_of(document: dict[str, Any], service: HttpService) -> dict[str, Any]:
-    """Return what is worth keeping of a document."""
+    """Return the configured facts of a document."""
     found = {name: word(document, place) for name, place in service.facts.items()}
     return {name: value[:_LONGEST_FACT] for name, value in found.items() if value}
 
 
 def _address(template: str, name: str) -> str:
-    """Return the address of the file of that name, which cannot lead out of its folder."""
+    """Return the URL of a file name, which must stay inside its folder."""
     steps = name.strip("/").split("/")
     if any(step in ("", ".", "..") for step in steps):
-        raise ProviderRejected("The service names a file that cannot be one.")
+        raise ProviderRejected("The service returned an invalid file name.")
     return template.replace(FILE, quote("/".join(steps)))
 
 
@@ -120,5 +122,5 @@ def _known(path: Path, lost: Lost) -> MediaFile:
         head = file.read(HEAD_BYTES)
     kind = sniff(head) if head else None
     if kind is None or not (kind.startswith("image/") or kind == _MODEL):
-        raise lost(f"The service sent {kind or 'nothing of any known kind'}.")
+        raise lost(f"The service sent {kind or 'an unknown file type'}.")
     return MediaFile(path, kind)

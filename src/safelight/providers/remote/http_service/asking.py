@@ -1,4 +1,4 @@
-"""Asks a service about a job of its own: how it is, whether it ends, which one an order became."""
+"""Calls a service about one of its jobs: poll it, cancel it, find it by attempt."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What may be asked; each call has `answer_s`. Raises why it could not be asked."""
+    """The calls about a job, each with the deadline `answer_s`. Raises if a call failed."""
 
     api: Api
     later: Later
@@ -31,7 +31,7 @@ class Asking:
     max_bytes: int
 
     async def status(self, ticket: str) -> Document | None:
-        """Return how a job is, None where the service says that there is no such job."""
+        """Return a job's status document, or None if the service has no such job."""
         told = await self._ask(
             at(self.later.status_url, ticket), lambda answer: self._names(answer) == ticket
         )
@@ -40,11 +40,11 @@ class Asking:
         if self._names(told) not in ("", ticket):
             raise ProviderError("The service's answer is about something else.")
         if not word(told, self.later.status):
-            raise ProviderError("The service's answer does not say how the job is.")
+            raise ProviderError("The service's response has no status.")
         return told
 
     async def find(self, attempt_id: str) -> Document | None:
-        """Return the job that an attempt's order became, None where none of it has arrived."""
+        """Return the job that an attempt's request created, or None if none arrived."""
         address = self.later.find_url.replace(ATTEMPT, quote(attempt_id, safe=""))
         told = await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
         if told is not None and word(told, "attempt") != attempt_id:
@@ -52,7 +52,7 @@ class Asking:
         return told
 
     async def cancel(self, ticket: str) -> bool:
-        """Ask that a job be stopped; say whether nothing of it goes on."""
+        """Cancel a job; return whether it has stopped."""
         refused: SafelightError | None = None
         if self.later.cancel_url:
             answer = await self.api.ask(
@@ -65,7 +65,7 @@ class Asking:
             refused = None if answer.is_success else self.api.error(answer)
         if refused and not isinstance(refused, ProviderRejected | ProviderBadInput):
             raise refused
-        # It may have ended before; only its status can say so.
+        # The job may already have ended, which only its status shows.
         told = await self.status(ticket)
         is_over = told is None or self.state(told) in self.later.done | self.later.failed
         if refused and not is_over:
@@ -79,10 +79,10 @@ class Asking:
         return word(told, self.later.ticket)
 
     async def _ask(self, address: str, is_about: Callable[[Document], bool]) -> Document | None:
-        """Return what the service says of a job, None where it says that there is none.
+        """Return the service's document about a job, or None if there is no such job.
 
-        It does so by a 404 or 410 that names the job. Any other may be of a wrong address, or of
-        a server in between.
+        None requires a 404 or 410 that names the job: any other may come from a wrong URL or a
+        proxy.
         """
         answer = await self.api.ask(
             "GET", address, answer_s=self.answer_s, max_bytes=self.max_bytes
@@ -93,17 +93,17 @@ class Asking:
         if not answer.is_success:
             raise self.api.error(answer)
         if document is None:
-            raise ProviderError("The service's answer is no JSON object.")
+            raise ProviderError("The service's response is not a JSON object.")
         return document
 
 
 def at(template: str, ticket: str) -> str:
-    """Return an address with the ticket in it."""
+    """Return a URL with the ticket filled in."""
     return template.replace(TICKET, quote(ticket, safe=""))
 
 
 def object_in(body: bytes) -> Document | None:
-    """Return a body that is a JSON object, None for any other."""
+    """Return the body if it is a JSON object, else None."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

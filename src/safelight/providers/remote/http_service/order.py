@@ -1,4 +1,4 @@
-"""Says what each `$name` of a template stands for in one job."""
+"""Resolves each `$name` of a template for one job."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from safelight.providers.remote.http_service.template import fill
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One job for one service; files are read only where the template asks for them."""
+    """One job for one service; only files that the template uses are read."""
 
     service: HttpService
     model: Model
@@ -23,7 +23,7 @@ class Order:
     callback_url: str | None
 
     def sending(self) -> Sending:
-        """Return what the call carries. Blocks: call it off the event loop."""
+        """Return the payload. Blocks: call it off the event loop."""
         self._check_inputs()
         query = cast("dict[str, object]", fill(dict(self.service.query), self.value_of))
         return Sending(
@@ -33,7 +33,7 @@ class Order:
         )
 
     def value_of(self, name: str) -> object:
-        """Return what stands for `$name`, None where this job has nothing of the kind."""
+        """Return the value of `$name`, or None if the job has none."""
         head, _, rest = name.partition(".")
         match head:
             case "params":
@@ -93,5 +93,5 @@ def _within(params: Mapping[str, object], place: str) -> object:
 
 
 def _text(value: object) -> str:
-    """Return a value as addresses spell it."""
+    """Return a value as it is written in a URL."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Finds what lies at a place in a JSON document, such as `images.*.url`."""
+"""Looks up paths such as `images.*.url` in a JSON document."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -7,10 +7,10 @@ _EACH = "*"
 
 
 def find(document: object, place: str) -> list[object]:
-    """Return all that lies there, in order; nulls and what is not there are left out.
+    """Return every value at a path, in order, without nulls.
 
-    A place is names of fields and numbers of entries with dots between; `*` is every entry. The
-    empty place is the document itself.
+    A path is a dotted list of field names and list indices; `*` matches every entry. The empty path
+    is the document itself.
     """
     found = [document]
     for step in place.split(".") if place else ():
@@ -19,12 +19,12 @@ def find(document: object, place: str) -> list[object]:
 
 
 def first(document: object, place: str) -> object:
-    """Return the first thing that lies there, or None."""
+    """Return the first value at a path, or None."""
     return next(iter(find(document, place)), None)
 
 
 def word(document: object, place: str) -> str:
-    """Return the text or number that lies there as text; empty where there is neither."""
+    """Return the text or number at a path as text; empty if there is neither."""
     found = first(document, place) if place else None
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""

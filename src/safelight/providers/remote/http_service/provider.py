@@ -1,18 +1,17 @@
-"""Asks one configured service for media: at once, or by a ticket, as its description says.
+"""Provider for one configured HTTP service, synchronous or with a ticket to poll.
 
-Tested against a stub service, of which there is one for every shape of answer.
+Tested against stub services, one for each shape of response.
 """
 
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
@@ -31,7 +30,6 @@ from safelight.providers.provider import (
     MediaFile,
     Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -51,17 +49,18 @@ from safelight.providers.remote.http_service.order import Order
 from safelight.providers.remote.http_service.places import find, word
 from safelight.providers.remote.http_service.service import HttpService, Later
 from safelight.providers.remote.http_service.signature import key_of, verify
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 
 _SAFETY_NET = timedelta(seconds=60)
 _LOOK_S = 60.0
 _QUEUED = "waiting for the service"
-_MADE = "fetching what was made"
-# It becomes part of addresses, so it must not be able to lead elsewhere.
+_MADE = "downloading the results"
+# It is put into URLs, so it must not change their path or host.
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:=+@-]{0,199}", re.ASCII)
 
 
-class HttpProvider(NoCallbacks):
-    """One service of one installation."""
+class HttpProvider(RemotePlug[Model]):
+    """One configured service."""
 
     def __init__(
         self,
@@ -69,35 +68,20 @@ class HttpProvider(NoCallbacks):
         fetcher: Fetcher,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
-        self.name = service.name
+        super().__init__(
+            service.name,
+            fetcher,
+            ((model, model) for model in service.models),
+            adopts_within=service.adopts_within,
+            clock=clock,
+        )
         self._service = service
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.id: model for model in service.models}
         self._key = key_of(service.signing) if service.signing else b""
         self._look_s = min(_LOOK_S, service.timeout_s)
         self._api = Api(service.url, service.headers, transport=transport)
-        self.adopts_within = service.adopts_within
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
+        self._clients = (self._api,)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -123,7 +107,7 @@ class HttpProvider(NoCallbacks):
         if service.later and (ticket := self._ticket_in(answer.document, service.later)):
             return Pending(ticket, self._pace(attempt, service.later), _QUEUED)
         if service.later and not reason(answer.document, service):
-            raise lost("The service's answer holds neither a file nor a ticket.")
+            raise lost("The service's response has neither a file nor a ticket.")
         return Failed(ProviderRejected(self._why(answer, "The service made no file.")))
 
     async def check(
@@ -157,7 +141,7 @@ class HttpProvider(NoCallbacks):
         if told is None:
             return ABSENT
         if not (ticket := self._ticket_in(told, later)):
-            raise ProviderError("The service's answer holds no ticket.")
+            raise ProviderError("The service's response has no ticket.")
         return ticket
 
     # --- callbacks ---------------------------------------------------------------------------
@@ -169,11 +153,11 @@ class HttpProvider(NoCallbacks):
         is_proven = verify(callback, signing, self._key, self._clock())
         document = object_in(callback.body)
         if document is None:
-            raise Forbidden("The callback is no JSON object.")
+            raise Forbidden("The callback is not a JSON object.")
         return News(callback.attempt_id, self._ticket_in(document, later) or None, is_proven)
 
     def _told(self, news: bytes | None, ticket: str, later: Later) -> Document | None:
-        """Return what a callback said of this job's end, if that is all there is to know."""
+        """Return a callback's document if it reports the job's end in full."""
         document = object_in(news) if news else None
         if document is None or word(document, later.ticket) not in ("", ticket):
             return None
@@ -184,12 +168,6 @@ class HttpProvider(NoCallbacks):
         return document if state in later.done and complete else None
 
     # --- the steps ---------------------------------------------------------------------------
-
-    def _model(self, model_id: str) -> Model:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The service {self.name} has no model {model_id}.")
-        return model
 
     def _asking(self, ticket: str) -> Asking:
         if self._service.later is None or not _TICKET.fullmatch(ticket):
@@ -210,7 +188,7 @@ class HttpProvider(NoCallbacks):
     async def _ended(
         self, ticket: str, told: Document, later: Later, request: ProviderRequest
     ) -> Done | Failed:
-        """Bring home what a job has made that says it is done."""
+        """Download the results of a finished job."""
         answer = _Answer(told)
         if later.result_url:
             answer = await self._result(ticket, later, request)
@@ -222,7 +200,7 @@ class HttpProvider(NoCallbacks):
         except ProviderRejected as verdict:
             return Failed(verdict)
         if not named.told:
-            why = self._why(answer, "The service is done and names no file.")
+            why = self._why(answer, "The service finished without a file.")
             return Failed(ProviderRejected(why))
         return await self._bring(named.told, facts, request.scratch)
 
@@ -242,9 +220,9 @@ class HttpProvider(NoCallbacks):
     async def _made(
         self, answer: "_Answer", folder: Path, lost: Lost
     ) -> Done | Failed | Pending | None:
-        """Return what an order has made at once, None where that is nothing.
+        """Return the result of a synchronous response, or None if it has none.
 
-        It is paid: what lies elsewhere is fetched by a look, which may fail and be repeated.
+        The work is paid for, so URLs are left to a later poll, which may fail and be repeated.
         """
         facts = self._facts(answer)
         if answer.file:
@@ -262,7 +240,7 @@ class HttpProvider(NoCallbacks):
             return await self._bring(named.told, facts, folder)
         except SafelightError as error:
             if named.is_far:
-                raise lost(f"What was made could not be fetched: {error.detail}") from error
+                raise lost(f"The results could not be downloaded: {error.detail}") from error
             return Failed(ProviderRejected(error.detail))
 
     async def _bring(self, told: Sequence[str], facts: Mapping[str, Any], folder: Path) -> Done:
@@ -280,19 +258,19 @@ class HttpProvider(NoCallbacks):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came back: a document, or a file, which then is already on disk."""
+    """A response: a document, or a file that is already on disk."""
 
     document: Document
     file: MediaFile | None = None
 
 
 def _is_finished(ticket: str) -> bool:
-    """Say whether a ticket holds addresses; one that a service gave has no brace."""
+    """Return whether a ticket holds URLs; a ticket of a service has no brace."""
     return ticket.startswith("{")
 
 
 def _percent(text: str) -> float | None:
-    """Return a progress in percent; what lies between 0 and 1 is a part of 1."""
+    """Return a progress in percent; a value of at most 1 is a fraction."""
     try:
         value = float(text)
     except ValueError:

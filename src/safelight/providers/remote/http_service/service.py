@@ -1,4 +1,4 @@
-"""What an operator says of one service: where it is, what it takes, and how it answers."""
+"""Configuration of one HTTP service: its URL, its requests, its responses."""
 
 import re
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ _KNOWN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """How a service is asked that answers at first with a job of its own.
+    """How to poll a service that responds with a job of its own.
 
-    `ticket`, `status` and `progress` (0 to 1, or percent) are places in its answers; the addresses
-    hold `$ticket`. The files are in the answer that says `done`, or at `result_url`. `find_url`
-    holds `$attempt` and answers like `status_url`, for orders whose answer was lost; these are
-    looked for within `adopts_within`.
+    `ticket`, `status` and `progress` (0 to 1, or percent) are paths in its responses; the URLs
+    contain `$ticket`. The files are in the response whose status is in `done`, or at `result_url`.
+    `find_url` contains `$attempt` and responds like `status_url`: it finds requests whose response
+    was lost, within `adopts_within`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -58,7 +58,7 @@ class Later:
 class Signing:
     """How callbacks are signed: by Standard Webhooks, or with the body's HMAC in `header`.
 
-    `adopts_within` is how long after a lost answer a callback may still tell of the job.
+    `adopts_within` is how long after a lost response a callback may still report the job.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -70,11 +70,11 @@ class Signing:
 
 @dataclass(frozen=True, slots=True)
 class HttpService:
-    """One service. `body` and `query` are JSON in which a string such as `$prompt` is replaced.
+    """One service. `body` and `query` are JSON templates with strings such as `$prompt`.
 
-    `media` is the place in an answer of its files, as addresses or base64; where it is empty, the
-    answer itself is the file. With `file_url` the answer gives names, which replace its `$file`.
-    `error` is the place of a reason, and `facts` are the places of what is worth keeping.
+    `media` is the path of the files in a response, as URLs or base64; if it is empty, the response
+    is the file. With `file_url` the response has file names, which replace its `$file`. `error` is
+    the path of a failure's reason, and `facts` are paths of values to store with the result.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -97,7 +97,7 @@ class HttpService:
     max_answer_bytes: int = 64 * MIB  # as JSON; a file may be larger
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what could never work."""
+        """Raise `ValueError` for a configuration that cannot work."""
         _check_address(self.url)
         if self.file_url:
             _check_address(self.file_url, FILE)
@@ -114,13 +114,13 @@ class HttpService:
 
     @property
     def adopts_within(self) -> timedelta:
-        """How long a start whose answer was lost is looked for; zero where nobody can tell."""
+        """How long a start whose response was lost may be found; zero if it cannot be."""
         found = self.later.adopts_within if self.later and self.later.find_url else timedelta()
         return max(found, self.signing.adopts_within if self.signing else timedelta())
 
     @property
     def is_called_back(self) -> bool:
-        """Whether the service is told where to report, and how to prove that it is itself."""
+        """Whether requests carry a callback URL and callbacks are signed."""
         return self.signing is not None and "callback_url" in self._asks()
 
     def _check_names(self) -> None:

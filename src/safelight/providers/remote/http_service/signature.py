@@ -1,4 +1,4 @@
-"""Proves that a callback comes from the service: Standard Webhooks, or an HMAC of the body."""
+"""Verifies callback signatures: Standard Webhooks, or an HMAC of the body."""
 
 import base64
 import binascii
@@ -13,24 +13,25 @@ from safelight.providers.remote.http_service.service import Signing
 _TOLERANCE = timedelta(seconds=300)
 _PREFIX = "whsec_"
 _SHORTEST_KEY = 16
-_MOST_SIGNATURES = 8  # while keys are changed there are two
+_MOST_SIGNATURES = 8  # during a key rotation there are two
 
 
 def key_of(signing: Signing) -> bytes:
-    """Return the key that a secret stands for, or raise `ValueError`."""
+    """Decode a secret, or raise `ValueError`."""
     try:
         key = _decoded(signing.secret)
     except binascii.Error:
-        raise ValueError("The secret of callbacks is no base64.") from None
+        raise ValueError("The callback secret is not valid base64.") from None
     if len(key) < _SHORTEST_KEY:
-        raise ValueError(f"The secret of callbacks needs {_SHORTEST_KEY} bytes or more.")
+        raise ValueError(f"The callback secret needs {_SHORTEST_KEY} bytes or more.")
     return key
 
 
 def verify(callback: Callback, signing: Signing, key: bytes, now: datetime) -> bool:
-    """Say whether the sender is proven for good; raise `Forbidden` for anything forged or stale.
+    """Return whether the sender is proven; raise `Forbidden` if the callback is forged or stale.
 
-    An HMAC of nothing but the body may be somebody's copy of an old one: it is worth a look.
+    A plain HMAC of the body has no timestamp, so the callback may be a replay: it only triggers a
+    poll.
     """
     if signing.header:
         _verify_body(callback, signing.header.lower(), key)
@@ -40,7 +41,7 @@ def verify(callback: Callback, signing: Signing, key: bytes, now: datetime) -> b
 
 
 def _verify_standard(callback: Callback, key: bytes, now: datetime) -> None:
-    """Hold the callback to https://www.standardwebhooks.com."""
+    """Verify a callback by https://www.standardwebhooks.com."""
     headers = callback.headers
     message_id, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not message_id or not (sent.isascii() and sent.isdigit() and len(sent) < 12):  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Puts values into a JSON tree where it says `$name`: whole strings only, and nothing else."""
+"""Fills a JSON template: strings of the form `$name` are replaced, as a whole only."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +11,10 @@ ValueOf = Callable[[str], object]
 
 
 def fill(tree: object, value_of: ValueOf) -> object:
-    """Return `tree` with each `$name` replaced by its value, of whatever type that is.
+    """Return `tree` with each `$name` replaced by its value, of any type.
 
-    What `value_of` answers with None is left out of its object or list. `$$` at the start of a
-    string is a dollar.
+    A name whose value is None is dropped from its object or list. `$$` at the start of a string
+    escapes a dollar sign.
     """
     if isinstance(tree, dict):
         fields = cast("dict[str, object]", tree)
@@ -32,7 +32,7 @@ def fill(tree: object, value_of: ValueOf) -> object:
 
 
 def names(tree: object) -> Iterator[str]:
-    """Yield every name that `tree` asks for."""
+    """Yield every name that `tree` uses."""
     if isinstance(tree, Mapping):
         for value in cast("Mapping[str, object]", tree).values():
             yield from names(value)
@@ -44,5 +44,5 @@ def names(tree: object) -> Iterator[str]:
 
 
 def _stays(asked: object, value: object) -> bool:
-    """Say whether a value is sent: a null that the template itself spells out is."""
+    """Return whether a value is sent; an explicit null of the template is."""
     return value is not None or asked is None

@@ -1,4 +1,4 @@
-"""What an operator says of one server that speaks OpenAI's image protocol."""
+"""Configuration of a server that speaks OpenAI's image protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from safelight.providers.remote.api import MIB
 class OpenAiConfig:
     """One server: `base_url` ends with the version, such as `/v1`.
 
-    `stream` asks for an answer in pieces where one picture is wanted, as some servers cannot.
-    `call_s` is the longest that a call may take, and `max_answer_bytes` how much of an answer is
-    held in memory.
+    `stream` requests server-sent events for single pictures; some servers do not support it.
+    `call_s` is the deadline of a call, and `max_answer_bytes` how much of a response is held in
+    memory.
     """
 
     api_key: str
@@ -26,7 +26,7 @@ class OpenAiConfig:
     max_answer_bytes: int = 64 * MIB
 
     def all_headers(self) -> dict[str, str]:
-        """Return what is sent with every call; a server without a key gets none."""
+        """Return the headers of every call; without a key there is no Authorization header."""
         own = {
             "Authorization": f"Bearer {self.api_key}" if self.api_key else "",
             "OpenAI-Organization": self.organization,

@@ -1,4 +1,4 @@
-"""Keeps each picture of a paid answer on disk as it comes, and what was told with it."""
+"""Writes each picture of a paid response to disk as it arrives, and collects its metadata."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
 
-MOST_ROUGH = 3  # what the protocol makes
+MOST_ROUGH = 3  # the protocol's maximum
 _TOLD = ("revised_prompt", "size", "quality", "background", "output_format")
 
 
 class Harvest:
-    """What has come so far, in order; memory holds no picture.
+    """The pictures received so far, in order, on disk.
 
-    Nothing is raised for a picture that cannot be kept: the answer is paid. `missing` says what is
-    wrong with the first of them. `addresses` are pictures that are still to be fetched.
+    A picture that cannot be decoded raises nothing, since the response is paid for; `missing`
+    describes the first such failure. `addresses` are URLs still to be downloaded.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class Harvest:
         self.usage: Mapping[str, Any] | None = None
 
     async def take_answer(self, document: dict[str, Any]) -> None:
-        """Keep all pictures of a plain answer, letting go of each before the next."""
+        """Save all pictures of a JSON response, freeing each before the next."""
         entries = document.get("data")
         waiting = cast("list[object]", entries) if isinstance(entries, list) else []
         waiting.reverse()
@@ -41,7 +41,7 @@ class Harvest:
         self.hear(document)
 
     async def take(self, told: Mapping[str, Any]) -> None:
-        """Keep one picture that is spelled out, or the address of one."""
+        """Save one base64 picture, or note its URL."""
         self.hear(told)
         encoded, address = told.get("b64_json"), told.get("url")
         facts = {name: told[name] for name in _TOLD if isinstance(told.get(name), str)}
@@ -51,7 +51,7 @@ class Harvest:
             self.addresses.append(address)
             self.facts.setdefault("pictures", []).append(facts)
         else:
-            self._miss("The provider names a picture and does not send it.")
+            self._miss("The provider lists a picture without its data.")
 
     async def _keep(self, encoded: str, facts: Mapping[str, Any]) -> None:
         to = self._folder / f"picture-{len(self.pictures)}"
@@ -66,17 +66,17 @@ class Harvest:
         self.missing = self.missing or why
 
     async def rough(self, told: Mapping[str, Any], number: int) -> Path | None:
-        """Return an unfinished picture; none where it cannot be shown, or more come than may."""
+        """Return a partial picture; None if it is invalid or exceeds the maximum number."""
         encoded = told.get("b64_json")
         if not isinstance(encoded, str) or number > MOST_ROUGH:
             return None
         try:
             return (await results.keep(encoded, self._folder / f"rough-{number}")).path
-        except (MediaError, FetchTooLarge):  # the finished one is what counts
+        except (MediaError, FetchTooLarge):  # only the final picture matters
             return None
 
     def hear(self, told: Mapping[str, Any]) -> None:
-        """Note what was used."""
+        """Record the reported usage."""
         usage = told.get("usage")
         if isinstance(usage, dict):
             self.usage = cast("dict[str, Any]", usage)
@@ -84,7 +84,7 @@ class Harvest:
 
     @property
     def used(self) -> Usage:
-        """The tokens that the answer tells of."""
+        """The token counts of the response."""
         usage = self.usage or {}
         details = usage.get("input_tokens_details")
         told = cast("dict[str, Any]", details) if isinstance(details, dict) else {}

@@ -1,4 +1,4 @@
-"""The image models that OpenAI offers, and the params that each takes, as JSON Schema."""
+"""OpenAI's image models and the JSON Schema of their params."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,20 +19,20 @@ _COMMON: Mapping[str, Any] = {
         "maximum": 10,
         "default": 1,
         "title": "Pictures",
-        "description": "How many to make.",
+        "description": "How many pictures to make.",
     },
     "format": {
         "type": "string",
         "enum": ["png", "jpeg", "webp"],
         "title": "Format",
-        "description": "File format of the picture; PNG unless said otherwise.",
+        "description": "File format of the picture; PNG by default.",
     },
     "partial_images": {
         "type": "integer",
         "minimum": 0,
         "maximum": MOST_ROUGH,
-        "title": "Rough pictures on the way",
-        "description": "How many to show while one picture is made; each is billed.",
+        "title": "Partial pictures",
+        "description": "How many previews to show while a picture is made; each is billed.",
     },
     "output_compression": {
         "type": "integer",
@@ -51,13 +51,13 @@ _COMMON: Mapping[str, Any] = {
         "type": "string",
         "enum": ["auto", "low"],
         "title": "Moderation",
-        "description": "How strictly the content is judged.",
+        "description": "How strict the content moderation is.",
     },
     "input_fidelity": {
         "type": "string",
         "enum": ["low", "high"],
         "title": "Fidelity to the reference",
-        "description": "How closely faces and details of a reference picture are kept.",
+        "description": "How closely faces and details of a reference picture are preserved.",
     },
 }
 _FIXED: Mapping[str, Any] = {
@@ -80,14 +80,18 @@ _QUALITY: Mapping[str, Any] = {
 _ANY_WORD: Mapping[str, Any] = {"type": "string", "maxLength": 64}
 _ANY: Mapping[str, Any] = {
     **_COMMON,
-    "size": {**_SIZE, **_ANY_WORD, "description": "Such as 1024x1024; the server knows which."},
+    "size": {
+        **_SIZE,
+        **_ANY_WORD,
+        "description": "Such as 1024x1024; the server defines the choices.",
+    },
     "quality": {**_ANY_WORD, "title": "Quality", "description": "In the server's own words."},
     "style": {**_ANY_WORD, "title": "Style", "description": "In the server's own words."},
     "response_format": {
         "type": "string",
         "enum": ["url", "b64_json"],
-        "title": "Form of the answer",
-        "description": "Whether the server sends pictures or their addresses.",
+        "title": "Response format",
+        "description": "Whether the server sends pictures or their URLs.",
     },
 }
 
@@ -116,9 +120,9 @@ def image_model(
     price: Price | None = None,
     timeout: timedelta = timedelta(seconds=600),
 ) -> Model:
-    """Return a model by the server's name for it; of an unknown one the server judges the params.
+    """Return a model by its vendor id; params of an unknown model are validated by the server.
 
-    Every param is sent as it is, defaults of the schema included.
+    Every param is sent as is, including schema defaults.
     """
     return Model(
         id=f"{provider}/{vendor_id}",

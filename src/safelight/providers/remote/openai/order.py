@@ -1,4 +1,4 @@
-"""Turns a job into the call that pays for it, refusing first whatever the server would refuse."""
+"""Builds the paid request for a job and rejects beforehand what the server would reject."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,25 +11,25 @@ from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.openai.config import OpenAiConfig
 
-_MAX_REFERENCE = 50_000_000  # bytes, of each
+_MAX_REFERENCE = 50_000_000  # bytes per picture
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
-# The rules of free sizes, which JSON Schema cannot say.
+# Rules for free sizes that JSON Schema cannot express.
 _FREELY_SIZED = re.compile(r"gpt-image-")
 _STEP = 16
 _LONGEST = 3840
 _AREA = 3840 * 2160
 _MOST_RATIO = 3
 
-# Bytes of base64 for each pixel of a PNG that does not compress at all.
+# Base64 bytes per pixel of an incompressible PNG.
 _OPAQUE = 4
 _TRANSPARENT = 16 / 3
-_THEIR_NAMES = {"format": "output_format"}  # ours is the same for all providers
+_THEIR_NAMES = {"format": "output_format"}  # our name is the same for all providers
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to ask for: `fields` go out as JSON, or as a form where there are pictures."""
+    """A request: `fields` are sent as JSON, or as a form if there are pictures."""
 
     path: str
     fields: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Order:
 
     @contextmanager
     def sending(self, headers: Mapping[str, str]) -> Iterator[Sending]:
-        """Yield what the call carries; the files stay open, and are read while they are sent."""
+        """Yield the payload; its files stay open and are read while they are sent."""
         if not self.pictures:
             yield Sending(json=self.fields, headers=headers)
             return
@@ -57,16 +57,16 @@ class Order:
 
 
 def order_of(request: ProviderRequest, model: Model, config: OpenAiConfig) -> Order:
-    """Return the call to make, or raise `ProviderBadInput`."""
+    """Return the request, or raise `ProviderBadInput`."""
     mask, pictures = _inputs(request.inputs)
     params = {_THEIR_NAMES.get(name, name): value for name, value in request.params.items()}
     _check_size(params, model.vendor_id)
     _check_room(params, config.max_answer_bytes)
-    # With several pictures the protocol does not say what comes as a stream.
+    # The protocol does not define a stream of several pictures.
     streams = config.stream and params.get("n", 1) == 1
     partial_images = params.pop("partial_images", 0)
     if partial_images and not streams:
-        raise ProviderBadInput("Rough pictures come only on the way to a single one, streamed.")
+        raise ProviderBadInput("Partial pictures need streaming and a single picture (n=1).")
     fields = {"model": model.vendor_id, "prompt": request.prompt, **params}
     if not pictures:
         fields.pop("input_fidelity", None)
@@ -85,7 +85,7 @@ def _inputs(inputs: tuple[InputFile, ...]) -> tuple[InputFile | None, tuple[Inpu
     masks = [file for file in inputs if file.role is Role.MASK]
     pictures = tuple(file for file in inputs if file.role is not Role.MASK)
     if len(masks) > 1 or (masks and not pictures):
-        raise ProviderBadInput("One mask may come along with a picture, and no more.")
+        raise ProviderBadInput("A mask needs a picture, and there can be only one.")
     for file in inputs:
         if file.media_type not in _ENDINGS:
             raise ProviderBadInput(f"A reference must be PNG, JPEG or WebP, not {file.media_type}.")
@@ -113,14 +113,14 @@ def _check_size(params: Mapping[str, Any], vendor_id: str) -> None:
 
 
 def _check_room(params: Mapping[str, Any], max_bytes: int) -> None:
-    """Refuse what might not fit in the answer that is held: it would be paid and lost."""
+    """Reject what might exceed the maximum response size: it would be paid for and lost."""
     sides = _sides(params)
     if sides is None or params.get("output_format", "png") != "png":
         return
     a_pixel = _TRANSPARENT if params.get("background") == "transparent" else _OPAQUE
     if params.get("n", 1) * sides[0] * sides[1] * a_pixel > max_bytes:
         raise ProviderBadInput(
-            "So many PNGs of this size do not fit in one answer: ask for fewer, or for JPEG or "
+            "This many PNGs of this size do not fit in one response: request fewer, or JPEG or "
             "WebP."
         )
 
@@ -131,10 +131,10 @@ def _sides(params: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _file_name(field: str, place: int, file: InputFile) -> str:
-    """Return a name that tells the server the format; what people call the file is not told."""
+    """Return a name with the format's extension; the user's file name stays private."""
     return f"{field.removesuffix('[]')}-{place}.{_ENDINGS[file.media_type]}"
 
 
 def _as_text(value: object) -> str:
-    """Return a param as forms spell it."""
+    """Return a param as a form value."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Asks OpenAI, or a server that speaks its protocol, for pictures: one long call, never repeated.
+"""Provider for OpenAI's image API and compatible servers: one long call, never retried.
 
 Tested against a stub server written from the published protocol, not against OpenAI itself.
 """
@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import httpx2
 import orjson
@@ -23,7 +22,6 @@ from safelight.providers.provider import (
     Done,
     Failed,
     Model,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
@@ -35,18 +33,19 @@ from safelight.providers.remote.openai.harvest import Harvest
 from safelight.providers.remote.openai.models import MODELS
 from safelight.providers.remote.openai.order import Order, order_of
 from safelight.providers.remote.openai.refusal import explain, told_in_success
-from safelight.providers.remote.openai.sse import Frame, FrameReader, FrameTooLargeError
+from safelight.providers.remote.openai.sse import events
+from safelight.providers.remote.plug import RemotePlug
 from safelight.providers.remote.results import Brought
 
 _VERIFY_S = 15.0
 _WAITING = "waiting for the picture"
 _FETCHING = "fetching the picture"
-_END = b"[DONE]"
+_END = "[DONE]"
 
 
 @dataclass(frozen=True, slots=True)
 class _Listening:
-    """What an answer is read into."""
+    """State that a response is read into."""
 
     harvest: Harvest
     attempt: AttemptHandle
@@ -54,10 +53,10 @@ class _Listening:
     lost: Lost
 
 
-class OpenAiProvider(NoCallbacks):
-    """One server of the protocol. What is begun there cannot be asked for again, nor canceled.
+class OpenAiProvider(RemotePlug[Model]):
+    """One server of the protocol. Its work can be neither polled nor canceled.
 
-    A ticket is of pictures that were answered by their addresses.
+    A ticket stands for pictures that the response gave as URLs.
     """
 
     def __init__(
@@ -68,36 +67,15 @@ class OpenAiProvider(NoCallbacks):
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self.name = config.name
+        super().__init__(config.name, fetcher, ((model, model) for model in models))
         self._config = config
-        self._fetcher = fetcher
-        self._models = {model.id: model for model in models}
         self._api = Api(config.base_url, config.all_headers(), explain=explain, transport=transport)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
+        self._clients = (self._api,)
 
     async def start(
         self, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Failed | Pending:
-        model = self._models.get(request.model)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {request.model}.")
+        model = self._model(request.model)
         order = order_of(request, model, self._config)
         await results.check_room(request.scratch, self._config.max_answer_bytes)
         harvest = Harvest(request.scratch)
@@ -130,11 +108,11 @@ class OpenAiProvider(NoCallbacks):
         missing = sorted(
             model.id for model in self._models.values() if model.vendor_id not in names
         )
-        known = f"the key is good for {len(names)} models"
+        known = f"the key gives access to {len(names)} models"
         return f"{known}; not among them: {', '.join(missing)}" if missing else known
 
     async def cancel(self, ticket: str) -> Canceled:
-        """Say what it cost: there is a ticket only of work that was done when it was answered."""
+        """Report the usage: a ticket exists only for work that is already done."""
         return Canceled(usage=Finished.read(ticket).usage)
 
     # --- the call ----------------------------------------------------------------------------
@@ -142,9 +120,9 @@ class OpenAiProvider(NoCallbacks):
     async def _call(
         self, order: Order, model: Model, attempt: AttemptHandle, harvest: Harvest
     ) -> ProviderError | None:
-        """Take the answer; return the error that it tells instead of pictures."""
-        # OpenAI does not say that it heeds this for pictures; servers that do will not make it
-        # twice, and others pass over it.
+        """Read the response; return the error that it carries instead of pictures."""
+        # OpenAI does not document idempotency keys for images; servers that support them
+        # deduplicate, and others ignore the header.
         headers = {"Idempotency-Key": attempt.id}
         answer_s = min(self._config.call_s, model.timeout.total_seconds())
         with order.sending(headers) as sending:
@@ -154,15 +132,15 @@ class OpenAiProvider(NoCallbacks):
                 if request_id := response.headers.get("x-request-id"):
                     harvest.facts["request_id"] = request_id
                 listening = _Listening(harvest, attempt, order.partial_images, lost)
-                # A server that does not stream answers plainly.
+                # A server without streaming sends plain JSON.
                 if media_type(response.headers) == "text/event-stream":
                     return await self._listen(response, listening)
                 return await self._read(response, listening)
 
     async def _fetch(self, harvest: Harvest, request: ProviderRequest) -> Done | Pending:
-        """Leave what lies at addresses to a look, which may fail and be repeated.
+        """Leave URL results to a later poll, which may fail and be repeated.
 
-        Where their ticket cannot be, or others came spelled out, they are fetched now or never.
+        Download them now if the ticket would be too large, or if other pictures came as base64.
         """
         ticket = Finished(tuple(harvest.addresses), harvest.facts, harvest.used).write()
         if ticket is not None and not harvest.pictures:
@@ -173,19 +151,19 @@ class OpenAiProvider(NoCallbacks):
         except SafelightError as error:
             if not made:
                 raise UnknownOutcome(
-                    f"What was made could not be fetched: {error.detail}"
+                    f"The results could not be downloaded: {error.detail}"
                 ) from error
             return _done(harvest, Brought(made, error.detail))
         return _done(harvest, Brought((*made, *brought.files), harvest.missing or brought.missing))
 
     async def _read(self, response: httpx2.Response, listening: _Listening) -> ProviderError | None:
-        """Take a plain answer."""
+        """Read a JSON response."""
         body = bytearray()
         async with aclosing(_parts(response, listening.lost)) as parts:
             async for part in parts:
                 body += part
                 if len(body) > self._config.max_answer_bytes:
-                    raise listening.lost("The provider's answer is larger than may be held.")
+                    raise listening.lost("The provider's response exceeds the size limit.")
         document = _document(body, listening.lost)
         body.clear()
         if error := told_in_success(document):
@@ -197,38 +175,37 @@ class OpenAiProvider(NoCallbacks):
     async def _listen(
         self, response: httpx2.Response, listening: _Listening
     ) -> ProviderError | None:
-        """Take a stream, one frame at a time."""
+        """Read a stream of server-sent events."""
         heard = 0
-        async with aclosing(self._frames(response, listening.lost)) as frames:
-            async for frame in frames:
-                if frame.data == _END:
+        async with aclosing(self._events(response, listening.lost)) as found:
+            async for event in found:
+                if event.data == _END:
                     break
-                document = _document(frame.data, listening.lost)
+                document = _document(event.data, listening.lost)
                 if error := told_in_success(document):
                     listening.harvest.hear(document)
                     return error
-                kind = str(document.get("type") or frame.kind)
+                kind = str(document.get("type") or event.event)
                 if kind.endswith(".partial_image"):
                     heard += 1
                     await _report_partial(listening, heard, document)
                 elif kind.endswith(".completed"):
                     await listening.harvest.take(document)
-                    return (
-                        None  # only one is asked for as a stream, and some servers do not hang up
-                    )
-        raise listening.lost("The provider's answer ended without a picture.")
+                    # A stream has one picture, and some servers keep the connection open.
+                    return None
+        raise listening.lost("The provider's response ended without a picture.")
 
-    async def _frames(self, response: httpx2.Response, lost: Lost) -> AsyncGenerator[Frame, None]:
-        reader = FrameReader(self._config.max_answer_bytes)
+    async def _events(
+        self, response: httpx2.Response, lost: Lost
+    ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
         try:
-            async with aclosing(_parts(response, lost)) as parts:
-                async for part in parts:
-                    for frame in reader.feed(part):
-                        yield frame
-            for frame in reader.close():
-                yield frame
-        except FrameTooLargeError:
-            raise lost("A part of the provider's answer is larger than may be held.") from None
+            async with aclosing(events(response, self._config.max_answer_bytes)) as found:
+                async for event in found:
+                    yield event
+        except httpx2.SSEError:
+            raise lost("An event of the provider's response exceeds the size limit.") from None
+        except httpx2.HTTPError as error:
+            raise lost("The provider's answer broke off.") from error
 
 
 def _done(harvest: Harvest, brought: Brought) -> Done:
@@ -251,7 +228,7 @@ async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes,
         raise lost("The provider's answer broke off.") from error
 
 
-def _document(data: bytes | bytearray, lost: Lost) -> dict[str, Any]:
+def _document(data: bytes | bytearray | str, lost: Lost) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Names what went wrong at OpenAI by the error object that it sends, in an answer or a stream."""
+"""Maps OpenAI's error objects, in responses and streams, to our errors."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _BY_WORD: Mapping[str, type[ProviderError]] = {
     "invalid_api_key": ProviderUnauthorized,
     "rate_limit_exceeded": ProviderRateLimited,
 }
-# Only where an error comes without a status.
+# Only for errors without a status.
 _BY_KIND: Mapping[str, type[ProviderError]] = {
     "server_error": ProviderError,
     "invalid_request_error": ProviderBadInput,
@@ -53,7 +53,7 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """The error object of OpenAI: `code` is exact, `kind` (their `type`) is coarse."""
+    """OpenAI's error object: `code` is exact, `kind` (their `type`) is coarse."""
 
     message: str
     code: str
@@ -61,7 +61,7 @@ class Complaint:
 
     @classmethod
     def read(cls, document: object) -> Self | None:
-        """Return what `document` complains of, if it does."""
+        """Return the error object in `document`, if there is one."""
         error = _object(document).get("error")
         if isinstance(error, str) and error:
             return cls(error[:_LONGEST], "", "")
@@ -69,14 +69,14 @@ class Complaint:
         if not told:
             return None
         message, code, kind = (told.get(name) for name in ("message", "code", "type"))
-        return cls(str(message or "It gives no reason.")[:_LONGEST], _word(code), _word(kind))
+        return cls(str(message or "No reason given.")[:_LONGEST], _word(code), _word(kind))
 
     def named(self) -> type[ProviderError] | None:
-        """Return the class of an error that OpenAI names exactly."""
+        """Return the error class that OpenAI's code identifies exactly."""
         return _BY_WORD.get(self.code) or _BY_WORD.get(self.kind)
 
     def error(self, kind: type[ProviderError], wait: timedelta | None = None) -> ProviderError:
-        """Return this as an error of `kind`."""
+        """Return an error of class `kind`."""
         detail = f"The provider says: {self.message}"
         if kind is ProviderRefused:
             return ProviderRefused(detail, categories=self._categories())
@@ -89,7 +89,7 @@ class Complaint:
 
 
 def explain(answer: Answer) -> SafelightError | None:
-    """Return what an answer other than success means, or None where its status says enough."""
+    """Return the error of an unsuccessful response, or None if its status is enough."""
     complaint = Complaint.read(answer.document)
     named = complaint.named() if complaint else None
     if complaint and named and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -102,14 +102,14 @@ def explain(answer: Answer) -> SafelightError | None:
 
 
 def _broken(answer: Answer) -> SafelightError | None:
-    """Tell the API's own word, after which nothing was done, from that of a server before it."""
+    """Tell an error of the API itself, after which nothing was done, from one of a proxy."""
     if isinstance(answer.document, dict):
         return None
-    return UnknownOutcome(f"A server before the provider answered {answer.status}.")
+    return UnknownOutcome(f"A proxy in front of the provider answered {answer.status}.")
 
 
 def told_in_success(document: object) -> ProviderError | None:
-    """Return the error that a stream's frame or a successful answer holds, if it does."""
+    """Return the error in a stream event or in a successful response, if there is one."""
     complaint = Complaint.read(document)
     if complaint is None:
         return None
@@ -118,7 +118,7 @@ def told_in_success(document: object) -> ProviderError | None:
 
 
 def wait(answer: Answer) -> timedelta | None:
-    """Return how long OpenAI asks to be left alone, by the first header that tells."""
+    """Return how long OpenAI asks to wait, by the first header that says so."""
     milliseconds = answer.headers.get("retry-after-ms", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", milliseconds, re.ASCII):
         return min(timedelta(milliseconds=float(milliseconds)), _MAX_WAIT)
@@ -126,7 +126,7 @@ def wait(answer: Answer) -> timedelta | None:
 
 
 def _until_reset(headers: Mapping[str, str]) -> timedelta | None:
-    """Return when all limits that are used up begin anew; the soonest where none is said to be."""
+    """Return when all exhausted rate limits reset, or the earliest reset if none is exhausted."""
     spans = {
         name: span
         for name in ("requests", "tokens", "images")
@@ -141,7 +141,7 @@ def _until_reset(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def _span(text: str) -> timedelta | None:
-    """Return a time such as `6m0s` or `20ms`; a bare number is of seconds."""
+    """Parse a duration such as `6m0s` or `20ms`; a bare number is in seconds."""
     text = text.strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
         text += "s"

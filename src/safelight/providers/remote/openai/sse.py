@@ -1,72 +1,33 @@
-"""Reads server-sent events from bytes as they come (https://html.spec.whatwg.org/, 9.2)."""
+"""Server-sent events of a response, parsed by httpx2's `EventSource`."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-_BOM = b"\xef\xbb\xbf"
-
-
-class FrameTooLargeError(Exception):
-    """One frame has more bytes than may be held."""
+import httpx2
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One event: its type, empty where none was told, and its data."""
+async def events(
+    response: httpx2.Response, max_bytes: int
+) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
+    """Yield each event that has data; raise `httpx2.SSEError` for one over `max_bytes`.
 
-    kind: str
-    data: bytes
+    A last event without its closing blank line still counts, since its data may be paid for.
+    """
+    async with aclosing(_closed(response)) as content:
+        source = httpx2.Response(
+            response.status_code,
+            headers={"Content-Type": "text/event-stream"},
+            content=content,
+            request=response.request,
+            default_encoding="utf-8-sig",  # skips a byte order mark
+        )
+        async for event in httpx2.EventSource(source, max_event_size=max_bytes):
+            if event.data:
+                yield event
 
 
-class FrameReader:
-    """Collects lines into frames of at most `max_bytes`; a frame ends with an empty line."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._line = bytearray()
-        self._data = bytearray()
-        self._kind = ""
-        self._after_cr = False
-        self._is_first = True
-
-    def feed(self, part: bytes) -> Iterator[Frame]:
-        """Yield the frames that end in `part`."""
-        if not part:
-            return
-        if self._after_cr:
-            part = part.removeprefix(b"\n")  # the other half of a line's end
-        self._after_cr = part.endswith(b"\r")
-        for piece in part.splitlines(keepends=True):
-            self._line += piece
-            if len(self._line) + len(self._data) > self._max_bytes:
-                raise FrameTooLargeError
-            if piece.endswith((b"\n", b"\r")):
-                yield from self._end_line()
-
-    def close(self) -> Iterator[Frame]:
-        """Yield the frame whose empty line never came; what is in it may be paid for."""
-        if self._line:
-            yield from self._end_line()
-        yield from self._end_frame()
-
-    def _end_line(self) -> Iterator[Frame]:
-        line = bytes(self._line).rstrip(b"\r\n")
-        self._line.clear()
-        if self._is_first:
-            line, self._is_first = line.removeprefix(_BOM), False
-        if not line:
-            yield from self._end_frame()
-            return
-        name, _, value = line.partition(b":")  # a comment has an empty name
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data += value + b"\n"
-        elif name == b"event":
-            self._kind = value.decode(errors="replace")
-
-    def _end_frame(self) -> Iterator[Frame]:
-        kind, self._kind = self._kind, ""
-        data = bytes(self._data[:-1])
-        self._data.clear()
-        if data:
-            yield Frame(kind, data)
+async def _closed(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """Yield the body and the blank line that `EventSource` needs to emit the last event."""
+    async for part in response.aiter_bytes():
+        yield part
+    yield b"\n\n"

@@ -1,4 +1,4 @@
-"""What an operator says of an account at Replicate, and of each model that is used there."""
+"""Configuration of a Replicate account and of the models used there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ MAX_PICTURES = 16
 _IMAGE_TIME = timedelta(minutes=10)
 _MODEL_TIME = timedelta(minutes=30)
 
-# What is known of a model of which nothing is known.
+# Input schema of a model without a known schema.
 PROMPT_ONLY: Mapping[str, Any] = {
     "type": "object",
     "properties": {"prompt": {"type": "string"}},
@@ -33,8 +33,8 @@ PROMPT_ONLY: Mapping[str, Any] = {
 class ReplicateConfig:
     """One account: `base_url` ends with the version of the API.
 
-    Without a `webhook_secret` it is asked for when the first callback comes. `adopts_within` is how
-    long a start whose answer was lost is looked for.
+    Without a `webhook_secret`, it is fetched on the first callback. `adopts_within` is how long a
+    start whose response was lost may be found.
     """
 
     api_token: str = field(repr=False)
@@ -53,13 +53,13 @@ class ReplicateConfig:
 
 @dataclass(frozen=True)
 class ReplicateModel:
-    """One model, version or deployment, and how a job becomes its input.
+    """One model, version or deployment, and how a job maps to its input.
 
-    `input_schema` is what it takes, in its own words. `takes` says which of its fields is for what
-    where that cannot be guessed: `{"picture": "style_image", "n": "batch"}`; it may name `prompt`,
-    `picture`, `pictures`, `mask`, `front`, `left`, `back`, `right`, `n`, `seed`, `format` and
-    `negative_prompt`. `fixed` is sent with every job, and no job may say otherwise. Without
-    `kinds`, those are found out from the schema.
+    `input_schema` is the schema of its input. `takes` overrides which input field takes what:
+    `{"picture": "style_image", "n": "batch"}`; its keys may be `prompt`, `picture`, `pictures`,
+    `mask`, `front`, `left`, `back`, `right`, `n`, `seed`, `format` and `negative_prompt`. `fixed`
+    is sent with every job and cannot be overridden. Without `kinds`, they are derived from the
+    schema.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -76,7 +76,7 @@ class ReplicateModel:
     provider: str = NAME
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for what could never work."""
+        """Raise `ValueError` for a configuration that cannot work."""
         _ = self.reference, self.fields
 
     @cached_property
@@ -85,7 +85,7 @@ class ReplicateModel:
 
     @cached_property
     def open_schema(self) -> Mapping[str, Any]:
-        """What is left to say of the input when all that is fixed has been."""
+        """The input schema without the fixed fields."""
         rules = rules_of(self.input_schema)
         return {
             **self.input_schema,
@@ -101,7 +101,7 @@ class ReplicateModel:
 
     @cached_property
     def offer(self) -> Model:
-        """The model as jobs know it."""
+        """The model as jobs see it."""
         kinds = self.kinds or self._kinds()
         makes_models = Kind.IMAGE_TO_3D in kinds
         reference = self.reference
@@ -122,7 +122,7 @@ class ReplicateModel:
 
     @property
     def makes_models(self) -> bool:
-        """Whether it makes 3D, which takes longer."""
+        """Whether it makes 3D models, which takes longer."""
         return Kind.IMAGE_TO_3D in self.offer.kinds
 
     def _kinds(self) -> frozenset[Kind]:
@@ -134,7 +134,7 @@ class ReplicateModel:
     def _roles(self) -> frozenset[Role]:
         fields = self.fields
         mask = {Role.MASK} if fields.mask else set[Role]()
-        # A list of pictures for a 3D model is one of views, in the order in which they are given.
+        # For a 3D model, a list of pictures is a list of views, in the given order.
         listed = VIEWS if fields.many and Kind.IMAGE_TO_3D in self.kinds else ()
         return frozenset({Role.REFERENCE, *fields.views, *listed} | mask)
 

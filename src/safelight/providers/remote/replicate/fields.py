@@ -1,4 +1,4 @@
-"""Finds out which field of a model's input takes what of a job: prompt, pictures, mask, params."""
+"""Maps a job's prompt, pictures, mask and params to the fields of a model's input."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ _MASK = ("mask", "mask_image", "image_mask", "inpaint_mask")
 _NUMBERED = re.compile(r"(?:input_|reference_)?image_?[0-9]{1,2}", re.ASCII)
 _NO_PICTURE = re.compile(r"audio|video|voice|speech|song|lora|weight|model|mask|file|zip|control")
 VIEWS = (Role.FRONT, Role.LEFT, Role.BACK, Role.RIGHT)
-# Our name of a param, and what models call it.
+# Our name of a param, and the models' names for it.
 _PARAMS: Mapping[str, tuple[str, ...]] = {
     "n": ("n", "num_outputs", "num_images", "number_of_images", "num_samples"),
     "seed": ("seed",),
@@ -39,16 +39,16 @@ _OWN = frozenset({"prompt", "picture", "pictures", "mask", *VIEWS, *_PARAMS})
 
 
 class Sizing(Enum):
-    """What becomes of a size such as 1024x768."""
+    """How a size such as 1024x768 is passed to the model."""
 
-    NONE = "none"  # the model has no field for it, or one that is called size itself
-    SIDES = "sides"  # it becomes width and height
-    RATIO = "ratio"  # the nearest of the model's aspect ratios stands for it
+    NONE = "none"  # no field, or one already named size
+    SIDES = "sides"  # as width and height
+    RATIO = "ratio"  # as the nearest of the model's aspect ratios
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The names of fields; empty is none. `pictures` take one each, `many` takes a list."""
+    """Field names, empty if there is none. `pictures` take one each, `many` takes a list."""
 
     prompt: str = ""
     pictures: tuple[str, ...] = ()
@@ -60,14 +60,14 @@ class Fields:
 
     @property
     def of_files(self) -> frozenset[str]:
-        """The fields that the job's inputs go into."""
+        """The fields that take the job's inputs."""
         return frozenset({*self.pictures, self.many, self.mask, *self.views.values()} - {""})
 
 
 def fields_of(schema: Mapping[str, Any], named: Mapping[str, str]) -> Fields:
-    """Return where things go; `named` comes before what can be guessed.
+    """Return the field mapping; `named` takes precedence over guesses.
 
-    Raises `ValueError` where it names what a job does not have, or a field that the model does not.
+    Raises `ValueError` if `named` has an unknown key, or a field that the model lacks.
     """
     rules = rules_of(schema)
     for ours, theirs in named.items():
@@ -94,7 +94,7 @@ def fields_of(schema: Mapping[str, Any], named: Mapping[str, str]) -> Fields:
 
 
 def ratio_of(text: object) -> float | None:
-    """Return the width of a ratio such as 16:9, for a height of 1."""
+    """Return width divided by height of a ratio such as 16:9."""
     found = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", str(text), re.ASCII)
     if not found or not int(found[1]) or not int(found[2]):
         return None
@@ -122,7 +122,7 @@ def _pictures(free: list[str], named: str) -> tuple[str, ...]:
 
 
 def _only(names: list[str]) -> str:
-    """Return the one field that must be the picture, where no other could be."""
+    """Return the picture field if there is only one candidate."""
     fit = [name for name in names if not _NO_PICTURE.search(name)]
     return fit[0] if len(fit) == 1 else ""
 

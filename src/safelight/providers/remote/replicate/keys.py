@@ -1,4 +1,4 @@
-"""Holds the key that callbacks are signed with; it is asked for once where none was given."""
+"""Webhook signing key of an account, fetched once if the settings have none."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from safelight.providers.remote.api import Api
 from safelight.providers.remote.replicate.signature import key_of
 
 _ASK_S = 5.0
-_PAUSE_S = 30.0  # after a failure: whoever calls us must not make us call on
+_PAUSE_S = 30.0  # after a failure: a flood of callbacks must not become a flood of key requests
 
 
 class SigningKey:
-    """The key of one account. `ticks` counts seconds, from any time."""
+    """The key of one account. `ticks` is a monotonic clock, in seconds."""
 
     def __init__(self, api: Api, secret: str, ticks: Callable[[], float]) -> None:
         self._api = api
@@ -24,7 +24,7 @@ class SigningKey:
         self._asked_at: float | None = None
 
     async def get(self) -> bytes:
-        """Return the key, or raise why it cannot be had now."""
+        """Return the key, or raise the error of fetching it."""
         if self._key:
             return self._key
         async with self._lock:
@@ -35,7 +35,7 @@ class SigningKey:
     async def _ask(self) -> bytes:
         now = self._ticks()
         if self._asked_at is not None and now < self._asked_at + _PAUSE_S:
-            raise ProviderError("The provider did not say a moment ago how it signs.")
+            raise ProviderError("The provider's webhook key could not be fetched a moment ago.")
         self._asked_at = now
         try:
             answer = await self._api.call("GET", "/webhooks/default/secret", answer_s=_ASK_S)
@@ -43,4 +43,4 @@ class SigningKey:
             secret = cast("Mapping[str, Any]", told).get("key") if isinstance(told, dict) else None
             return key_of(secret if isinstance(secret, str) else "")
         except (SafelightError, ValueError) as error:
-            raise ProviderError("The provider does not say how it signs its callbacks.") from error
+            raise ProviderError("The provider's webhook key cannot be fetched.") from error

@@ -1,4 +1,4 @@
-"""Asks Replicate at start what its models take, and makes do with what is configured otherwise."""
+"""Fetches the models' input schemas at startup, falling back to the configured ones."""
 
 import asyncio
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ async def learn(
     *,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> tuple[ReplicateModel, ...]:
-    """Return the models with what they take today, within `learn_s`; never raises."""
+    """Return the models with their current schemas, within `learn_s`; never raises."""
     api = Api(
         config.base_url, config.headers, explain=partial(explain, pays=False), transport=transport
     )
@@ -44,7 +44,9 @@ async def learn(
             return replace(model, input_schema=schema)
         except (SafelightError, ValueError, TimeoutError) as error:
             _log.warning(
-                "a model is taken as configured", model=model.vendor_id, reason=str(error)[:300]
+                "model schema not fetched, using the configured one",
+                model=model.vendor_id,
+                reason=str(error)[:300],
             )
             return model
 
@@ -54,16 +56,16 @@ async def learn(
 
 
 async def describe(api: Api, model: ReplicateModel) -> Mapping[str, Any]:
-    """Return what `model` takes, by its own description.
+    """Return the model's current input schema.
 
-    Raises a `ProviderError` where it cannot be had, and `ValueError` where it is of no use.
+    Raises a `ProviderError` if it cannot be fetched, and `ValueError` if it is unusable.
     """
     reference = model.reference
     if reference.is_deployment:
         release = _object((await _ask(api, reference.path)).get("current_release"))
         reference = Reference.read(f"{release.get('model')}:{release.get('version')}")
     if not reference.name:
-        raise ProviderRejected("A version without its model's name cannot be asked for.")
+        raise ProviderRejected("A bare version has no API endpoint that describes it.")
     if reference.version:
         return input_schema((await _version(api, reference)).get("openapi_schema"))
     described = await _ask(api, reference.path)

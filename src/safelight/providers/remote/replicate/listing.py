@@ -1,4 +1,4 @@
-"""Reads the account's predictions of a span of time, newest first, as Replicate lists them."""
+"""Lists an account's predictions within a time span, newest first."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -14,9 +14,9 @@ _MOST_PAGES = 20  # of 100 predictions each
 async def predictions(
     api: Api, since: datetime, until: datetime, answer_s: float
 ) -> list[Prediction] | None:
-    """Return those that were created within, None where there are too many to read them all.
+    """Return the predictions created in the span, or None if there are too many pages.
 
-    The span is asked for, and held to here as well. `answer_s` is for each page.
+    The server's filter is checked here again. `answer_s` is the deadline of each page.
     """
     span = {"created_after": since.isoformat(), "created_before": until.isoformat()}
     at, sending = "/predictions", Sending(params=span)
@@ -26,7 +26,7 @@ async def predictions(
         told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
         results = told.get("results")
         if not isinstance(results, list):
-            raise ProviderError("The provider's list of predictions cannot be read.")
+            raise ProviderError("The provider's list of predictions is invalid.")
         page = [one for one in map(Prediction.read, cast("list[object]", results)) if one]
         times = [(one, one.created_at) for one in page]
         found += [one for one, time in times if time and since <= time <= until]
@@ -34,13 +34,13 @@ async def predictions(
         if not following or any(time and time < since for _, time in times):
             return found
         if not isinstance(following, str) or not _is_at(following, api.base_url):
-            raise ProviderError("The provider's list of predictions leads elsewhere.")
+            raise ProviderError("The provider's list of predictions links to another server.")
         at, sending = following, Sending()
     return None
 
 
 def _is_at(address: str, base_url: str) -> bool:
-    """Say whether an address is of the same server: our token is for nobody else."""
+    """Return whether a URL is on the same server, since it is sent our token."""
     try:
         there, here = urlsplit(address), urlsplit(base_url)
     except ValueError:

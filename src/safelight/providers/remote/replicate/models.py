@@ -1,4 +1,4 @@
-"""The models at Replicate that are offered where nobody names others, as they were when written."""
+"""The Replicate models offered by default, as of when this was written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,10 +49,10 @@ def _choice(title: str, values: list[str], usual: str) -> dict[str, Any]:
 _FLUX: Mapping[str, Any] = {
     "prompt": _PROMPT,
     "aspect_ratio": _SHAPE,
-    "num_outputs": _whole("Pictures", 1, 4, 1, "How many to make."),
+    "num_outputs": _whole("Pictures", 1, 4, 1, "How many pictures to make."),
     "seed": _SEED,
     "output_format": _choice("Format", ["webp", "jpg", "png"], "webp"),
-    "output_quality": _whole("Quality", 0, 100, 80, "Of a JPEG or WebP, in percent."),
+    "output_quality": _whole("Quality", 0, 100, 80, "Quality of a JPEG or WebP, in percent."),
     "megapixels": _choice("Megapixels", ["1", "0.25"], "1"),
 }
 _SCHNELL = _schema(["prompt"], {**_FLUX, "num_inference_steps": _whole("Steps", 1, 4, 4)})
@@ -61,7 +61,7 @@ _DEV = _schema(
     {
         **_FLUX,
         "image": _PICTURE,
-        "prompt_strength": _number("Strength of the prompt", 0, 1, 0.8),
+        "prompt_strength": _number("Prompt strength", 0, 1, 0.8),
         "num_inference_steps": _whole("Steps", 1, 50, 28),
         "guidance": _number("Guidance", 0, 10, 3),
     },
@@ -90,7 +90,7 @@ _TRELLIS = _schema(
     {
         "images": {"type": "array", "items": _PICTURE, "minItems": 1},
         "seed": _SEED,
-        "texture_size": _whole("Size of the texture", 512, 2048, 1024),
+        "texture_size": _whole("Texture size", 512, 2048, 1024),
         "mesh_simplify": _number("Simplification", 0.9, 0.98, 0.95),
         "ss_sampling_steps": _whole("Steps for the shape", 1, 50, 12),
         "slat_sampling_steps": _whole("Steps for the surface", 1, 50, 12),
@@ -126,7 +126,7 @@ MODELS = (
         "TRELLIS",
         "A textured 3D model from one or more pictures of a thing.",
         input_schema=_TRELLIS,
-        # It makes a video and no model unless told so.
+        # By default it makes a video and no model.
         fixed={"generate_model": True, "generate_color": False, "randomize_seed": False},
         kinds=frozenset({Kind.IMAGE_TO_3D}),
     ),

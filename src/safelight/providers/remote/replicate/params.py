@@ -1,4 +1,4 @@
-"""Shows a model's input in our words, and translates what a job says back into the model's."""
+"""Translates between our params and a model's input fields."""
 
 import math
 import re
@@ -14,14 +14,14 @@ _SIZE: Mapping[str, Any] = {
     "pattern": "^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$",
     "title": "Size",
 }
-_NEAREST = "WIDTHxHEIGHT; the nearest aspect ratio is taken."
+_NEAREST = "WIDTHxHEIGHT; the nearest aspect ratio is used."
 _SIDES = ("width", "height")
 _THEIR_JPEG = "jpg"
 _OUR_JPEG = "jpeg"
 
 
 def params_schema(schema: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
-    """Return what a job may say: all but what its prompt and inputs say already."""
+    """Return the schema of a job's params: all fields but prompt and inputs."""
     ours = {theirs: name for name, theirs in fields.params.items()}
     shown: dict[str, Rule] = {}
     for name, rule in rules_of(schema).items():
@@ -66,7 +66,7 @@ def _size_of_sides(rules: Mapping[str, Rule]) -> Rule:
     width, height = (rules[side] for side in _SIDES)
     rule = {**_SIZE, "description": f"WIDTHxHEIGHT in pixels{_span(width)}."}
     usual = f"{width.get('default')}x{height.get('default')}"
-    # A default such as 0 leaves it to the model and is no size.
+    # A default such as 0 means that the model decides.
     if re.fullmatch(rule["pattern"], usual, re.ASCII) and "aspect_ratio" not in rules:
         rule["default"] = usual
     return rule
@@ -97,7 +97,7 @@ def _fit_format(value: object, rule: Rule) -> object:
 
 
 def _fit_seed(value: object, rule: Rule) -> object:
-    """Fold a seed into the model's range: those that are drawn for jobs have 32 bits."""
+    """Reduce a seed to the model's range; our seeds have 32 bits."""
     most = rule.get("maximum")
     if not isinstance(value, int) or not isinstance(most, int) or most < 1:
         return value
@@ -107,7 +107,7 @@ def _fit_seed(value: object, rule: Rule) -> object:
 def _sized(
     size: str, sizing: Sizing, rules: Mapping[str, Rule], found: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the fields that a size stands for; it comes before an aspect ratio."""
+    """Return the fields for a size, which takes precedence over an aspect ratio."""
     read = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", size, re.ASCII)
     if not read:
         raise ProviderBadInput("A size is WIDTHxHEIGHT in pixels.")

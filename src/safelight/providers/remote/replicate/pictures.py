@@ -1,4 +1,4 @@
-"""Puts a job's inputs into the fields of a model's input, as data: URIs or as uploaded files."""
+"""Puts a job's pictures into the model's input, as data URIs or uploaded files."""
 
 import asyncio
 import base64
@@ -11,14 +11,14 @@ from safelight.providers.provider import InputFile, Role
 from safelight.providers.remote.api import MIB, Api, Sending
 from safelight.providers.remote.replicate.fields import Fields
 
-_MAX_INLINE = 256_000  # bytes; Replicate asks that larger ones be uploaded
+_MAX_INLINE = 256_000  # bytes; Replicate wants larger files uploaded
 _MAX_UPLOAD = 100 * MIB
-_NEUTRAL = "https://example.com/"  # stands for an address while the input is judged
+_NEUTRAL = "https://example.com/"  # placeholder URL while the input is validated
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An input and the field that it goes into, which may be a list."""
+    """An input and the field it goes into, possibly a list."""
 
     field: str
     file: InputFile
@@ -26,7 +26,7 @@ class Placed:
 
 
 def place(inputs: Sequence[InputFile], fields: Fields) -> list[Placed]:
-    """Return where each input goes, or raise `ProviderBadInput`; touches the disk for sizes."""
+    """Assign each input to a field, or raise `ProviderBadInput`; stats the files."""
     for file in inputs:
         if file.path.stat().st_size > _MAX_UPLOAD:
             raise ProviderBadInput(f"An input must not have more than {_MAX_UPLOAD} bytes.")
@@ -43,12 +43,12 @@ def place(inputs: Sequence[InputFile], fields: Fields) -> list[Placed]:
 
 
 def stand_ins(placed: Sequence[Placed]) -> dict[str, Any]:
-    """Return the fields as they will be, but for the addresses."""
+    """Return the fields with placeholder URLs."""
     return _filled([(one, _NEUTRAL) for one in placed])
 
 
 async def send(api: Api, placed: Sequence[Placed], upload_s: float) -> dict[str, Any]:
-    """Return the fields of the inputs; large ones are uploaded, which costs nothing."""
+    """Return the fields with the inputs; large ones are uploaded, which is free."""
     addresses = [
         (one, await _address(api, one.file, number, upload_s)) for number, one in enumerate(placed)
     ]
@@ -62,7 +62,7 @@ def _mask(file: InputFile, fields: Fields, placed: Sequence[Placed]) -> Placed:
 
 
 def _pictures(files: list[InputFile], fields: Fields, taken: set[str]) -> list[Placed]:
-    # Views that no field is named for come here too, in the order in which they were given.
+    # Includes views without a field of their own, in the given order.
     free = [name for name in (*fields.pictures, *fields.views.values()) if name not in taken]
     if len(files) <= len(free):
         return [Placed(name, file) for name, file in zip(free, files, strict=False)]
@@ -88,13 +88,13 @@ async def _address(api: Api, file: InputFile, number: int, upload_s: float) -> s
     ending = file.media_type.rpartition("/")[2].partition("+")[0]
     handle = await asyncio.to_thread(file.path.open, "rb")
     with handle:
-        # What people call the file is not told.
+        # The user's file name stays private.
         content = ("content", (f"input-{number}.{ending}", handle, file.media_type))
         answer = await api.call("POST", "/files", Sending(files=[content]), answer_s=upload_s)
     urls = _object(_object(answer.document).get("urls"))
     address = urls.get("get")
     if not isinstance(address, str) or not address.startswith(("https://", "http://")):
-        raise ProviderError("The provider took an upload and does not say where it is.")
+        raise ProviderError("The provider accepted an upload without returning its URL.")
     return address
 
 

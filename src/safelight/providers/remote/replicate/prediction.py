@@ -1,4 +1,4 @@
-"""Reads a prediction, as Replicate answers and reports it: its state, its progress, its files."""
+"""Parses a prediction from a response or webhook: status, progress, files."""
 
 import math
 import re
@@ -29,7 +29,7 @@ _FINAL = frozenset({_SUCCEEDED, _FAILED, *_CANCELED})
 _WAITING = "waiting for the provider"
 _STAGES: Mapping[str, str] = {"starting": "starting at the provider", "processing": "processing"}
 
-_LOG_CHARS = 8192  # of either end of the logs
+_LOG_CHARS = 8192  # from each end of the logs
 _MAX_STAGE = 50
 _MAX_NODES = 10_000
 _MAX_FILES = 64
@@ -37,21 +37,21 @@ _MAX_FILES = 64
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One piece of work. Nothing of it is believed to have the form that it should."""
+    """One prediction. Its document is untrusted: any field may be missing or mistyped."""
 
     told: Mapping[str, Any]
     id: str
 
     @classmethod
     def read(cls, document: object) -> Self | None:
-        """Return what `document` tells, None where it is no prediction."""
+        """Parse `document`; None if it is no prediction."""
         told = _object(document)
         ticket = told.get("id")
         return cls(told, ticket) if isinstance(ticket, str) and is_ticket(ticket) else None
 
     @classmethod
     def heard(cls, news: bytes | None, ticket: str) -> Self | None:
-        """Return what a callback said, if it is the end of this very work."""
+        """Return the callback's prediction if it reports the end of this one."""
         found = cls.read(parse(news)) if news else None
         return found if found and found.id == ticket and found.has_ended else None
 
@@ -61,29 +61,29 @@ class Prediction:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come; new words for an end are known by its time."""
+        """Whether it is final; unknown final statuses are recognized by their end time."""
         return self.status in _FINAL or bool(self.told.get("completed_at"))
 
     @property
     def stage(self) -> str:
-        """What it does now, for people."""
+        """The current stage, for display."""
         return _STAGES.get(self.status) or clean(self.status)[:_MAX_STAGE] or _WAITING
 
     @property
     def progress(self) -> float | None:
-        """The percent of the last progress bar in the logs."""
+        """The percentage of the last progress bar in the logs."""
         shown = _BAR.findall(self._text("logs")[-_LOG_CHARS:])
         percent = int(shown[-1]) if shown else None
         return percent if percent is not None and percent <= 100 else None  # noqa: PLR2004
 
     @property
     def usage(self) -> Usage:
-        """How long the model worked, which is what is billed, also of work that failed."""
+        """The run time of the model, which is billed even if the work failed."""
         return Usage(seconds=self._seconds)
 
     @property
     def cost_micros(self) -> int | None:
-        """0 where Replicate charges nothing: for what was never begun.
+        """0 if the prediction never started, which Replicate does not charge.
 
         https://replicate.com/docs/topics/predictions/lifecycle
         """
@@ -94,15 +94,15 @@ class Prediction:
         return time_of(self.told.get("created_at"))
 
     def is_of(self, reference: Reference) -> bool:
-        """Say whether it is work of that model, as far as it tells."""
+        """Return whether it belongs to that model, as far as it says."""
         if reference.version:
             return self._text("version") == reference.version
         name = f"{reference.owner}/{reference.name}"
-        # What runs behind a deployment has a name of its own.
+        # The model behind a deployment has another name.
         return self._text("deployment" if reference.is_deployment else "model") == name
 
     def facts(self) -> dict[str, Any]:
-        """Return what is worth keeping."""
+        """Return the metadata to store with the result."""
         seed = _SEED.search(self._text("logs")[:_LOG_CHARS])
         known = {
             "prediction": self.id,
@@ -115,7 +115,7 @@ class Prediction:
         return {name: value for name, value in known.items() if value not in (None, "")}
 
     def verdict(self) -> ProviderError | None:
-        """Return why the work failed; None where it has not, or goes on."""
+        """Return why the work failed; None if it succeeded or is still running."""
         if not self.has_ended:
             return None
         if self.status != _SUCCEEDED:
@@ -123,7 +123,7 @@ class Prediction:
         return None if self.addresses() else self._emptiness()
 
     def addresses(self) -> list[str]:
-        """Return where the files are, in order."""
+        """Return the result URLs, in order."""
         return files_in(self.told.get("output"))
 
     def _failure(self) -> ProviderError:
@@ -135,17 +135,17 @@ class Prediction:
             text = orjson.dumps(error).decode()
         if self.status == _FAILED or text:
             return failure(text)
-        return ProviderRejected(f"The provider says that the work is {self.stage}.")
+        return ProviderRejected(f"The provider reports the status {self.stage}.")
 
     def _emptiness(self) -> ProviderError:
         if self.told.get("data_removed") and self.told.get("output") is None:
             return ProviderRejected(
                 "The provider has removed the result, as it does an hour after the work."
             )
-        # Some models leave out a refused picture, and say so only in their logs.
+        # Some models omit a refused picture and only log it.
         if categories := moderation(self._text("logs")[-_LOG_CHARS // 4 :]):
-            return ProviderRefused("The provider held the result back.", categories=categories)
-        return ProviderRejected("The work was done and made no file.")
+            return ProviderRefused("The provider withheld the result.", categories=categories)
+        return ProviderRejected("The provider finished without a file.")
 
     @property
     def _seconds(self) -> float | None:
@@ -161,12 +161,12 @@ class Prediction:
 
 
 def is_ticket(text: str) -> bool:
-    """Say whether `text` may be a prediction's id; it becomes part of addresses."""
+    """Return whether `text` is a valid prediction id, which is put into URLs."""
     return bool(_TICKET.fullmatch(text))
 
 
 def files_in(output: object) -> list[str]:
-    """Return the addresses and data: URIs in an output of any shape, in order."""
+    """Return the URLs and data URIs in an output of any shape, in order."""
     found: list[str] = []
     waiting = [output]
     for _ in range(_MAX_NODES):
@@ -184,7 +184,7 @@ def files_in(output: object) -> list[str]:
 
 
 def parse(body: bytes) -> object:
-    """Return a body as JSON, None where it is none."""
+    """Return a body as JSON, or None if it is not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

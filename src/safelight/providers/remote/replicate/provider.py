@@ -1,4 +1,4 @@
-"""Lets Replicate work: begins a prediction, parks, and looks at it when it calls or time is due.
+"""Provider for Replicate: starts a prediction, then waits for its webhook and polls.
 
 Tested against a stub server written from the published protocol, not against Replicate itself.
 """
@@ -7,10 +7,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import httpx2
 import jsonschema_rs
@@ -31,15 +30,14 @@ from safelight.providers.provider import (
     Failed,
     LostStart,
     MediaFile,
-    Model,
     News,
-    NoCallbacks,
     Pending,
     ProviderRequest,
 )
 from safelight.providers.remote import results
 from safelight.providers.remote.adoption import Wanted, only
 from safelight.providers.remote.api import MIB, Api, Sending
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 from safelight.providers.remote.replicate import pictures
 from safelight.providers.remote.replicate.config import ReplicateConfig, ReplicateModel
 from safelight.providers.remote.replicate.keys import SigningKey
@@ -54,12 +52,12 @@ _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
 _PICTURE_PACE = timedelta(seconds=2)
 _MODEL_PACE = timedelta(seconds=5)
-_MAX_ANSWER = 64 * MIB  # small files are spelled out in it
+_MAX_ANSWER = 64 * MIB  # small files are inline
 _MAX_ERRORS = 10
 _GLB = "model/gltf-binary"
 
 
-class ReplicateProvider(NoCallbacks):
+class ReplicateProvider(RemotePlug[ReplicateModel]):
     """One account. A ticket is a prediction's id."""
 
     def __init__(
@@ -69,23 +67,25 @@ class ReplicateProvider(NoCallbacks):
         models: tuple[ReplicateModel, ...] = MODELS,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raise `ValueError` for a model of another provider, or a secret that is none."""
-        self.name = config.name
-        self.adopts_within = config.adopts_within
+        """Raise `ValueError` for a model of another provider, or an invalid secret."""
+        super().__init__(
+            config.name,
+            fetcher,
+            ((model.offer, model) for model in models),
+            adopts_within=config.adopts_within,
+            clock=clock,
+        )
         self._config = config
-        self._fetcher = fetcher
-        self._clock = clock
-        self._models = {model.offer.id: model for model in models}
         if any(model.provider != self.name for model in models):
             raise ValueError(f"A model must have {self.name} as its provider.")
         self._validators = {
             name: jsonschema_rs.validator_for(dict(model.open_schema))
             for name, model in self._models.items()
         }
-        # What an error means depends on whether the call may have cost something.
+        # The meaning of an error depends on whether the call may have been charged.
         self._orders, self._api = (
             Api(
                 config.base_url,
@@ -96,25 +96,7 @@ class ReplicateProvider(NoCallbacks):
             for pays in (True, False)
         )
         self._key = SigningKey(self._api, config.webhook_secret, ticks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        for api in (self._orders, self._api):
-            await api.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(model.offer for model in self._models.values())
+        self._clients = (self._orders, self._api)
 
     # --- a job -------------------------------------------------------------------------------
 
@@ -135,7 +117,7 @@ class ReplicateProvider(NoCallbacks):
         )
         begun = Prediction.read(answer.document)
         if begun is None:
-            raise UnknownOutcome("The provider took the order and does not say under which name.")
+            raise UnknownOutcome("The provider accepted the request without returning its id.")
         return self._pending(begun, model, attempt)
 
     async def check(
@@ -150,7 +132,7 @@ class ReplicateProvider(NoCallbacks):
         brought = await results.bring_all(self._fetcher, found.addresses(), request.scratch)
         outputs = _models_of(brought.files) if model.makes_models else brought.files
         if not outputs:
-            missing = brought.missing or "The work was done and made no 3D model."
+            missing = brought.missing or "The provider finished without a 3D model."
             return Failed(ProviderRejected(missing), usage=found.usage)
         facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
         return Done(outputs, facts=facts, usage=found.usage)
@@ -158,7 +140,7 @@ class ReplicateProvider(NoCallbacks):
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/account", answer_s=_VERIFY_S)).document
         told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-        return f"the token is good for {clean(str(told.get('username') or 'an account'))}"
+        return f"the token is valid for {clean(str(told.get('username') or 'an account'))}"
 
     async def cancel(self, ticket: str) -> Canceled:
         _check_ticket(ticket)
@@ -168,7 +150,7 @@ class ReplicateProvider(NoCallbacks):
             )
             found = _about(ticket, answer.document)
         except (ProviderRejected, ProviderBadInput):
-            # As it may have ended before; only the prediction itself can say so.
+            # It may already have ended, which only the prediction itself shows.
             found = await self._look(ticket)
             if not found.has_ended:
                 raise
@@ -200,19 +182,13 @@ class ReplicateProvider(NoCallbacks):
         seal.verify(callback.body, await self._key.get())
         told = Prediction.read(parse(callback.body))
         if told is None:
-            raise Forbidden("The callback is about no prediction.")
+            raise Forbidden("The callback names no prediction.")
         return News(callback.attempt_id, told.id, is_proven=True)
 
     # --- the steps ---------------------------------------------------------------------------
 
-    def _model(self, model_id: str) -> ReplicateModel:
-        model = self._models.get(model_id)
-        if model is None:
-            raise ProviderRejected(f"The provider {self.name} has no model {model_id}.")
-        return model
-
     def _judge(self, model_id: str, told: Mapping[str, Any]) -> None:
-        """Refuse what Replicate would, before anything is uploaded or paid."""
+        """Reject what Replicate would, before anything is uploaded or paid for."""
         wrong = [
             {
                 "field": ".".join(str(part) for part in problem.instance_path),
@@ -240,7 +216,7 @@ class ReplicateProvider(NoCallbacks):
     def _pending(self, found: Prediction, model: ReplicateModel, attempt: AttemptHandle) -> Pending:
         pace = _MODEL_PACE if model.makes_models else _PICTURE_PACE
         if found.has_ended:
-            pace = timedelta()  # a start may find it done; the look that follows takes it home
+            pace = timedelta()  # already done at the start: poll for the result at once
         elif _is_called_at(attempt.callback_url):
             pace = _SAFETY_NET
         return Pending(found.id, pace, found.stage, found.progress)
@@ -252,7 +228,7 @@ def _check_ticket(ticket: str) -> None:
 
 
 def _about(ticket: str, document: object) -> Prediction:
-    """Return what an answer tells of this very prediction."""
+    """Parse a response about this prediction."""
     found = Prediction.read(document)
     if found is None or found.id != ticket:
         raise ProviderError("The provider's answer is about something else.")
@@ -260,7 +236,7 @@ def _about(ticket: str, document: object) -> Prediction:
 
 
 def _models_of(files: tuple[MediaFile, ...]) -> tuple[MediaFile, ...]:
-    """Return the 3D models, the first with a picture of it."""
+    """Return the 3D models, the first one with a preview."""
     models = [file for file in files if file.media_type == _GLB]
     shown = [file.path for file in files if file.media_type != _GLB]
     if not models:
@@ -274,11 +250,11 @@ def _order(model: ReplicateModel, told: Mapping[str, Any], callback_url: str | N
         body["version"] = model.reference.version
     if _is_called_at(callback_url):
         body |= {"webhook": callback_url, "webhook_events_filter": ["completed"]}
-    # Work that nobody waits for any more should not be billed for longer.
+    # Work that outlives its job's timeout must not be billed any longer.
     seconds = int(model.offer.timeout.total_seconds())
     return Sending(json=body, headers={"Cancel-After": f"{max(seconds, 5)}s"})
 
 
 def _is_called_at(callback_url: str | None) -> bool:
-    """Say whether Replicate would call there: it takes no address without TLS."""
+    """Return whether Replicate accepts the callback URL, which must be https."""
     return callback_url is not None and callback_url.startswith("https://")

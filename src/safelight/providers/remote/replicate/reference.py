@@ -1,4 +1,4 @@
-"""Reads how Replicate's things are named: a model, one version of it, or a deployment."""
+"""Parses Replicate names: a model, a version of it, or a deployment."""
 
 import re
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ class Reference:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Return what `text` names, or raise `ValueError`."""
+        """Parse `text`, or raise `ValueError`."""
         if re.fullmatch(_VERSION, text, re.ASCII):
             return cls(version=text)
         if found := _DEPLOYMENT.fullmatch(text):
             return cls(found[1], found[2], is_deployment=True)
         if found := _MODEL.fullmatch(text):
             return cls(found[1], found[2], found[3] or "")
-        raise ValueError(f"{text!r} names nothing that Replicate could have.")
+        raise ValueError(f"{text!r} is not a Replicate model, version or deployment.")
 
     @property
     def path(self) -> str:
-        """Where the thing itself is described; a bare version has no such place."""
+        """API path that describes it; a bare version has none."""
         kind = "deployments" if self.is_deployment else "models"
         return f"/{kind}/{self.owner}/{self.name}"
 
     @property
     def predictions_path(self) -> str:
-        """Where work of it is begun; a version is named in the order."""
+        """API path that creates predictions; a version is named in the body."""
         return "/predictions" if self.version else f"{self.path}/predictions"

@@ -1,4 +1,4 @@
-"""Names what went wrong at Replicate, by its problem documents and by what models say."""
+"""Maps Replicate's problem documents and the models' error texts to our errors."""
 
 import re
 from collections.abc import Mapping
@@ -23,8 +23,9 @@ _LONGEST = 500  # characters of a message
 _MOST_FIELDS = 20
 _MAX_WAIT = timedelta(days=1)
 
-# There is no code for it: models write what they like. The words must be of a verdict, as a model
-# may also fail to load its safety checker.
+
+# There is no error code for moderation, only free text. The words must express a verdict, since a
+# model may also fail to load its safety checker.
 _REFUSALS: Mapping[str, re.Pattern[str]] = {
     "nsfw": re.compile(r"\bnsfw\b", re.IGNORECASE),
     "sensitive": re.compile(
@@ -43,7 +44,7 @@ _REFUSALS: Mapping[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-# Faults of Replicate's machines, which the same work may not meet again.
+# Failures of Replicate's machines, which a retry may avoid.
 _GIVEN_UP = re.compile(
     r"prediction interrupted|please retry|\(code: PA\)|out of memory|health ?check|\bE8765\b"
     r"|\bE9243\b|director: unexpected error|unable to start|timed out starting",
@@ -54,7 +55,7 @@ _BAD_INPUT = re.compile(r"input validation (?:error|failed)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An RFC 9457 problem document, as Replicate answers where it refuses."""
+    """An RFC 9457 problem document of Replicate."""
 
     text: str
     errors: tuple[Mapping[str, str], ...]
@@ -62,7 +63,7 @@ class Problem:
 
     @classmethod
     def read(cls, document: object) -> Self | None:
-        """Return what `document` complains of, if it does."""
+        """Parse `document`; None if it is no problem document."""
         told = _object(document)
         words = [told.get("title"), told.get("detail")]
         text = ": ".join(word.strip() for word in words if isinstance(word, str) and word.strip())
@@ -72,7 +73,7 @@ class Problem:
 
 
 def explain(answer: Answer, *, pays: bool) -> SafelightError | None:
-    """Return what an answer other than success means, or None where its status says enough."""
+    """Return the error of an unsuccessful response, or None if its status is enough."""
     problem = Problem.read(answer.document)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         waits = [wait for wait in (wait_of(answer), problem and problem.wait) if wait]
@@ -88,7 +89,7 @@ def explain(answer: Answer, *, pays: bool) -> SafelightError | None:
 
 
 def failure(text: str) -> ProviderError:
-    """Return the error of work that failed, by what its model says of it."""
+    """Return the error of failed work, by the model's error text."""
     detail = f"The provider says: {clean(text)}" if text else "The provider gives no reason."
     if categories := moderation(text):
         return ProviderRefused(detail, categories=categories)
@@ -98,20 +99,20 @@ def failure(text: str) -> ProviderError:
 
 
 def moderation(text: str) -> list[str]:
-    """Return the reasons of a moderation's verdict; none where it is no such text."""
+    """Return the moderation categories in a text; empty if it is no moderation verdict."""
     return [name for name, words in _REFUSALS.items() if words.search(text[: 4 * _LONGEST])]
 
 
 def clean(text: str) -> str:
-    """Return a vendor's words, bounded and fit to be stored."""
+    """Return a vendor's text, truncated and safe to store."""
     return text.replace("\x00", "").strip()[:_LONGEST]
 
 
 def _unexplained(answer: Answer, *, pays: bool) -> SafelightError | None:
-    """Tell the API's own word, after which nothing was begun, from that of a server before it."""
+    """Tell an error of the API itself, after which nothing was started, from one of a proxy."""
     broken = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
     if pays and answer.status in broken:
-        return UnknownOutcome(f"A server before the provider answered {answer.status}.")
+        return UnknownOutcome(f"A proxy in front of the provider answered {answer.status}.")
     return None
 
 

@@ -1,7 +1,7 @@
-"""Turns the OpenAPI description of a Replicate model's input into plain JSON Schema.
+"""Converts the OpenAPI description of a Replicate model's input to plain JSON Schema.
 
-What comes out is draft 2020-12 without references, bounded, and only of keywords that forms and
-validators understand alike; whatever a vendor writes beside them is left out.
+The result is draft 2020-12 without references, bounded in size, and limited to keywords that forms
+and validators both support; a vendor's other keywords are dropped.
 """
 
 import re
@@ -15,10 +15,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _MAX_BYTES = 64 * 1024
 _MAX_PROPERTIES = 100
-_MAX_RULES = 400  # of the whole input, lists and objects within it included
+_MAX_RULES = 400  # of the whole input, including nested lists and objects
 _MAX_DEPTH = 6
-_MAX_HOPS = 16  # from reference to reference
-_MAX_PARTS = 4000  # that rules are put together from
+_MAX_HOPS = 16  # of chained references
+_MAX_PARTS = 4000  # that rules are merged from
 _MAX_ENUM = 500
 _MAX_TITLE = 100
 _MAX_DESCRIPTION = 1000
@@ -29,17 +29,17 @@ _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object"}
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _FORMATS = frozenset({"uri", "password"})
-_EMPTY_WORDS = frozenset({"", "An enumeration."})  # what generators write where nobody did
+_EMPTY_WORDS = frozenset({"", "An enumeration."})  # placeholders of generators
 
 Rule = dict[str, Any]
 
 
 def input_schema(openapi: object) -> Rule:
-    """Return the schema of what the described model takes, or raise `ValueError`."""
+    """Return the schema of the model's input, or raise `ValueError`."""
     schemas = _object(_object(_object(openapi).get("components")).get("schemas"))
     described = _object(schemas.get("Input"))
     if not described:
-        raise ValueError("The description names no input.")
+        raise ValueError("The description has no input schema.")
     return _checked(_Cleaner(schemas).input(described))
 
 
@@ -49,7 +49,7 @@ def rules_of(schema: Mapping[str, Any]) -> Mapping[str, Rule]:
 
 
 class _Cleaner:
-    """Follows the references of one description."""
+    """Resolves the references of one description."""
 
     def __init__(self, schemas: Mapping[str, Any]) -> None:
         self._schemas = schemas
@@ -59,7 +59,7 @@ class _Cleaner:
     def input(self, described: Mapping[str, Any]) -> Rule:
         flat = self._flat(described)
         rules = self._properties(flat, _MAX_DEPTH)
-        # Those without a number keep their place behind those that have one.
+        # Properties without an order keep their position, after those with one.
         ordered = sorted(rules.items(), key=lambda one: one[1].get("order", len(rules)))
         return {
             "$schema": DIALECT,
@@ -90,7 +90,7 @@ class _Cleaner:
         return _with_default(rule, flat)
 
     def _inner(self, flat: Mapping[str, Any], rule: Rule, depth: int) -> Rule:
-        """Return what is said of the entries of a list, of an object's fields, or of choices."""
+        """Return the rules of a list's entries, of an object's properties, or of alternatives."""
         kind = rule.get("type")
         if kind == "array" and isinstance(flat.get("items"), dict):
             return {"items": self._rule(flat["items"], depth)}
@@ -103,10 +103,10 @@ class _Cleaner:
         return {}
 
     def _flat(self, rule: Mapping[str, Any], hops: int = _MAX_HOPS) -> Rule:
-        """Return a rule with all that it refers to; what it says itself comes first."""
+        """Return a rule merged with everything it refers to; its own keywords win."""
         self._parts -= 1
         if hops <= 0 or self._parts < 0:
-            raise ValueError("The description refers to itself, or too often to others.")
+            raise ValueError("The description has circular or too many references.")
         merged: Rule = {}
         if isinstance(reference := rule.get("$ref"), str):
             name = reference.removeprefix(_COMPONENT)
@@ -122,7 +122,7 @@ _SPENT = frozenset({"$ref", "allOf"})
 
 
 def _plain(flat: Mapping[str, Any]) -> Rule:
-    """Return the keywords that stand for themselves."""
+    """Return the keywords that are copied unchanged."""
     rule: Rule = {**_words(flat), **_kind(flat), **_bounds(flat)}
     if values := _enum(flat):
         rule["enum"] = values
@@ -155,7 +155,7 @@ def _kind(flat: Mapping[str, Any]) -> Rule:
 
 def _bounds(flat: Mapping[str, Any]) -> Rule:
     bounds = {name: flat[name] for name in _NUMBERS if _is_number(flat.get(name))}
-    # OpenAPI 3.0 says only that a bound is exclusive; the bound itself is the other keyword.
+    # In OpenAPI 3.0 exclusiveMinimum is a boolean and the bound is in minimum.
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if flat.get(exclusive) is True and bound in bounds:
             bounds[exclusive] = bounds.pop(bound)
@@ -176,19 +176,19 @@ def _enum(flat: Mapping[str, Any]) -> list[Any]:
 
 
 def _with_default(rule: Rule, flat: Mapping[str, Any]) -> Rule:
-    """Add the default, unless it is no valid value: jobs are filled with it unseen."""
+    """Add the default if it is valid, since jobs are completed with it unchecked."""
     default = flat.get("default")
     if default is None:
         return rule
     try:
         fits = jsonschema_rs.is_valid(rule, default)
     except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise ValueError("The description is no valid schema.") from error
+        raise ValueError("The description is not a valid schema.") from error
     return rule | {"default": default} if fits else rule
 
 
 def _choices(flat: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the alternatives of a rule without null, which only says that it may be left out."""
+    """Return the alternatives of a rule without null, which only marks it as optional."""
     told = _list(flat.get("anyOf")) or _list(flat.get("oneOf"))
     choices = [_object(choice) for choice in told]
     return [choice for choice in choices if choice and choice.get("type") != "null"]
@@ -203,7 +203,7 @@ def _checked(schema: Rule) -> Rule:
         encoded = orjson.dumps(schema)
         jsonschema_rs.validator_for(schema)
     except (orjson.JSONEncodeError, jsonschema_rs.ValidationError, ValueError) as error:
-        raise ValueError("The description is no valid schema.") from error
+        raise ValueError("The description is not a valid schema.") from error
     if len(encoded) > _MAX_BYTES:
         raise ValueError(f"The description has more than {_MAX_BYTES} bytes.")
     return schema

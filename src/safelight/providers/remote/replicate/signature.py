@@ -1,4 +1,4 @@
-"""Proves that a callback comes from Replicate, which signs by https://www.standardwebhooks.com."""
+"""Verifies webhook signatures of Replicate, by https://www.standardwebhooks.com."""
 
 import base64
 import binascii
@@ -15,14 +15,14 @@ _TOLERANCE = timedelta(seconds=300)
 _PREFIX = "whsec_"
 _VERSION = "v1,"
 _LEAST_KEY = 16  # bytes
-_MAX_SIGNATURES = 16  # several while keys are changed, and of other versions
+_MAX_SIGNATURES = 16  # several during a key rotation, and of other versions
 _MAX_DIGITS = 11
 _MAX_ID = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What stands in the headers of a callback, with a time that is not far from now."""
+    """The signature headers of a callback whose timestamp is recent."""
 
     id: str
     sent: str
@@ -30,7 +30,7 @@ class Seal:
 
     @classmethod
     def read(cls, callback: Callback, now: datetime) -> Self:
-        """Raise `Forbidden` for what cannot be genuine, whatever the key is."""
+        """Raise `Forbidden` for a callback that no key could verify."""
         told = callback.headers
         message, sent = told.get("webhook-id", ""), told.get("webhook-timestamp", "")
         listed = told.get("webhook-signature", "").split()[:_MAX_SIGNATURES]
@@ -45,7 +45,7 @@ class Seal:
         return cls(message, sent, given)
 
     def verify(self, body: bytes, key: bytes) -> None:
-        """Raise `Forbidden` unless one of the signatures is right."""
+        """Raise `Forbidden` unless one of the signatures is valid."""
         signed = b".".join((self.id.encode(), self.sent.encode(), body))
         right = base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
         matches = [hmac.compare_digest(one, right) for one in self.signatures]
@@ -54,11 +54,13 @@ class Seal:
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that a secret such as `whsec_…` spells out, or raise `ValueError`."""
+    """Decode a secret such as `whsec_…`, or raise `ValueError`."""
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("The secret of callbacks is no base64.") from None
+        raise ValueError("The callback secret is not valid base64.") from None
     if not secret.startswith(_PREFIX) or len(key) < _LEAST_KEY:
-        raise ValueError(f"The secret of callbacks must be {_PREFIX} and {_LEAST_KEY} bytes.")
+        raise ValueError(
+            f"The callback secret must be {_PREFIX} and at least {_LEAST_KEY} bytes in base64."
+        )
     return key

@@ -1,4 +1,4 @@
-"""Asynchronous endpoints of Amazon SageMaker; its library is imported when a plug is opened."""
+"""Amazon SageMaker asynchronous endpoints; the AWS library is imported when a plug is opened."""
 
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ __all__ = ["MODELS", "Place", "SageMakerConfig", "image_model", "open_sagemaker"
 def open_sagemaker(
     config: SageMakerConfig, fetcher: Fetcher, models: tuple[Model, ...] = MODELS
 ) -> "SageMakerProvider":
-    """Return the plug with the AWS credentials that `config` holds or this machine has.
+    """Return the plug, with the AWS credentials of `config` or of this machine.
 
     Raises:
-        ModuleNotFoundError: its library is not installed; the text says what to install.
+        ModuleNotFoundError: the AWS library is missing; the text says what to install.
     """
     try:
         from safelight.providers.remote.sagemaker.credentials import credentials_of  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Reads what an endpoint answered, whichever container speaks: ours, a stock one, or raw bytes."""
+"""Parses an endpoint's response: our container's JSON, a stock container's JSON, or raw bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from safelight.providers.remote.sagemaker.failure import error_told
 
 _MOST = 64
 _FACTS = ("timings", "model", "model_version")
-# Under which name stock containers answer: those of our own containers say `images`.
+# The names that stock containers use; ours use `images`.
 _LISTS = ("images", "generated_images")
 _SINGLE = "generated_image"
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One file that was made: its base64, its `s3:` address, or its bytes."""
+    """One output: its base64, its `s3:` URL, or its bytes."""
 
     base64: str = ""
     s3: str = ""
@@ -30,7 +30,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer:
-    """All that one request has made, or the error that the endpoint tells instead."""
+    """The outputs of one request, or the endpoint's error."""
 
     made: tuple[Made, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -38,22 +38,21 @@ class EndpointAnswer:
 
 
 def read_answer(body: bytes) -> EndpointAnswer:
-    """Return what the output object holds.
+    """Parse the output object.
 
-    Raises a `MediaError` or `ProviderError` for what is no answer of any known form: such a thing
-    is no endpoint's word on the work.
+    Raises a `MediaError` or `ProviderError` for an unknown format, which is no verdict on the work.
     """
     if not body:
-        raise MediaEmpty("The endpoint's answer is empty.")
+        raise MediaEmpty("The endpoint's response is empty.")
     media_type = sniff(body[:HEAD_BYTES]) or ""
     if media_type.startswith(("image/", "model/")):
         return EndpointAnswer((Made(raw=body),))
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise ProviderError("The endpoint's answer is neither a picture nor JSON.") from None
+        raise ProviderError("The endpoint's response is neither a picture nor JSON.") from None
     if not isinstance(document, dict):
-        raise ProviderError("The endpoint's answer has no known form.")
+        raise ProviderError("The endpoint's response has an unknown format.")
     return _of_document(cast("dict[str, Any]", document))
 
 
@@ -62,13 +61,13 @@ def _of_document(document: Mapping[str, Any]) -> EndpointAnswer:
     if isinstance(error, dict):
         return EndpointAnswer(error=error_told(cast("dict[str, Any]", error)))
     if not document.keys() & {*_LISTS, _SINGLE}:
-        raise ProviderError("The endpoint's answer has no known form.")
+        raise ProviderError("The endpoint's response has an unknown format.")
     try:
         made = tuple(_made(entry) for entry in _entries(document))
     except ProviderRejected as verdict:
         return EndpointAnswer(error=verdict)
     if not made:
-        return EndpointAnswer(error=ProviderRejected("The endpoint's answer holds no picture."))
+        return EndpointAnswer(error=ProviderRejected("The endpoint's response has no picture."))
     return EndpointAnswer(made, {name: document[name] for name in _FACTS if name in document})
 
 
@@ -78,7 +77,7 @@ def _entries(document: Mapping[str, Any]) -> list[object]:
         if isinstance(found, list):
             entries = cast("list[object]", found)
             if len(entries) > _MOST:
-                raise ProviderRejected(f"The endpoint's answer holds more than {_MOST} pictures.")
+                raise ProviderRejected(f"The endpoint's response has more than {_MOST} pictures.")
             return entries
     return [document[_SINGLE]] if _SINGLE in document else []
 
@@ -97,7 +96,7 @@ def _made(entry: object) -> Made:
         case {"s3": str(uri)}:
             return Made(s3=uri, facts=facts)
         case _:
-            raise ProviderRejected("The endpoint's answer has no known form.")
+            raise ProviderRejected("The endpoint's response has an unknown format.")
 
 
 def _bare(text: str) -> str:

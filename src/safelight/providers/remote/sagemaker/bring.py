@@ -1,4 +1,4 @@
-"""Brings home what an endpoint made, into the scratch folder, known by its bytes alone."""
+"""Saves an endpoint's outputs to the scratch folder, typed by their bytes."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from safelight.providers.remote.sagemaker.place import Place
 
 
 async def bring(made: Made, to: Path, objects: Objects, outputs: Place) -> MediaFile:
-    """Return one file; what lies in S3 must lie where outputs do."""
+    """Save one output; an S3 object must be in the configured output location."""
     if made.base64:
         return replace(await results.keep(made.base64, to), facts=made.facts)
     raw = await _object(made.s3, objects, outputs) if made.s3 else made.raw
@@ -25,10 +25,10 @@ async def bring(made: Made, to: Path, objects: Objects, outputs: Place) -> Media
 async def _object(uri: str, objects: Objects, outputs: Place) -> bytes:
     name = outputs.name_of(uri)
     if name is None:
-        raise ProviderRejected("The endpoint put a result elsewhere than its outputs.")
+        raise ProviderRejected("The endpoint wrote a result outside its output location.")
     found = await objects.read(outputs, name, max_bytes=results.MAX_BYTES)
     if found is None:
-        raise ProviderRejected("A result that the endpoint tells of is not there.")
+        raise ProviderRejected("A result that the endpoint names does not exist.")
     return found
 
 
@@ -37,6 +37,6 @@ def _written(raw: bytes, to: Path) -> str:
         raise MediaEmpty
     media_type = sniff(raw[:HEAD_BYTES]) or ""
     if not media_type.startswith(("image/", "model/")):
-        raise MediaUnsupported(f"The endpoint made {media_type or 'bytes of no known kind'}.")
+        raise MediaUnsupported(f"The endpoint made {media_type or 'an unknown file type'}.")
     to.write_bytes(raw)
     return media_type

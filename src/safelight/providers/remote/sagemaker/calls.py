@@ -1,4 +1,4 @@
-"""The two calls of SageMaker that are needed, signed (AWS Signature Version 4) and sent once."""
+"""The two SageMaker API calls in use, signed (AWS Signature Version 4), without retries."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -15,12 +15,12 @@ from safelight.providers.remote.sagemaker.config import SageMakerConfig
 from safelight.providers.remote.sagemaker.credentials import Credentials
 from safelight.providers.remote.sagemaker.failure import explain
 
-_SERVICE = "sagemaker"  # in signatures, of both addresses
+_SERVICE = "sagemaker"  # service name in the signature of both endpoints
 _DESCRIBE_S = 5.0
 
 
 class Calls:
-    """SageMaker's addresses, as whoever `credentials` says we are."""
+    """SageMaker's API, with the given credentials."""
 
     def __init__(self, config: SageMakerConfig, credentials: Credentials) -> None:
         self._config = config
@@ -39,9 +39,9 @@ class Calls:
         await self._api.__aexit__(kind, error, traceback)
 
     async def invoke(self, endpoint: str, headers: Mapping[str, str]) -> Answer:
-        """Hand a request in at an endpoint (InvokeEndpointAsync); this pays.
+        """Submit a request to an endpoint (InvokeEndpointAsync); this call pays.
 
-        `headers` are the parameters, without the beginning that all of them share.
+        `headers` are the parameters, without their common prefix.
         """
         named = {f"X-Amzn-SageMaker-{name}": value for name, value in headers.items()}
         url = f"{self._config.runtime()}/endpoints/{endpoint}/async-invocations"
@@ -55,7 +55,7 @@ class Calls:
         )
 
     async def describe(self, endpoint: str) -> Mapping[str, object]:
-        """Return what SageMaker says of an endpoint (DescribeEndpoint)."""
+        """Return SageMaker's description of an endpoint (DescribeEndpoint)."""
         url = f"{self._config.control()}/"
         body = orjson.dumps({"EndpointName": endpoint})
         named = {
@@ -71,7 +71,7 @@ class Calls:
         )
         document: object = answer.document
         if not isinstance(document, dict):
-            raise ProviderError("SageMaker's description of the endpoint cannot be read.")
+            raise ProviderError("SageMaker's description of the endpoint is invalid.")
         return cast("dict[str, object]", document)
 
     async def _signed(self, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:

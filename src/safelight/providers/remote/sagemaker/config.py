@@ -1,4 +1,4 @@
-"""What an operator says of the SageMaker endpoints: region, places in S3, topics, time limits."""
+"""Configuration of the SageMaker endpoints: region, S3 locations, topics, deadlines."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.remote.sagemaker.place import Place
 
 NAME = "sagemaker"
-_GRACE = timedelta(minutes=2)  # from the end of the work to the answer's arrival in S3
+_GRACE = timedelta(minutes=2)  # from the end of the work to its result in S3
 
 _SIDE: dict[str, Any] = {"type": "integer", "minimum": 64, "maximum": 4096, "default": 1024}
 PARAMS: dict[str, Any] = {
@@ -51,7 +51,7 @@ PARAMS: dict[str, Any] = {
         },
         "strength": {
             "title": "Strength",
-            "description": "How far the result may leave the picture it starts from.",
+            "description": "How far the result may depart from the input picture.",
             "type": "number",
             "minimum": 0,
             "maximum": 1,
@@ -69,17 +69,17 @@ PARAMS: dict[str, Any] = {
 
 
 def image_model(endpoint: str, title: str = "SageMaker") -> Model:
-    """Return the model of pictures that the endpoint of that name serves."""
+    """Return the model for the endpoint of that name."""
     return Model(
         id=f"{NAME}/{endpoint}",
         provider=NAME,
         title=title,
-        description="Pictures from your own endpoint of Amazon SageMaker; the first one waits for "
-        "it to wake.",
+        description="Pictures from your own Amazon SageMaker endpoint; the first one waits for it "
+        "to scale up.",
         kinds=frozenset({Kind.TEXT_TO_IMAGE, Kind.IMAGE_TO_IMAGE}),
         lane=Lane.REMOTE,
         params_schema=PARAMS,
-        # An endpoint scaled to zero takes several minutes to wake.
+        # An endpoint scaled to zero takes several minutes to scale up.
         timeout=timedelta(minutes=30),
         max_inputs=1,
         roles=frozenset({Role.REFERENCE, Role.MASK}),
@@ -92,11 +92,11 @@ MODELS = (image_model("safelight-image"),)
 
 @dataclass(frozen=True, slots=True)
 class SageMakerConfig:
-    """One installation's endpoints, which share their places and topics.
+    """The endpoints of one installation, with shared S3 locations and topics.
 
-    `outputs` and `failures` must be the S3OutputPath and S3FailurePath of the endpoints'
-    configuration. Without `access_key_id`, credentials are found as AWS does. The three addresses
-    are AWS's own where they are empty.
+    `outputs` and `failures` must be the S3OutputPath and S3FailurePath of the endpoint
+    configuration. Without `access_key_id`, the AWS default credential chain is used. Empty URLs
+    stand for AWS's own.
     """
 
     region: str
@@ -112,26 +112,26 @@ class SageMakerConfig:
     control_url: str = ""
     s3_url: str = ""
     call_s: float = 30.0
-    transfer_s: float = 120.0  # of a whole object
+    transfer_s: float = 120.0  # deadline for a whole object
 
     @property
     def domain(self) -> str:
-        """What the names of AWS's servers in this region end with."""
+        """The domain of AWS in this region."""
         return "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
 
     @property
     def answers_within(self) -> timedelta:
-        """How long after its start a request may still be answered."""
+        """How long after its start a request may still get a result."""
         return self.request_ttl + self.invocation_timeout + _GRACE
 
     def runtime(self) -> str:
-        """Return the address that takes requests."""
+        """Return the URL of the runtime API, which takes requests."""
         return (
             self.runtime_url or f"https://runtime.sagemaker.{self.region}.{self.domain}"
         ).rstrip("/")
 
     def control(self) -> str:
-        """Return the address that describes endpoints."""
+        """Return the URL of the control API, which describes endpoints."""
         return (self.control_url or f"https://api.sagemaker.{self.region}.{self.domain}").rstrip(
             "/"
         )

@@ -1,4 +1,4 @@
-"""Who we are to AWS: keys from the settings, or whatever this machine was given."""
+"""AWS credentials: keys from the settings, or the default credential chain."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _FIND_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What requests are signed with, for the moment."""
+    """The keys to sign requests with now."""
 
     access_key_id: str
     secret_access_key: str
@@ -23,7 +23,7 @@ class Keys:
 
 
 class Credentials(Protocol):
-    """Whoever has keys, and renews them in time."""
+    """A source of keys, which renews them in time."""
 
     async def keys(self) -> Keys: ...
 
@@ -39,13 +39,13 @@ class StaticCredentials:
 
 
 class AmbientCredentials:
-    """Credentials found as AWS does: environment, profile, web identity, container, instance."""
+    """The AWS default chain: environment, profile, web identity, container, instance."""
 
     def __init__(self, session: AioSession | None = None) -> None:
         self._session = session or AioSession()
 
     async def keys(self) -> Keys:
-        """Return keys that hold now; raise `ProviderUnauthorized` where there are none."""
+        """Return valid keys; raise `ProviderUnauthorized` if there are none."""
         try:
             async with asyncio.timeout(_FIND_S):
                 found = await self._session.get_credentials()
@@ -60,7 +60,7 @@ class AmbientCredentials:
 
 
 def credentials_of(config: SageMakerConfig) -> Credentials:
-    """Return the keys in the settings, else this machine's."""
+    """Return the keys from the settings, else the default credential chain."""
     if config.access_key_id:
         return StaticCredentials(Keys(config.access_key_id, config.secret_access_key))
     return AmbientCredentials()

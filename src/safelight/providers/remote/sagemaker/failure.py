@@ -1,4 +1,4 @@
-"""What the words of AWS and of the model's container mean: one of our errors. Pure."""
+"""Maps errors of AWS and of the model's container to our errors. Pure."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from safelight.providers.remote.api import Answer, wait_of
 
 _EXCERPT = 500
 _MAX_TEXT = 64 * 1024
-# What is the operator's affair: log groups, resources, the account's number.
+# Details for the operator only: log groups, resources, the account number.
 _PRIVATE = re.compile(
     r"\s*See https?://\S+ in account \d+ for more information\.?|https?://\S+|arn:aws\S*|\b\d{12}\b"
 )
@@ -46,7 +46,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "MissingAuthenticationTokenException": ProviderUnauthorized,
     "SignatureDoesNotMatch": ProviderUnauthorized,
     "UnrecognizedClientException": ProviderUnauthorized,
-    # Of an endpoint that is not there, or of what the settings make us send: nothing mends itself.
+    # A missing endpoint or a wrong setting: a retry does not help.
     "ValidationError": ProviderRejected,
     "ValidationException": ProviderRejected,
     "InternalDependencyException": ProviderError,
@@ -59,7 +59,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
 
 
 def explain(answer: Answer) -> SafelightError | None:
-    """Return the error that AWS names in its answer, None where it names none that we know."""
+    """Return the error that AWS's response identifies, or None if it is unknown."""
     document: object = answer.document
     fields = cast("dict[str, object]", document) if isinstance(document, dict) else {}
     named = answer.headers.get("x-amzn-errortype") or fields.get("__type") or fields.get("code")
@@ -72,7 +72,7 @@ def explain(answer: Answer) -> SafelightError | None:
 
 
 def error_of(text: str) -> ProviderError:
-    """Return what a failed request's own words mean; never one that another look could mend."""
+    """Return the error of a failed request, by its text; it is always final."""
     text = text[:_MAX_TEXT]
     told = _of_contract(text)
     if told is not None:
@@ -89,7 +89,7 @@ def error_of(text: str) -> ProviderError:
 
 
 def error_told(told: Mapping[str, Any]) -> ProviderError:
-    """Return the error that our containers' `{"error": {"code", "message"}}` tells."""
+    """Parse our containers' `{"error": {"code", "message"}}`."""
     message = public(str(told.get("message", "")))
     match told.get("code"):
         case "bad_input":
@@ -103,17 +103,17 @@ def error_told(told: Mapping[str, Any]) -> ProviderError:
 
 
 def _out_of_memory(detail: str) -> ProviderError:
-    # Nothing is charged by the request, and the next one may find the GPU empty.
+    # Requests are not charged individually, and a retry may find the GPU free.
     return ProviderWorkFailed(f"The model ran out of memory. {detail}", reason="out_of_memory")
 
 
 def public(text: str) -> str:
-    """Return the beginning of `text` without what is the operator's affair."""
+    """Return the beginning of `text`, without details for the operator only."""
     return _PRIVATE.sub("…", text.replace("\x00", "")).strip()[:_EXCERPT]
 
 
 def _of_contract(text: str) -> Mapping[str, Any] | None:
-    # SageMaker quotes the container's body within a sentence, sometimes with its quotes escaped.
+    # SageMaker embeds the container's body in a sentence, sometimes with escaped quotes.
     for candidate in (text, text.replace('\\"', '"')):
         found = _OF_CONTRACT.search(candidate)
         if found:

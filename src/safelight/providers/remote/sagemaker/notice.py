@@ -1,4 +1,4 @@
-"""What a notification of SageMaker says of a request: done or failed, and where to look. Pure."""
+"""Parses SageMaker's notifications about finished requests. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The end of one request. `output` is the address of what it made, where it was told."""
+    """The end of one request. `output` is the URL of its result, if given."""
 
     attempt: str
     endpoint: str
@@ -19,7 +19,7 @@ class Notice:
 
 
 def read_notice(message: str | bytes) -> Notice | None:
-    """Return what the message of a notification tells, None where it is of another kind."""
+    """Parse a notification's message; None if it is of another kind."""
     fields = _object(message)
     status = fields.get("invocationStatus")
     attempt = fields.get("inferenceId")
@@ -36,7 +36,7 @@ def read_notice(message: str | bytes) -> Notice | None:
 
 
 def kept_notice(envelope: bytes | None) -> Notice | None:
-    """Return what proven news, kept as it came, tells."""
+    """Parse a proven callback, stored as received."""
     message = _object(envelope).get("Message") if envelope else None
     return read_notice(message) if isinstance(message, str) else None
 

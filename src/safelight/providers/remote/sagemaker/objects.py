@@ -1,4 +1,4 @@
-"""Puts and gets objects in S3 once, with a deadline, and says in our errors why it failed."""
+"""S3 client: single attempts with a deadline, and typed errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 _MOST_NAMES = 16
-_RENEW = timedelta(minutes=1)  # the credentials themselves know better, and are asked again then
+_RENEW = timedelta(minutes=1)  # then the credentials are asked again; they cache
 
 
 class Objects:
-    """The objects of one installation's places. Nothing is tried twice: jobs decide."""
+    """The objects in the configured S3 locations. No retries: jobs decide."""
 
     def __init__(self, config: SageMakerConfig, credentials: Credentials) -> None:
         self._config = config
@@ -37,7 +37,7 @@ class Objects:
         self._stores: dict[str, S3Store] = {}
 
     async def put(self, place: Place, name: str, body: bytes) -> None:
-        """Write an object, in place of any of that name."""
+        """Write or overwrite an object."""
         try:
             async with self._typed(place):
                 await obstore.put_async(
@@ -51,7 +51,7 @@ class Objects:
             raise ProviderRejected(f"There is no bucket {place.bucket}.") from None
 
     async def read(self, place: Place, name: str, *, max_bytes: int) -> bytes | None:
-        """Return an object's bytes, None where there is none."""
+        """Return an object's bytes, or None if it does not exist."""
         try:
             async with self._typed(place):
                 found = await obstore.get_async(self._store(place), place.key(name))
@@ -62,7 +62,7 @@ class Objects:
             return None
 
     async def exists(self, place: Place, name: str) -> bool:
-        """Say whether there is an object."""
+        """Return whether an object exists."""
         try:
             async with self._typed(place):
                 await obstore.head_async(self._store(place), place.key(name))
@@ -71,7 +71,7 @@ class Objects:
         return True
 
     async def names(self, place: Place, folder: str) -> list[str]:
-        """Return the names of what lies in a folder of `place`, not more than a few."""
+        """Return the first few object names in a folder of `place`."""
         found = obstore.list(self._store(place), prefix=place.key(folder), chunk_size=_MOST_NAMES)
         try:
             async with self._typed(place):
@@ -82,7 +82,7 @@ class Objects:
         return []
 
     async def delete(self, place: Place, name: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Delete an object; a missing one is no error."""
         try:
             async with self._typed(place):
                 await obstore.delete_async(self._store(place), place.key(name))
@@ -119,7 +119,7 @@ class Objects:
 
     @asynccontextmanager
     async def _typed(self, place: Place) -> AsyncIterator[None]:
-        """Name what goes wrong; lets `FileNotFoundError` pass for an object that is not there."""
+        """Map S3 errors to ours, except `FileNotFoundError` for a missing object."""
         bucket = place.bucket
         try:
             async with asyncio.timeout(self._config.transfer_s):
@@ -136,4 +136,4 @@ class Objects:
         except (BaseError, OSError) as error:  # a TimeoutError is an OSError
             if "SlowDown" in str(error):
                 raise ProviderRateLimited("S3 asks to slow down.") from error
-            raise ProviderError(f"The bucket {bucket} cannot be reached.") from error
+            raise ProviderError(f"The bucket {bucket} is unreachable.") from error

@@ -1,4 +1,4 @@
-"""Writes a job down as the JSON that endpoints read: prompt, params, and pictures in base64."""
+"""Builds the JSON request that endpoints read: prompt, params, and pictures in base64."""
 
 import base64
 from pathlib import Path
@@ -9,11 +9,11 @@ import orjson
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import ProviderRequest, Role
 
-_MAX_PICTURES = 100 * 2**20  # of a gigabyte that SageMaker takes; it is all held in memory
+_MAX_PICTURES = 100 * 2**20  # SageMaker takes 1 GB, but the body is held in memory
 
 
 def write_order(request: ProviderRequest) -> bytes:
-    """Return the body of the request; reads the pictures, so call it in a thread."""
+    """Return the request body; reads the pictures, so call it in a thread."""
     order: dict[str, Any] = {**request.params, "prompt": request.prompt}
     if request.inputs:
         paths = [source.path for source in request.inputs]

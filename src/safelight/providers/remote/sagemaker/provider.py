@@ -1,15 +1,11 @@
-"""Has pictures made by asynchronous endpoints of Amazon SageMaker.
+"""Provider for Amazon SageMaker asynchronous endpoints.
 
-The request lies in S3, as its answer or failure will; looking for these is the safety net, and
-notifications through SNS are the quick way. Tested against stand-ins (moto and a stub of our own),
-not against AWS.
+Request, result and failure are S3 objects. SNS notifications report the end of a request, and
+polling S3 is the fallback. Tested against stand-ins (moto and a stub of our own), not against AWS.
 """
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Self
+from datetime import timedelta
 
 from safelight import telemetry
 from safelight.errors import Forbidden
@@ -29,6 +25,7 @@ from safelight.providers.provider import (
 )
 from safelight.providers.remote import results
 from safelight.providers.remote.api import Answer
+from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 from safelight.providers.remote.sagemaker import ticket as tickets
 from safelight.providers.remote.sagemaker import watch
 from safelight.providers.remote.sagemaker.answer import EndpointAnswer, read_answer
@@ -46,22 +43,21 @@ from safelight.providers.remote.sagemaker.visit import visit_by
 
 _log = telemetry.logger(__name__)
 
-_NOTHING = "safelight-verify"  # a name that no object has
+_NOTHING = "safelight-verify"  # no object has this name
 _PACE = timedelta(seconds=2)
 _PACE_WAKING = timedelta(seconds=15)
 _SAFETY_NET = timedelta(seconds=60)
 _MAX_FAILURE = 2**20
 _MISPLACED = (
-    "The endpoint writes to another place in S3 than the settings say: mend either, and start anew."
+    "The endpoint writes to another S3 location than the settings say: fix either one and restart."
 )
-_TTL_S = (60, 21_600)  # what AWS takes
+_TTL_S = (60, 21_600)  # AWS limits
 _INVOCATION_S = (1, 3_600)
 
 
-class SageMakerProvider:
-    """Requests of one installation to its endpoints; a model's `vendor_id` is its endpoint."""
+class SageMakerProvider(RemotePlug[Model]):
+    """The endpoints of one installation; a model's `vendor_id` is its endpoint."""
 
-    name = NAME
     shares_callback_address = True
 
     def __init__(
@@ -72,36 +68,24 @@ class SageMakerProvider:
         models: tuple[Model, ...] = MODELS,
         *,
         visit: Visit | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
+        super().__init__(
+            NAME,
+            fetcher,
+            ((model, model) for model in models),
+            adopts_within=config.answers_within,
+            clock=clock,
+        )
         self._config = config
-        self._models = {model.id: model for model in models}
         self._calls = Calls(config, credentials)
+        self._clients = (self._calls,)
         self._objects = Objects(config, credentials)
         self._watch = watch.EndpointWatch(self._calls)
         self._visit = visit or visit_by(fetcher)
         host = f"sns.{config.region}.{config.domain}"
         self._sns = SnsVerifier(host, config.topics, self._visit, clock)
-        self.adopts_within = config.answers_within
-        self._misplaced: set[str] = set()  # endpoints whose answers would be out of reach
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close every kept connection."""
-        await self._calls.__aexit__(None, None, None)
-
-    def capabilities(self) -> tuple[Model, ...]:
-        return tuple(self._models.values())
+        self._misplaced: set[str] = set()  # endpoints that write outside our locations
 
     # --- a request ---------------------------------------------------------------------------
 
@@ -115,11 +99,11 @@ class SageMakerProvider:
         return Pending(ticket.write(), self._pace(attempt, watch.QUEUED), watch.QUEUED)
 
     async def verify(self) -> str:
-        """Ask S3 alone: an endpoint cannot be asked without waking it."""
+        """Check S3 only: a request to an endpoint would scale it up."""
         config = self._config
         for place in (config.inputs, config.outputs, config.failures):
             await self._objects.exists(place, _NOTHING)
-        return "the three places in S3 can be used; an endpoint is only asked by a job"
+        return "the three S3 locations are accessible; endpoints are not checked"
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
@@ -135,10 +119,10 @@ class SageMakerProvider:
         return Pending(ticket, self._pace(attempt, stage), stage)
 
     async def cancel(self, ticket: str) -> Canceled:
-        """Take the request's input away, as SageMaker has no call that cancels.
+        """Delete the request's input, since SageMaker has no call that cancels.
 
-        What waits fails then when its turn comes, and what is under way goes on; so it is confirmed
-        by an answer or a failure, one of which SageMaker writes in the end.
+        A queued request then fails when its turn comes, and a running one continues. The cancel is
+        confirmed by a result or a failure, one of which SageMaker eventually writes.
         """
         known = Ticket.read(ticket)
         await self._objects.delete(self._config.inputs, _input_name(known.attempt))
@@ -148,9 +132,9 @@ class SageMakerProvider:
         return Canceled(has_failed or bool(await self._failures_of(known.attempt)))
 
     async def look_up(self, lost: LostStart) -> str | None:
-        """Return the ticket of a request that has ended by now.
+        """Return the ticket of a request that has ended.
 
-        An input that is not there proves nothing: the settings may name another place today.
+        A missing input proves nothing, since the settings may have changed.
         """
         attempt_id = lost.attempt_id
         if not tickets.is_attempt(attempt_id):
@@ -174,11 +158,11 @@ class SageMakerProvider:
             _log.warning("no longer subscribed", topic=heard.topic)
             return News()
         notice = read_notice(heard.message)
-        # A topic may carry what is none of ours.
+        # A topic may carry messages of others.
         if notice is None or not tickets.is_attempt(notice.attempt) or not self._serves(notice):
             return News()
         if callback.attempt_id not in (None, notice.attempt):
-            raise Forbidden("The message is about another attempt than its address.")
+            raise Forbidden("The message names another attempt than its callback URL.")
         return News(notice.attempt, self._ticket_told(notice), is_proven=True)
 
     def _serves(self, notice: Notice) -> bool:
@@ -213,11 +197,11 @@ class SageMakerProvider:
         }
 
     def _ticket_of(self, answer: Answer, attempt_id: str, endpoint: str) -> Ticket:
-        """Return the ticket that SageMaker's answer makes, which must lie in our places."""
+        """Return the ticket of a response, whose S3 URLs must be in our locations."""
         output_uri = answer.headers.get("x-amzn-sagemaker-outputlocation", "")
         failure_uri = answer.headers.get("x-amzn-sagemaker-failurelocation", "")
         if not output_uri:
-            raise UnknownOutcome("SageMaker's answer does not say where the result will be.")
+            raise UnknownOutcome("SageMaker's response does not name the result's location.")
         output = self._config.outputs.name_of(output_uri)
         failure = (
             self._config.failures.name_of(failure_uri)
@@ -225,13 +209,13 @@ class SageMakerProvider:
             else tickets.foretold(attempt_id)
         )
         if output is None or failure is None:
-            # It is paid, and its answer will be where we do not look: no other is handed in there.
+            # It is paid for and its result will be out of reach: submit nothing more there.
             self._misplaced.add(endpoint)
             raise UnknownOutcome(_MISPLACED)
         return Ticket(attempt_id, endpoint, output, failure)
 
     async def _failures_of(self, attempt_id: str) -> list[str]:
-        """Return the names of an attempt's failures: what AWS calls them is not documented."""
+        """Return the names of an attempt's failure objects, which AWS does not document."""
         places = self._config
         if places.failures == places.outputs:
             return []  # what lies there may as well be a part of the answer
@@ -243,7 +227,7 @@ class SageMakerProvider:
         return _PACE_WAKING if stage == watch.WAKING else _PACE
 
     async def _failure(self, known: Ticket, notice: Notice | None) -> Failed | None:
-        """Return how a request failed; None where it has not, as far as is known."""
+        """Return how a request failed; None if no failure is known."""
         failures = self._config.failures
         body = await self._objects.read(failures, known.failure, max_bytes=_MAX_FAILURE)
         if body is not None:
@@ -252,7 +236,7 @@ class SageMakerProvider:
             return None
         if not notice.completed:
             return Failed(error_of(notice.reason))
-        raise ProviderError("SageMaker says that the result is there, and it is not.")
+        raise ProviderError("SageMaker reports a result that does not exist in S3.")
 
     async def _done(self, body: bytes, known: Ticket, request: ProviderRequest) -> Done | Failed:
         answer: EndpointAnswer = await asyncio.to_thread(read_answer, body)

@@ -1,4 +1,4 @@
-"""Proves that a message came from Amazon SNS: its signature, its topic, its age, its certificate.
+"""Authenticates messages of Amazon SNS: signature, topic, age and certificate.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from safelight.errors import Forbidden
 
 Visit = Callable[[str], Awaitable[bytes]]
-"""Returns what an address leads to, with a deadline and a limit of bytes; raises a `FetchError`."""
+"""Downloads a URL, with a deadline and a size limit; raises a `FetchError`."""
 Clock = Callable[[], datetime]
 
 NOTIFICATION = "Notification"
 CONFIRMATION = "SubscriptionConfirmation"
 
-# The fields that are signed, by the message's type, in the order that they are written.
+# The signed fields by message type, in signing order.
 _CONFIRMED = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED: Mapping[str, tuple[str, ...]] = {
     NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -35,16 +35,16 @@ _SIGNED: Mapping[str, tuple[str, ...]] = {
     "UnsubscribeConfirmation": _CONFIRMED,
 }
 _OPTIONAL = "Subject"
-_HASHES = {"1": SHA1, "2": SHA256}  # of the signature's versions
+_HASHES = {"1": SHA1, "2": SHA256}  # by signature version
 _OLDEST = timedelta(hours=1)
-_AHEAD = timedelta(minutes=5)  # another clock than ours
+_AHEAD = timedelta(minutes=5)  # clock skew
 _LEAST_KEY_BITS = 2048
 _MOST_CERTIFICATES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SnsMessage:
-    """A message whose sender is proven. `subscribe_url` is set where it asks for confirmation."""
+    """An authenticated message. `subscribe_url` is set for a subscription confirmation."""
 
     kind: str
     topic: str
@@ -53,7 +53,7 @@ class SnsMessage:
 
 
 class SnsVerifier:
-    """Verifies messages of known topics; keeps the few certificates that these are signed with."""
+    """Authenticates messages of known topics, and caches the signing certificates."""
 
     def __init__(self, host: str, topics: frozenset[str], visit: Visit, clock: Clock) -> None:
         self._host = host
@@ -63,19 +63,19 @@ class SnsVerifier:
         self._certificates: dict[str, x509.Certificate] = {}
 
     async def verify(self, body: bytes) -> SnsMessage:
-        """Return the message; raise `Forbidden` for whatever is not proven to be one of ours.
+        """Return the message; raise `Forbidden` if it is not authentic or not ours.
 
-        Raises a `FetchError` where the certificate cannot be had now.
+        Raises a `FetchError` if the certificate cannot be downloaded.
         """
         fields = _fields(body)
         kind = fields.get("Type", "")
         text = canonical(fields)
         if fields["TopicArn"] not in self._topics:
-            raise Forbidden("The message is of another topic.")
+            raise Forbidden("The message is from another topic.")
         self._check_age(fields["Timestamp"])
         url = fields.get("SigningCertURL", "")
         if not _is_certificate(url, self._host):
-            raise Forbidden("The message names no certificate of Amazon SNS.")
+            raise Forbidden("The message's certificate URL is not Amazon SNS's.")
         _check_signature(await self._key(url), fields, text)
         asks = kind == CONFIRMATION
         return SnsMessage(
@@ -96,12 +96,12 @@ class SnsVerifier:
             raise Forbidden("The message is too old, or from the future.")
 
     def _checked_url(self, fields: Mapping[str, str]) -> str:
-        """Return the address that confirms, which must do that at Amazon SNS and nothing else."""
+        """Return the confirmation URL, which must confirm this topic at Amazon SNS."""
         url = fields["SubscribeURL"]
         query = parse_qs(urlsplit(url).query) if _is_at(url, self._host) else {}
         topic = [fields["TopicArn"]]
         if query.get("Action") != ["ConfirmSubscription"] or query.get("TopicArn") != topic:
-            raise Forbidden("The message wants another address than its own topic confirmed.")
+            raise Forbidden("The message's confirmation URL is not for its own topic.")
         return url
 
     async def _key(self, url: str) -> RSAPublicKey:
@@ -110,7 +110,7 @@ class SnsVerifier:
             try:
                 certificate = x509.load_pem_x509_certificate(await self._visit(url))
             except ValueError:
-                raise Forbidden("The message's certificate cannot be read.") from None
+                raise Forbidden("The message's certificate is invalid.") from None
         key = _plausible_key(certificate, self._clock())
         self._certificates[url] = certificate
         while len(self._certificates) > _MOST_CERTIFICATES:
@@ -119,10 +119,10 @@ class SnsVerifier:
 
 
 def canonical(fields: Mapping[str, str]) -> bytes:
-    """Return what is signed: each signed field's name and value, a line each."""
+    """Return the signed text: the name and value of each signed field, one per line."""
     names = _SIGNED.get(fields.get("Type", ""))
     if names is None:
-        raise Forbidden("The message is of no kind that Amazon SNS sends.")
+        raise Forbidden("The message has an unknown type.")
     lines: list[str] = []
     for name in names:
         if name in fields:
@@ -138,13 +138,13 @@ def _fields(body: bytes) -> Mapping[str, str]:
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise Forbidden("The message is no JSON object.")
+        raise Forbidden("The message is not a JSON object.")
     pairs = cast("dict[str, object]", document).items()
     return {name: value for name, value in pairs if isinstance(value, str)}
 
 
 def _is_at(url: str, host: str) -> bool:
-    """Say whether `url` leads to `host` by https, and spells nothing out that could deceive."""
+    """Return whether `url` is an https URL of `host`, without user info or port."""
     try:
         parts = urlsplit(url)
         return url.isascii() and parts.scheme == "https" and parts.netloc == host
@@ -159,7 +159,7 @@ def _is_certificate(url: str, host: str) -> bool:
 def _check_signature(key: RSAPublicKey, fields: Mapping[str, str], text: bytes) -> None:
     hashed = _HASHES.get(fields.get("SignatureVersion", ""))
     if hashed is None:
-        raise Forbidden("The message's signature is of an unknown version.")
+        raise Forbidden("The message has an unknown signature version.")
     try:
         signature = base64.b64decode(fields.get("Signature", ""), validate=True)
         key.verify(signature, text, PKCS1v15(), hashed())
@@ -168,16 +168,16 @@ def _check_signature(key: RSAPublicKey, fields: Mapping[str, str], text: bytes) 
 
 
 def _plausible_key(certificate: x509.Certificate, now: datetime) -> RSAPublicKey:
-    """Return the key of a certificate that can be Amazon SNS's, as far as it tells itself.
+    """Return the key of a certificate whose own fields match Amazon SNS.
 
-    What proves it is where it was had: at Amazon SNS, by https.
+    Its authenticity comes from its download from Amazon SNS over https.
     """
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise Forbidden("The message's certificate is not valid now.")
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = str(names[0].value) if names else ""
     if not (name.startswith("sns") and name.endswith((".amazonaws.com", ".amazonaws.com.cn"))):
-        raise Forbidden("The message's certificate is not of Amazon SNS.")
+        raise Forbidden("The message's certificate is not Amazon SNS's.")
     key = certificate.public_key()
     if not isinstance(key, RSAPublicKey) or key.key_size < _LEAST_KEY_BITS:
         raise Forbidden("The message's certificate has another kind of key.")

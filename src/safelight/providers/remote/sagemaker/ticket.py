@@ -1,4 +1,4 @@
-"""The ticket of a request: what to look for in the places that the settings name."""
+"""Ticket of a request: the object names to look for in the configured S3 locations."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ _MAX_BYTES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One request. `output` and `failure` are names in their places, never buckets or addresses.
+    """One request. `output` and `failure` are object names, never buckets or URLs.
 
-    `endpoint` is empty where the request was found by its answer.
+    `endpoint` is empty if the request was found by its result.
     """
 
     attempt: str
@@ -34,35 +34,35 @@ class Ticket:
             and is_name(self.output)
             and is_name(self.failure)
         ):
-            raise ValueError("no such ticket can be")
+            raise ValueError("invalid ticket")
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Return what `write` wrote; raise `ProviderRejected` for anything else."""
+        """Parse a ticket from `write`; raise `ProviderRejected` for anything else."""
         try:
-            # Where it is another kind of JSON, one of the next lines raises.
+            # For any other JSON, one of the next lines raises.
             known = cast("dict[str, str]", orjson.loads(text[:_MAX_BYTES]))
             names = [known[name] for name in ("attempt", "endpoint", "output", "failure")]
             return cls(*names)
         except (KeyError, TypeError, ValueError):  # JSONDecodeError is a ValueError
-            raise ProviderRejected("There is no such ticket.") from None
+            raise ProviderRejected("Unknown ticket.") from None
 
     def write(self) -> str:
         return orjson.dumps(asdict(self)).decode()
 
 
 def folder_of(attempt_id: str) -> str:
-    """Return the folder, in the places of outputs and failures, that is an attempt's own."""
+    """Return an attempt's own folder in the output and failure locations."""
     return attempt_id
 
 
 def file_name() -> str:
-    """Return what the endpoint is asked to call its answer there."""
+    """Return the requested file name of the result in that folder."""
     return _FILE
 
 
 def foretold(attempt_id: str) -> str:
-    """Return the name that an attempt's answer should get."""
+    """Return the expected object name of an attempt's result."""
     return f"{folder_of(attempt_id)}/{_FILE}"
 
 

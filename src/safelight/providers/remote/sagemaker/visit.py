@@ -1,4 +1,4 @@
-"""Visits Amazon SNS for a certificate or a confirmation: guarded as downloads, led nowhere else."""
+"""Downloads an SNS certificate or confirmation, with SSRF protection and without redirects."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ _MAX_BYTES = 64 * 1024
 
 
 def visit_by(fetcher: Fetcher) -> Visit:
-    """Return what reads a small document at an address; its deadline is the fetcher's."""
+    """Return a function that downloads a small document; its deadline is the fetcher's."""
 
     async def visit(url: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:

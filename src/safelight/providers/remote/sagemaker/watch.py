@@ -1,4 +1,4 @@
-"""Says whether an endpoint has to wake first, from a look at it that all its requests share."""
+"""Reports whether an endpoint is scaling up, from a cached description."""
 
 import time
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class _Seen:
 
 
 class EndpointWatch:
-    """What endpoints are at, looked up at most every 30 seconds each; never a reason to fail."""
+    """Endpoint stages, fetched at most every 30 seconds each; errors are ignored."""
 
     def __init__(self, calls: Calls, look_again_s: float = _LOOK_AGAIN_S) -> None:
         self._calls = calls
@@ -35,12 +35,12 @@ class EndpointWatch:
         self._seen: dict[str, _Seen] = {}
 
     async def stage(self, endpoint: str) -> str:
-        """Return a few words on what a request that has no answer yet waits for."""
+        """Return the stage of a request without a result."""
         seen = self._seen.get(endpoint)
         now = time.monotonic()
         if seen is not None and now < seen.until:
             return seen.stage
-        # Noted before the look, so that others do not look at the same time.
+        # Set before the call, so that concurrent polls do not repeat it.
         before = seen.stage if seen else QUEUED
         self._seen[endpoint] = _Seen(before, now + self._look_again_s)
         try:
@@ -53,7 +53,7 @@ class EndpointWatch:
 
 
 def stage_of(description: Mapping[str, object]) -> str:
-    """Return the stage that a description of the endpoint means for what waits there."""
+    """Return the stage of a waiting request, by the endpoint's description."""
     status = description.get("EndpointStatus")
     if status == "Creating":
         return WAKING
@@ -67,5 +67,5 @@ def stage_of(description: Mapping[str, object]) -> str:
         for variant in cast("list[object]", variants)
         if isinstance(variant, dict)
     ]
-    # One that scales up from zero is being updated, and still has none.
+    # An endpoint scaling up from zero is Updating, with no instances yet.
     return WAKING if counts and all(count == 0 for count in counts) else WORKING
