@@ -82,7 +82,7 @@ _WANTED = sa.or_(
     sa.exists().where(endpoints.c.account_id == _OWNER, endpoints.c.disabled_at.is_(None)),
     sa.exists().where(HEARING, contacts.c.account_id == _OWNER),
 )
-_APPENDING = sa.insert(events).values(
+_APPEND_STATEMENT = sa.insert(events).values(
     created_at=now(), told=sa.or_(sa.bindparam("silent", type_=sa.Boolean), ~_WANTED)
 )
 
@@ -105,7 +105,7 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
         }
         for event in new
     ]
-    tx.execute(_APPENDING, rows)
+    tx.execute(_APPEND_STATEMENT, rows)
 
 
 def last_seq(tx: Connection, subject: str) -> int:

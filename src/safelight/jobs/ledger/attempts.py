@@ -49,7 +49,7 @@ def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attemp
     first. `StaleJob` stands for each job that is no longer ours.
     """
     held = ({"id": claim.job_id, "fence": claim.fence} for claim, _ in wanted)
-    counted = tx.execute(_counting(tx.dialect.name), _HELD.bind(tx, held))
+    counted = tx.execute(_count_statement(tx.dialect.name), _CLAIMED.bind(tx, held))
     claims = {Claim(row.id, row.fence) for row in counted}
     ours = [(claim, name) for claim, name in wanted if claim in claims]
     opened = _insert(tx, ours) if ours else {}
@@ -63,7 +63,7 @@ def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, At
         {"id": ids.new("attempt"), "job_id": claim.job_id, "provider": name}
         for claim, name in wanted
     )
-    opened = tx.execute(_opening(tx.dialect.name), _OPENED.bind(tx, new)).mappings()
+    opened = tx.execute(_open_statement(tx.dialect.name), _OPENED.bind(tx, new)).mappings()
     return {row["job_id"]: _to_attempt(row) for row in opened}
 
 
@@ -73,14 +73,14 @@ def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[boo
     False stands for an attempt that is closed.
     """
     given = _TICKETS.bind(tx, ({"id": name, "ticket": ticket} for name, ticket in tickets))
-    kept = set(tx.scalars(_ticketing(tx.dialect.name), given))
+    kept = set(tx.scalars(_ticket_statement(tx.dialect.name), given))
     return [name in kept for name, _ in tickets]
 
 
 def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None:
     """Close attempts, named by their ids, whose results are stored; each with its cost."""
     given = _ENDED.bind(tx, ({"id": name, "cost": cost} for name, cost in ended))
-    tx.execute(_succeeding(tx.dialect.name), given)
+    tx.execute(_succeed_statement(tx.dialect.name), given)
 
 
 # --- the statements of every run, each built once for a dialect --------------------------------
@@ -88,15 +88,15 @@ def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None
 # A ticket that turns up late is one for the janitor, where its job is final.
 AT_ONCE = sa.case((attempts.c.look_at.is_not(None), now()), else_=attempts.c.look_at)
 
-_HELD = Given(id=sa.Text, fence=sa.BigInteger)
+_CLAIMED = Given(id=sa.Text, fence=sa.BigInteger)
 _OPENED = Given(id=sa.Text, job_id=sa.Text, provider=sa.Text)
 _TICKETS = Given(id=sa.Text, ticket=sa.Text)
 _ENDED = Given(id=sa.Text, cost=sa.BigInteger)
 
 
 @cache
-def _counting(dialect: str) -> ReturningUpdate[Any, Any]:
-    rows = _HELD.table(dialect)
+def _count_statement(dialect: str) -> ReturningUpdate[Any, Any]:
+    rows = _CLAIMED.table(dialect)
     return (
         sa.update(jobs)
         .where(
@@ -110,7 +110,7 @@ def _counting(dialect: str) -> ReturningUpdate[Any, Any]:
 
 
 @cache
-def _opening(dialect: str) -> ReturningInsert[Any]:
+def _open_statement(dialect: str) -> ReturningInsert[Any]:
     new = _OPENED.table(dialect)
     so_far = (
         sa.select(sa.func.coalesce(sa.func.max(attempts.c.number), 0))
@@ -135,7 +135,7 @@ def _opening(dialect: str) -> ReturningInsert[Any]:
 
 
 @cache
-def _ticketing(dialect: str) -> ReturningUpdate[Any]:
+def _ticket_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _TICKETS.table(dialect)
     return (
         sa.update(attempts)
@@ -151,7 +151,7 @@ def _ticketing(dialect: str) -> ReturningUpdate[Any]:
 
 
 @cache
-def _succeeding(dialect: str) -> Update:
+def _succeed_statement(dialect: str) -> Update:
     rows = _ENDED.table(dialect)
     return (
         sa.update(attempts)

@@ -47,7 +47,7 @@ _AN_OPEN_ATTEMPT = sa.exists().where(attempts.c.job_id == jobs.c.id, OPEN).corre
 _LEAVING_OPEN = frozenset({Move.CANCEL, Move.FAIL, Move.BURY})
 
 
-def held(tx: Connection, claim: Claim) -> Job:
+def lock_claimed(tx: Connection, claim: Claim) -> Job:
     """Return the claimed job as it is now, locked; raise `StaleJob` if the claim is void."""
     query = (
         sa.select(jobs)
@@ -118,7 +118,9 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
             for parking in parkings
         ),
     )
-    return _move(tx, Move.PARK, _parking(tx.dialect.name, silent=silent), given, silent=silent)
+    return _move(
+        tx, Move.PARK, _park_statement(tx.dialect.name, silent=silent), given, silent=silent
+    )
 
 
 _PARKED = Given(
@@ -132,7 +134,7 @@ _PARKED = Given(
 
 
 @cache
-def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
+def _park_statement(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
     rows = _PARKED.table(dialect)
     woken = jobs.c.wakes != rows.c.wakes
     changes = {
@@ -141,7 +143,7 @@ def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
         "progress": rows.c.progress,
         "crashes": 0,  # they count in a row, and this worker lives
     }
-    return move_statement(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
+    return move_statement(Move.PARK, _claimed_by(rows), JobStatus.WAITING, changes, silent=silent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception
         ({"id": one.job_id, "attempt": one.attempt_id, "cost": one.cost_micros} for one in ended),
     )
     costs.lock(tx, [one.job_id for one in ended])
-    moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
+    moved = _move(tx, Move.SUCCEED, _succeed_statement(tx.dialect.name), given)
     return _in_order(moved, [one.job_id for one in ended])
 
 
@@ -172,7 +174,7 @@ _FINISHED = Given(id=sa.Text, attempt=sa.Text, cost=sa.BigInteger)
 
 
 @cache
-def _succeeding(dialect: str) -> ReturningUpdate[Any]:
+def _succeed_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _FINISHED.table(dialect)
     is_open = (
         sa.exists()
@@ -330,7 +332,9 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
             for report in reports
         ),
     )
-    found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
+    found = [
+        to_job(row) for row in tx.execute(_report_statement(tx.dialect.name), given).mappings()
+    ]
     previews = {report.claim.job_id: report.preview for report in reports}
     job_events.tell(tx, found, "job.progress", previews=previews)
     return _in_order(found, [report.claim.job_id for report in reports])
@@ -340,11 +344,11 @@ _REPORTED = Given(id=sa.Text, fence=sa.BigInteger, percent=sa.Float, stage=sa.Te
 
 
 @cache
-def _reporting(dialect: str) -> ReturningUpdate[Any]:
+def _report_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _REPORTED.table(dialect)
     return (
         sa.update(jobs)
-        .where(*_held_by(rows), jobs.c.status == JobStatus.RUNNING)
+        .where(*_claimed_by(rows), jobs.c.status == JobStatus.RUNNING)
         .values(progress=rows.c.percent, stage=rows.c.stage, seq=jobs.c.seq + 1)
         .returning(jobs)
     )
@@ -511,7 +515,7 @@ def _hand_back(
     return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 
 
-def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
+def _claimed_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
     return (jobs.c.id == rows.c.id, jobs.c.fence == rows.c.fence)
 
 

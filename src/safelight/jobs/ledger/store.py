@@ -76,7 +76,7 @@ _ROWS = Given(**_NEW)
 
 
 @cache
-def _inserting(dialect: str) -> ReturningInsert[Any]:
+def _insert_statement(dialect: str) -> ReturningInsert[Any]:
     new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
         "priority": sa.func.coalesce(new.c.priority, 0),
@@ -104,7 +104,7 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
     if not rows:
         return []
     complete = ({**_ALONE, **row} for row in rows)
-    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
+    written = tx.execute(_insert_statement(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_job(row) for row in written}
     made = [found[row["id"]] for row in rows]
     job_events.tell(tx, made, "job.queued")

@@ -27,7 +27,7 @@ _PROMOTE_AT_ONCE = 500
 _CHECKS_AT_ONCE = 500
 _PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
 _FENCE_BITS = 62  # a positive bigint; one number serves all jobs of a claim
-_HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
+_THROTTLED = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Claimed:
     at: datetime  # by the database's clock
     cursor: Cursor
     rest: timedelta | None  # until something is due; None where nothing is in sight
-    held_back: bool  # a limit left ready work unclaimed: any end makes room for it
+    throttled: bool  # a limit left ready work unclaimed: any end makes room for it
 
 
 def claim(
@@ -82,14 +82,14 @@ def claim(
         _promote(tx, lane)
     lease_to = _Lease(worker, lease)
     due = _due_checks(tx, lane, checking) if look.is_due(look.waiting) else _Checks([])
-    if due.held_back:
+    if due.throttled:
         look = replace(look, waiting=None)  # the end of another check makes room, not the time
     found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
     ready = [] if look.paused or slots <= 0 else fairness.providers(tx, lane)
     if not ready:
-        return Claimed(found, len(found), look.now, cursor, look.rest(), held_back=due.held_back)
+        return Claimed(found, len(found), look.now, cursor, look.rest(), throttled=due.throttled)
     if look.limited or limits != NO_LIMITS:
-        limiting.hold(tx)
+        limiting.lock(tx)
     starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor))
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
@@ -98,7 +98,7 @@ def claim(
         look.now,
         starts.cursor,
         min(rests, default=None),
-        held_back=starts.held_back or due.held_back,
+        throttled=starts.throttled or due.throttled,
     )
 
 
@@ -109,7 +109,7 @@ def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timed
     settled, is left to run out, so that the janitor finds it.
     """
     mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
-    held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
+    held = tx.execute(_renew_statement(tx.dialect.name, lease), mine | {"worker": worker})
     return {Claim(job_id, fence) for job_id, fence in held}
 
 
@@ -138,12 +138,12 @@ class _Look:
 
 
 def _look(tx: Connection, lane: str) -> _Look:
-    row = tx.execute(_looking(tx.dialect.name), {"lane": lane}).one()
+    row = tx.execute(_look_statement(tx.dialect.name), {"lane": lane}).one()
     return _Look(row.now, row.paused, row.limited, row.delayed, row.waiting)
 
 
 @cache
-def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
+def _look_statement(dialect: str) -> Select[*tuple[Any, ...]]:
     lane = sa.bindparam("lane", type_=sa.Text)
     paused = sa.exists().where(paused_lanes.c.name == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
@@ -184,7 +184,7 @@ class _Checks:
     """Which due checks are claimed, and whether some must wait for those of their provider."""
 
     job_ids: list[str]
-    held_back: bool = False
+    throttled: bool = False
 
 
 def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
@@ -210,7 +210,7 @@ def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
                 refused = True
         if not refused:  # each further look leaves one more provider out
             break
-    return _Checks(chosen, held_back=bool(full))
+    return _Checks(chosen, throttled=bool(full))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class _Starts:
     jobs: list[Job]
     cursor: Cursor
     rest: timedelta
-    held_back: bool
+    throttled: bool
 
 
 def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Starts:
@@ -267,9 +267,9 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Star
         last = provider if found else last
         started += found
     job_events.tell_started(tx, started)
-    held_back = len(started) < slots
-    rest = min(again, default=_HELD_BACK) if held_back else timedelta()
-    return _Starts(started, Cursor(last, served), rest, held_back)
+    throttled = len(started) < slots
+    rest = min(again, default=_THROTTLED) if throttled else timedelta()
+    return _Starts(started, Cursor(last, served), rest, throttled)
 
 
 @dataclass(slots=True)
@@ -310,7 +310,7 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
     if not chosen:
         return []
     wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
-    statement = _leasing(tx.dialect.name, source, lease.length)
+    statement = _lease_statement(tx.dialect.name, source, lease.length)
     given = wanted | {"worker": lease.worker, "fence": secrets.randbits(_FENCE_BITS)}
     rows = tx.execute(statement, given).mappings()
     found = {row["id"]: to_job(row) for row in rows}
@@ -325,7 +325,7 @@ _FENCE = sa.bindparam("fence", type_=sa.BigInteger)
 
 
 @cache
-def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
+def _lease_statement(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
     wanted = _IDS.table(dialect)
     changes: dict[str, Any] = {
         "fence": _FENCE,
@@ -341,7 +341,7 @@ def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpda
 
 
 @cache
-def _renewing(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
+def _renew_statement(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
     mine = _IDS.table(dialect)
     return (
         sa.update(jobs)

@@ -1,6 +1,6 @@
 """How much may be in flight at once, over all workers: of one account, and at one provider.
 
-Counting and claiming must not be interleaved with another claim: `hold` makes them take turns.
+Counting and claiming must not be interleaved with another claim: `lock` makes them take turns.
 """
 
 from collections.abc import Mapping
@@ -61,13 +61,13 @@ def slower(limit: ProviderLimit | None, per_minute: float | None) -> ProviderLim
     return replace(limit, starts_per_minute=paced if most is None else min(most, paced))
 
 
-def hold(tx: Connection) -> None:
+def lock(tx: Connection) -> None:
     """Wait for other claims to commit: two at once could break a limit together."""
     if tx.dialect.name == "postgresql":  # SQLite has one writer
-        tx.execute(_HOLDING)
+        tx.execute(_LOCK_STATEMENT)
 
 
-_HOLDING = sa.select(sa.func.pg_advisory_xact_lock(_TURN))
+_LOCK_STATEMENT = sa.select(sa.func.pg_advisory_xact_lock(_TURN))
 
 
 def room(tx: Connection, provider: str, limit: ProviderLimit | None, wanted: int) -> Room:
