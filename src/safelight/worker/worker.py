@@ -232,7 +232,7 @@ class Worker:
             await asyncio.sleep(_DELIVER_EVERY_S)
 
     async def _finish(self) -> None:
-        """End each run as its recovery class allows: at once, after the grace, or after its call."""
+        """End each run as its recovery allows: at once, after the grace, or after its call."""
         if not self._running:
             return
         grace_s = self._rules.grace.total_seconds()

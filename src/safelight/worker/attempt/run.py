@@ -249,7 +249,7 @@ class Runner:
         return self._priced(run.job, answer)
 
     def _priced(self, job: Job, answer: Done | Failed) -> Done | Failed:
-        """Return the response, its cost computed from the model's price if the provider gave none."""
+        """Return the response, priced by the model if the provider did not state a cost."""
         price = self.registry.price(job.model)
         if answer.cost_micros is not None or price is None:
             return answer

@@ -9,7 +9,7 @@ from safelight.jobs.job import Claim, Job
 
 
 class Recovery(StrEnum):
-    """How a run could be recovered if it were abandoned now; decides what a stopping worker does."""
+    """How a run could be recovered if abandoned now; guides a worker that stops."""
 
     RESUMABLE = "resumable"  # nothing was sent, or there is a ticket
     REPEATABLE = "repeatable"  # it can be repeated, but work done is lost

@@ -189,7 +189,7 @@ class Janitor:
         if found is None:
             return
         _, job, at = found
-        if job.repeatable:  # it cost nothing, and cannot be looked up
+        if job.repeatable:  # nothing was paid for, and no lookup can tell more
             closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
             await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
             return
