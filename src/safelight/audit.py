@@ -1,4 +1,4 @@
-"""The audit log: who did what to what is kept, written where it is done, and never changed."""
+"""The audit log: append-only, written in the transaction of the action."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +14,23 @@ from safelight.db.tables import audit
 from safelight.db.types import now
 from safelight.db.walks import LOOKED_AT, Page, among, newest
 
-RETENTION = "retention"  # whose actor is the installation itself
+RETENTION = "retention"  # the actor of automatic deletions
 
 
 @dataclass(frozen=True, slots=True)
 class NewLine:
-    """What is about to be written: `actor` is an API key's id, or `RETENTION`."""
+    """A line to append; `actor` is an API key's id, or `RETENTION`."""
 
     account_id: str
     actor: str
-    action: str  # past tense, as events are called
+    action: str  # past tense, like event types
     subject: str
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of `audit`."""
+    """A row of `audit`."""
 
     id: str
     account_id: str
@@ -42,7 +42,7 @@ class Line:
 
 
 def append(tx: Connection, lines: Sequence[NewLine]) -> None:
-    """Write lines in the transaction that does what they tell of."""
+    """Append lines, in the transaction of their actions."""
     if lines:
         rows = [
             {
@@ -69,7 +69,8 @@ def page(
 ) -> Page[Line]:
     """Return up to `limit` lines of an account older than id `before`, newest first.
 
-    An action is looked for in `LOOKED_AT` lines: a page may hold fewer than the next ones do.
+    A filter by action scans `LOOKED_AT` lines: a page that is not the last may be shorter than
+    `limit`.
     """
     columns: tuple[sa.Column[Any], ...] = (audit.c.account_id, audit.c.id)
     prefix = [account_id]
@@ -92,7 +93,7 @@ def page(
 
 
 class Audit:
-    """The log as an account reads it."""
+    """Reads the log for an account."""
 
     def __init__(self, database: Database) -> None:
         self._db = database

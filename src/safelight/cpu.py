@@ -1,7 +1,7 @@
-"""Runs heavy functions in child processes: each with limits, progress back, a kill on cancel.
+"""Runs CPU-heavy functions in child processes, with limits, progress reports and cancellation.
 
-Nothing heavy ever runs on the event loop. A hostile file that exhausts memory or time takes its
-child down, never the worker.
+Nothing CPU-heavy runs on the event loop. A hostile file that exhausts memory or time kills its
+child, never the worker.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ Report = Callable[[float, str], None]
 
 _DATAGRAM_BYTES = 512
 _CHILD_ENVIRONMENT = {
-    # There is a child a core already: more threads in each would only cost memory.
+    # There is one child per core already: more threads would only use memory.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "VIPS_CONCURRENCY": "1",
-    # Each arena keeps what its threads have freed, which then counts against the next call.
+    # Arenas retain freed memory, which then counts against the next call.
     "MALLOC_ARENA_MAX": "2",
 }
 _STATM = Path("/proc/self/statm")
-_STATM_DATA = 5  # the field of data and stack, in pages
+_STATM_DATA = 5  # the field for data and stack, in pages
 
 
 class OutOfResources(SafelightError):
-    """The work used more memory or processor time than one job may."""
+    """The work used more memory or CPU time than one job may."""
 
     code = "out_of_resources"
     status = 500
@@ -50,10 +50,10 @@ class OutOfResources(SafelightError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one call may use: seconds of processor, bytes of memory, seconds on the clock.
+    """Limits of one call: CPU seconds, bytes of memory, wall-clock seconds.
 
-    The memory is what the call may add to what its child has when it begins. Where the system does
-    not tell that (outside Linux) it is the address space of the whole child.
+    The memory limit is what the call may allocate on top of its child's current memory. Outside
+    Linux, where that is unknown, it limits the child's whole address space.
     """
 
     cpu_s: int = 60
@@ -62,7 +62,7 @@ class Limits:
 
 
 class CpuPool:
-    """At most `size` children at once; idle ones are kept warm and end with the event loop."""
+    """At most `size` concurrent children; idle ones stay warm and end with the event loop."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -81,8 +81,8 @@ class CpuPool:
     ) -> T:
         """Return `function(*args)`, computed in a child; both must pickle.
 
-        Inside it, `cpu.report(percent, stage)` reaches `report` here. Raises what the function
-        raises, and `OutOfResources` when it exceeds `limits`.
+        In the child, `cpu.report(percent, stage)` calls `report` here. Raises the function's
+        exceptions, and `OutOfResources` if it exceeds `limits`.
         """
         limits = limits or Limits()
         if self._limiter is None:
@@ -94,7 +94,7 @@ class CpuPool:
         work = functools.partial(_in_child, function, args, limits, address, call)
         try:
             async with self._limiter:
-                # The clock starts with the work, not with the wait for a free child.
+                # The wall-clock limit excludes the wait for a free child.
                 with anyio.fail_after(limits.wall_s):
                     return await anyio.to_process.run_sync(
                         work, cancellable=True, limiter=anyio.CapacityLimiter(1)
@@ -111,7 +111,7 @@ class CpuPool:
             self._calls.pop(call, None)
 
     async def warm(self, modules: Sequence[str]) -> None:
-        """Start every child and import `modules` there, so that the first call need not wait."""
+        """Start all children and import `modules` in them, so that first calls are fast."""
         await asyncio.gather(*(self.run(_import, tuple(modules)) for _ in range(self.size)))
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class CpuPool:
 
 
 class _Ear:
-    """A socket on which children say how far they are."""
+    """A socket for the children's progress reports."""
 
     def __init__(self, calls: dict[str, Report]) -> None:
         self._calls = calls
@@ -161,7 +161,7 @@ _report: Report | None = None
 
 
 def report(percent: float, stage: str) -> None:
-    """Say how far the running call is; does nothing outside a child."""
+    """Report the progress of the running call; does nothing outside a child."""
     if _report is not None:
         _report(percent, stage)
 
@@ -177,12 +177,12 @@ def _in_child(
     global _report  # noqa: PLW0603  a child runs one call at a time
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _soften(resource.RLIMIT_CPU, spent + limits.cpu_s + 1)
     _limit_memory(limits.memory_bytes)
     _soften(resource.RLIMIT_CORE, 0)
     if os.getpriority(os.PRIO_PROCESS, 0) == 0:
-        os.nice(5)  # the event loop answers first
+        os.nice(5)  # the event loop has priority
     if not address:
         return function(*args)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
@@ -192,7 +192,7 @@ def _in_child(
             text = f"{call}\n{percent:.1f}\n{stage}".encode()[:_DATAGRAM_BYTES]
             try:
                 channel.sendto(text, address)
-            except OSError:  # a full queue or a parent that is gone: progress may be lost
+            except OSError:  # a full queue or a dead parent: progress may be lost
                 return
 
         _report = send
@@ -203,10 +203,10 @@ def _in_child(
 
 
 def _limit_memory(more: int) -> None:
-    """Let this process add `more` bytes to the memory that it can write to."""
+    """Limit this process's writable memory to its current size plus `more` bytes."""
     try:
         pages = int(_STATM.read_text().split()[_STATM_DATA])
-    except FileNotFoundError:  # no Linux
+    except FileNotFoundError:  # not Linux
         _soften(resource.RLIMIT_AS, more)
     else:
         _soften(resource.RLIMIT_DATA, pages * resource.getpagesize() + more)

@@ -1,4 +1,4 @@
-"""The data directory: held by its processes, found by others through the small files in it."""
+"""The data directory: its lock, and the files by which local processes find the server."""
 
 import fcntl
 import json
@@ -32,7 +32,7 @@ class DataDirectoryInUse(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where the process that holds the directory answers."""
+    """The URL and process of the running server."""
 
     url: str
     pid: int
@@ -40,7 +40,7 @@ class RunningServer:
 
 @contextmanager
 def claim_data_dir(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Hold `folder`, alone or beside others that share it. The lock goes with the process."""
+    """Lock `folder`, exclusively or shared. The lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("a") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
@@ -59,12 +59,12 @@ def claim_data_dir(folder: Path, *, alone: bool) -> Iterator[None]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder of this process alone; what killed ones left beside it is removed."""
+    """Yield an empty folder for this process; remove those of dead processes."""
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.iterdir():
         if not (left / _LOCK).exists() or not _is_held(left / _LOCK):
             shutil.rmtree(left, ignore_errors=True)
-    # Locked under a name that nobody looks at, so that it is never seen without its lock.
+    # Locked before it is moved into place, so that it is never seen unlocked.
     draft = parent.with_name(f"{parent.name}-{ids.secret(60)}")
     draft.mkdir()
     with (draft / _LOCK).open("a") as lock:
@@ -77,12 +77,12 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def _try_lock(lock: IO[str], how: int) -> bool:
-    """Take the lock unless another process keeps it; one that only looks has it for an instant."""
+    """Take the lock; retries, because a process that only checks has it for an instant."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_PAUSE_S)  # noqa: TID251  nothing runs in this process yet
+            time.sleep(_PAUSE_S)  # noqa: TID251  no event loop runs yet
         else:
             return True
     return False
@@ -94,17 +94,17 @@ def _is_held(path: Path) -> bool:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Say whether a process holds `folder`."""
+    """Return whether a process has locked `folder`."""
     return (folder / _LOCK).exists() and _is_held(folder / _LOCK)
 
 
 def announce(folder: Path, server: RunningServer) -> None:
-    """Tell command lines on this machine where the server answers."""
+    """Publish the server's URL for command lines on this machine."""
     _write(folder / _SERVER, asdict(server))
 
 
 def running_server(folder: Path) -> RunningServer | None:
-    """Return what the process that holds `folder` announced."""
+    """Return the announced server of `folder`, or None if it is not running."""
     found = _read(folder / _SERVER)
     if not found or not is_claimed(folder):
         return None
@@ -112,12 +112,12 @@ def running_server(folder: Path) -> RunningServer | None:
 
 
 def local_key(folder: Path) -> str:
-    """Return the API key of this machine's own command line; empty before the first start."""
+    """Return the API key of the local command line; empty before the first start."""
     return str(_read(folder / _KEY).get("key", ""))
 
 
 def keep_local_key(folder: Path, secret: str) -> None:
-    """Write the key for this user alone to read."""
+    """Write the key, readable only by this user."""
     _write(folder / _KEY, {"key": secret})
 
 
@@ -137,19 +137,19 @@ def _read(path: Path) -> dict[str, str | int]:
 
 
 class DiskGuard:
-    """Refuses new work when the disk is nearly full; looks at it at most once a second."""
+    """Rejects new work when the disk is nearly full; checks at most once per second."""
 
     def __init__(self, folder: Path, least: int) -> None:
-        """`least` is how many bytes are kept back."""
+        """`least` is the reserve in bytes."""
         self._folder = folder
         self._least = least
         self._free = 0
         self._looked_at = float("-inf")
 
     async def check(self) -> None:
-        """Raise `StorageFull` where less than `least` bytes are free."""
+        """Raise `StorageFull` if less than `least` bytes are free."""
         if time.monotonic() - self._looked_at > 1:
             usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._folder)
             self._free, self._looked_at = usage.free, time.monotonic()
         if self._free < self._least:
-            raise StorageFull(f"{self._free} bytes are free; {self._least} are kept back.")
+            raise StorageFull(f"{self._free} bytes are free; {self._least} are reserved.")

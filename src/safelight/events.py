@@ -1,4 +1,4 @@
-"""The event log: appended in the transaction that made the thing happen, read by every stream."""
+"""The event log: appended in the transaction of the change, and read by every stream."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ TYPES = frozenset(
 )
 
 _PAGE = 500
-_SUBJECTS = 200  # a look: each is a term of one query, and SQLite takes a thousand
+_SUBJECTS = 200  # per query: each is a term of it, and SQLite allows a thousand
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `seq` counts the events of one subject from 1, without gaps."""
+    """An event. `seq` counts the events of a subject from 1, without gaps."""
 
     id: str
     account_id: str
@@ -66,7 +66,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event about to be appended; its `seq` was handed out by the subject's own row."""
+    """An event to append; the subject's own row assigns `seq`."""
 
     account_id: str
     subject: str
@@ -76,19 +76,19 @@ class NewEvent:
     batch_id: str | None = None
 
 
-_SILENT = "job.progress"  # never delivered: streams are for that
+_SILENT = "job.progress"  # only for streams, never delivered
 _OWNER = sa.bindparam("owner", type_=sa.Text)
 _WANTED = sa.or_(
     sa.exists().where(endpoints.c.account_id == _OWNER, endpoints.c.disabled_at.is_(None)),
     sa.exists().where(HEARING, contacts.c.account_id == _OWNER),
 )
-_APPENDING = sa.insert(events).values(
+_APPEND_STATEMENT = sa.insert(events).values(
     created_at=now(), told=sa.or_(sa.bindparam("silent", type_=sa.Boolean), ~_WANTED)
 )
 
 
 def append(tx: Connection, new: Sequence[NewEvent]) -> None:
-    """Write `new` in one statement."""
+    """Append `new` in one statement."""
     if not new:
         return
     rows = [
@@ -105,18 +105,18 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
         }
         for event in new
     ]
-    tx.execute(_APPENDING, rows)
+    tx.execute(_APPEND_STATEMENT, rows)
 
 
 def last_seq(tx: Connection, subject: str) -> int:
-    """Return the `seq` of a subject's last event, for subjects with no row to count on."""
+    """Return the `seq` of a subject's last event, for subjects without a counter in a row."""
     return tx.scalar(sa.select(sa.func.max(events.c.seq)).where(events.c.subject == subject)) or 0
 
 
 def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:
-    """Return the events of each subject with a `seq` above the one given, oldest first.
+    """Return the events of each subject after the given `seq`, oldest first.
 
-    Returns part of them where there are many: what is left is found by the next call.
+    Returns only a part if there are many; call again for the rest.
     """
     if not heads:
         return []
@@ -124,7 +124,7 @@ def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:
         sa.and_(events.c.subject == subject, events.c.seq > seq)
         for subject, seq in islice(heads.items(), _SUBJECTS)
     ]
-    # Ids made within one millisecond have no order, so a subject's own count decides.
+    # Ids created within one millisecond are unordered, so `seq` decides.
     query = (
         sa.select(events)
         .where(sa.or_(*newer))
@@ -137,10 +137,10 @@ def beyond(tx: Connection, heads: Mapping[str, int]) -> list[Event]:
 def after(
     tx: Connection, last_event_id: str, *, subject: str | None = None, batch_id: str | None = None
 ) -> list[Event]:
-    """Return up to 500 events of one subject, or a whole batch, that follow the one of that id.
+    """Return up to 500 events of a subject, or of a whole batch, after the given event.
 
-    Those of a batch from the very same instant may come again. A subject's are told apart by its
-    own count, whatever the clock did.
+    A batch's events with the same timestamp may be repeated. A subject's are ordered by `seq`,
+    regardless of the clock.
     """
     match = events.c.subject == subject if subject else events.c.batch_id == batch_id
     column = events.c.seq if subject else events.c.created_at
@@ -155,7 +155,7 @@ def after(
 
 
 def untold(tx: Connection, *, limit: int) -> list[Event]:
-    """Return the oldest events whose deliveries have not been made, for this transaction alone."""
+    """Lock and return the oldest events whose deliveries have not been created."""
     query = (
         sa.select(events)
         .where(UNTOLD)
@@ -167,7 +167,7 @@ def untold(tx: Connection, *, limit: int) -> list[Event]:
 
 
 def mark_told(tx: Connection, told: Sequence[Event]) -> None:
-    """Write that the deliveries of these events have been made."""
+    """Mark the deliveries of these events as created."""
     ids_told = [event.id for event in told]
     tx.execute(sa.update(events).where(events.c.id.in_(ids_told)).values(told=True))
 

@@ -1,4 +1,4 @@
-"""Makes the ids of everything: a prefix that names the kind, then a ULID that sorts by time."""
+"""Generates ids: a prefix for the kind, then a ULID, which sorts by time."""
 
 import secrets
 import time
@@ -28,20 +28,20 @@ PREFIXES = {
 
 
 def new(kind: str) -> str:
-    """Return a fresh id such as ``job_01k9…``: 48 bits of milliseconds, then 80 random bits."""
+    """Return a new id such as ``job_01k9…``: 48 bits of milliseconds, then 80 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
     return PREFIXES[kind] + _encode(value, _LENGTH)
 
 
 def first_of(kind: str, at: datetime) -> str:
-    """Return the least id that something made at that moment can have."""
+    """Return the lowest possible id for that time."""
     milliseconds = int(at.timestamp() * 1000)
     return PREFIXES[kind] + _encode(milliseconds << _RANDOM_BITS, _LENGTH)
 
 
 def secret(bits: int = 160) -> str:
-    """Return an unguessable lower-case word for object keys and tokens."""
+    """Return a random lower-case string for object keys and tokens."""
     return _encode(secrets.randbits(bits), -(-bits // 5))
 
 

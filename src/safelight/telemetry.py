@@ -1,4 +1,4 @@
-"""Structured logs that carry the ids of request, job and account, and the process's metrics."""
+"""Structured logs with the ids of request, job and account, and the process's metrics."""
 
 import logging
 import sys
@@ -7,14 +7,12 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Histogram(
-    "safelight_http_request_seconds", "Time to answer a request.", ("method", "route", "status")
+    "safelight_http_request_seconds", "Time to respond to a request.", ("method", "route", "status")
 )
 MOVES = Counter("safelight_job_moves_total", "Moves of jobs between statuses.", ("move", "kind"))
 QUEUE_DEPTH = Gauge("safelight_queue_depth", "Jobs due and waiting for a slot.", ("lane",))
-OLDEST_WAIT = Gauge(
-    "safelight_queue_oldest_wait_seconds", "Age of the job that waits longest.", ("lane",)
-)
-RUNNING = Gauge("safelight_jobs_running", "Jobs that this process runs now.", ("lane",))
+OLDEST_WAIT = Gauge("safelight_queue_oldest_wait_seconds", "Longest wait of a due job.", ("lane",))
+RUNNING = Gauge("safelight_jobs_running", "Jobs running in this process.", ("lane",))
 ATTEMPT_SECONDS = Histogram(
     "safelight_attempt_seconds",
     "Time from claim to settlement of one attempt.",
@@ -24,11 +22,11 @@ ATTEMPT_SECONDS = Histogram(
 STORED_BYTES = Counter("safelight_stored_bytes_total", "Bytes put into storage.")
 
 VARIANTS = Counter(
-    "safelight_variants_total", "Pictures asked for on the fly: hit or miss.", ("outcome",)
+    "safelight_variants_total", "Requests for picture variants: hit or miss.", ("outcome",)
 )
 VARIANT_SECONDS = Histogram(
     "safelight_variant_seconds",
-    "Time to make a picture on the fly, with its wait for a turn.",
+    "Time to derive a variant, including queueing.",
     ("format",),
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
@@ -44,7 +42,7 @@ def configure_logs(level: str, style: str) -> None:
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        # Its usual tracebacks show local variables, and among them keys and tokens.
+        # Its default tracebacks show local variables, including keys and tokens.
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -70,12 +68,12 @@ def configure_logs(level: str, style: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    # What libraries say below a warning is not ours to vouch for: some tell headers and signatures.
+    # Below warnings, some libraries log headers and signatures.
     chosen = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(chosen, logging.WARNING))
     logging.getLogger("safelight").setLevel(chosen)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Return the log of one module."""
+    """Return the logger of a module."""
     return structlog.stdlib.get_logger(name)

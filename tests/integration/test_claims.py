@@ -190,7 +190,7 @@ async def test_claim_when_a_provider_s_checks_hang_takes_those_of_others(
 
     found = await database.write(claim)
     assert sorted(job.provider for job in found.jobs) == ["fake", "second"]
-    assert (found.checks, found.held_back) == (2, True)
+    assert (found.checks, found.throttled) == (2, True)
 
 
 async def test_claim_when_start_by_has_passed_leaves_the_job_to_the_janitor(

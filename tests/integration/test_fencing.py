@@ -106,7 +106,7 @@ async def test_stale_claim_when_it_moves_its_job_is_refused_every_move(
         lambda tx: moves.retry(tx, void, at=at, error=factories.PROBLEM),
         lambda tx: moves.snooze(tx, void, until=at, reason="late"),
         lambda tx: moves.fail(tx, void, error=factories.PROBLEM),
-        lambda tx: moves.held(tx, void),
+        lambda tx: moves.lock_claimed(tx, void),
     )
     for move in tried:
         with pytest.raises(StaleJob):

@@ -69,7 +69,7 @@ async def test_account_limit_when_reached_leaves_the_rest_to_others(
     await queue(database, other, 2)
     taken = await claim(database, Limits(account=5))
     assert Counter(job.account_id for job in taken.jobs) == {account: 5, other: 2}
-    assert taken.held_back
+    assert taken.throttled
     assert (await claim(database, Limits(account=5))).jobs == []
     await end(database, *[job for job in taken.jobs if job.account_id == account][:2])
     assert len((await claim(database, Limits(account=5))).jobs) == 2

@@ -55,7 +55,7 @@ from safelight.storage.disk import DiskStorage
 from safelight.worker.attempt import verdict
 from safelight.worker.attempt.run_state import Clock, Run
 from safelight.worker.attempt.settlement import Settlement
-from safelight.worker.attempt.verdict import Judgement, Situation
+from safelight.worker.attempt.verdict import Judgment, Situation
 from safelight.worker.attempt.writes import Success, Writes, succeed_all
 from safelight.worker.upkeep.janitor import Janitor
 from safelight.worker.upkeep.metrics import Signals
@@ -522,7 +522,7 @@ class Moves(RuleBasedStateMachine):
         job, known, held = self.pick_claim(pick, at_work=True)
 
         def write(tx: Connection) -> None:
-            attempts.let_go(tx, [moves.held(tx, claim_of(job))])
+            attempts.let_go(tx, [moves.lock_claimed(tx, claim_of(job))])
             assert len(moves.release(tx, [claim_of(job)])) == 1
 
         if self.try_to(held, write):
@@ -631,7 +631,7 @@ class Moves(RuleBasedStateMachine):
     def settle(
         self,
         pick: int,
-        judge: Callable[[Situation], Judgement],
+        judge: Callable[[Situation], Judgment],
         *,
         closing: Callable[[Known], None] | None = None,
         adopts_within: timedelta = timedelta(),

@@ -17,7 +17,7 @@ from safelight.storage.disk import DiskStorage
 from safelight.worker.attempt import verdict
 from safelight.worker.attempt.run_state import Clock, Run
 from safelight.worker.attempt.settlement import Settlement
-from safelight.worker.attempt.verdict import Judgement, Situation
+from safelight.worker.attempt.verdict import Judgment, Situation
 from safelight.worker.attempt.writes import Writes
 from tests import factories
 
@@ -41,7 +41,7 @@ async def _lost(database: Database, account: str) -> tuple[Job, Attempt]:
     return job, await database.write(lose)
 
 
-def _unheard(at: Situation) -> Judgement:
+def _unheard(at: Situation) -> Judgment:
     return verdict.unheard(at, timedelta())
 
 

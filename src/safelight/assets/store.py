@@ -70,7 +70,7 @@ _ROWS = Given(**_NEW)
 
 
 @cache
-def _inserting(dialect: str) -> ReturningInsert[Any]:
+def _insert_statement(dialect: str) -> ReturningInsert[Any]:
     new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
         "number": _next_number(dialect),
@@ -114,7 +114,7 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
     if swept(tx, rows):
         raise ObjectsSwept
     complete = [{**_UNSAID, **row} for row in rows]
-    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
+    written = tx.execute(_insert_statement(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_asset(row) for row in written}
     made = [found[row["id"]] for row in rows]
     index.add(tx, [_entry(asset) for asset in made])

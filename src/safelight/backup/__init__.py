@@ -1,4 +1,4 @@
-"""Takes all that an installation keeps, or an account, into one file, and puts it back."""
+"""Backs up and restores an installation or a single account, as one file."""
 
 from safelight.backup.backup import Summary, back_up, import_account, restore
 

@@ -1,8 +1,8 @@
-"""One TAR of all rows and objects of an installation, or of one account; on any database.
+"""Backups: a TAR with all rows and objects of an installation or an account, for any database.
 
-An empty installation takes the one, and any that does not have the account takes the other. Rows
-are read at one moment, then the objects that they name; those are never changed, only removed.
-Restoring stores the objects first: an interrupted one leaves no row, and is begun anew.
+A backup is restored into an empty installation, an exported account into one that does not have it.
+Rows are read in one snapshot, then the objects that they name, which are immutable. A restore
+stores the objects first: if interrupted, it leaves no rows and can be started again.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _MAX_MANIFEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a backup holds; `missing` are objects that went while it was made."""
+    """The content of a backup; `missing` counts objects removed while it was made."""
 
     rows: int
     objects: int
@@ -49,9 +49,9 @@ async def back_up(
     *,
     account_id: str | None = None,
 ) -> Summary:
-    """Write everything, or all of an account, into `target`, there only when it is whole.
+    """Write a backup of everything or of one account to `target`, atomically.
 
-    Raises `NotFound` where there is no such account.
+    Raises `NotFound` if there is no such account.
     """
     if account_id and not await database.read(lambda tx: store.is_there(tx, account_id)):
         raise NotFound("There is no such account.")
@@ -70,19 +70,19 @@ async def back_up(
 
 
 async def restore(database: Database, storage: Storage, source: Path, scratch: Path) -> Summary:
-    """Put a backup into an installation that nobody has used yet, its schema up to date.
+    """Restore a backup into an empty installation with the current schema.
 
-    Raises `BackupUnfit` for a file that is no backup, is of another version, or where there is
-    something already.
+    Raises `BackupUnfit` if the file is no valid backup of this version, or the installation is
+    not empty.
     """
     if not await database.read(store.is_empty):
-        raise BackupUnfit("There is something here already: a backup needs an empty installation.")
+        raise BackupUnfit("A backup can only be restored into an empty installation.")
     with tempfile.TemporaryDirectory(dir=scratch, prefix="restore-") as name:
         folder = Path(name)
 
         async def admit(told: dict[str, Any]) -> None:
             if told.get("account"):
-                raise BackupUnfit("This is an export of one account: `safelight account import`.")
+                raise BackupUnfit("This is an account's export: use `safelight account import`.")
 
         told, objects = await _read(source, storage, folder, admit)
         await database.write(lambda tx: store.load(tx, folder))
@@ -93,9 +93,9 @@ async def restore(database: Database, storage: Storage, source: Path, scratch: P
 async def import_account(
     database: Database, storage: Storage, source: Path, scratch: Path
 ) -> tuple[str, Summary]:
-    """Put an exported account into an installation that does not have it; return its id.
+    """Import an exported account into an installation that does not have it; return its id.
 
-    Raises `BackupUnfit` as `restore` does, and where anything here has the account's ids or keys.
+    Raises `BackupUnfit` as `restore` does, and if ids or keys of the account are in use here.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix="import-") as name:
         folder = Path(name)
@@ -103,11 +103,11 @@ async def import_account(
         async def admit(told: dict[str, Any]) -> None:
             account_id = told.get("account")
             if not account_id:
-                raise BackupUnfit("This is no export of one account: `safelight restore`.")
+                raise BackupUnfit("This is not an export of one account: use `safelight restore`.")
             if await database.read(lambda tx: store.is_there(tx, account_id)):
-                raise BackupUnfit(f"The account {account_id} is here already.")
+                raise BackupUnfit(f"The account {account_id} exists here already.")
             if found := await database.read(lambda tx: store.foreign(tx, folder)):
-                raise BackupUnfit(f"{found} is here already, and of another account.")
+                raise BackupUnfit(f"{found} exists here already, in another account.")
 
         told, objects = await _read(source, storage, folder, admit)
         await database.write(lambda tx: store.load_account(tx, folder))
@@ -153,7 +153,7 @@ async def _add_objects(tar: tarfile.TarFile, storage: Storage, folder: Path) -> 
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out whose files they were on this machine."""
+    """Remove ownership and permissions of this machine."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o600
@@ -161,7 +161,7 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _keys(folder: Path) -> Iterator[str]:
-    """Yield the key of every object that a row names."""
+    """Yield the keys of all objects that rows name."""
     for row in store.lines(folder / store.file_name(assets)):
         yield from filter(None, (row["key"], row["original_key"]))
         yield from (each["key"] for each in row["renditions"].values())
@@ -177,26 +177,26 @@ def _keys(folder: Path) -> Iterator[str]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-# Says no, by `BackupUnfit`, to rows that have been read, before any object is stored.
+# Validates the rows before any object is stored; raises `BackupUnfit` to reject them.
 Admit = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def _read(
     source: Path, storage: Storage, folder: Path, admit: Admit
 ) -> tuple[dict[str, Any], int]:
-    """Put the rows into `folder` and the objects into storage; return manifest and their number."""
+    """Extract rows to `folder` and objects to storage; return the manifest and the object count."""
     try:
         with await asyncio.to_thread(tarfile.open, source) as tar:
             objects = await _take(tar, storage, folder, admit)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise BackupUnfit(f"{source} is no whole backup: {error}") from None
+        raise BackupUnfit(f"{source} is not a complete backup: {error}") from None
     return _checked(folder), objects
 
 
 async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path, admit: Admit) -> int:
     copy = folder / "object"
     objects = 0
-    named: set[str] | None = None  # by the rows, once those are admitted
+    named: set[str] | None = None  # keys that the rows name, once admitted
     while entry := await asyncio.to_thread(tar.next):
         if entry.name.startswith(_OBJECTS):
             if named is None:
@@ -213,18 +213,18 @@ async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path, admit: Adm
         elif entry.name.removeprefix(_ROWS) in _files_of(folder) and named is None:
             await asyncio.to_thread(_extract, tar, entry, folder / entry.name.removeprefix(_ROWS))
         else:
-            raise BackupUnfit(f"{entry.name} does not belong into a backup.")
+            raise BackupUnfit(f"{entry.name} does not belong in a backup.")
     if named is None:
         await _admit(folder, admit)
     return objects
 
 
 async def _admit(folder: Path, admit: Admit) -> set[str]:
-    """Have all rows looked at, and return the keys that they name."""
+    """Validate the rows, and return the keys that they name."""
     told = _checked(folder)
     for name in _files_of(folder):
         if not (folder / name).exists():
-            raise BackupUnfit(f"The file is no whole backup: {name} is missing.")
+            raise BackupUnfit(f"The file is not a complete backup: {name} is missing.")
     await admit(told)
     return set(_keys(folder))
 
@@ -237,22 +237,22 @@ def _files_of(folder: Path) -> set[str]:
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
     content = tar.extractfile(entry)
     if content is None:
-        raise BackupUnfit(f"{entry.name} is no file.")
+        raise BackupUnfit(f"{entry.name} is not a file.")
     with target.open("wb") as file:
         while piece := content.read(1 << 20):
             file.write(piece)
 
 
 def _checked(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a backup that this version can read."""
+    """Return the manifest; raise `BackupUnfit` unless this version can read the backup."""
     try:
         told = orjson.loads((folder / _MANIFEST).read_bytes())
         form, schema = told["format"], told["schema"]
     except (FileNotFoundError, orjson.JSONDecodeError, TypeError, KeyError):
-        raise BackupUnfit("The file is no backup.") from None
+        raise BackupUnfit("The file is not a backup.") from None
     if form != _FORMAT or schema != newest_revision():
         raise BackupUnfit(
-            f"The backup is of the schema {schema}, and this is {newest_revision()}: restore it "
+            f"The backup has schema {schema}, this installation {newest_revision()}: restore it "
             "with the version that made it, then upgrade."
         )
     return told

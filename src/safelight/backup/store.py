@@ -1,7 +1,7 @@
-"""Reads rows into files of JSON lines, and writes them back: all of them, or those of an account.
+"""Dumps rows to JSON Lines files and loads them, for an installation or one account.
 
-What is only of the moment stays behind: who is unwell, how fast a provider may be started at. Of an
-account what has ended goes along, and nothing that opens a door: keys, secrets, addresses told.
+Transient state is omitted: breakers and start rates. An account's export contains only ended work,
+and no credentials or recipients: keys, secrets, webhook endpoints, contacts.
 """
 
 import base64
@@ -32,14 +32,14 @@ from safelight.db.tables import (
 from safelight.db.types import Instant
 
 _AT_ONCE = 500
-_SOME = "acc_"  # any account: which tables there are is the same for each
+_SOME = "acc_"  # any account: the tables are the same for all
 _OF_THE_MOMENT = frozenset({breakers.name, start_rates.name})
 
 
 def kept_tables(account_id: str | None = None) -> list[Table]:
-    """Return the tables in an order in which rows never come before those that they refer to.
+    """Return the tables in dependency order: referenced rows come first.
 
-    With an account those of which its own rows go along.
+    With an account, only the tables that its export contains.
     """
     taken = {table.name for table in _of_account("")} if account_id else set[str]()
     return [
@@ -50,7 +50,7 @@ def kept_tables(account_id: str | None = None) -> list[Table]:
 
 
 def dump(tx: Connection, folder: Path, account_id: str | None) -> dict[str, int]:
-    """Write a file for each table, all of one moment; return how many rows each has."""
+    """Write a file for each table, in one snapshot; return the row counts."""
     of_account = _of_account(account_id) if account_id else {}
     return {
         str(table.name): _dump_table(tx, table, folder, of_account.get(table))
@@ -59,7 +59,7 @@ def dump(tx: Connection, folder: Path, account_id: str | None) -> dict[str, int]
 
 
 def _of_account(account_id: str) -> dict[Table, sa.ColumnElement[bool]]:
-    """Return which rows of which tables are an account's to take along."""
+    """Return the condition on each table for an account's export."""
     own_assets = sa.select(assets.c.id).where(assets.c.account_id == account_id)
     ended = sa.select(batches.c.id).where(
         batches.c.account_id == account_id, batches.c.finished_at.is_not(None)
@@ -81,17 +81,17 @@ def _of_account(account_id: str) -> dict[Table, sa.ColumnElement[bool]]:
 
 
 def is_empty(tx: Connection) -> bool:
-    """Say whether nobody has used the database yet."""
+    """Return whether the database has no accounts yet."""
     return tx.scalar(sa.select(accounts.c.id).limit(1)) is None
 
 
 def is_there(tx: Connection, account_id: str) -> bool:
-    """Say whether there is an account of that id."""
+    """Return whether the account exists."""
     return tx.scalar(sa.select(accounts.c.id).where(accounts.c.id == account_id)) is not None
 
 
 def foreign(tx: Connection, folder: Path) -> str | None:
-    """Return an id or key of rows in `folder` that something here has already, if there is one."""
+    """Return an id or key in `folder` that is already in use here, or None."""
     unique = (jobs.c.id, batches.c.id, assets.c.id, assets.c.key, assets.c.original_key)
     for column in (*unique, variants.c.key, originals.c.key):
         for page in _pages(folder / file_name(column.table)):
@@ -103,7 +103,7 @@ def foreign(tx: Connection, folder: Path) -> str | None:
 
 
 def load_account(tx: Connection, folder: Path) -> None:
-    """Write an account's rows into an installation that has others."""
+    """Insert an account's rows into an installation with other accounts."""
     for table in kept_tables(_SOME):
         for page in _pages(folder / file_name(table)):
             rows = [_row_of(table, words) for words in page]
@@ -115,7 +115,7 @@ def load_account(tx: Connection, folder: Path) -> None:
 
 
 def _fit(tx: Connection, rows: list[dict[str, Any]]) -> None:
-    """Give assets the next numbers here; their jobs may have stayed behind."""
+    """Renumber assets for this installation, and unlink jobs that were not exported."""
     wanted = {row["job_id"] for row in rows if row["job_id"]}
     there = set(tx.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(wanted))))
     for row, number in zip(rows, asset_store.next_numbers(tx, len(rows)), strict=True):
@@ -125,7 +125,7 @@ def _fit(tx: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def load(tx: Connection, folder: Path) -> None:
-    """Write all rows back, and what follows from them: the search index, the next numbers."""
+    """Insert all rows, and rebuild the search index and the asset sequence."""
     for table in kept_tables():
         for page in _pages(folder / file_name(table)):
             tx.execute(sa.insert(table), [_row_of(table, words) for words in page])
@@ -141,7 +141,7 @@ def file_name(table: Table) -> str:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a file as they stand there."""
+    """Yield the rows of a file, undecoded."""
     with path.open("rb") as file:
         for line in file:
             yield orjson.loads(line)

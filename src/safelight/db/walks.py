@@ -66,12 +66,12 @@ def newest(
     given: dict[str, Any] = {"before": before} if before is not None else {}
     for number, prefix in enumerate(prefixes):
         given |= {f"{place}_{number}": str(value) for place, value in enumerate(prefix, 1)}
-    statement = _merging(columns, len(prefixes), is_continued=before is not None)
+    statement = _merge_statement(columns, len(prefixes), is_continued=before is not None)
     return list(tx.scalars(statement, {"limit": limit, **given}))
 
 
 @cache
-def _merging(
+def _merge_statement(
     columns: tuple[Column[Any], ...], prefixes: int, *, is_continued: bool
 ) -> sa.TextClause:
     """Return the statement as text, because SQLAlchemy takes longer to build it than to run it."""

@@ -1,4 +1,4 @@
-"""Compares what is in storage with what the rows say is there, and mends what can be mended."""
+"""Checks the consistency of storage and database, and repairs it."""
 
 from safelight.fsck.fsck import Finding, Remedy, Report, examine, mend
 

@@ -1,4 +1,4 @@
-"""Finds objects that no row names and rows whose objects are lost; removes, makes anew, reports."""
+"""Finds orphaned objects and rows with lost objects; removes, rebuilds or reports them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -28,22 +28,22 @@ T = TypeVar("T")
 _log = telemetry.logger(__name__)
 
 _AT_ONCE = 1000
-_LOOKS = 16  # at single objects
+_LOOKS = 16  # concurrent lookups
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing amiss: an object that nobody names, or one of an asset that is lost."""
+    """An inconsistency: an orphaned object, or a lost object of an asset."""
 
     key: str
-    role: Role | None  # None where nobody names it
+    role: Role | None  # None for an orphan
     asset_id: str = ""
     bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How much there is, and what is amiss with it, by asset."""
+    """Totals, and the findings grouped by asset."""
 
     objects: int
     bytes: int
@@ -51,26 +51,26 @@ class Report:
 
 
 class Remedy(StrEnum):
-    """What was done about a finding."""
+    """The repair of a finding."""
 
     REMOVED = "removed"
     MADE_ANEW = "made anew"
-    FORGOTTEN = "forgotten"  # and made anew when it is asked for
+    FORGOTTEN = "forgotten"  # derived again on request
     NONE = "lost"
 
 
 @asynccontextmanager
 async def examine(database: Database, storage: Storage, scratch: Path) -> AsyncIterator[Report]:
-    """Compare storage and rows; the findings are read while the context is open.
+    """Compare storage and rows; read the findings while the context is open.
 
-    What came within the last hour may be of an asset whose row is to be written, and is no
-    finding. Memory is bounded; the lists lie in `scratch`.
+    Objects from the last hour are no findings: their rows may not be written yet. Memory is
+    bounded; the lists are kept in `scratch`.
     """
     began = datetime.now(UTC)
     with TemporaryDirectory(dir=scratch, prefix="fsck-") as name, open_ledger(Path(name)) as ledger:
         async for page in _pages(storage.all()):
             await asyncio.to_thread(ledger.stored, page)
-        # Read second: what is removed meanwhile is looked for once more below, and so is what came.
+        # Read second; concurrent additions and removals are rechecked below.
         await database.read(lambda tx: _note(tx, ledger))
         objects, size = ledger.totals()
         yield Report(objects, size, _findings(ledger, storage, began - KEPT))
@@ -97,7 +97,7 @@ async def _findings(ledger: Ledger, storage: Storage, before: datetime) -> Async
 
 
 async def _which(storage: Storage, found: Sequence[Finding]) -> set[str]:
-    """Return the keys that there are now."""
+    """Return the keys of the findings that exist now."""
 
     async def look(key: str) -> str | None:
         try:
@@ -111,7 +111,7 @@ async def _which(storage: Storage, found: Sequence[Finding]) -> set[str]:
 async def mend(
     findings: AsyncIterator[Finding], database: Database, assets: Assets, remaking: Remaking
 ) -> AsyncIterator[tuple[Finding, Remedy]]:
-    """Do what can be done about each finding, and yield it with what was done."""
+    """Repair each finding if possible, and yield it with the remedy."""
     async for some in _by_asset(findings):
         if not some[0].asset_id:
             await _sweep(database, assets, [each.key for each in some])
@@ -131,7 +131,7 @@ async def _sweep(database: Database, assets: Assets, keys: Sequence[str]) -> Non
 async def _mend_asset(
     found: Sequence[Finding], database: Database, remaking: Remaking
 ) -> dict[str, Remedy]:
-    """Forget what is made when it is asked for, and make the rest anew of what there is."""
+    """Delete lost variants, which are derived on request, and rebuild the rest where possible."""
     made = [each.key for each in found if each.role is Role.VARIANT]
     await database.write(lambda tx: store.forget_variants(tx, made))
     remedies = dict.fromkeys(made, Remedy.FORGOTTEN)
@@ -141,7 +141,7 @@ async def _mend_asset(
         try:
             again = await remaking(asset, missing)
         except SafelightError as error:
-            _log.warning("not made anew", asset=asset.id, error=error.detail)
+            _log.warning("asset not rebuilt", asset=asset.id, error=error.detail)
         else:
             remedies |= dict.fromkeys(again, Remedy.MADE_ANEW)
     return remedies
@@ -161,7 +161,7 @@ async def _pages(found: AsyncIterator[Stored]) -> AsyncIterator[list[Stored]]:
 
 
 async def _by_asset(findings: AsyncIterator[Finding]) -> AsyncIterator[list[Finding]]:
-    """Yield the findings of one asset together, and those of none in pages."""
+    """Group findings by asset; orphans come in pages."""
     some: list[Finding] = []
     async for finding in findings:
         if some and (finding.asset_id != some[0].asset_id or len(some) == _AT_ONCE):

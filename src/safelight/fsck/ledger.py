@@ -1,4 +1,4 @@
-"""Two long lists of keys and what is in only one of them, in a file instead of in memory."""
+"""Compares two long lists of keys on disk, with bounded memory."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -23,18 +23,18 @@ _DANGLING = """
 
 
 class Ledger:
-    """What is stored, and what is named."""
+    """The keys in storage, and the keys that rows name."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
     def stored(self, found: Iterable[Stored]) -> None:
-        """Note objects."""
+        """Add objects in storage."""
         rows = [(one.key, one.bytes, one.modified_at.timestamp()) for one in found]
         self._db.executemany("INSERT OR REPLACE INTO stored VALUES (?, ?, ?)", rows)
 
     def named(self, found: Iterable[Named]) -> None:
-        """Note keys of rows; of several with one key, one that needs its bytes counts."""
+        """Add keys that rows name; for a repeated key, a row that requires the object wins."""
         rows = [(one.key, one.role or "", one.owner) for one in found]
         self._db.executemany(
             "INSERT INTO named VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
@@ -43,16 +43,16 @@ class Ledger:
         )
 
     def totals(self) -> tuple[int, int]:
-        """Return how many objects there are, and their bytes."""
+        """Return the count and total bytes of objects in storage."""
         row = self._db.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM stored").fetchone()
         return int(row[0]), int(row[1])
 
     def orphans(self, before: datetime) -> Iterator[tuple[str, int]]:
-        """Yield key and bytes of objects from before then that no row names."""
+        """Yield key and bytes of objects older than `before` that no row names."""
         yield from self._db.execute(_ORPHANS, (before.timestamp(),))
 
     def dangling(self) -> Iterator[tuple[str, str, str]]:
-        """Yield key, role and owner of what is named and not stored, owner by owner."""
+        """Yield key, role and owner of named but missing objects, sorted by owner."""
         yield from self._db.execute(_DANGLING)
 
 

@@ -1,4 +1,4 @@
-"""The keys that rows name, page by page, and what becomes of rows whose bytes are lost."""
+"""Reads the keys that rows name, and updates rows whose objects are lost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ _AT_ONCE = 1000
 
 
 class Role(StrEnum):
-    """What an object is to the row that names it."""
+    """The role of an object in the row that names it."""
 
-    COPY = "copy"  # what an asset shows
+    COPY = "copy"  # the served copy
     ORIGINAL = "original"
     RENDITION = "rendition"
-    VARIANT = "variant"  # made on the fly, and made anew when asked for
+    VARIANT = "variant"  # derived on request
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A key that a row names; without a role its bytes may be missing, as they come or go."""
+    """A key that a row names; without a role, its object may legitimately be missing."""
 
     key: str
     role: Role | None
@@ -35,7 +35,7 @@ class Named:
 
 
 def pages(tx: Connection) -> Iterator[list[Named]]:
-    """Yield all keys that rows name, some hundreds at a time."""
+    """Yield all keys that rows name, in pages."""
     loose = sa.select(loose_objects.c.object_keys)
     yield from _pages(tx, loose, lambda row: [Named(key, None) for key in row.object_keys])
     held = sa.select(originals.c.key)
@@ -70,16 +70,16 @@ def _pages(tx: Connection, query: Any, read: Any) -> Iterator[list[Named]]:
 
 
 def asset(tx: Connection, asset_id: str) -> Asset | None:
-    """Return an asset of any account."""
+    """Return an asset of any account, or None."""
     row = tx.execute(sa.select(assets).where(assets.c.id == asset_id)).mappings().one_or_none()
     return None if row is None else asset_store.to_asset(row)
 
 
 def forget_variants(tx: Connection, keys: Sequence[str]) -> int:
-    """Forget files that were made on the fly: the next one who asks has them made anew."""
+    """Delete variants; they are derived again on request."""
     return tx.execute(sa.delete(variants).where(variants.c.key.in_(keys))).rowcount
 
 
 def leave_to_sweep(tx: Connection, sweep: str, keys: Sequence[str]) -> None:
-    """Have the next sweep remove objects, under a name of its own."""
+    """Leave objects to the next sweep, under the id `sweep`."""
     tx.execute(sa.insert(loose_objects).values(id=sweep, object_keys=list(keys), until=now()))

@@ -1,6 +1,6 @@
-"""What can be done with batches: find, look how far, rename, cancel the rest, try failed ones anew.
+"""Operations on batches: read, change, cancel, redrive.
 
-A service never rings the doorbell: the edge does, after the commit that it sees here.
+Services never ring the doorbell: their callers do, after the commit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ _Move = Callable[[Connection, Job], Job | None]
 
 
 class Batches:
-    """The batches of every account; each call names the account that asks."""
+    """Batches; every call names the requesting account."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -26,7 +26,7 @@ class Batches:
     async def page(
         self, account_id: str, *, before: str | None, limit: int
     ) -> list[tuple[Batch, Tally]]:
-        """Return the account's batches, newest first, and how far each is."""
+        """Return the account's batches with their progress, newest first."""
 
         def read(tx: Connection) -> list[tuple[Batch, Tally]]:
             found = batch_store.page(tx, account_id, before=before, limit=limit)
@@ -36,7 +36,7 @@ class Batches:
         return await self._db.read(read)
 
     async def tally(self, account_id: str, batch_id: str) -> Tally:
-        """Return how far a batch is; raise `NotFound`."""
+        """Return a batch's progress; raise `NotFound`."""
 
         def read(tx: Connection) -> Tally:
             return batch_store.tallies(tx, [_existing(tx, account_id, batch_id)])[batch_id]
@@ -44,7 +44,7 @@ class Batches:
         return await self._db.read(read)
 
     async def change(self, account_id: str, batch_id: str, values: Mapping[str, Any]) -> None:
-        """Give a batch another name, tags or metadata; raise `NotFound`."""
+        """Change a batch's name, tags or metadata; raise `NotFound`."""
 
         def write(tx: Connection) -> None:
             _existing(tx, account_id, batch_id)
@@ -53,7 +53,7 @@ class Batches:
         await self._db.write(write)
 
     async def cancel(self, account_id: str, batch_id: str) -> list[Job]:
-        """End every job of the batch that has not ended; return those."""
+        """Cancel all unfinished jobs of the batch; return them."""
 
         def end(tx: Connection, job: Job) -> Job | None:
             try:
@@ -65,9 +65,9 @@ class Batches:
         return await self._each(account_id, batch_id, unfinished, end)
 
     async def redrive(self, account_id: str, batch_id: str) -> list[Job]:
-        """Queue every failed job of the batch anew; return those.
+        """Requeue all failed jobs of the batch; return them.
 
-        One whose last attempt is still with its provider is left out, for the next call.
+        Jobs whose last attempt is still with its provider are skipped, for the next call.
         """
 
         def again(tx: Connection, job: Job) -> Job | None:
@@ -86,7 +86,7 @@ class Batches:
         statuses: Sequence[JobStatus],
         move: _Move,
     ) -> list[Job]:
-        """Move jobs some at a time, so that no transaction is long; each is moved once at most."""
+        """Move jobs in short transactions, each job at most once."""
         moved: list[Job] = []
         after = -1
         while True:

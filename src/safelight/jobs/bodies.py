@@ -34,36 +34,37 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class Submission(BaseModel):
-    """What every submit may say."""
+    """Fields common to all submits."""
 
     model_config = STRICT
 
     name: Name = ""
-    external_id: Name = Field(default="", description="Your own id for it, to find it by.")
+    external_id: Name = Field(default="", description="Your own id, for lookups.")
     tags: Tags = []
     metadata: Tree = {}
     priority: int = Field(
-        default=0, ge=-100, le=100, description="Higher goes first among your own jobs."
+        default=0, ge=-100, le=100, description="Higher runs first among your own jobs."
     )
     keep_s: Annotated[int, Field(ge=60, le=10 * 366 * 86_400)] | None = Field(
-        default=None, description="Seconds after which what is made goes by itself; else it stays."
+        default=None,
+        description="Seconds after which the outputs expire; by default as set for the account.",
     )
     visibility: Visibility | None = Field(
         default=None,
         strict=False,
-        description="Who sees what is made: anybody with its address, or for a while by a signed "
-        "one; else it is as the account says.",
+        description="Who can fetch the outputs: anyone with the URL, or holders of a signed URL "
+        "that expires; by default as set for the account.",
     )
     webhook_url: Url | None = Field(
-        default=None, description="Told once it has ended: the job, or the batch as a whole."
+        default=None, description="Notified once the job or the whole batch has ended."
     )
     notify: Annotated[list[Name], Field(max_length=10)] | None = Field(
         default=None,
-        description="Contacts, by id or as `email`, `sms` or `sns`, that are told once it has "
-        "ended; none in an empty list, and by default as the contacts themselves say.",
+        description="Contacts, by id or as `email`, `sms` or `sns`, to notify when it has ended; "
+        "an empty list notifies none; by default the contacts' own subscriptions apply.",
     )
-    start_at: Time | None = Field(default=None, description="Do not start before.")
-    start_by: Time | None = Field(default=None, description="Give up if not started by then.")
+    start_at: Time | None = Field(default=None, description="Do not start before this time.")
+    start_by: Time | None = Field(default=None, description="Fail if not started by this time.")
 
     @model_validator(mode="after")
     def _times_make_sense(self) -> Self:
@@ -79,45 +80,47 @@ class Generate(Submission):
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
         AfterValidator(storable),
-    ] = Field(description="What to show.", examples=["A red cat playing guitar"])
+    ] = Field(description="The picture to create.", examples=["A red cat playing guitar"])
     model: Name | None = Field(default=None, description="See `GET /v1/models`.")
     references: Annotated[list[Url], Field(max_length=16)] = Field(
-        default=[], description="Asset ids or addresses of pictures to start from."
+        default=[], description="Asset ids or URLs of reference pictures."
     )
     mask: Url | None = Field(
         default=None,
-        description="A picture as large as the first reference: where it is transparent, that may "
-        "change.",
+        description="A picture of the same size as the first reference; its transparent areas mark "
+        "what may change.",
     )
-    n: Whole | None = Field(default=None, description="How many pictures.")
+    n: Whole | None = Field(default=None, description="Number of pictures.")
     size: Text | None = Field(default=None, examples=["1024x1024"])
     aspect_ratio: Text | None = Field(default=None, examples=["16:9"])
-    seed: Whole | None = Field(default=None, description="Same prompt and seed, same picture.")
+    seed: Whole | None = Field(
+        default=None, description="The same prompt and seed give the same picture."
+    )
     format: Text | None = Field(default=None, examples=["png"])
     negative_prompt: Text | None = None
-    params: Tree = Field(default={}, description="Anything else that the model takes.")
+    params: Tree = Field(default={}, description="Other parameters of the model.")
 
     @model_validator(mode="after")
     def _mask_has_a_picture(self) -> Self:
         if self.mask and not self.references:
-            raise ValueError("a mask needs a picture in references that it belongs to")
+            raise ValueError("a mask requires a picture in references")
         return self
 
     @property
     def inputs(self) -> list[JobInput]:
-        """What the job works from, the mask last."""
+        """The input pictures, the mask last."""
         masks = [JobInput(self.mask, Role.MASK)] if self.mask else []
         return [*map(JobInput, self.references), *masks]
 
     def all_params(self) -> dict[str, Any]:
-        """Return the named params and `params` as one."""
+        """Return `params` merged with the named parameters."""
         named = ("n", "size", "aspect_ratio", "seed", "format", "negative_prompt")
         given = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
         return {**self.params, **given}
 
 
 class ImportItem(BaseModel):
-    """One picture of an import of several."""
+    """One picture of a batch import."""
 
     model_config = STRICT
 
@@ -131,14 +134,14 @@ class ImportItem(BaseModel):
 class ImportImages(Submission):
     """Body of `POST /v1/images`.
 
-    What is said of a batch holds for each of its pictures, which may say more.
+    Fields of the batch apply to all of its pictures, which can add to them.
     """
 
     url: Url | None = Field(default=None, examples=["https://example.com/photo.jpg"])
     urls: list[Any] | None = Field(
         default=None,
-        description="Several at once make a batch: addresses, or objects with more about each. "
-        "One that cannot be taken becomes a problem of its own; the others go on.",
+        description="Several pictures as a batch: URLs, or objects with more fields. An invalid "
+        "item is reported as its own problem; the others proceed.",
         json_schema_extra={
             "items": {"anyOf": [{"type": "string"}, ImportItem.model_json_schema()]},
         },
@@ -152,11 +155,11 @@ class ImportImages(Submission):
         if self.urls == []:
             raise ValueError("urls must not be empty")
         if self.urls is not None and self.external_id:
-            raise ValueError("external_id names one picture: give each of urls its own")
+            raise ValueError("external_id identifies one picture: set it on each of urls instead")
         return self
 
     def items(self) -> list[ImportItem | InvalidRequest]:
-        """Return each of `urls` with what is said of all, or what is wrong with it."""
+        """Return each of `urls` merged with the common fields, or its validation error."""
         return [self._item(entry) for entry in self.urls or []]
 
     def _item(self, entry: object) -> ImportItem | InvalidRequest:
@@ -179,9 +182,7 @@ class AssetChange(BaseModel):
     tags: Tags = []
     metadata: Tree = {}
     visibility: Visibility = Field(default=Visibility.PUBLIC, strict=False)
-    expires_at: Time | None = Field(
-        default=None, description="When it goes by itself; null keeps it."
-    )
+    expires_at: Time | None = Field(default=None, description="When it expires; null means never.")
 
 
 class Hold(BaseModel):
@@ -189,32 +190,32 @@ class Hold(BaseModel):
 
     model_config = STRICT
 
-    reason: Annotated[Name, Field(min_length=1, description="Why it has to stay.")]
+    reason: Annotated[Name, Field(min_length=1, description="The reason of the legal hold.")]
 
 
 class UploadFields(AssetChange):
-    """The form fields of `POST /v1/uploads`, beside its file."""
+    """The form fields of `POST /v1/uploads`, besides the file."""
 
 
 class UploadBatch(Submission):
-    """The form fields of `POST /v1/upload/batch`, beside its files."""
+    """The form fields of `POST /v1/upload/batch`, besides the files."""
 
     model: Name | None = None
     params: Tree = {}
 
 
 class NewBatchItem(BaseModel):
-    """One thing to make a 3D model of: a picture of it, or several, each from another side."""
+    """An object to turn into a 3D model: one picture, or several views."""
 
     model_config = STRICT
 
-    image: Url | None = Field(default=None, description="An asset id or an address.")
+    image: Url | None = Field(default=None, description="An asset id or a URL.")
     front: Url | None = None
     left: Url | None = None
     back: Url | None = None
     right: Url | None = None
     name: Name = ""
-    params: Tree = Field(default={}, description="Instead of those of the batch.")
+    params: Tree = Field(default={}, description="Overrides the batch's params.")
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
@@ -222,12 +223,12 @@ class NewBatchItem(BaseModel):
         if (self.image is None) == (self.front is None):
             raise ValueError("give either image or front")
         if self.image is not None and any(views):
-            raise ValueError("left, back and right go with front")
+            raise ValueError("left, back and right require front")
         return self
 
     @property
     def inputs(self) -> list[JobInput]:
-        """What the job works from."""
+        """The input pictures."""
         if self.image is not None:
             return [JobInput(self.image)]
         sides = (Role.FRONT, self.front), (Role.LEFT, self.left), (Role.BACK, self.back)
@@ -248,14 +249,14 @@ class MakeBatch(Submission):
     """Body of `POST /v1/batches`."""
 
     items: Annotated[list[_Item], Field(min_length=1)] = Field(
-        description="Asset ids, addresses, or objects with more about each.",
+        description="Asset ids, URLs, or objects with more fields.",
         examples=[["ast_01k9…", {"front": "ast_01ka…", "back": "ast_01kb…", "name": "mug"}]],
     )
     model: Name | None = Field(default=None, description="See `GET /v1/models`.")
     params: Tree = {}
 
     def whole_items(self) -> list[NewBatchItem]:
-        """Return all items, each with the params of the batch where it has none of its own."""
+        """Return all items, their params merged over those of the batch."""
         return [
             item.model_copy(update={"params": {**self.params, **item.params}})
             for item in self.items
@@ -273,7 +274,7 @@ class BatchChange(BaseModel):
 
 
 def parse(kind: type[Body], form: object) -> Body:
-    """Return a form, whose fields are text, as `kind`; raise `InvalidRequest` for bad fields."""
+    """Validate a form, whose fields are text; raise `InvalidRequest` with an error per field."""
     try:
         return kind.model_validate(form, strict=False)
     except ValidationError as error:
@@ -281,7 +282,7 @@ def parse(kind: type[Body], form: object) -> Body:
 
 
 def field_errors(error: ValidationError) -> list[dict[str, Any]]:
-    """Return what pydantic found, field by field, without echoing values back."""
+    """Convert pydantic's errors, field by field, without echoing values."""
     found: list[dict[str, Any]] = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(str(part) for part in item["loc"])

@@ -1,7 +1,7 @@
-"""Takes in what providers report by themselves: proven news is kept, any other leads to a look.
+"""Receives providers' callbacks: verified ones are stored, and all trigger a lookup.
 
-The address names the attempt, with a signature that only this installation can make. A service
-never rings: the edge does, after the commit that it sees here.
+The URL identifies the attempt and is signed by this installation. Services never ring the doorbell:
+their callers do, after the commit.
 """
 
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from safelight.providers.provider import Callback, News
 from safelight.providers.registry import Registry
 
 MAX_BODY = 1 << 20
-"""Bytes of a callback; no provider sends pictures in one."""
+"""Maximum bytes of a callback; no provider sends pictures in one."""
 
 _SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackAddresses:
-    """Where providers report to; `base_url` is empty where they cannot reach this server."""
+    """Callback URLs for providers; `base_url` is empty if they cannot reach this server."""
 
     base_url: str
     signatures: Signatures
 
     async def of(self, provider: str, attempt_id: str) -> str | None:
-        """Return the address for one attempt."""
+        """Return the callback URL for an attempt; None if unreachable."""
         return await self._signed(provider, attempt_id)
 
     async def shared(self, provider: str) -> str | None:
-        """Return the address for all of a provider, where it takes none for each call."""
+        """Return the callback URL shared by all calls of a provider; None if unreachable."""
         return await self._signed(provider, _SHARED)
 
     async def _signed(self, provider: str, name: str) -> str | None:
@@ -47,7 +47,7 @@ class CallbackAddresses:
 
 
 class Callbacks:
-    """What providers report. Duplicates, late and forged ones do nothing."""
+    """Processes callbacks. Duplicate, late and forged ones have no effect."""
 
     def __init__(self, database: Database, registry: Registry, signatures: Signatures) -> None:
         self._db = database
@@ -57,9 +57,9 @@ class Callbacks:
     async def receive(
         self, provider: str, token: str, headers: Mapping[str, str], body: bytes
     ) -> Woken | None:
-        """Take in one callback; return the job to be looked at, if one is.
+        """Process a callback; return the job to look up, or None.
 
-        Raises `NotFound` for an address that was never given out and `Forbidden` for a forgery.
+        Raises `NotFound` for a URL that was never issued and `Forbidden` for a forgery.
         """
         attempt_id = await self._named(provider, token)
         try:
@@ -81,7 +81,7 @@ class Callbacks:
 def _record(tx: Connection, provider: str, news: News, body: bytes) -> Woken | None:
     attempt_id = callback_store.find(tx, provider, news.attempt_id, news.ticket)
     if attempt_id is None:
-        return None  # about no job, or about one that has ended
+        return None  # for an unknown job, or one that has ended
     if news.is_proven:
         callback_store.keep(tx, attempt_id, body, news.ticket)
     return callback_store.wake(tx, attempt_id)

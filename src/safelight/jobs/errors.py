@@ -1,10 +1,10 @@
-"""How a job ends that no provider has failed, and what its queue refuses."""
+"""Errors of jobs and their queue, as opposed to providers."""
 
 from safelight.errors import Remedy, RequestError, SafelightError, ServiceError
 
 
 class JobError(SafelightError):
-    """A job ended without its provider having failed."""
+    """A job failed for a reason other than its provider."""
 
     code = "job_failed"
     title = "The job failed"
@@ -29,7 +29,7 @@ class DeadlinePassed(JobError):
 
 
 class WorkerCrashed(JobError):
-    """The job was running each of the three times that its worker died."""
+    """The worker died three times while running this job."""
 
     code = "worker_crashed"
     status = 500
@@ -46,7 +46,7 @@ class IdempotencyConflict(RequestError):
 
 
 class ProvidersUnwell(ServiceError):
-    """Some providers fail again and again, or asked for a pause; their jobs wait."""
+    """Some providers fail repeatedly or asked for a pause; their jobs wait."""
 
     code = "providers_unwell"
-    title = "Some providers are left alone for a while"
+    title = "Some providers are paused for a while"

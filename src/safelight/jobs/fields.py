@@ -1,4 +1,4 @@
-"""Field types of request bodies: what every database and JSON reader can hold. Pure."""
+"""Field types of request bodies: values that every database and JSON reader supports. Pure."""
 
 import re
 from datetime import datetime
@@ -24,7 +24,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def storable(text: str) -> str:
-    """Refuse what no database or UTF-8 file can hold: NUL and lone surrogates."""
+    """Reject NUL and lone surrogates, which databases and UTF-8 files cannot store."""
     if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("must not contain NUL or unpaired surrogates")
     return text
@@ -39,7 +39,7 @@ def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"must not exceed {MAX_METADATA_BYTES} bytes as JSON")
     if _ESCAPED_NUL.search(encoded):
         raise ValueError("must not contain NUL")
-    return orjson.loads(encoded)  # what is not JSON, such as NaN, has become null
+    return orjson.loads(encoded)  # values outside JSON, such as NaN, have become null
 
 
 def _textual(time: object) -> object:
@@ -50,7 +50,7 @@ def _textual(time: object) -> object:
 
 
 def _sensible(time: datetime) -> datetime:
-    """Refuse times that no calendar can tell in every time zone."""
+    """Reject times that are not representable in every time zone."""
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
         raise ValueError(f"must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
     return time
@@ -63,7 +63,7 @@ Tag = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     AfterValidator(storable),
 ]
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # supported by every database and JSON reader
 Time = Annotated[
     AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
 ]

@@ -1,4 +1,4 @@
-"""The pictures that a job works from, and how many of which role a model takes. Pure."""
+"""A job's input pictures, and checks against the model's accepted roles. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from safelight.errors import InvalidRequest
 from safelight.providers.provider import Model, Role
 
 _ROLES = {
-    Role.REFERENCE: "picture of no side in particular",
+    Role.REFERENCE: "picture without a specific view",
     Role.MASK: "mask",
     Role.FRONT: "view from the front",
     Role.LEFT: "view from the left",
@@ -20,14 +20,14 @@ _ROLES = {
 
 @dataclass(frozen=True, slots=True)
 class JobInput:
-    """A picture that a job works from: an asset's id or an address, and what it is to the model."""
+    """An input picture: an asset id or a URL, and its role for the model."""
 
     source: str
     role: Role = Role.REFERENCE
 
     @classmethod
     def read(cls, entry: Any) -> Self:
-        """Return what an entry of a job's row says; a plain text is a reference."""
+        """Parse an entry of a job's row; a plain string is a reference."""
         if isinstance(entry, str):
             return cls(entry)
         return cls(entry["source"], Role(entry["role"]))
@@ -42,7 +42,7 @@ class JobInput:
 
 
 def check_inputs(model: Model, given: Sequence[JobInput]) -> None:
-    """Raise `InvalidRequest` for more pictures than the model takes, or ones of other roles."""
+    """Raise `InvalidRequest` for too many pictures, or roles the model does not accept."""
     for role in sorted({one.role for one in given} - model.roles):
         field = "references" if role is Role.REFERENCE else role.value
         message = f"the model {model.id!r} takes no {_ROLES[role]}"

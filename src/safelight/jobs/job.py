@@ -1,4 +1,4 @@
-"""What a job and its attempts are, and the only moves between their statuses. Pure."""
+"""Jobs, attempts and batches, and the state machine of jobs. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from safelight.documents.batch import BatchStatus
 
 
 class JobStatus(StrEnum):
-    """Where a job is. The public API shows `waiting` as `running` with a stage."""
+    """The status of a job. The public API shows `waiting` as `running` with a stage."""
 
     QUEUED = "queued"  # waits for its time or for a worker
-    RUNNING = "running"  # a worker holds the lease
-    WAITING = "waiting"  # the provider has it; no worker is held
+    RUNNING = "running"  # a worker has the lease
+    WAITING = "waiting"  # the provider has it, and no worker is occupied
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
@@ -25,7 +25,7 @@ FINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED})
 
 
 class Move(StrEnum):
-    """A verb that takes a job from one status to another."""
+    """A transition of a job from one status to another."""
 
     CLAIM = "claim"
     PARK = "park"
@@ -43,8 +43,8 @@ class Move(StrEnum):
 
 _QUEUED, _RUNNING, _WAITING, _SUCCEEDED, _FAILED, _CANCELED = JobStatus
 
-# Release and rescue lead to `waiting` where an attempt is open: it must be resumed, not repeated.
-# A success is fenced by its open attempt, not by a lease: it may come from a worker that lost its.
+# Release and rescue lead to `waiting` if an attempt is open: it must be resumed, not repeated.
+# A success is fenced by its open attempt, not by a lease: a worker may have lost its lease.
 MOVES: Mapping[Move, tuple[frozenset[JobStatus], frozenset[JobStatus]]] = {
     Move.CLAIM: (frozenset({_QUEUED, _WAITING}), frozenset({_RUNNING})),
     Move.PARK: (frozenset({_RUNNING}), frozenset({_WAITING})),
@@ -60,8 +60,8 @@ MOVES: Mapping[Move, tuple[frozenset[JobStatus], frozenset[JobStatus]]] = {
     Move.REDRIVE: (frozenset({_FAILED, _CANCELED}), frozenset({_QUEUED})),
 }
 
-# What each move tells the world, by where it leads. A claim to check on a provider and the park
-# that follows it change nothing that a user sees, so they are silent; see jobs/ledger/store.py.
+# The event of each move. A claim to check on a provider and the park after it change nothing
+# visible to users, so they are silent; see jobs/ledger/moves.py.
 EVENT_OF: Mapping[Move, str] = {
     Move.CLAIM: "job.started",
     Move.PARK: "job.waiting",
@@ -81,32 +81,32 @@ MAX_CRASHES = 3
 
 
 class StaleJob(Exception):
-    """Someone else moved this job first; whoever hears it lets go and writes nothing."""
+    """Another process moved this job first; the caller must abandon it and write nothing."""
 
 
 class AttemptState(StrEnum):
-    """How far an attempt is. Open until `closed`: it may cost money, and is resumed, not redone."""
+    """The state of an attempt. Until `closed` it may cost money, and is resumed, not repeated."""
 
     SENT = "sent"
     TICKETED = "ticketed"
-    UNKNOWN = "unknown"  # sent, and nobody knows what became of it
+    UNKNOWN = "unknown"  # sent, and the response was lost
     CLOSED = "closed"
 
 
 class Ground(StrEnum):
-    """The fact that closed an attempt. There are no others: the database refuses to close without.
+    """The fact that closed an attempt. The database rejects closing without one.
 
-    The last three are about orders that were never received, that cost nothing to repeat, or that
-    somebody has decided about.
+    The last three concern requests that were never sent, that cost nothing to repeat, or that a
+    person has decided on.
     """
 
     NONE = "none"  # it is open
-    EARLIER = "earlier"  # closed before grounds were written
-    VERDICT = "verdict"  # the provider ended this very work, well or not
-    REFUSED = "refused"  # the provider refused the order: nothing was begun
-    ABSENT = "absent"  # the provider confirms that it never received the order
-    CANCELED = "canceled"  # the provider confirms that nothing of the work goes on
-    UNSENT = "unsent"  # the order never left this process
+    EARLIER = "earlier"  # closed before grounds were recorded
+    VERDICT = "verdict"  # the provider finished this work, successfully or not
+    REFUSED = "refused"  # the provider rejected the request: nothing was started
+    ABSENT = "absent"  # the provider confirms that it never received the request
+    CANCELED = "canceled"  # the provider confirms that the work has stopped
+    UNSENT = "unsent"  # the request never left this process
     REPEATABLE = "repeatable"  # its model is marked as safe to repeat
     PERSON = "person"
 
@@ -120,14 +120,15 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
-    LOST = "lost"  # its worker died, and doing it again is safe
+    LOST = "lost"  # its worker died, and repeating it is safe
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's right to write a job: void as soon as anybody else has moved it.
+    """A worker's right to write a job; void as soon as another process has moved it.
 
-    `fence` is random, so that a database that lost its last commits cannot hand it out twice.
+    The fencing token `fence` is random, so that a database that lost its last commits cannot
+    issue it twice.
     """
 
     job_id: str
@@ -136,7 +137,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of `jobs`."""
+    """A row of `jobs`."""
 
     id: str
     account_id: str
@@ -149,7 +150,7 @@ class Job:
     provider: str
     params: dict[str, Any]
     fallbacks: list[dict[str, Any]]
-    first_plan: dict[str, Any] | None  # what it was before it fell back
+    first_plan: dict[str, Any] | None  # before the first fallback
     inputs: list[str]
     source_url: str
     name: str
@@ -158,8 +159,8 @@ class Job:
     batch_index: int | None
     tags: list[str]
     metadata: dict[str, Any]
-    webhook_url: str  # told of its end; empty is nobody
-    notify: list[str] | None  # contacts and channels told of it; None is as those say
+    webhook_url: str  # notified of its end; empty: none
+    notify: list[str] | None  # contacts and channels to notify; None: as they choose
     lane: str
     priority: int
     ready: bool
@@ -167,7 +168,7 @@ class Job:
     start_by: datetime | None
     timeout_s: float
     visibility: Visibility  # of its outputs
-    keep_s: float | None  # how long its outputs stay; None is as the installation says
+    keep_s: float | None  # how long outputs are kept; None: as in the settings
     repeatable: bool
     max_attempts: int
     attempts: int
@@ -178,7 +179,7 @@ class Job:
     leased_until: datetime | None
     seq: int
     error: dict[str, Any] | None
-    cost_micros: int | None  # of all attempts; None: part of it is unknown
+    cost_micros: int | None  # of all attempts; None: partly unknown
     cost_known_micros: int | None
     estimate_micros: int | None
     created_at: datetime
@@ -187,18 +188,18 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Say whether nothing more will happen to it unless someone redrives it."""
+        """Whether it has ended; only a redrive can change that."""
         return self.status in FINAL
 
     @property
     def timeout(self) -> timedelta:
-        """The longest that it may take from its first start."""
+        """The time limit from its first start."""
         return timedelta(seconds=self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One row of `attempts`: one try of one job at one provider."""
+    """A row of `attempts`: one try of one job at one provider."""
 
     id: str
     job_id: str
@@ -215,18 +216,18 @@ class Attempt:
     ticketed_at: datetime | None
     unknown_at: datetime | None
     closed_at: datetime | None
-    look_at: datetime | None  # when the janitor looks at it; None while its job is not final
-    cancels: int  # asked for at the provider, and not confirmed
+    look_at: datetime | None  # the janitor's next lookup; None while its job is not final
+    cancels: int  # requested at the provider, unconfirmed
 
     @property
     def is_open(self) -> bool:
-        """Say whether it may still cost money."""
+        """Whether it may still cost money."""
         return self.state is not AttemptState.CLOSED
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One row of `batches`. Its status is derived from its jobs, never stored."""
+    """A row of `batches`. Its status is derived from its jobs, never stored."""
 
     id: str
     account_id: str
@@ -235,8 +236,8 @@ class Batch:
     problems: list[dict[str, Any]]
     tags: list[str]
     metadata: dict[str, Any]
-    webhook_url: str  # told of its end; empty is nobody
-    notify: list[str] | None  # contacts and channels told of it; None is as those say
+    webhook_url: str  # notified of its end; empty: none
+    notify: list[str] | None  # contacts and channels to notify; None: as they choose
     seq: int
     created_at: datetime
     finished_at: datetime | None
@@ -244,7 +245,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How far a batch is: its jobs by status, and the percent that those not yet final have."""
+    """A batch's progress: job counts by status, and the summed percent of unfinished jobs."""
 
     counts: Mapping[JobStatus, int]
     percent: float
@@ -252,18 +253,18 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All items."""
+        """The number of items."""
         return sum(self.counts.values()) + self.problems
 
     @property
     def progress(self) -> float:
-        """Percent of the whole; what is final counts in full, however it ended."""
+        """Percent of the whole; finished jobs count in full, however they ended."""
         ended = sum(self.counts.get(status, 0) for status in FINAL) + self.problems
         return round((self.percent + 100.0 * ended) / self.total, 1) if self.total else 100.0
 
 
 def batch_status(tally: Tally) -> BatchStatus:
-    """Derive a batch's status from how many of its jobs are in which status."""
+    """Derive a batch's status from the counts of its jobs."""
     counts, problems, total = tally.counts, tally.problems, tally.total
     done = {status: counts.get(status, 0) for status in FINAL}
     if sum(done.values()) + problems < total:

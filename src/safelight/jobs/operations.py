@@ -1,6 +1,6 @@
-"""What an operator does: look at lanes, pause and resume them, and bring dead letters back.
+"""Operator actions: inspect, pause and resume lanes; list and redrive dead letters.
 
-A service never rings the doorbell: the edge does, after the commit that it sees here.
+Services never ring the doorbell: their callers do, after the commit.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from safelight.jobs.scheduling import breakers, lane_counts
 from safelight.jobs.scheduling.breakers import Breaker
 from safelight.jobs.scheduling.lane_counts import LaneCount, ProviderCount
 
-MOST_REDRIVEN = 10_000  # a call
-_AT_ONCE = 100  # a transaction
-_MOST_LOOKS = 100  # a call; of letters that a filter leaves out, each passes some thousand
+MOST_REDRIVEN = 10_000  # per call
+_AT_ONCE = 100  # per transaction
+_MOST_LOOKS = 100  # per call; each scans some thousand dead letters that a filter excludes
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All lanes and all providers that have work, at one moment."""
+    """A snapshot of all lanes, and of all providers with work."""
 
     lanes: list[LaneCount]
     providers: list[ProviderCount]
@@ -31,17 +31,17 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """How many dead letters were queued anew, and what is to be rung for."""
+    """How many dead letters were requeued, and the topics to ring."""
 
     redriven: int
-    skipped: int  # their last attempts are still being settled
+    skipped: int  # their last attempts are not settled yet
     lanes: frozenset[str]
     batch_ids: frozenset[str]
-    last: Mark | None  # where the next call goes on; None where the list has ended
+    last: Mark | None  # the cursor for the next call; None at the end of the list
 
 
 class Operations:
-    """The lanes and dead letters of this installation."""
+    """Operator actions of this installation."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -49,7 +49,7 @@ class Operations:
     # --- lanes -------------------------------------------------------------------------------
 
     async def overview(self) -> Overview:
-        """Return what stands in each lane and at each provider."""
+        """Return the counts of each lane and provider."""
 
         def read(tx: Connection) -> Overview:
             flight = lane_counts.count_in_flight(tx)
@@ -60,18 +60,18 @@ class Operations:
         return await self._db.read(read)
 
     async def unwell(self) -> list[Breaker]:
-        """Return the providers that are left alone for a while, or on trial."""
+        """Return the providers whose breaker is shut or on trial."""
         return await self._db.read(breakers.unwell)
 
     async def check_providers(self) -> None:
-        """Raise `ProvidersUnwell` while any provider is left alone."""
+        """Raise `ProvidersUnwell` while any provider's breaker is not open to all jobs."""
         found = await self.unwell()
         if found:
             words = "; ".join(each.advice() for each in found)
             raise ProvidersUnwell(f"Left alone for a while: {words}.")
 
     async def pause(self, lane: str) -> datetime:
-        """Let a lane start nothing more, and return since when; what runs there goes on."""
+        """Pause a lane, and return since when; its running jobs continue."""
 
         def write(tx: Connection) -> datetime:
             _check_lane(tx, lane)
@@ -80,7 +80,7 @@ class Operations:
         return await self._db.write(write)
 
     async def resume(self, lane: str) -> None:
-        """Let a lane start jobs again."""
+        """Resume a lane."""
 
         def write(tx: Connection) -> None:
             _check_lane(tx, lane)
@@ -97,12 +97,12 @@ class Operations:
         )
 
     async def redrive(self, which: Which, *, after: Mark | None = None, limit: int) -> Redrive:
-        """Queue up to `limit` dead letters anew, newest first, a hundred in a transaction.
+        """Requeue up to `limit` dead letters, newest first, a hundred per transaction.
 
-        Where the filter leaves very many out, the call ends before the list does.
+        If the filter excludes very many, the call ends early.
 
-        What has been committed stands if a later part fails: those are no dead letters any more,
-        so that the same call goes on where it ended.
+        Committed parts stand if a later one fails: those jobs are no longer dead letters, so a
+        repeated call continues where it stopped.
         """
         redriven = skipped = 0
         lanes: set[str] = set()

@@ -1,4 +1,4 @@
-"""Params held against a model's JSON schema, and completed by its defaults. Pure."""
+"""Validates params against a model's JSON schema, and fills in its defaults. Pure."""
 
 import secrets
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ SEED_BITS = 32
 def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return `given` with the model's defaults and a seed, or raise `InvalidRequest`.
 
-    A drawn seed is recorded with the job like a given one, so that every result can be made again.
+    A generated seed is stored with the job like a given one, so that every result is reproducible.
     """
     validator = _validator(orjson.dumps(model.params_schema))
     errors = [
@@ -47,7 +47,7 @@ def _validator(schema: bytes) -> jsonschema_rs.Validator:
 
 
 def _culprit(problem: jsonschema_rs.ValidationError) -> str:
-    """Name the field that a whole-object rule is about, such as an unknown one."""
+    """Return the field that a whole-object error concerns, such as an unknown one."""
     unexpected = getattr(problem.kind, "unexpected", None)
     return ", ".join(unexpected) if unexpected else "params"
 

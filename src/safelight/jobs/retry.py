@@ -1,4 +1,4 @@
-"""Decides what a failed attempt means for its job: again later, not now, or never. Pure."""
+"""Retry policy: after a failure, a job is retried, snoozed, moved to a fallback, or fails. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ class RetryPolicy:
 class Retry:
     """The attempt failed and is closed; another is due at `at`.
 
-    With a `reason`, the job's time is up at `at`: it fails then, with this.
+    With a `reason`, the job times out at `at` and fails with it.
     """
 
     at: datetime
@@ -38,7 +38,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Not now: look again at `until`. Costs no attempt. `reason` is as in `Retry`."""
+    """Try again at `until`, without using an attempt. `reason` is as in `Retry`."""
 
     until: datetime
     reason: SafelightError | None = None
@@ -46,25 +46,25 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The job has failed for good, with this problem."""
+    """The job fails with this error."""
 
     error: SafelightError
 
 
 @dataclass(frozen=True, slots=True)
 class FallBack:
-    """The provider is at fault; the job goes to its next model."""
+    """The provider is at fault; the job switches to its fallback model."""
 
     error: SafelightError
 
 
 Decision = Retry | Snooze | Fail | FallBack
 
-_PATIENCE = timedelta(seconds=30)  # with a provider that asks to wait, while another could do it
+_PATIENCE = timedelta(seconds=30)  # how long to wait for a provider before falling back
 _DEFAULT_WAIT = timedelta(seconds=5)
-_SUSPECT = 2  # deaths
-_APART = timedelta(seconds=10)  # give or take half of it
-_LEAST_WAIT = timedelta(seconds=1)  # whoever asks for none shall not be asked without end
+_SUSPECT = 2  # crashes
+_APART = timedelta(seconds=10)  # plus or minus half
+_LEAST_WAIT = timedelta(seconds=1)  # a Retry-After of 0 must not cause a busy loop
 
 
 def decide(
@@ -72,9 +72,9 @@ def decide(
 ) -> Decision:
     """Return what `job` does about `error`. `job.attempts` counts the failed one too.
 
-    `jitter` is a random number from 0 to 1. A wait the other side asked for is honoured in full,
-    and never shortened by the jitter. One that outlasts the job's time ends with it, and the job
-    fails then, with what it waited for.
+    `jitter` is a random number from 0 to 1. A requested Retry-After is honored in full, never
+    shortened by jitter. A wait beyond the job's timeout ends there, and the job fails with the
+    error it waited on.
     """
     if isinstance(error, JobTimeout) and job.error is not None:
         return Fail(restored(job.error))
@@ -87,14 +87,14 @@ def decide(
 
 
 def is_short(wait: timedelta) -> bool:
-    """Say whether work waits so long for its provider, though another could do it now."""
+    """Return whether a wait is short enough not to fall back to another provider."""
     return wait <= _PATIENCE
 
 
 def _here(
     job: Job, error: SafelightError, *, now: datetime, policy: RetryPolicy, jitter: float
 ) -> Retry | Snooze | Fail:
-    """Return what the job does about `error` as long as it stays with its model."""
+    """Return the decision on `error` without considering fallbacks."""
     end = _end_of(job)
     if error.remedy is Remedy.WAIT:
         wait = _DEFAULT_WAIT if error.retry_after is None else error.retry_after
@@ -102,7 +102,7 @@ def _here(
         if end is None or until < end:
             return Snooze(until)
         return Fail(error) if now >= end else Snooze(end, error)
-    # What may or may not have been done is done again only where that costs nothing.
+    # Work that may have been done is repeated only if that costs nothing.
     again = error.remedy is Remedy.RETRY or (error.remedy is Remedy.UNKNOWN and job.repeatable)
     if not again or job.attempts >= job.max_attempts:
         return Fail(error)
@@ -115,9 +115,9 @@ def _here(
 
 
 def _is_the_provider_s(error: SafelightError) -> bool:
-    """Say whether another provider might do what this one could not.
+    """Return whether another provider might succeed.
 
-    What its moderation refused is not taken elsewhere.
+    Content rejected by moderation is not sent to another provider.
     """
     return isinstance(
         error,
@@ -130,21 +130,21 @@ def _is_the_provider_s(error: SafelightError) -> bool:
 
 
 def backoff(attempts: int, policy: RetryPolicy, jitter: float) -> timedelta:
-    """Return the wait after the `attempts`-th failure: half of it fixed, half of it random."""
+    """Return the wait after the `attempts`-th failure: half fixed, half random."""
     doublings = min(max(attempts - 1, 0), 16)
     full = min(policy.base * 2**doublings, policy.cap)
     return full * (0.5 + 0.5 * jitter)
 
 
 def after_crash(crashes: int, *, jitter: float) -> timedelta:
-    """Return the wait of a job whose `crashes`-th worker has died.
+    """Return the wait after a job's `crashes`-th worker crash.
 
-    One death is no job's fault, and the job goes on at once. Of those that were running at two,
-    one may be killing its workers: they come back apart, so that the third death is its alone.
+    After the first crash, jobs continue at once. After a second one, any of the jobs involved may
+    be the cause: they restart at different times, so that a third crash identifies it.
     """
     return timedelta() if crashes < _SUSPECT else _APART * (0.5 + jitter)
 
 
 def _end_of(job: Job) -> datetime | None:
-    """Return when the job's time is up, None where it does not run yet."""
+    """Return when the job times out; None if it has not started."""
     return None if job.started_at is None else job.started_at + job.timeout

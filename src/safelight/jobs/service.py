@@ -1,6 +1,6 @@
-"""What can be done with queued and ended jobs: look, cancel, redrive, delete; one transaction each.
+"""Operations on jobs: read, cancel, redrive, delete.
 
-A service never rings the doorbell: the edge does, after the commit that it sees here.
+Services never ring the doorbell: their callers do, after the commit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _HISTORY = 20
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with all that its document shows."""
+    """A job with the data of its document."""
 
     job: Job
     outputs: list[Asset] = field(default_factory=list)
@@ -36,7 +36,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class BatchView:
-    """A batch with all that its document shows."""
+    """A batch with the data of its document."""
 
     batch: Batch
     jobs: list[Job]
@@ -44,7 +44,7 @@ class BatchView:
 
 
 class Jobs:
-    """The jobs of every account; each call names the account that asks."""
+    """Jobs; every call names the requesting account."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Jobs:
     async def news(
         self, account_id: str, subject: str, seen: Mapping[str, int]
     ) -> tuple[list[Event], bool]:
-        """Return the events of a job or batch beyond `seen`, and whether it is final after them."""
+        """Return a job's or batch's events after `seen`, and whether it is final after them."""
 
         def read(tx: Connection) -> tuple[list[Event], bool]:
             if subject.startswith(ids.PREFIXES["batch"]):
@@ -122,20 +122,20 @@ class Jobs:
                 name: seen.get(name, 0) for name, seq in heads.items() if seq > seen.get(name, 0)
             }
             found = events.beyond(tx, changed)
-            # A full page may have left the last event out: then it is not the end yet.
+            # A full page may not include the last event; then it is not the end yet.
             reached = {event.subject: event.seq for event in found}
             return found, final and all(heads[name] == reached.get(name) for name in changed)
 
         return await self._db.read(read)
 
     async def missed(self, subject: str, last_event_id: str) -> list[Event]:
-        """Return the events of a job or batch after the one of that id."""
+        """Return a job's or batch's events after the given event."""
         if subject.startswith(ids.PREFIXES["batch"]):
             return await self._db.read(lambda tx: events.after(tx, last_event_id, batch_id=subject))
         return await self._db.read(lambda tx: events.after(tx, last_event_id, subject=subject))
 
     async def attempts(self, account_id: str, job_id: str) -> list[Attempt]:
-        """Return the ledger of one job."""
+        """Return the attempts of a job."""
 
         def read(tx: Connection) -> list[Attempt]:
             _existing(store.get(tx, account_id, job_id))
@@ -159,7 +159,7 @@ class Jobs:
     # --- change ------------------------------------------------------------------------------
 
     async def cancel(self, account_id: str, job_id: str) -> Job:
-        """End a job that has not ended; raise `WrongState` if it has."""
+        """Cancel a job; raise `WrongState` if it has ended."""
 
         def write(tx: Connection) -> Job:
             job = _existing(store.get(tx, account_id, job_id))
@@ -171,7 +171,7 @@ class Jobs:
         return await self._db.write(write)
 
     async def redrive(self, account_id: str, job_id: str) -> Job:
-        """Queue a failed or canceled job anew; raise `WrongState` for any other."""
+        """Requeue a failed or canceled job; raise `WrongState` for any other."""
 
         def write(tx: Connection) -> Job:
             job = _existing(store.get(tx, account_id, job_id))
@@ -186,9 +186,9 @@ class Jobs:
         return await self._db.write(write)
 
     async def delete(self, account_id: str, job_id: str, *, actor: str, now: bool = False) -> None:
-        """Remove a final job with its outputs; `now`, none of these can be had back.
+        """Delete a final job with its outputs; with `now`, they cannot be restored.
 
-        Raises `OnHold` where one must stay, or all of the account.
+        Raises `OnHold` if an output, or the account, is under legal hold.
         """
 
         def leaving(tx: Connection) -> list[Asset]:
@@ -196,7 +196,7 @@ class Jobs:
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
             asset_store.check_owners_free(tx, [account_id], lock=True)
-            # Without its row nobody would cancel at the provider, or know what it cost.
+            # The row is needed to cancel at the provider and to record the cost.
             settle_by_person(tx, job)
             return asset_store.of_jobs(tx, [job_id]).get(job_id, [])
 
@@ -217,9 +217,9 @@ def _existing(job: Job | None) -> Job:
 
 
 def settle_by_person(tx: Connection, job: Job) -> None:
-    """Close what a final job left open, by the word of somebody who redrives or deletes it.
+    """Close a final job's open attempt by the decision of a person who redrives or deletes it.
 
-    Raises `WrongState` while its provider has not been asked to cancel yet.
+    Raises `WrongState` if its provider has not been asked to cancel yet.
     """
     if job.is_final and attempts.close_by_person(tx, [job.id]):
         raise WrongState("The last attempt is still being settled; try again in a minute.")

@@ -1,6 +1,6 @@
-"""Takes new work in: a prompt, addresses, or a batch of pictures; stored before it is answered.
+"""Submits jobs and batches: validated, stored, then answered.
 
-A service never rings the doorbell: the edge does, after the commit that it sees here.
+Services never ring the doorbell: their callers do, after the commit.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ from safelight.providers.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """How a caller marks a request that may be sent twice: its key, and what the request was."""
+    """A request's idempotency key and fingerprint."""
 
     key: str
     mark: str
@@ -42,17 +42,17 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a submit made, or made before when `replayed`; `lanes` have new work to be rung for."""
+    """The job or batch that a submit created, now or before if `replayed`; `lanes` to ring."""
 
     subject: str
     lanes: frozenset[str] = frozenset()
     replayed: bool = False
-    job: Job | None = None  # where one was made just now, so that it need not be read again
+    job: Job | None = None  # if just created, to save reading it again
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One item of a batch that cannot be taken: how people know it, and the problem document."""
+    """A rejected item of a batch: its name, and the problem document."""
 
     name: str
     problem: Mapping[str, Any]
@@ -60,7 +60,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What decides on the model: who asks for which kind, by which name, with what."""
+    """The criteria for choosing a model."""
 
     account_id: str
     kind: Kind
@@ -71,7 +71,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """One job about to be queued."""
+    """A job about to be queued."""
 
     row: dict[str, Any]
     repeat: Repeat | None
@@ -79,19 +79,19 @@ class _New:
 
 
 class Submits:
-    """Queues jobs for every account; each call names the account that asks."""
+    """Submits jobs; every call names the requesting account."""
 
     def __init__(self, database: Database, registry: Registry, *, max_attempts: int) -> None:
         self._db = database
         self._registry = registry
         self._max_attempts = max_attempts
-        # Somebody waits for this answer, so it is not held back for company.
+        # A caller waits for the response, so the write is not delayed for coalescing.
         self._submit: Grouped[_New, Submitted] = Grouped(database, _submit_all, pace_s=0)
 
     async def generate(
         self, account_id: str, wanted: Generate, repeat: Repeat | None = None
     ) -> Submitted:
-        """Queue a picture to be made from a prompt, and from references where there are any."""
+        """Queue the generation of a picture from a prompt, and from references, if any."""
         kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
         asked = _Asked(account_id, kind, wanted.model, wanted.all_params(), wanted.inputs)
         row = self._row(asked, self._choices(asked), wanted)
@@ -102,7 +102,7 @@ class Submits:
     async def import_one(
         self, account_id: str, wanted: ImportImages, repeat: Repeat | None = None
     ) -> Submitted:
-        """Queue the download of one address, already found to be well-formed."""
+        """Queue the import of one URL, which the caller has validated."""
         row = self._import(account_id, wanted)
         row |= {
             "source_url": wanted.url,
@@ -118,7 +118,7 @@ class Submits:
         items: Sequence[ImportItem | Refused],
         repeat: Repeat | None = None,
     ) -> Submitted:
-        """Queue a batch of downloads; those refused are problems of the batch from the start."""
+        """Queue a batch of imports; rejected items become problems of the batch."""
         batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
             "problems": [
                 {"index": index, "name": item.name, "problem": dict(item.problem)}
@@ -151,7 +151,7 @@ class Submits:
         pictures: Sequence[Mapping[str, Any]],
         repeat: Repeat | None = None,
     ) -> Submitted:
-        """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
+        """Queue a batch with one job per picture; `pictures` are rows of stored assets."""
         items = [
             NewBatchItem(image=picture["id"], name=picture["name"], params=wanted.params)
             for picture in pictures
@@ -162,7 +162,7 @@ class Submits:
     async def make_3d_of(
         self, account_id: str, wanted: MakeBatch, repeat: Repeat | None = None
     ) -> Submitted:
-        """Queue a batch of one job an item, of pictures that are kept or at an address."""
+        """Queue a batch with one job per item, from stored pictures or URLs."""
         items = wanted.whole_items()
         batch, rows = self._batch_3d(account_id, wanted, wanted.model, items)
 
@@ -180,14 +180,14 @@ class Submits:
         rows: list[dict[str, Any]] = []
         for index, item in enumerate(items):
             asked = _Asked(account_id, Kind.IMAGE_TO_3D, model, item.params, item.inputs)
-            # Chosen anew for each: where no seed is given, each picture draws its own.
+            # Computed per item, so that each gets its own random seed.
             row = self._row(asked, self._choices(asked), wanted)
             row |= {"inputs": [one.entry() for one in item.inputs], "name": item.name}
             rows.append(row | {"batch_id": batch["id"], "batch_index": index})
         return batch, rows
 
     def check_3d(self, account_id: str, wanted: UploadBatch) -> None:
-        """Raise for an unknown model or params that it does not take, before any file is stored."""
+        """Raise for an unknown model or invalid params, before any file is stored."""
         self._choices(_Asked(account_id, Kind.IMAGE_TO_3D, wanted.model, wanted.params))
 
     async def once(
@@ -196,10 +196,10 @@ class Submits:
         repeat: Repeat | None,
         submit: Callable[[], Awaitable[Submitted]],
     ) -> Submitted:
-        """Submit; a request that would be refused now but was taken before is answered as then.
+        """Submit; a repeated request that fails now but succeeded before gets its first response.
 
-        Models and contacts go, and limits change. To look only after a refusal spares all others
-        a query.
+        Models, contacts and limits can change in between. Checking only after a failure saves all
+        other requests a query.
         """
         try:
             return await submit()
@@ -210,7 +210,7 @@ class Submits:
             return made
 
     async def made_before(self, account_id: str, repeat: Repeat | None) -> Submitted | None:
-        """Return what this very request made before, so that its files need no keeping."""
+        """Return what this request created before, or None; its files need not be stored again."""
         if repeat is None:
             return None
         return await self._db.read(lambda tx: _found(tx, account_id, repeat))
@@ -227,7 +227,7 @@ class Submits:
         def write(tx: Connection) -> Submitted:
             if made := _found(tx, account_id, repeat):
                 return made
-            for row in rows[:1]:  # all have the same times
+            for row in rows[:1]:  # all rows have the same times
                 _check_time(tx, row)
             if check:
                 check(tx)
@@ -267,9 +267,9 @@ class Submits:
         return self._row(asked, self._choices(asked), wanted)
 
     def _choices(self, asked: "_Asked") -> list[dict[str, Any]]:
-        """Return what a job's row says of its model, and of those that it may fall back to.
+        """Return the row's columns for the model and for its fallbacks.
 
-        Of an alias's models those count that take the params; raises for the first if none does.
+        Of an alias's models, those that accept the params; raises the first error if none does.
         """
         found: list[dict[str, Any]] = []
         refusals: list[InvalidRequest] = []
@@ -298,9 +298,9 @@ class Submits:
 
 
 def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Exception]:
-    """Queue what is new; each request that is not gets what it made before, or its own error."""
-    settled: dict[str, Submitted | Exception] = {}
-    # In one order everywhere, so that two groups with the same keys cannot wait for each other.
+    """Queue new requests; repeated ones get their first result, invalid ones their error."""
+    answers: dict[str, Submitted | Exception] = {}
+    # In a fixed order, so that two groups with the same keys cannot deadlock.
     for one in sorted(new, key=lambda one: one.repeat.key if one.repeat else ""):
         account_id, job_id = one.row["account_id"], one.row["id"]
         try:
@@ -310,14 +310,14 @@ def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Excepti
                 _owned(tx, account_id, one.inputs)
                 made = _made_before(tx, account_id, one.repeat, job_id)
         except SafelightError as error:
-            settled[job_id] = error
+            answers[job_id] = error
         else:
             if made is not None:
-                settled[job_id] = made
-    queued = store.insert(tx, [one.row for one in new if one.row["id"] not in settled])
+                answers[job_id] = made
+    queued = store.insert(tx, [one.row for one in new if one.row["id"] not in answers])
     for job in queued:
-        settled[job.id] = Submitted(job.id, frozenset({job.lane}), job=job)
-    return [settled[one.row["id"]] for one in new]
+        answers[job.id] = Submitted(job.id, frozenset({job.lane}), job=job)
+    return [answers[one.row["id"]] for one in new]
 
 
 def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any]:
@@ -335,7 +335,7 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
 
 
 def _check_time(tx: Connection, row: Mapping[str, Any]) -> None:
-    """Raise `InvalidRequest` where the job could only be too late."""
+    """Raise `InvalidRequest` if `start_by` has already passed."""
     if row["start_by"] is not None and row["start_by"] <= clock(tx):
         raise InvalidRequest(errors=[{"field": "start_by", "message": "lies in the past"}])
 
@@ -343,7 +343,7 @@ def _check_time(tx: Connection, row: Mapping[str, Any]) -> None:
 def _owned(
     tx: Connection, account_id: str, wanted: Sequence[JobInput], field: str = ""
 ) -> list[Asset]:
-    """Return the account's pictures among what is `wanted`; raise for one that is not there."""
+    """Return the account's assets among the inputs; raise `InvalidRequest` for a missing one."""
     found: list[Asset] = []
     for one in wanted:
         if not one.source.startswith(ids.PREFIXES["asset"]):
@@ -359,7 +359,7 @@ def _owned(
 
 
 def _found(tx: Connection, account_id: str, repeat: Repeat | None) -> Submitted | None:
-    """Return what the request made when it came before; raise where its key belongs to another."""
+    """Return what the request created before, or None; raise if its key belongs to another."""
     if repeat is None:
         return None
     subject = idempotency.find(tx, account_id, repeat.key, repeat.mark)
@@ -369,7 +369,7 @@ def _found(tx: Connection, account_id: str, repeat: Repeat | None) -> Submitted 
 def _made_before(
     tx: Connection, account_id: str, repeat: Repeat | None, subject: str
 ) -> Submitted | None:
-    """Tie the request to `subject`, or return what it made when it came first."""
+    """Store the request's key for `subject`, or return what a concurrent repeat created."""
     if repeat is None or idempotency.keep(tx, account_id, repeat.key, repeat.mark, subject):
         return None
     return _found(tx, account_id, repeat)

@@ -1,4 +1,4 @@
-"""Topics of a ring about jobs: their viewers, their batches, the workers of their lanes. Pure."""
+"""Doorbell topics for jobs: the job, its batch, and its lane. Pure."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ _CLAIMABLE = frozenset({JobStatus.QUEUED, JobStatus.WAITING})
 
 
 def topics_of(jobs: Iterable[Job]) -> list[str]:
-    """Return each topic once; the lane only of jobs that a worker may claim."""
+    """Return the distinct topics; lanes only for jobs that can be claimed."""
     topics: dict[str, None] = {}
     for job in jobs:
         topics[doorbell.subject(job.id)] = None

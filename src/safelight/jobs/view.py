@@ -1,4 +1,4 @@
-"""Builds the public documents of jobs and batches, wherever they are shown. Pure."""
+"""Builds the public documents of jobs and batches. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a queued job stands: jobs before it (None when not queued), and seconds to its end."""
+    """A job's queue position (None if not queued), and its estimated seconds to completion."""
 
     position: int | None = None
     eta_s: float | None = None
@@ -35,7 +35,7 @@ def public_kind(work: Job | Batch) -> Kind:
 def job_document(
     job: Job, outputs: Sequence[Asset], links: Links, *, place: Place | None = None
 ) -> documents.Job:
-    """Return what the API, streams and webhooks say of `job`."""
+    """Return the document of `job` for the API, streams and webhooks."""
     place = place or Place()
     address = f"{links.base_url}/v1/jobs/{job.id}"
     return {
@@ -80,7 +80,7 @@ def job_document(
 def batch_document(
     batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], links: Links
 ) -> documents.Batch:
-    """Return what the API says of `batch`; its status and progress are derived from its jobs."""
+    """Return the document of `batch`; its status and progress are derived from its jobs."""
     items: list[documents.BatchItem] = [
         {
             "index": job.batch_index or 0,
@@ -101,14 +101,14 @@ def batch_document(
 
 
 def tally_of(batch: Batch, jobs: Sequence[Job]) -> Tally:
-    """Return how far a batch is whose jobs are all at hand."""
+    """Return a batch's progress, computed from its jobs."""
     counts = Counter(job.status for job in jobs)
     percent = sum(job.progress for job in jobs if not job.is_final)
     return Tally(counts, percent, len(batch.problems))
 
 
 def batch_summary(batch: Batch, tally: Tally, links: Links) -> documents.BatchSummary:
-    """Return what lists say of `batch`: all but its items."""
+    """Return the summary of `batch` for lists, without its items."""
     address = f"{links.base_url}/v1/batches/{batch.id}"
     return {
         "id": batch.id,
@@ -126,7 +126,7 @@ def batch_summary(batch: Batch, tally: Tally, links: Links) -> documents.BatchSu
 
 
 def batch_standing(tally: Tally) -> documents.BatchStanding:
-    """Return how far a batch is."""
+    """Return the status, progress and counts of a batch."""
     counts = Counter(tally.counts)
     return {
         "status": batch_status(tally),

@@ -1,4 +1,4 @@
-"""Sends by Amazon: mails by SES, SMS and messages to topics by SNS."""
+"""Sends via AWS: mail with SES, SMS and topic messages with SNS."""
 
 from email.message import EmailMessage
 from typing import Any
@@ -11,20 +11,20 @@ from safelight.notifications.contact import Channel, Contact
 from safelight.notifications.notice import Content, Notice, NotSentError
 
 _CONFIG = AioConfig(connect_timeout=5, read_timeout=20, retries={"max_attempts": 1})
-# What the message is at fault for; anything else may be different later.
+# Permanent errors of the message itself; anything else may be transient.
 _HOPELESS = frozenset({"InvalidParameter", "InvalidParameterValue", "MessageRejected"})
 _NO_TOPIC = frozenset({"NotFound"})
 
 
 class Ses:
-    """A carrier of mails; credentials come from where AWS's own tools find them."""
+    """Carries mail with SES; uses AWS's usual credentials."""
 
     def __init__(self, region: str) -> None:
         self._region = region
         self._session = AioSession()
 
     async def __call__(self, mail: EmailMessage, sender: str, recipient: str) -> None:
-        """Hand one mail in, whole as it is."""
+        """Send one raw MIME mail."""
         await _call(
             self._session,
             "sesv2",
@@ -37,14 +37,14 @@ class Ses:
 
 
 class Sns:
-    """A sender of SMS, and to topics."""
+    """Sends SMS and publishes to topics."""
 
     def __init__(self, region: str) -> None:
         self._region = region
         self._session = AioSession()
 
     async def send(self, notice: Notice, contact: Contact, content: Content) -> None:
-        """Publish one: the short form to a phone, the event as JSON to a topic."""
+        """Publish a notice: the short text to a phone, the event as JSON to a topic."""
         if contact.channel is Channel.SMS:
             message = {"PhoneNumber": contact.address, "Message": content.short}
             await _call(self._session, "sns", self._region, "publish", **message)
@@ -53,7 +53,7 @@ class Sns:
         attributes = {
             name: {"DataType": "String", "StringValue": value} for name, value in said.items()
         }
-        region = contact.address.split(":")[3]  # a topic is where its name says
+        region = contact.address.split(":")[3]  # the region in the topic's ARN
         message = {
             "TopicArn": contact.address,
             "Message": content.data,

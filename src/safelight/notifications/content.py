@@ -1,4 +1,4 @@
-"""Writes what a notice says, from templates in files that an operator may replace one by one."""
+"""Renders notices from template files, which an operator can override one by one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +9,15 @@ import jinja2
 from safelight.errors import SettingInvalid
 from safelight.notifications.notice import Content
 
-_SHORT = 160  # characters that one SMS takes
+_SHORT = 160  # characters in one SMS
 _OURS = Path(__file__).parent / "templates"
 
 
 class Templates:
-    """A `.txt` for each kind of notice, with its subject first, an `.html`, and an `.sms`."""
+    """Templates per kind of notice: `.txt`, with the subject first, `.html` and `.sms`."""
 
     def __init__(self, own: Path | None) -> None:
-        """Look in the operator's `own` folder first; raise `SettingInvalid` for a broken one."""
+        """Prefer templates in the operator's `own` folder; raise `SettingInvalid` if invalid."""
         self._env = jinja2.Environment(
             loader=jinja2.FileSystemLoader([*filter(None, [own]), _OURS]),
             autoescape=jinja2.select_autoescape(["html"]),
@@ -28,15 +28,15 @@ class Templates:
         if own is None:
             return
         if not own.is_dir():
-            raise SettingInvalid(f"The folder of templates is not there: {own}")
+            raise SettingInvalid(f"The template folder does not exist: {own}")
         for name in self._env.list_templates(extensions=["txt", "html", "sms"]):
             try:
                 self._env.get_template(name)
             except jinja2.TemplateError as error:
-                raise SettingInvalid(f"The template {name} has a mistake: {error}") from error
+                raise SettingInvalid(f"The template {name} is invalid: {error}") from error
 
     def write(self, kind: str, facts: Mapping[str, Any], data: str = "") -> Content:
-        """Return what there is to say; `facts` are what the templates name."""
+        """Render a notice; `facts` are the template variables."""
         text = self._render(f"{kind}.txt", facts)
         subject, _, body = text.partition("\n")
         short = " ".join(self._render(f"{kind}.sms", facts).split())
@@ -49,7 +49,7 @@ class Templates:
         )
 
     def page(self, facts: Mapping[str, Any]) -> str:
-        """Return the page that asks who followed a link whether they meant it."""
+        """Render the confirmation page for a link."""
         return self._render("page.html", facts)
 
     def _render(self, name: str, facts: Mapping[str, Any]) -> str:

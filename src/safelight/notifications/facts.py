@@ -1,4 +1,4 @@
-"""Picks out of documents what there is to tell a person, as the templates name it."""
+"""Builds the template variables of notices from public documents."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -25,7 +25,7 @@ _HEADLINES = {
 
 
 def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what there is to say of a job that has ended."""
+    """Return the variables for a job that has ended."""
     error: Mapping[str, Any] = job["error"] or {}
     name = _name_of(job)
     return {
@@ -43,7 +43,7 @@ def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what there is to say of a batch that has ended."""
+    """Return the variables for a batch that has ended."""
     items: Sequence[Mapping[str, Any]] = batch["items"]
     jobs = [item["job"] for item in items if item["job"]]
     count = batch["counts"]["total"]
@@ -67,7 +67,7 @@ def of_time(
     failed: Sequence[Mapping[str, Any]],
     data: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what there is to say of a day or hour; `done` and `failed` are its newest jobs."""
+    """Return the variables for a day or hour; `done` and `failed` are its newest jobs."""
     shown = {name: counts.get(name, 0) for name in ("succeeded", "failed", "canceled")}
     return {
         "title": title,
@@ -83,7 +83,7 @@ def of_time(
 
 
 def of_disabled(endpoint: Endpoint, event: Mapping[str, Any], base_url: str) -> dict[str, Any]:
-    """Return what there is to say of a webhook endpoint that is told nothing any more."""
+    """Return the variables for a webhook endpoint that was disabled."""
     return {
         "endpoint_url": endpoint.url,
         "endpoint_api": f"{base_url}/v1/webhooks/{endpoint.id}",
@@ -103,7 +103,7 @@ def _pictures(jobs: Iterable[Mapping[str, Any]], total: int) -> dict[str, Any]:
 
 
 def _picture(job: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
-    # A mail is read at any time, and the address of what is private ends.
+    # Signed URLs of private pictures would expire before the mail is read.
     is_public = output["visibility"] == "public"
     small = output["renditions"].get("thumb") or output["renditions"].get("preview") or {}
     return {

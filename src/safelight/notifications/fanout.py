@@ -1,4 +1,4 @@
-"""Decides which contacts are told of which events."""
+"""Decides which contacts are notified of which events. Pure rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,10 @@ _LAG = timedelta(seconds=1)
 def notices_of(
     found: Iterable[Event], contacts: Iterable[Contact], named: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """Return the rows that tell these contacts of these events.
+    """Return the notice rows for these events and contacts.
 
-    `named` is what jobs and batches said themselves of who is told of their end, by id. Those that
-    are not in it leave it to the contacts.
+    `named` maps jobs and batches to the contacts they name for their end. For all others, the
+    contacts' own subscriptions decide.
     """
     of_account: dict[str, list[Contact]] = {}
     for contact in contacts:
@@ -38,10 +38,10 @@ def gather(
     gathering: Collection[str],
     clock: datetime,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows to be sent one by one, and those that gather the others at the hour's end.
+    """Return the rows to send singly, and rows that gather the others at the end of the hour.
 
-    `told` is how much contacts were sent in the last hour, and `gathering` are those who have a
-    gathered one ahead of them already, both by id. Topics are for machines, and take all.
+    `told` counts each contact's notices in the last hour, and `gathering` are the contacts with a
+    pending gathered notice, both by id. Topics are for machines, so they have no rate limit.
     """
     people = {each.id: each for each in contacts if each.channel is not Channel.SNS}
     until = clock.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
@@ -55,7 +55,7 @@ def gather(
         if not is_of_end or (name not in gathering and counts[name] <= MOST_SINGLE):
             single.append(row)
         elif name not in gathered:
-            # The event is a little younger than the end that it tells of.
+            # The event is slightly newer than the job's or batch's end.
             since = datetime.fromisoformat(row["event"]["created_at"]) - _LAG
             data = {"since": _text(since), "until": _text(until)}
             event_id = f"gathered:{until:%Y-%m-%dT%H}"
@@ -65,7 +65,7 @@ def gather(
 
 
 def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of `notices` that is to be sent."""
+    """Return a pending row of `notices`."""
     return {
         "id": ids.new("notice"),
         "contact_id": contact.id,
@@ -78,7 +78,7 @@ def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dic
 def own_row(
     contact: Contact, kind: str, data: Mapping[str, Any], *, event_id: str = ""
 ) -> dict[str, Any]:
-    """Return the row of what happened to nobody but the contact itself."""
+    """Return a notice row for an event about the contact itself."""
     event_id = event_id or ids.new("event")
     event = {
         "id": event_id,
@@ -94,7 +94,7 @@ def own_row(
 
 def _is_told(contact: Contact, event: Event, named: Mapping[str, Sequence[str]]) -> bool:
     if contact.channel is not Channel.SNS and event.batch_id and event.subject != event.batch_id:
-        return False  # people hear of the batch as a whole
+        return False  # people are notified of the batch as a whole
     if event.type in ENDED and event.subject in named:
         return names(contact, named[event.subject])
     return contact.wants(event.type)

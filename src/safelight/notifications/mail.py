@@ -1,4 +1,4 @@
-"""Makes a mail of a notice, and hands it to whoever carries it."""
+"""Builds a mail from a notice and passes it to a carrier."""
 
 from collections.abc import Awaitable, Callable
 from email.headerregistry import Address
@@ -8,12 +8,12 @@ from email.utils import parseaddr
 from safelight.notifications.contact import CONFIRM, Contact
 from safelight.notifications.notice import Content, Notice
 
-# Carries one mail to one address; raises `NotSentError`.
+# Sends one mail to one address; raises `NotSentError`.
 Carrier = Callable[[EmailMessage, str, str], Awaitable[None]]
 
 
 class Mailer:
-    """Sends mails from one address, such as ``Safelight <news@example.com>``."""
+    """Sends mail from one address, such as ``Safelight <news@example.com>``."""
 
     def __init__(self, carry: Carrier, sender: str, base_url: str) -> None:
         self._carry = carry
@@ -21,7 +21,7 @@ class Mailer:
         self._base_url = base_url
 
     async def send(self, notice: Notice, contact: Contact, content: Content) -> None:
-        """Send one. Sent again after a crash it has the same Message-ID."""
+        """Send a notice. Its Message-ID stays the same when it is resent after a crash."""
         mail = EmailMessage()
         mail["Subject"] = content.subject
         user, _, domain = self._address.rpartition("@")
@@ -32,7 +32,7 @@ class Mailer:
         mail["Message-ID"] = f"<{notice.id}@{domain}>"
         mail["Auto-Submitted"] = "auto-generated"
         if notice.event["type"] != CONFIRM:
-            # One click ends it (RFC 8058).
+            # One-click unsubscribe (RFC 8058).
             mail["List-Unsubscribe"] = f"<{stop_url(self._base_url, contact)}>"
             mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail.set_content(content.text)
@@ -41,10 +41,10 @@ class Mailer:
 
 
 def stop_url(base_url: str, contact: Contact) -> str:
-    """Return where somebody who is told ends that."""
+    """Return the contact's unsubscribe URL."""
     return f"{base_url}/contacts/{contact.id}/stop?token={contact.token}"
 
 
 def confirm_url(base_url: str, contact: Contact) -> str:
-    """Return where somebody who was written to says that they want to be told."""
+    """Return the contact's confirmation URL."""
     return f"{base_url}/contacts/{contact.id}/confirm?code={contact.code}"

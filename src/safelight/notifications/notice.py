@@ -1,4 +1,4 @@
-"""What a notice is, and what a sender says where it could not send one."""
+"""Notices, their rendered content, and the interface of senders."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from safelight.webhooks.delivery import DeliveryState
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One row of `notices`: one event on its way to one contact."""
+    """A row of `notices`: one event to be sent to one contact."""
 
     id: str
     contact_id: str
@@ -27,19 +27,19 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a notice says, in every form that a channel may want."""
+    """A rendered notice, in all forms that channels need."""
 
     subject: str
     text: str
     html: str
     short: str  # for an SMS
-    data: str  # the event as JSON, as webhooks get it
+    data: str  # the event as JSON, as for webhooks
 
 
 class NotSentError(Exception):
-    """The notice was not sent; it is tried again unless that is `hopeless`.
+    """The notice was not sent; it is retried unless `hopeless`.
 
-    `gone` says that the address takes nothing any more.
+    `gone` means that the address no longer accepts anything.
     """
 
     def __init__(self, reason: str, *, hopeless: bool = False, gone: bool = False) -> None:
@@ -49,8 +49,8 @@ class NotSentError(Exception):
 
 
 class Sender(Protocol):
-    """Sends notices by one channel."""
+    """Sends notices over one channel."""
 
     async def send(self, notice: Notice, contact: Contact, content: Content) -> None:
-        """Send one, within a minute; raise `NotSentError`."""
+        """Send a notice, within a minute; raise `NotSentError`."""
         ...

@@ -1,4 +1,4 @@
-"""Opens the senders that settings name; those of Amazon need an extra."""
+"""Opens the configured senders; those for AWS need an extra."""
 
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 def open_senders(
     *, mail_url: str, mail_from: str, sms_region: str, topics: Sequence[str], base_url: str
 ) -> dict[Channel, Sender]:
-    """Return a sender for each channel that there is one for; raise `SettingInvalid`."""
+    """Return the sender for each configured channel; raise `SettingInvalid`."""
     senders: dict[Channel, Sender] = {}
     if mail_url:
         senders[Channel.EMAIL] = Mailer(_carrier(mail_url), mail_from, base_url)
@@ -29,7 +29,7 @@ def open_senders(
 def _carrier(url: str) -> Carrier:
     parts = urlsplit(url)
     if not parts.hostname:
-        raise SettingInvalid("SAFELIGHT_MAIL_URL names no server.")
+        raise SettingInvalid("SAFELIGHT_MAIL_URL contains no host.")
     if parts.scheme == "ses":
         try:
             from safelight.notifications.aws import Ses  # noqa: PLC0415  an extra
@@ -37,7 +37,7 @@ def _carrier(url: str) -> Carrier:
             raise _missing("SAFELIGHT_MAIL_URL=ses://…") from None
         return Ses(parts.hostname)
     if parts.scheme not in _PORTS:
-        raise SettingInvalid("SAFELIGHT_MAIL_URL begins with smtp://, smtps:// or ses://.")
+        raise SettingInvalid("SAFELIGHT_MAIL_URL must start with smtp://, smtps:// or ses://.")
     return SmtpServer(
         parts.hostname,
         parts.port or _PORTS[parts.scheme],
@@ -56,4 +56,4 @@ def _sns(setting: str, region: str) -> Sender:
 
 
 def _missing(setting: str) -> SettingInvalid:
-    return SettingInvalid(f"{setting} needs another package: pip install 'safelight[messages]'.")
+    return SettingInvalid(f"{setting} needs an extra: pip install 'safelight[messages]'.")

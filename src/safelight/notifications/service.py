@@ -1,4 +1,4 @@
-"""What an account does with its contacts, and what they do for themselves by a secret."""
+"""Operations on contacts: by their account, and by recipients with a secret link."""
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ _UNKNOWN = "There is no such contact."
 
 
 class Contacts:
-    """Everything the API does with contacts. `channels` are those that messages can be sent by."""
+    """Operations on contacts. `channels` are those with a configured sender."""
 
     def __init__(
         self, database: Database, channels: Collection[Channel], topics: Sequence[str]
@@ -35,9 +35,9 @@ class Contacts:
         wanted: Sequence[str] | None,
         digest: bool,
     ) -> Contact:
-        """Return a contact, which is told nothing before it is confirmed, but for a topic.
+        """Create a contact and send its confirmation code; topics need no confirmation.
 
-        Where there is one of that address, it is that one, as it is.
+        An existing contact with the same address is returned unchanged.
         """
         if channel not in self._channels:
             detail = f"This installation sends nothing by {channel.value}."
@@ -73,7 +73,7 @@ class Contacts:
         return await self._db.read(lambda tx: _existing(tx, account_id, contact_id))
 
     async def change(self, account_id: str, contact_id: str, values: Mapping[str, Any]) -> Contact:
-        """Change of what a contact is told, and whether once a day."""
+        """Change a contact's events, or whether it gets a daily digest."""
 
         def write(tx: Connection) -> Contact:
             found = _existing(tx, account_id, contact_id)
@@ -83,7 +83,7 @@ class Contacts:
         return await self._db.write(write)
 
     async def delete(self, account_id: str, contact_id: str) -> None:
-        """Forget a contact."""
+        """Delete a contact."""
 
         def write(tx: Connection) -> None:
             _existing(tx, account_id, contact_id)
@@ -92,20 +92,20 @@ class Contacts:
         await self._db.write(write)
 
     async def send_code(self, account_id: str, contact_id: str) -> Contact:
-        """Ask a contact once more whether it wants to be told, or again after it stopped."""
+        """Send another confirmation code, also to a contact that has unsubscribed."""
 
         def write(tx: Connection) -> Contact:
             found = _existing(tx, account_id, contact_id)
             if found.confirmed_at and not found.stopped_at:
-                raise WrongState("This contact is confirmed.")
+                raise WrongState("This contact is already confirmed.")
             if found.codes >= rules.MOST_CODES:
-                raise WrongState("Too many codes were sent; delete the contact and add it anew.")
+                raise WrongState("Too many codes were sent; delete and recreate the contact.")
             return _send_code(tx, found)
 
         return await self._db.write(write)
 
     async def confirm(self, account_id: str, contact_id: str, code: str) -> Contact:
-        """Take the code that was sent; raise `InvalidRequest` for another."""
+        """Confirm a contact with its code; raise `InvalidRequest` if it is wrong."""
 
         def write(tx: Connection) -> Contact | None:
             found = _existing(tx, account_id, contact_id)
@@ -116,12 +116,12 @@ class Contacts:
 
         confirmed = await self._db.write(write)
         if confirmed is None:
-            message = "this is not the code that was sent last, or it is too old"
+            message = "this is not the most recent code, or it has expired"
             raise InvalidRequest(errors=[{"field": "code", "message": message}])
         return confirmed
 
     async def test(self, account_id: str, contact_id: str) -> None:
-        """Send a message that says nothing."""
+        """Send a test message."""
 
         def write(tx: Connection) -> None:
             found = _existing(tx, account_id, contact_id)
@@ -134,7 +134,7 @@ class Contacts:
     async def notices(
         self, account_id: str, contact_id: str, *, before: str | None, limit: int
     ) -> list[Notice]:
-        """Return what was sent to a contact, newest first."""
+        """Return the notices to a contact, newest first."""
 
         def read(tx: Connection) -> list[Notice]:
             _existing(tx, account_id, contact_id)
@@ -143,17 +143,17 @@ class Contacts:
         return await self._db.read(read)
 
     async def check_named(self, account_id: str, named: Sequence[str]) -> None:
-        """Raise `InvalidRequest` where a job names what is no contact of its account."""
+        """Raise `InvalidRequest` if `named` includes an unknown contact."""
         have = await self.all_of(account_id)
         for name in named:
             if not any(rules.names(contact, [name]) for contact in have):
-                message = f"{name!r} is no contact of this account"
+                message = f"this account has no contact {name!r}"
                 raise InvalidRequest(errors=[{"field": "notify", "message": message}])
 
-    # --- by who is told, with no other credentials than a secret that they were sent ------------
+    # --- by recipients, authorized only by the secret in their link -----------------------------
 
     async def confirm_by_link(self, contact_id: str, code: str) -> Contact:
-        """Take the code of a mail's link; raise `NotFound`."""
+        """Confirm a contact with the code in a mail's link; raise `NotFound`."""
 
         def write(tx: Connection) -> Contact:
             found = _proven(store.of_id(tx, contact_id), code)
@@ -162,11 +162,11 @@ class Contacts:
         return await self._db.write(write)
 
     async def look_by_link(self, contact_id: str, code: str) -> Contact:
-        """Return the contact that may be confirmed by such a link; raise `NotFound`."""
+        """Return the contact of a confirmation link; raise `NotFound`."""
         return await self._db.read(lambda tx: _proven(store.of_id(tx, contact_id), code))
 
     async def stop_by_link(self, contact_id: str, token: str) -> None:
-        """Tell whoever was sent that token nothing more; raise `NotFound`."""
+        """Unsubscribe the contact with this token; raise `NotFound`."""
 
         def write(tx: Connection) -> None:
             found = _owned(store.of_id(tx, contact_id), token)
@@ -175,7 +175,7 @@ class Contacts:
         await self._db.write(write)
 
     async def look_to_stop(self, contact_id: str, token: str) -> Contact:
-        """Return the contact that such a token is of; raise `NotFound`."""
+        """Return the contact of an unsubscribe link; raise `NotFound`."""
         return await self._db.read(lambda tx: _owned(store.of_id(tx, contact_id), token))
 
 
@@ -187,7 +187,7 @@ def _send_code(tx: Connection, contact: Contact) -> Contact:
 
 def _check_events(channel: Channel, patterns: Sequence[str]) -> None:
     if unknown := rules.unknown_events(channel, patterns):
-        message = f"nobody is told of {unknown[0]!r} by {channel.value}"
+        message = f"{unknown[0]!r} is not available on {channel.value}"
         raise InvalidRequest(errors=[{"field": "events", "message": message}])
 
 
@@ -205,7 +205,7 @@ def _proves(contact: Contact, code: str) -> bool:
 
 
 def _proven(contact: Contact | None, code: str) -> Contact:
-    # Digits can be guessed, so that they are taken from the account alone.
+    # Digits can be guessed, so SMS codes are accepted only from the account.
     if contact is None or contact.channel is not Channel.EMAIL or not _proves(contact, code):
         raise NotFound("This link is no longer valid.")
     return contact

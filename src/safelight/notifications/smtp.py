@@ -1,4 +1,4 @@
-"""Carries mails to an SMTP server: by TLS, or STARTTLS where it is offered; with auth if given."""
+"""Sends mail to an SMTP server, with TLS, or STARTTLS if offered, and optional authentication."""
 
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -15,13 +15,13 @@ from safelight.notifications.notice import NotSentError
 
 _DEADLINE_S = 30.0
 _PERMANENT = 500
-# The mailbox is not there, is not here, or is no address: it will not be there later either.
+# Mailbox unavailable, not local, or invalid: permanent.
 _NO_MAILBOX = frozenset({550, 551, 553})
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mails are handed in. Where auth is given, nothing is sent without TLS."""
+    """An SMTP server. With credentials, TLS is required."""
 
     host: str
     port: int
@@ -30,8 +30,8 @@ class SmtpServer:
     implicit_tls: bool = False  # from the first byte, as on port 465
 
     async def __call__(self, mail: EmailMessage, sender: str, recipient: str) -> None:
-        """Hand one mail in."""
-        # STARTTLS is a must before a password is said; None takes it where the server has it.
+        """Send one mail."""
+        # With a password STARTTLS is required; None means opportunistic.
         start_tls = None if self.implicit_tls or not self.username else True
         try:
             await aiosmtplib.send(

@@ -1,4 +1,4 @@
-"""The rows of contacts, and of notices on their way to them."""
+"""Rows of contacts and of their notices."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -21,10 +21,10 @@ from safelight.webhooks.delivery import DeliveryState, Outcome
 _DIGESTS_AT_ONCE = 100
 _HOUR = timedelta(hours=1)
 
-# Returns whom jobs and batches of those ids want told of their end, of those that say so.
+# Returns the contacts to notify for each job or batch that names any.
 NamedBy = Callable[[Connection, Collection[str]], Mapping[str, Sequence[str]]]
 
-# Says whether anything of an account ended between two moments.
+# Returns whether any job of an account ended between two times.
 EndedBetween = Callable[[Connection, str, datetime, datetime], bool]
 
 
@@ -32,7 +32,7 @@ EndedBetween = Callable[[Connection, str, datetime, datetime], bool]
 
 
 def insert(tx: Connection, account_id: str, **values: Any) -> Contact:
-    """Write a new contact; where the account has one of that address, return that one."""
+    """Insert a contact; return the existing one if the account has that address already."""
     statement = (
         upsert(tx, contacts)
         .values(
@@ -60,17 +60,17 @@ def all_of(tx: Connection, account_id: str) -> list[Contact]:
 
 
 def get(tx: Connection, account_id: str, contact_id: str) -> Contact | None:
-    """Return the account's contact."""
+    """Return the account's contact, or None."""
     return _only(tx, contacts.c.id == contact_id, contacts.c.account_id == account_id)
 
 
 def of_id(tx: Connection, contact_id: str) -> Contact | None:
-    """Return a contact for whoever proves by a secret that it is theirs, or for its sender."""
+    """Return a contact of any account; the caller must check a secret, or be its sender."""
     return _only(tx, contacts.c.id == contact_id)
 
 
 def hearing(tx: Connection, account_ids: Collection[str]) -> list[Contact]:
-    """Return the contacts of accounts that have said yes and nothing since, oldest first."""
+    """Return the accounts' confirmed contacts that have not unsubscribed, oldest first."""
     query = (
         sa.select(contacts)
         .where(HEARING, contacts.c.account_id.in_(sorted(account_ids)))
@@ -80,13 +80,13 @@ def hearing(tx: Connection, account_ids: Collection[str]) -> list[Contact]:
 
 
 def change(tx: Connection, contact_id: str, values: Mapping[str, Any]) -> Contact:
-    """Set columns of a contact that is there."""
+    """Set columns of an existing contact."""
     statement = sa.update(contacts).where(contacts.c.id == contact_id)
     return _to_contact(tx.execute(statement.values(**values).returning(contacts)).mappings().one())
 
 
 def give_code(tx: Connection, contact_id: str, code: str) -> Contact:
-    """Let a contact be confirmed by that code, and by no other, for a while."""
+    """Set a contact's confirmation code, which replaces earlier ones and expires."""
     values = {
         "code": code,
         "code_until": now(CODE_LASTS),
@@ -97,7 +97,7 @@ def give_code(tx: Connection, contact_id: str, code: str) -> Contact:
 
 
 def confirm(tx: Connection, contact_id: str) -> Contact:
-    """Write that a contact wants to be told; its next digest is of a whole day."""
+    """Mark a contact as confirmed; its next digest covers a whole day."""
     clock = tx.execute(sa.select(now())).scalar_one()
     values = {
         "confirmed_at": clock,
@@ -112,7 +112,7 @@ def confirm(tx: Connection, contact_id: str) -> Contact:
 
 
 def stop(tx: Connection, contact_ids: Collection[str], reason: str) -> None:
-    """Tell contacts nothing more, until they say yes again."""
+    """Unsubscribe contacts, until they confirm again."""
     statement = sa.update(contacts).where(
         contacts.c.id.in_(contact_ids), contacts.c.stopped_at.is_(None)
     )
@@ -120,7 +120,7 @@ def stop(tx: Connection, contact_ids: Collection[str], reason: str) -> None:
 
 
 def delete(tx: Connection, contact_id: str) -> None:
-    """Remove a contact with its notices."""
+    """Delete a contact with its notices."""
     tx.execute(sa.delete(contacts).where(contacts.c.id == contact_id))
 
 
@@ -128,7 +128,7 @@ def delete(tx: Connection, contact_id: str) -> None:
 
 
 def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
-    """Make the notices of events. A pair of contact and event is one row however often."""
+    """Create the notices for events; idempotent, one per contact and event."""
     told = hearing(tx, {event.account_id for event in found})
     if told:
         ended = [event.subject for event in found if event.type in ENDED]
@@ -144,7 +144,7 @@ def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
 
 
 def _told_lately(tx: Connection, contact_ids: Collection[str]) -> dict[str, int]:
-    """Return how much contacts were sent, or will be, of what happened in the last hour."""
+    """Return how many notices each contact got in the last hour."""
     query = (
         sa.select(notices.c.contact_id, sa.func.count().label("told"))
         .where(notices.c.contact_id.in_(contact_ids), notices.c.created_at > now(-_HOUR))
@@ -154,7 +154,7 @@ def _told_lately(tx: Connection, contact_ids: Collection[str]) -> dict[str, int]
 
 
 def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
-    """Return those who will be told at the hour's end of what happens until then."""
+    """Return the contacts with a pending gathered notice."""
     query = sa.select(notices.c.contact_id).where(
         notices.c.contact_id.in_(contact_ids), PENDING, notices.c.event_id.like("gathered:%")
     )
@@ -162,7 +162,7 @@ def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
 
 
 def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write new notices, due now or as they say, but for those that are there."""
+    """Insert notices, due now unless they have a `due_at`; skip existing ones."""
     if rows:
         times = {"created_at": now()} | ({} if "due_at" in rows[0] else {"due_at": now()})
         statement = upsert(tx, notices).values(**times)
@@ -170,7 +170,7 @@ def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def add_digests(tx: Connection, *, hour: int, ended_between: EndedBetween) -> None:
-    """Make the digest of the day that ended at that hour, UTC, for who has not had it."""
+    """Create missing digests of the day that ended at that hour, UTC."""
     clock: datetime = tx.execute(sa.select(now())).scalar_one()
     until = clock.replace(hour=hour, minute=0, second=0, microsecond=0)
     if until > clock:
@@ -199,7 +199,7 @@ def add_digests(tx: Connection, *, hour: int, ended_between: EndedBetween) -> No
 
 
 def claim_due(tx: Connection, *, slots: int, lease: timedelta) -> list[Notice]:
-    """Take up to `slots` due notices; if their sender dies, they are due again after the lease."""
+    """Claim up to `slots` due notices; if the sender dies, they are due again after the lease."""
     due = (
         sa.select(notices.c.id)
         .where(PENDING, notices.c.due_at <= now())
@@ -216,8 +216,8 @@ def claim_due(tx: Connection, *, slots: int, lease: timedelta) -> list[Notice]:
     return [_to_notice(row) for row in tx.execute(statement).mappings()]
 
 
-def settle(tx: Connection, notice: Notice, outcome: Outcome) -> None:
-    """Write how a try ended, but where another sender took the notice up meanwhile."""
+def record(tx: Connection, notice: Notice, outcome: Outcome) -> None:
+    """Record the outcome of a try, unless another sender has claimed the notice meanwhile."""
     ended = outcome.state is not DeliveryState.PENDING
     statement = (
         sa.update(notices)

@@ -1,4 +1,4 @@
-"""What a delivery is, how each of its tries went, and what follows from that. Pure."""
+"""Deliveries, their tries, and the retry schedule. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-# Before each try, the first included: about three days in all, as Standard Webhooks advises.
+# Before each try, including the first: about three days in total, as Standard Webhooks advises.
 _WAITS = (
     timedelta(),
     timedelta(seconds=5),
@@ -24,26 +24,26 @@ _JITTER = 0.1
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery is."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    FAILED = "failed"  # every try failed, or the endpoint takes no more
+    FAILED = "failed"  # all tries failed, or the endpoint was disabled
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One row of `deliveries`: one event on its way to one endpoint. Its id is the message's."""
+    """A row of `deliveries`: one event to be sent to one endpoint. Its id is the message id."""
 
     id: str
     endpoint_id: str
     event_id: str
     event: dict[str, Any]
-    url: str  # that a job or batch named; empty is the endpoint's own
-    receiver: str  # whose share of what is under way it takes from
+    url: str  # named by a job or batch; empty: the endpoint's URL
+    receiver: str  # the receiver whose share it counts against
     state: DeliveryState
     tries: int
-    claim_no: int  # the fencing token; counts all tries, also those before it was sent again
+    claim_no: int  # the fencing token; counts all tries, including those before a redelivery
     due_at: datetime
     status: int | None
     error: str
@@ -54,7 +54,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of a request or an answer is kept: its header fields, and how its body begins."""
+    """The logged part of a request or response: its headers, and the start of its body."""
 
     headers: dict[str, str]
     body: str
@@ -65,7 +65,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try of a delivery, with an answer or with the error that there was instead."""
+    """One try of a delivery, with a response or an error."""
 
     at: datetime
     took: timedelta
@@ -76,24 +76,24 @@ class Try:
 
     @property
     def is_success(self) -> bool:
-        """Say whether the receiver took the message; a redirect is not followed, so it did not."""
+        """Whether the receiver accepted the message; redirects count as failures."""
         return self.status is not None and HTTPStatus(200) <= self.status < HTTPStatus(300)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of a delivery, and after which wait it is tried again if it is pending."""
+    """The next state of a delivery, and the wait before the next try if it is pending."""
 
     state: DeliveryState
     error: str = ""
     wait: timedelta = timedelta()
-    gone: bool = False  # the endpoint wants nothing more
+    gone: bool = False  # the endpoint asked to be disabled
     tried: Try | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One row of `delivery_tries`."""
+    """A row of `delivery_tries`."""
 
     number: int
     at: datetime
@@ -105,9 +105,9 @@ class Logged:
 
 
 def judge(tried: Try, tries: int, *, asked: timedelta | None, jitter: float) -> Outcome:
-    """Return what follows from a try that was the delivery's number `tries`.
+    """Return the outcome of try number `tries`.
 
-    `asked` is how long the receiver wants to be left alone, `jitter` a random number from 0 to 1.
+    `asked` is the receiver's Retry-After delay, `jitter` a random number from 0 to 1.
     """
     if tried.is_success:
         return Outcome(DeliveryState.DELIVERED, tried=tried)
@@ -124,7 +124,7 @@ def after_failure(
     asked: timedelta | None = None,
     tried: Try | None = None,
 ) -> Outcome:
-    """Return another try later, or the end after the last."""
+    """Return a later retry, or failure after the last try."""
     wait = wait_after(tries, jitter)
     if wait is None:
         return Outcome(DeliveryState.FAILED, error, tried=tried)
@@ -132,7 +132,7 @@ def after_failure(
 
 
 def wait_after(tries: int, jitter: float) -> timedelta | None:
-    """Return how long to wait after `tries` failed ones; None when that was the last."""
+    """Return the wait after `tries` failures; None if that was the last."""
     if tries >= len(_WAITS):
         return None
     return _WAITS[tries] * (1 + _JITTER * jitter)

@@ -1,4 +1,4 @@
-"""What a webhook endpoint is, which events it wants, and by which secrets it is told. Pure."""
+"""Webhook endpoints: their event patterns, secrets and signatures. Pure."""
 
 import base64
 import hashlib
@@ -10,36 +10,36 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 FINAL_EVENTS = ("job.succeeded", "job.failed", "job.canceled", "batch.finished")
-TEST_EVENT = "webhook.test"  # sent when asked for; happens to nothing, so it is in no log
+TEST_EVENT = "webhook.test"  # sent on request; not in the event log
 
 BOTH_VALID = timedelta(hours=24)  # the old secret and the new one, after a rotation
-GIVEN_UP_AFTER = timedelta(days=5)  # of nothing but failures
+GIVEN_UP_AFTER = timedelta(days=5)  # of consecutive failures
 
 _SECRET_BYTES = 32
-_SECRET_PREFIX = "whsec_"  # noqa: S105  says what follows, and is none itself
+_SECRET_PREFIX = "whsec_"  # noqa: S105  a prefix, not a secret
 
 
 class DisabledReason(StrEnum):
-    """Why an endpoint is told nothing."""
+    """Why an endpoint is disabled."""
 
     ASKED = "asked"  # by its account
-    GONE = "gone"  # it answered 410
-    FAILING = "failing"  # for days, and nothing else
+    GONE = "gone"  # it responded with 410
+    FAILING = "failing"  # for days without a success
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row of `endpoints`: where an account wants to be told, and of what.
+    """A row of `endpoints`: a URL of an account, and the events it subscribes to.
 
-    One of each account has no address: it is the sender, with its secret and its log, to the
-    addresses that single jobs and batches name.
+    Each account has a default endpoint without a URL: its secret and log serve the webhook URLs
+    that single jobs and batches name.
     """
 
     id: str
     account_id: str
     url: str
     events: list[str]
-    thin: bool  # events without the document of their subject
+    thin: bool  # omits the subject's document
     secret: str
     old_secret: str | None
     old_secret_until: datetime | None
@@ -51,34 +51,34 @@ class Endpoint:
 
     @property
     def is_default(self) -> bool:
-        """Say whether it is the one for addresses that jobs and batches name."""
+        """Whether it is the one for webhook URLs named by jobs and batches."""
         return not self.url
 
     def wants(self, event_type: str) -> bool:
-        """Say whether it asked for events of that type."""
+        """Return whether it subscribes to events of that type."""
         return any(matches(pattern, event_type) for pattern in self.events)
 
     def secrets_at(self, time: datetime) -> list[str]:
-        """Return what a message of that moment is signed with, the newest first."""
+        """Return the secrets that sign messages at that time, newest first."""
         if self.old_secret and self.old_secret_until and time < self.old_secret_until:
             return [self.secret, self.old_secret]
         return [self.secret]
 
 
 def matches(pattern: str, event_type: str) -> bool:
-    """Say whether `event_type` is `pattern`, or begins as `job.*` or `*` says."""
+    """Return whether `event_type` matches `pattern`, which may end in `*`, as in `job.*`."""
     if pattern.endswith("*"):
         return event_type.startswith(pattern[:-1])
     return event_type == pattern
 
 
 def unknown_patterns(patterns: Sequence[str], types: frozenset[str]) -> list[str]:
-    """Return those of `patterns` that no event type matches."""
+    """Return the `patterns` that match no event type."""
     return [pattern for pattern in patterns if not any(matches(pattern, kind) for kind in types)]
 
 
 def new_secret() -> str:
-    """Return a signing secret in the form of Standard Webhooks."""
+    """Return a signing secret in Standard Webhooks format."""
     return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 

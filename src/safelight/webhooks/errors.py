@@ -1,4 +1,4 @@
-"""A webhook endpoint that is disabled."""
+"""Errors of webhook endpoints."""
 
 from safelight.errors import RequestError
 

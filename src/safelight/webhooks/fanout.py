@@ -1,4 +1,4 @@
-"""Decides which endpoints are told of which events, and at which address."""
+"""Decides which endpoints receive which events, and at which URL. Pure rules."""
 
 import zlib
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ from safelight.events import Event
 from safelight.webhooks.delivery import DeliveryState
 from safelight.webhooks.endpoint import FINAL_EVENTS, TEST_EVENT, Endpoint
 
-# Addresses that jobs name may be of any number of hosts. Those of an account fall into this many
-# receivers, so that one that hangs delays few others, and all of them take a bounded share.
+# URLs named by jobs can point to any number of hosts. An account's hosts are hashed into this many
+# receivers, so that a hanging host delays few others and their total share is bounded.
 _RECEIVERS = 16
 
 
 def deliveries_of(
     found: Iterable[Event], endpoints: Iterable[Endpoint], urls: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return the rows that tell these endpoints of these events.
+    """Return the delivery rows for these events and endpoints.
 
-    `urls` are the addresses that jobs and batches named, by id: those hear of their ends alone.
+    `urls` are the webhook URLs named by jobs and batches, by id: they receive only their ends.
     """
     of_account: dict[str, list[Endpoint]] = {}
     for endpoint in endpoints:
@@ -36,12 +36,12 @@ def deliveries_of(
 
 
 def named_in(found: Iterable[Event]) -> list[str]:
-    """Return the jobs and batches that have ended, which may have named an address."""
+    """Return the jobs and batches that have ended, which may have named a webhook URL."""
     return [event.subject for event in found if event.type in FINAL_EVENTS]
 
 
 def trial_of(endpoint: Endpoint) -> dict[str, Any]:
-    """Return the row of a message that says nothing, to see whether it arrives."""
+    """Return the row of a test message."""
     event_id = ids.new("event")
     event = {
         "id": event_id,

@@ -1,4 +1,4 @@
-"""What an account does with its webhook endpoints: make, look, change, remove, send again."""
+"""Operations on webhook endpoints: create, read, change, delete, test, redeliver."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
 from safelight.webhooks.endpoint import DisabledReason, Endpoint
 from safelight.webhooks.errors import EndpointDisabled
 
-_MOST_ENDPOINTS = 20  # an account
-_MOST_SENT_AGAIN = 10_000  # a call
+_MOST_ENDPOINTS = 20  # per account
+_MOST_SENT_AGAIN = 10_000  # per call
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """A delivery and how its tries went, oldest first."""
+    """A delivery with its tries, oldest first."""
 
     delivery: Delivery
     tries: Sequence[Logged]
 
 
 class Webhooks:
-    """The endpoints of every account; each call names the account that asks."""
+    """Webhook endpoints; every call names the requesting account."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -36,7 +36,7 @@ class Webhooks:
     async def create(
         self, account_id: str, *, url: str, wanted: Sequence[str], thin: bool = False
     ) -> Endpoint:
-        """Make an endpoint with a new secret; its address has been checked by the caller."""
+        """Create an endpoint with a new secret; the caller has checked its URL."""
         _check_patterns(wanted)
 
         def write(tx: Connection) -> Endpoint:
@@ -55,11 +55,11 @@ class Webhooks:
         return await self._db.read(lambda tx: store.endpoints_of(tx, [account_id]))
 
     async def get(self, account_id: str, endpoint_id: str) -> Endpoint:
-        """Raise `NotFound` for an endpoint that is not the account's."""
+        """Return the account's endpoint; raise `NotFound`."""
         return await self._db.read(lambda tx: _existing(tx, account_id, endpoint_id))
 
     async def default(self, account_id: str) -> Endpoint:
-        """Return the endpoint for addresses that jobs and batches name, made when first needed."""
+        """Return the endpoint for URLs named by jobs and batches, created on first use."""
         found = await self._db.read(lambda tx: store.find_default(tx, account_id))
         if found is not None:
             return found
@@ -74,9 +74,9 @@ class Webhooks:
         *,
         disabled: bool | None = None,
     ) -> Endpoint:
-        """Set `url`, `events` or `thin`; enable or disable where asked to.
+        """Set `url`, `events` or `thin`; enable or disable if requested.
 
-        What is on its way to an endpoint that is disabled has failed.
+        Disabling fails the endpoint's pending deliveries.
         """
         _check_patterns(values.get("events", ()))
 
@@ -90,7 +90,7 @@ class Webhooks:
         return await self._db.write(write)
 
     async def rotate(self, account_id: str, endpoint_id: str) -> Endpoint:
-        """Give an endpoint a new secret; for a day messages are signed with both."""
+        """Rotate an endpoint's secret; for a day, messages are signed with both."""
 
         def write(tx: Connection) -> Endpoint:
             _existing(tx, account_id, endpoint_id)
@@ -99,7 +99,7 @@ class Webhooks:
         return await self._db.write(write)
 
     async def delete(self, account_id: str, endpoint_id: str) -> None:
-        """Remove an endpoint and its deliveries."""
+        """Delete an endpoint and its deliveries."""
 
         def write(tx: Connection) -> None:
             _changeable(tx, account_id, endpoint_id)
@@ -116,7 +116,7 @@ class Webhooks:
         limit: int,
         state: DeliveryState | None = None,
     ) -> list[Delivery]:
-        """Return what was sent to an endpoint, newest first."""
+        """Return an endpoint's deliveries, newest first."""
 
         def read(tx: Connection) -> list[Delivery]:
             _existing(tx, account_id, endpoint_id)
@@ -125,7 +125,7 @@ class Webhooks:
         return await self._db.read(read)
 
     async def delivery(self, account_id: str, endpoint_id: str, delivery_id: str) -> DeliveryView:
-        """Return one delivery with all its tries."""
+        """Return a delivery with its logged tries."""
 
         def read(tx: Connection) -> DeliveryView:
             _existing(tx, account_id, endpoint_id)
@@ -135,7 +135,7 @@ class Webhooks:
         return await self._db.read(read)
 
     async def test(self, account_id: str, endpoint_id: str) -> Delivery:
-        """Send a message that says nothing, at once."""
+        """Send a test message at once."""
 
         def write(tx: Connection) -> Delivery:
             _changeable(tx, account_id, endpoint_id)
@@ -144,7 +144,7 @@ class Webhooks:
         return await self._db.write(write)
 
     async def redeliver(self, account_id: str, endpoint_id: str, delivery_id: str) -> Delivery:
-        """Send a message again, under the same id."""
+        """Redeliver a message, with the same id."""
 
         def write(tx: Connection) -> Delivery:
             _open(tx, account_id, endpoint_id)
@@ -155,9 +155,9 @@ class Webhooks:
     async def redeliver_since(
         self, account_id: str, endpoint_id: str, since: datetime, *, delivered_too: bool = False
     ) -> tuple[int, datetime | None]:
-        """Send all messages again that were made since then and failed, or arrived as well.
+        """Redeliver messages created since then that failed, or also those delivered.
 
-        Return how many, and of very many since when there are more.
+        Return how many, and if the limit was reached, the time from which to continue.
         """
         states = [DeliveryState.FAILED, *([DeliveryState.DELIVERED] if delivered_too else [])]
 
@@ -173,7 +173,7 @@ class Webhooks:
 def _check_patterns(wanted: Sequence[str]) -> None:
     if unknown := rules.unknown_patterns(wanted, events.TYPES):
         raise InvalidRequest(
-            errors=[{"field": "events", "message": f"no event is called {unknown[0]!r}"}]
+            errors=[{"field": "events", "message": f"there is no event {unknown[0]!r}"}]
         )
 
 
@@ -186,7 +186,7 @@ def _existing(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint:
 
 def _changeable(tx: Connection, account_id: str, endpoint_id: str) -> None:
     if _existing(tx, account_id, endpoint_id).is_default:
-        raise InvalidRequest("This endpoint stands for the addresses that jobs name, and stays.")
+        raise InvalidRequest("The default endpoint serves webhook URLs named by jobs; it is fixed.")
 
 
 def _open(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint:

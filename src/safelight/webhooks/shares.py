@@ -1,14 +1,14 @@
-"""Shares out what is under way among receivers, so that one that hangs delays no other. Pure."""
+"""Limits concurrent deliveries per receiver, so a hanging one does not delay others. Pure."""
 
 from collections import Counter, OrderedDict
 
-_REMEMBERED = 2_000  # receivers that failed; the one not heard of for longest is forgotten first
+_REMEMBERED = 2_000  # failed receivers; the least recently failed is evicted
 
 
 class Shares:
-    """How many deliveries are under way, to which receivers.
+    """Counts the deliveries in progress per receiver.
 
-    A receiver whose last try failed gets one at a time: many that hang leave room for the others.
+    A receiver whose last try failed gets one at a time, to leave room for the others.
     """
 
     def __init__(self, *, each: int) -> None:
@@ -17,7 +17,7 @@ class Shares:
         self._failing: OrderedDict[str, None] = OrderedDict()
 
     def taken(self) -> dict[str, int]:
-        """Return how much of each receiver's share is not to be had now."""
+        """Return how much of each receiver's share is unavailable."""
         held = dict.fromkeys(self._failing, self.each - 1)
         return {
             receiver: self._busy[receiver] + held.get(receiver, 0)
@@ -25,11 +25,11 @@ class Shares:
         }
 
     def begin(self, receiver: str) -> None:
-        """Note that one is under way."""
+        """Count a delivery that starts."""
         self._busy[receiver] += 1
 
     def end(self, receiver: str, *, well: bool) -> None:
-        """Note that one has ended, and how."""
+        """Count a delivery that has ended; `well` if it succeeded."""
         self._busy -= Counter({receiver: 1})
         self._failing.pop(receiver, None)
         if not well:

@@ -1,4 +1,4 @@
-"""The rows of webhook endpoints, of deliveries to them, and of each try."""
+"""Rows of webhook endpoints, deliveries, and their tries."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,13 +20,13 @@ from safelight.webhooks import fanout
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged, Outcome, Try
 from safelight.webhooks.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
 
-_LOOKED_AT = 500  # due deliveries a claim, from which each receiver gets its share
-_TRIES_KEPT = 20  # of a delivery, which may have been sent again
+_LOOKED_AT = 500  # due deliveries examined per claim
+_TRIES_KEPT = 20  # per delivery, including redeliveries
 _TOO_LONG_AGO = now(-GIVEN_UP_AFTER)
 
 Ended = tuple[Delivery, Outcome]
 
-# Returns the addresses that jobs and batches of those ids have named; delivery knows neither.
+# Returns the webhook URL of each job or batch that names one; this package knows neither.
 UrlsOf = Callable[[Connection, Collection[str]], Mapping[str, str]]
 
 
@@ -34,7 +34,7 @@ UrlsOf = Callable[[Connection, Collection[str]], Mapping[str, str]]
 
 
 def insert_endpoint(tx: Connection, account_id: str, **values: Any) -> Endpoint:
-    """Write a new endpoint; it is told of what happens from now on."""
+    """Insert an endpoint; it receives events from now on."""
     statement = (
         sa.insert(endpoints)
         .values(id=ids.new("endpoint"), account_id=account_id, created_at=now(), **values)
@@ -44,14 +44,14 @@ def insert_endpoint(tx: Connection, account_id: str, **values: Any) -> Endpoint:
 
 
 def find_default(tx: Connection, account_id: str) -> Endpoint | None:
-    """Return the account's endpoint for addresses that jobs and batches name."""
+    """Return the account's default endpoint, or None."""
     query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else _to_endpoint(row)
 
 
 def ensure_default(tx: Connection, account_id: str, *, secret: str) -> Endpoint:
-    """Return it; of several who make it at once, one is first for all."""
+    """Return the account's default endpoint, created if missing; safe under concurrency."""
     tx.execute(
         upsert(tx, endpoints)
         .values(
@@ -79,7 +79,7 @@ def endpoints_of(tx: Connection, account_ids: Collection[str]) -> list[Endpoint]
 
 
 def get_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint | None:
-    """Return the account's endpoint."""
+    """Return the account's endpoint, or None."""
     query = sa.select(endpoints).where(
         endpoints.c.id == endpoint_id, endpoints.c.account_id == account_id
     )
@@ -88,13 +88,13 @@ def get_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint 
 
 
 def change_endpoint(tx: Connection, endpoint_id: str, **values: Any) -> None:
-    """Set columns of an endpoint that are its owner's."""
+    """Set columns of an endpoint."""
     if values:
         tx.execute(sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**values))
 
 
 def rotate(tx: Connection, endpoint_id: str, *, secret: str) -> Endpoint:
-    """Give an endpoint a new secret; the one it had signs as well for a while."""
+    """Set a new secret; the old one also signs for a while."""
     statement = (
         sa.update(endpoints)
         .where(endpoints.c.id == endpoint_id)
@@ -105,7 +105,7 @@ def rotate(tx: Connection, endpoint_id: str, *, secret: str) -> Endpoint:
 
 
 def delete_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> bool:
-    """Remove an endpoint with its deliveries; False where the account has none of that id."""
+    """Delete an endpoint with its deliveries; False if the account has no such endpoint."""
     statement = sa.delete(endpoints).where(
         endpoints.c.id == endpoint_id, endpoints.c.account_id == account_id
     )
@@ -113,12 +113,12 @@ def delete_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> bool:
 
 
 def enable(tx: Connection, endpoint_id: str) -> None:
-    """Send to an endpoint again, as if it had never failed."""
+    """Enable an endpoint and clear its failures."""
     change_endpoint(tx, endpoint_id, disabled_at=None, disabled_reason="", failing_since=None)
 
 
 def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
-    """Send nothing more to an endpoint, and end what is on its way there."""
+    """Disable an endpoint, and fail its pending deliveries."""
     statement = (
         sa.update(endpoints)
         .where(endpoints.c.id == endpoint_id, endpoints.c.disabled_at.is_(None))
@@ -128,8 +128,8 @@ def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
     row = tx.execute(statement).one_or_none()
     if row is None:
         return
-    # What another notifier settles now is locked: waiting for it could be for ever. It is ended
-    # when it is due.
+    # Skip rows that another notifier has locked, because waiting could deadlock; they fail
+    # when they are due.
     waiting = (
         sa.select(deliveries.c.id)
         .where(PENDING, deliveries.c.endpoint_id == endpoint_id)
@@ -148,7 +148,7 @@ def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
 
 
 def fan_out(tx: Connection, found: Sequence[Event], urls_of: UrlsOf) -> None:
-    """Make the deliveries of events. A pair of endpoint and event is one row however often."""
+    """Create the deliveries for events; idempotent, one per endpoint and event."""
     listening = endpoints_of(tx, {event.account_id for event in found})
     ended = fanout.named_in(found) if any(one.is_default for one in listening) else []
     rows = fanout.deliveries_of(found, listening, urls_of(tx, ended) if ended else {})
@@ -158,7 +158,7 @@ def fan_out(tx: Connection, found: Sequence[Event], urls_of: UrlsOf) -> None:
 
 
 def insert_trial(tx: Connection, endpoint: Endpoint) -> Delivery:
-    """Make a message that says nothing, due now."""
+    """Insert a test message, due now."""
     statement = sa.insert(deliveries).values(
         due_at=now(), created_at=now(), **fanout.trial_of(endpoint)
     )
@@ -171,18 +171,18 @@ _TAKEN = Given(receiver=sa.Text, taken=sa.Integer)
 def claim_due(
     tx: Connection, *, slots: int, each: int, taken: Mapping[str, int], lease: timedelta
 ) -> list[Delivery]:
-    """Take up to `slots` due deliveries; no receiver gets more than `each`, less what is `taken`.
+    """Claim up to `slots` due deliveries, at most `each` per receiver minus those `taken`.
 
-    Whoever takes one moves its time on by the lease: if that notifier dies, it is due again then.
+    A claim moves their due time on by the lease: if the notifier dies, they are due again then.
     """
     rows = ({"receiver": name, "taken": count} for name, count in taken.items())
     given = {**_TAKEN.bind(tx, rows), "slots": slots}
-    claimed = tx.execute(_claiming(tx.dialect.name, each, lease), given).mappings()
+    claimed = tx.execute(_claim_statement(tx.dialect.name, each, lease), given).mappings()
     return [_to_delivery(row) for row in claimed]
 
 
 @cache
-def _claiming(dialect: str, each: int, lease: timedelta) -> ReturningUpdate[Any]:
+def _claim_statement(dialect: str, each: int, lease: timedelta) -> ReturningUpdate[Any]:
     taken = _TAKEN.table(dialect)
     full = sa.select(taken.c.receiver).where(taken.c.taken >= each)
     due = (
@@ -213,10 +213,10 @@ def _claiming(dialect: str, each: int, lease: timedelta) -> ReturningUpdate[Any]
     )
 
 
-# --- how it went -----------------------------------------------------------------------------
+# --- outcomes --------------------------------------------------------------------------------
 
 
-_SETTLED = Given(
+_OUTCOMES = Given(
     id=sa.Text,
     claim_no=sa.Integer,
     state=sa.Text,
@@ -228,11 +228,12 @@ _SETTLED = Given(
 )
 
 
-def settle_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]:
-    """Write how tries ended, but for those that another notifier took up meanwhile."""
+def record_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]:
+    """Record the outcomes of tries, except of deliveries that another notifier has claimed."""
     clock = tx.execute(sa.select(now())).scalar_one()
-    given = _SETTLED.bind(tx, (_settled(delivery, outcome, clock) for delivery, outcome in ended))
-    written = set(tx.scalars(_settling(tx.dialect.name), given))
+    rows = (_outcome_row(delivery, outcome, clock) for delivery, outcome in ended)
+    given = _OUTCOMES.bind(tx, rows)
+    written = set(tx.scalars(_record_statement(tx.dialect.name), given))
     tried = [
         (delivery, outcome, outcome.tried)
         for delivery, outcome in ended
@@ -244,7 +245,7 @@ def settle_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]
     return [None] * len(ended)
 
 
-def _settled(delivery: Delivery, outcome: Outcome, clock: datetime) -> dict[str, Any]:
+def _outcome_row(delivery: Delivery, outcome: Outcome, clock: datetime) -> dict[str, Any]:
     tried = outcome.tried
     return {
         "id": delivery.id,
@@ -259,8 +260,8 @@ def _settled(delivery: Delivery, outcome: Outcome, clock: datetime) -> dict[str,
 
 
 @cache
-def _settling(dialect: str) -> ReturningUpdate[Any]:
-    given = _SETTLED.table(dialect)
+def _record_statement(dialect: str) -> ReturningUpdate[Any]:
+    given = _OUTCOMES.table(dialect)
     changed = ("state", "status", "error", "answer", "due_at", "finished_at")
     return (
         sa.update(deliveries)
@@ -300,7 +301,7 @@ def _keep_tries(tx: Connection, tried: Sequence[tuple[Delivery, Try]]) -> None:
 
 
 def _note_health(tx: Connection, ended: Sequence[tuple[str, Outcome]]) -> None:
-    """Remember since when endpoints have only failed; disable those gone or given up."""
+    """Track since when endpoints have been failing; disable those that are gone or hopeless."""
     well = {name for name, outcome in ended if outcome.state is DeliveryState.DELIVERED}
     gone = {name for name, outcome in ended if outcome.gone}
     failed = {name for name, _ in ended} - well - gone
@@ -338,7 +339,7 @@ def of_endpoint(
 
 
 def get(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery | None:
-    """Return one delivery to an endpoint."""
+    """Return a delivery of the endpoint, or None."""
     query = sa.select(deliveries).where(
         deliveries.c.id == delivery_id, deliveries.c.endpoint_id == endpoint_id
     )
@@ -347,7 +348,7 @@ def get(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery | None:
 
 
 def tries_of(tx: Connection, delivery_id: str) -> list[Logged]:
-    """Return the tries of a delivery, oldest first."""
+    """Return the logged tries of a delivery, oldest first."""
     columns = [column for column in delivery_tries.c if column.name != "delivery_id"]
     query = (
         sa.select(*columns)
@@ -361,13 +362,15 @@ def tries_of(tx: Connection, delivery_id: str) -> list[Logged]:
     return found
 
 
-# --- once more -------------------------------------------------------------------------------
+# --- redelivery ------------------------------------------------------------------------------
 
 
 def send_again(tx: Connection, endpoint_id: str, delivery_id: str) -> Delivery | None:
-    """Make a delivery due now with all its tries ahead of it; None where there is none such."""
+    """Make a delivery due now with a fresh count of tries; None if there is none."""
     statement = (
-        _sending_again(endpoint_id).where(deliveries.c.id == delivery_id).returning(deliveries)
+        _send_again_statement(endpoint_id)
+        .where(deliveries.c.id == delivery_id)
+        .returning(deliveries)
     )
     row = tx.execute(statement).mappings().one_or_none()
     return None if row is None else _to_delivery(row)
@@ -381,9 +384,9 @@ def send_all_again(
     since: datetime,
     limit: int,
 ) -> tuple[int, datetime | None]:
-    """Do so with up to `limit` in those states that were made since then, the oldest first.
+    """Redeliver up to `limit` deliveries in those states created since then, oldest first.
 
-    Return how many, and since when there are more.
+    Return how many, and the time from which to continue if there are more.
     """
     query = (
         sa.select(deliveries.c.id, deliveries.c.created_at)
@@ -397,11 +400,13 @@ def send_all_again(
     )
     found = tx.execute(query).all()
     chosen = query.with_only_columns(deliveries.c.id).limit(limit)
-    count = tx.execute(_sending_again(endpoint_id).where(deliveries.c.id.in_(chosen))).rowcount
+    count = tx.execute(
+        _send_again_statement(endpoint_id).where(deliveries.c.id.in_(chosen))
+    ).rowcount
     return count, found[limit].created_at if len(found) > limit else None
 
 
-def _sending_again(endpoint_id: str) -> sa.Update:
+def _send_again_statement(endpoint_id: str) -> sa.Update:
     return (
         sa.update(deliveries)
         .where(deliveries.c.endpoint_id == endpoint_id)

@@ -1,4 +1,4 @@
-"""Sends one message to one address, signed by Standard Webhooks, and says how it went."""
+"""Sends one message to one URL, signed according to Standard Webhooks."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ _EXCERPT = 500
 
 
 def body_of(event: Mapping[str, Any], forms: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the event with the first of the `forms` of its subject that fits, or with none.
+    """Return the event with the first of its subject's `forms` that fits the size limit, or none.
 
-    Where even what the event says by itself is too long, only what it is about is left.
+    If the event's own data is too long as well, it is dropped.
     """
     for data in (*({**event["data"], **form} for form in forms), event["data"]):
         body = _to_json({**event, "data": data})
@@ -46,7 +46,7 @@ def _to_json(event: Mapping[str, Any]) -> bytes:
 async def send(
     poster: Poster, endpoint: Endpoint, delivery: Delivery, body: bytes, *, jitter: float
 ) -> Outcome:
-    """Post the message once."""
+    """Post the message once, and return the outcome."""
     at, began = datetime.now(UTC), time.monotonic()
     fields = _signed(endpoint, delivery.id, at, body)
     posted: Posted | None = None
@@ -66,7 +66,7 @@ async def send(
 
 
 def unforeseen(delivery: Delivery, *, jitter: float) -> Outcome:
-    """Return what follows where sending broke: a message that breaks its sender ends as well."""
+    """Return the outcome of an unexpected error, which counts as a failed try."""
     error = "Sending failed for an unknown reason."
     outcome = after_failure(error, delivery.tries, jitter=jitter)
     _count(outcome)

@@ -1,4 +1,4 @@
-"""Background loops: an outage ends a round, never the loop."""
+"""Background loops: an error ends a round, never the loop."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -14,12 +14,12 @@ OUTAGE = (DatabaseError, ServiceError, OSError)
 
 
 async def guarded(work: Callable[[], Awaitable[T]], log: BoundLogger) -> T | Exception:
-    """Run one round; return its result, or the error that ended it, logged."""
+    """Run one round; return its result, or log and return its error."""
     try:
         return await work()
     except OUTAGE as error:
-        log.warning("round failed; trying again", error=str(error))
+        log.warning("round failed; retrying", error=str(error))
         return error
     except Exception as error:
-        log.exception("round failed; trying again")
+        log.exception("round failed; retrying")
         return error

@@ -1,4 +1,4 @@
-"""Hears the doorbell, claims what its lanes have room for, keeps leases and stops gracefully."""
+"""The worker: waits for rings, claims jobs for its lanes, renews leases, stops gracefully."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from safelight.jobs.scheduling import claims
 from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
 from safelight.jobs.topics import topics_of
 from safelight.worker.attempt.run import Runner
-from safelight.worker.attempt.run_state import Clock, Hold, Run
+from safelight.worker.attempt.run_state import Clock, Recovery, Run
 from safelight.worker.rounds import OUTAGE
 
 _log = telemetry.logger(__name__)
@@ -29,22 +29,22 @@ _log = telemetry.logger(__name__)
 _MOST_AT_ONCE = 500
 _STILL_HERE_S = 1.0
 _DELIVER_EVERY_S = 60.0
-_LEAST_REST = timedelta(milliseconds=20)  # between two claims that brought nothing
+_LEAST_REST = timedelta(milliseconds=20)  # between empty claims
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRules:
-    """How many jobs of each lane run here at once, and the worker's rhythm."""
+    """Concurrent jobs per lane, and the worker's intervals."""
 
     slots: Mapping[str, int]
     lease: timedelta
-    look_every: timedelta  # without a ring
+    look_every: timedelta  # poll interval without a ring
     grace: timedelta
     limits: Limits = NO_LIMITS
 
 
 class _Lane:
-    """The slots of one lane for starts, its checks, and the event that a run has ended."""
+    """One lane: its free slots for starts, its checks, and an event for ended runs."""
 
     def __init__(self, name: str, slots: int) -> None:
         self.name = name
@@ -53,15 +53,15 @@ class _Lane:
         self.slots = slots
         self.checks = Counter[str]()  # by provider
         self.cursor = claims.START
-        self.held_back = False  # a limit kept ready work from the last claim
+        self.throttled = False  # a limit kept the last claim from taking ready work
 
     @property
     def checking(self) -> claims.Checking:
-        """How many checks run. Each provider has slots of its own, so that none stops another."""
+        """The running checks. Each provider has its own slots, so that none blocks another."""
         return claims.Checking(self.slots, dict(self.checks))
 
     async def until_changed(self, most: timedelta) -> None:
-        """Wait until a run ends, or for so long."""
+        """Wait until a run ends, or at most for `most`."""
         self.changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(most.total_seconds()):
@@ -85,14 +85,14 @@ class Worker:
         self._stopping = False
 
     def stop(self) -> None:
-        """Claim nothing more; `run` returns when what runs has ended, or its grace is over."""
+        """Stop claiming; `run` returns when all runs have ended or the grace period is over."""
         self._stopping = True
         for lane in self._lanes:
             lane.changed.set()
             self._bell.ring(doorbell.lane(lane.name))
 
     async def run(self) -> None:
-        """Serve every lane until stopped, then hand back what did not finish in time."""
+        """Serve all lanes until stopped, then hand back unfinished jobs."""
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_leases())
             deliverer = group.create_task(self._deliver_results())
@@ -106,7 +106,7 @@ class Worker:
     async def _serve(self, lane: _Lane, group: asyncio.TaskGroup) -> None:
         with self._bell.listen(doorbell.lane(lane.name)) as bell:
             while not self._stopping:
-                if not lane.free:  # only checks can be claimed, which a ring tells nothing of
+                if not lane.free:  # only checks can be claimed, and those do not ring
                     await lane.until_changed(self._rules.look_every)
                     if self._stopping:
                         continue
@@ -118,7 +118,7 @@ class Worker:
                 if self._stopping:
                     await self._hand_back([_claim_of(job) for job in claimed.jobs])
                     return
-                lane.cursor, lane.held_back = claimed.cursor, claimed.held_back
+                lane.cursor, lane.throttled = claimed.cursor, claimed.throttled
                 clock = Clock(claimed.at, asked_at)
                 for number, job in enumerate(claimed.jobs):
                     run = Run(job, clock, resumes=number < claimed.checks)
@@ -142,19 +142,19 @@ class Worker:
                 )
             )
         except OUTAGE as error:
-            _log.warning("claim failed; trying again", lane=lane.name, error=str(error))
+            _log.warning("claim failed; retrying", lane=lane.name, error=str(error))
             return None
 
     def _rest(self, claimed: claims.Claimed) -> timedelta:
-        """Return how long to sleep for want of a ring: until something is due, or the interval."""
+        """Return how long to sleep without a ring: until something is due, or the interval."""
         if claimed.rest is None:
             return self._rules.look_every
         return min(self._rules.look_every, max(claimed.rest, _LEAST_REST))
 
     def _start(self, run: Run, lane: _Lane, group: asyncio.TaskGroup) -> None:
         under_way = self._calls.get(run.job.id)
-        if run.resumes and under_way is not None and under_way.hold is Hold.SINGULAR:
-            # Its lease was lost, and the call whose answer it waits for is still our own.
+        if run.resumes and under_way is not None and under_way.recovery is Recovery.SINGULAR:
+            # The lease was lost, but this worker still waits for the provider's response.
             under_way.take_over(run.job)
             return
         if run.resumes:
@@ -171,13 +171,13 @@ class Worker:
             try:
                 await self._runner.run(run)
             except StaleJob:
-                _log.info("job was moved by somebody else")
+                _log.info("job was moved by another process")
             except asyncio.CancelledError:
                 _log.info("job let go")  # canceled, taken over, or the grace period is over
             except OUTAGE as error:
-                # Nothing could be written: the lease runs out and the janitor takes the job back.
+                # Nothing was written: the lease expires, and the janitor rescues the job.
                 _log.warning("job could not be settled", error=str(error))
-            except Exception:  # noqa: BLE001  one job must not end all; this one is buried
+            except Exception:  # noqa: BLE001  one job must not stop the others; this one gets buried
                 _log.exception("job could not be settled")
             finally:
                 self._give_back(run, lane)
@@ -192,14 +192,14 @@ class Worker:
             lane.free += 1
         lane.changed.set()
         telemetry.RUNNING.labels(lane.name).dec()
-        if lane.held_back:  # there is room within the limit now, here or at another worker
+        if lane.throttled:  # the limit has room now, here or for another worker
             self._bell.ring(doorbell.lane(lane.name))
 
     async def _keep_leases(self) -> None:
-        """Renew all leases at a third of their length, and let go of jobs no longer ours.
+        """Renew all leases at a third of their length, and cancel runs whose claim is lost.
 
-        A call that may be paid for is not hung up: its answer settles what it cost, and is taken
-        if the job still waits for it.
+        A call that may be paid for is not canceled: its response tells the cost, and is used if
+        the job still waits for it.
         """
         with self._bell.listen(doorbell.HALT) as bell:
             while True:
@@ -209,11 +209,11 @@ class Worker:
                 if held is None:
                     continue
                 for run, (claim, task) in mine.items():
-                    if claim not in held and run.hold is not Hold.SINGULAR:
+                    if claim not in held and run.recovery is not Recovery.SINGULAR:
                         task.cancel()
 
     async def _renew(self, mine: Sequence[Claim]) -> set[Claim] | None:
-        """Return which of `mine` are still ours; None when that cannot be known now."""
+        """Return which of `mine` are still ours; None during an outage."""
         try:
             return await self._db.write(
                 lambda tx: claims.renew(tx, worker=self.id, running=mine, lease=self._rules.lease)
@@ -223,7 +223,7 @@ class Worker:
             return None
 
     async def _deliver_results(self) -> None:
-        """Finish what a process that died here left on disk, at the start and now and then."""
+        """Finish results that dead processes left on disk, at startup and periodically."""
         while True:
             try:
                 await self._runner.deliver_results()
@@ -232,26 +232,26 @@ class Worker:
             await asyncio.sleep(_DELIVER_EVERY_S)
 
     async def _finish(self) -> None:
-        """End what runs as each run allows: at once, after its grace, or when its call is over."""
+        """End each run as its recovery allows: at once, after the grace, or after its call."""
         if not self._running:
             return
         grace_s = self._rules.grace.total_seconds()
         _log.info("stopping", running=len(self._running), grace_s=grace_s)
-        await self._let_go({Hold.RESUMABLE})
+        await self._let_go({Recovery.RESUMABLE})
         await self._wait_at_most(grace_s)
-        await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
-        # What is left may be paid for and cannot be asked for again: its own time limit ends it.
+        await self._let_go({Recovery.RESUMABLE, Recovery.REPEATABLE})
+        # The rest may be paid for and cannot be fetched again: their own timeouts end them.
         while self._running:
             await self._wait_at_most(_STILL_HERE_S)
-            await self._let_go({Hold.RESUMABLE, Hold.REPEATABLE})
+            await self._let_go({Recovery.RESUMABLE, Recovery.REPEATABLE})
             await self._hang_up()
 
     async def _wait_at_most(self, seconds: float) -> None:
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=seconds)
 
-    async def _let_go(self, holds: set[Hold]) -> None:
-        chosen = {run: task for run, task in self._running.items() if run.hold in holds}
+    async def _let_go(self, recoveries: set[Recovery]) -> None:
+        chosen = {run: task for run, task in self._running.items() if run.recovery in recoveries}
         if not chosen:
             return
         for task in chosen.values():
@@ -260,12 +260,12 @@ class Worker:
         await self._hand_back([run.claim for run in chosen])
 
     async def _hang_up(self) -> None:
-        """Let go of calls whose jobs have ended, as by a cancel: their attempts stay open."""
+        """Cancel calls whose jobs have ended, for example by a cancel: their attempts stay open."""
         ids = [run.job.id for run in self._running]
         try:
             ended = await self._db.read(lambda tx: store.ended_of(tx, ids))
         except OUTAGE as error:
-            _log.warning("calls are not hung up", error=str(error))
+            _log.warning("calls not canceled", error=str(error))
             return
         tasks = [task for run, task in self._running.items() if run.job.id in ended]
         for task in tasks:
@@ -277,7 +277,7 @@ class Worker:
         try:
             released = await self._db.write(lambda tx: _release(tx, unfinished))
         except OUTAGE as error:
-            _log.warning("jobs not handed back; their leases will run out", error=str(error))
+            _log.warning("jobs not handed back; their leases will expire", error=str(error))
             return
         if released:
             self._bell.ring(*topics_of(released))
@@ -288,9 +288,9 @@ def _claim_of(job: Job) -> Claim:
 
 
 def _release(tx: Connection, unfinished: list[Claim]) -> list[Job]:
-    held: list[Job] = []
+    claimed: list[Job] = []
     for claim in unfinished:
         with suppress(StaleJob):
-            held.append(moves.held(tx, claim))
-    attempts.let_go(tx, held)
-    return moves.release(tx, [_claim_of(job) for job in held])
+            claimed.append(moves.lock_claimed(tx, claim))
+    attempts.let_go(tx, claimed)
+    return moves.release(tx, [_claim_of(job) for job in claimed])

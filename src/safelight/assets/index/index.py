@@ -44,7 +44,7 @@ def add(tx: Connection, entries: Iterable[Entry]) -> None:
         for entry in entries
     ]
     if rows:
-        tx.execute(_adding(tx.dialect.name), _ROWS.bind(tx, rows))
+        tx.execute(_add_statement(tx.dialect.name), _ROWS.bind(tx, rows))
 
 
 def remove(tx: Connection, numbers: Sequence[int]) -> None:
@@ -96,7 +96,7 @@ def elements(tx: Connection, column: ColumnElement[Any]) -> TableValuedAlias:
 
 
 @cache
-def _adding(dialect: str) -> sa.Insert:
+def _add_statement(dialect: str) -> sa.Insert:
     new = _ROWS.table(dialect)
     if dialect == "postgresql":
         words: ColumnElement[str] = sa.cast(new.c.words, TSVECTOR)

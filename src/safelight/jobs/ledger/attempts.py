@@ -1,7 +1,7 @@
-"""The ledger of attempts: what was sent to whom, and what became of it.
+"""The ledger of attempts: what was sent to which provider, and the outcome.
 
-Writes match the attempt's id and state, never the lease: what is known of money survives a lost
-race for the job. An attempt is closed on a `Ground` alone; see ADR 0002.
+Writes match the attempt's id and state, never the lease: facts about money survive a lost race for
+the job. Only a `Ground` closes an attempt; see ADR 0002.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ from safelight.jobs.ledger.rows import to_job
 
 
 def current(tx: Connection, job_id: str) -> Attempt | None:
-    """Return the attempt that is under way, if any. The database allows one."""
+    """Return the open attempt, or None. The database allows only one."""
     query = sa.select(attempts).where(
         attempts.c.job_id == job_id, attempts.c.state != AttemptState.CLOSED
     )
@@ -43,13 +43,13 @@ def current(tx: Connection, job_id: str) -> Attempt | None:
 
 
 def send_all(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> list[Attempt | Exception]:
-    """Write that providers are about to be called, each for a claimed job.
+    """Open an attempt for each claimed job, before its provider is called.
 
-    From here on the attempts are open, whether or not the calls are ever made: the rows come
-    first. `StaleJob` stands for each job that is no longer ours.
+    From here on the attempts count as open, whether or not the calls are made. Returns `StaleJob`
+    for each job whose claim is void.
     """
     held = ({"id": claim.job_id, "fence": claim.fence} for claim, _ in wanted)
-    counted = tx.execute(_counting(tx.dialect.name), _HELD.bind(tx, held))
+    counted = tx.execute(_count_statement(tx.dialect.name), _CLAIMED.bind(tx, held))
     claims = {Claim(row.id, row.fence) for row in counted}
     ours = [(claim, name) for claim, name in wanted if claim in claims]
     opened = _insert(tx, ours) if ours else {}
@@ -63,40 +63,40 @@ def _insert(tx: Connection, wanted: Sequence[tuple[Claim, str]]) -> dict[str, At
         {"id": ids.new("attempt"), "job_id": claim.job_id, "provider": name}
         for claim, name in wanted
     )
-    opened = tx.execute(_opening(tx.dialect.name), _OPENED.bind(tx, new)).mappings()
+    opened = tx.execute(_open_statement(tx.dialect.name), _OPENED.bind(tx, new)).mappings()
     return {row["job_id"]: _to_attempt(row) for row in opened}
 
 
 def keep_tickets(tx: Connection, tickets: Sequence[tuple[str, str]]) -> list[bool]:
-    """Store providers' handles, each for an attempt's id, the moment they are known.
+    """Store tickets for attempts, as soon as they are known.
 
-    False stands for an attempt that is closed.
+    Returns False for each attempt that is closed.
     """
     given = _TICKETS.bind(tx, ({"id": name, "ticket": ticket} for name, ticket in tickets))
-    kept = set(tx.scalars(_ticketing(tx.dialect.name), given))
+    kept = set(tx.scalars(_ticket_statement(tx.dialect.name), given))
     return [name in kept for name, _ in tickets]
 
 
 def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None:
-    """Close attempts, named by their ids, whose results are stored; each with its cost."""
+    """Close attempts as succeeded, by id, with their costs."""
     given = _ENDED.bind(tx, ({"id": name, "cost": cost} for name, cost in ended))
-    tx.execute(_succeeding(tx.dialect.name), given)
+    tx.execute(_succeed_statement(tx.dialect.name), given)
 
 
-# --- the statements of every run, each built once for a dialect --------------------------------
+# --- the statements of every run, built once per dialect ---------------------------------------
 
-# A ticket that turns up late is one for the janitor, where its job is final.
+# A late ticket wakes the janitor if the job is final.
 AT_ONCE = sa.case((attempts.c.look_at.is_not(None), now()), else_=attempts.c.look_at)
 
-_HELD = Given(id=sa.Text, fence=sa.BigInteger)
+_CLAIMED = Given(id=sa.Text, fence=sa.BigInteger)
 _OPENED = Given(id=sa.Text, job_id=sa.Text, provider=sa.Text)
 _TICKETS = Given(id=sa.Text, ticket=sa.Text)
 _ENDED = Given(id=sa.Text, cost=sa.BigInteger)
 
 
 @cache
-def _counting(dialect: str) -> ReturningUpdate[Any, Any]:
-    rows = _HELD.table(dialect)
+def _count_statement(dialect: str) -> ReturningUpdate[Any, Any]:
+    rows = _CLAIMED.table(dialect)
     return (
         sa.update(jobs)
         .where(
@@ -110,7 +110,7 @@ def _counting(dialect: str) -> ReturningUpdate[Any, Any]:
 
 
 @cache
-def _opening(dialect: str) -> ReturningInsert[Any]:
+def _open_statement(dialect: str) -> ReturningInsert[Any]:
     new = _OPENED.table(dialect)
     so_far = (
         sa.select(sa.func.coalesce(sa.func.max(attempts.c.number), 0))
@@ -135,7 +135,7 @@ def _opening(dialect: str) -> ReturningInsert[Any]:
 
 
 @cache
-def _ticketing(dialect: str) -> ReturningUpdate[Any]:
+def _ticket_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _TICKETS.table(dialect)
     return (
         sa.update(attempts)
@@ -151,7 +151,7 @@ def _ticketing(dialect: str) -> ReturningUpdate[Any]:
 
 
 @cache
-def _succeeding(dialect: str) -> Update:
+def _succeed_statement(dialect: str) -> Update:
     rows = _ENDED.table(dialect)
     return (
         sa.update(attempts)
@@ -166,12 +166,12 @@ def _succeeding(dialect: str) -> Update:
     )
 
 
-# --- the others --------------------------------------------------------------------------------
+# --- other writes ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How an attempt ends, and the fact that allows it to."""
+    """The outcome of an attempt, and the fact that closes it."""
 
     outcome: Outcome
     ground: Ground
@@ -180,15 +180,15 @@ class Closing:
 
     @property
     def cost(self) -> int | None:
-        """The cost, which is known to be nothing where nothing was begun."""
+        """The cost; 0 if the ground implies that nothing was charged."""
         is_free = self.cost_micros is None and self.ground in COSTS_NOTHING
         return 0 if is_free else self.cost_micros
 
 
 def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | None = None) -> bool:
-    """Settle an attempt for good; False if it was closed before, which keeps a cost it lacked.
+    """Close an attempt; False if it was closed already, in which case only a missing cost is added.
 
-    With a `ticket`, only the attempt that still has that one: another may have been stored since.
+    With a `ticket`, only if the attempt still has that ticket.
     """
     costs.lock(tx, [_job_of(tx, attempt_id)])
     match = [attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED]
@@ -212,7 +212,7 @@ def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | No
 
 
 def keep_cost(tx: Connection, attempt_id: str, cost_micros: int) -> None:
-    """Write what an attempt cost, whatever became of it meanwhile; the first word stands."""
+    """Record an attempt's cost, in any state; the first value stands."""
     job_ids = [_job_of(tx, attempt_id)]
     costs.lock(tx, job_ids)
     tx.execute(
@@ -228,7 +228,7 @@ def _job_of(tx: Connection, attempt_id: str) -> str:
 
 
 def lose_sight(tx: Connection, attempt_id: str) -> None:
-    """Say that the provider was called and that its answer was lost."""
+    """Mark an attempt's response as lost."""
     tx.execute(
         sa.update(attempts)
         .where(attempts.c.id == attempt_id, attempts.c.state == AttemptState.SENT)
@@ -237,7 +237,7 @@ def lose_sight(tx: Connection, attempt_id: str) -> None:
 
 
 def uncount(tx: Connection, job_id: str) -> None:
-    """Give a job back the try that its last attempt had cost."""
+    """Refund the try that a job's last attempt used."""
     tx.execute(
         sa.update(jobs)
         .where(jobs.c.id == job_id, jobs.c.attempts > 0)
@@ -246,10 +246,10 @@ def uncount(tx: Connection, job_id: str) -> None:
 
 
 def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
-    """Settle what their worker left of jobs that are about to be released or rescued.
+    """Settle the unticketed attempts of jobs that are about to be released or rescued.
 
-    Without a ticket, an attempt at something repeatable is lost and costs no try; any other may
-    have been paid for and becomes `unknown`. Ticketed ones stay open and are resumed.
+    A repeatable job's attempt is closed as lost and costs no try; any other may have been paid for
+    and becomes `unknown`. Ticketed attempts stay open and are resumed.
     """
     for job in abandoned:
         attempt = current(tx, job.id)
@@ -266,18 +266,18 @@ def open_of(tx: Connection, job_ids: Iterable[str]) -> set[str]:
     return set(tx.scalars(sa.select(attempts.c.job_id).where(OPEN, attempts.c.job_id.in_(job_ids))))
 
 
-# --- of final jobs, for the janitor ------------------------------------------------------------
+# --- open attempts of final jobs, for the janitor ----------------------------------------------
 
 
 def hand_over(tx: Connection, job_ids: Iterable[str]) -> None:
-    """Have the janitor look at what these jobs, which are final now, left open."""
+    """Hand the open attempts of these final jobs to the janitor."""
     tx.execute(
         sa.update(attempts).where(OPEN, attempts.c.job_id.in_(job_ids)).values(look_at=now())
     )
 
 
 def leftovers(tx: Connection, *, limit: int) -> list[Attempt]:
-    """Return open attempts of final jobs that are due for a look, the most overdue first."""
+    """Return open attempts of final jobs that are due for a lookup, the most overdue first."""
     query = (
         sa.select(attempts)
         .where(RECONCILED, attempts.c.look_at <= now())
@@ -288,7 +288,7 @@ def leftovers(tx: Connection, *, limit: int) -> list[Attempt]:
 
 
 def postpone(tx: Connection, attempt: Attempt, wait: timedelta, *, asked: bool) -> None:
-    """Look again after `wait`, unless another ticket came; `asked` counts a cancel request."""
+    """Postpone the next lookup, unless another ticket came; `asked` counts a cancel request."""
     tx.execute(
         sa.update(attempts)
         .where(
@@ -304,7 +304,7 @@ def postpone(tx: Connection, attempt: Attempt, wait: timedelta, *, asked: bool) 
 
 
 def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] | None:
-    """Return an attempt with its job, and the database's time; None where it is deleted."""
+    """Return an attempt with its job, and the database's time; None if it was deleted."""
     row = (
         tx.execute(sa.select(attempts).where(attempts.c.id == attempt_id)).mappings().one_or_none()
     )
@@ -316,7 +316,7 @@ def with_job(tx: Connection, attempt_id: str) -> tuple[Attempt, Job, datetime] |
 
 
 def has_ticket(tx: Connection, attempt: Attempt, ticket: str) -> bool:
-    """Say whether another attempt than this has the ticket: it stands for other work then."""
+    """Return whether a different attempt has the ticket, which then stands for other work."""
     query = sa.select(attempts.c.id).where(
         attempts.c.provider == attempt.provider,
         attempts.c.ticket == ticket,
@@ -326,9 +326,9 @@ def has_ticket(tx: Connection, attempt: Attempt, ticket: str) -> bool:
 
 
 def close_by_person(tx: Connection, job_ids: Sequence[str]) -> set[str]:
-    """Close what these final jobs left open, by somebody's word; return the jobs that must wait.
+    """Close the open attempts of final jobs by a person's decision; return the jobs that must wait.
 
-    Those are the ones whose provider has their work and was never asked to cancel it.
+    Those have a ticket, and their provider was not asked to cancel yet.
     """
     query = sa.select(attempts).where(OPEN, attempts.c.job_id.in_(job_ids))
     unasked: set[str] = set()
@@ -341,7 +341,7 @@ def close_by_person(tx: Connection, job_ids: Sequence[str]) -> set[str]:
 
 
 def of_job(tx: Connection, job_id: str) -> list[Attempt]:
-    """Return all attempts of a job, first to last."""
+    """Return all attempts of a job, oldest first."""
     query = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
     return [_to_attempt(row) for row in tx.execute(query).mappings()]
 

@@ -1,4 +1,4 @@
-"""The rows of batches, and of their jobs together."""
+"""Rows of batches, and of their jobs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from safelight.jobs.ledger.rows import to_batch, to_job
 
 
 def insert(tx: Connection, row: Mapping[str, Any]) -> Batch:
-    """Write a batch and its first event; its jobs are inserted after it."""
+    """Insert a batch with its first event; insert its jobs afterwards."""
     statement = sa.insert(batches).values(created_at=now(), seq=1, **row).returning(batches)
     batch = to_batch(tx.execute(statement).mappings().one())
     events.append(tx, [job_events.batch_event(batch, "batch.created")])
@@ -24,14 +24,14 @@ def insert(tx: Connection, row: Mapping[str, Any]) -> Batch:
 
 
 def get(tx: Connection, account_id: str, batch_id: str) -> Batch | None:
-    """Return the account's batch."""
+    """Return the account's batch, or None."""
     query = sa.select(batches).where(batches.c.id == batch_id, batches.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_batch(row)
 
 
 def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
-    """Return whom those of these batches want told of their end that say so."""
+    """Return the contacts to notify for each batch that names any."""
     query = sa.select(batches.c.id, batches.c.notify).where(
         batches.c.id.in_(ids), batches.c.notify.is_not(None)
     )
@@ -39,7 +39,7 @@ def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
 
 
 def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
-    """Return the addresses that those of these batches have named that name one."""
+    """Return the webhook URL of each batch that has one."""
     query = sa.select(batches.c.id, batches.c.webhook_url).where(
         batches.c.id.in_(ids), batches.c.webhook_url != ""
     )
@@ -47,7 +47,7 @@ def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
 
 
 def change(tx: Connection, batch_id: str, values: Mapping[str, Any]) -> None:
-    """Set columns of a batch that are its owner's."""
+    """Set columns of a batch."""
     if values:
         tx.execute(sa.update(batches).where(batches.c.id == batch_id).values(**values))
 
@@ -62,7 +62,7 @@ def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> 
 
 
 def tallies(tx: Connection, found: Sequence[Batch]) -> dict[str, Tally]:
-    """Return how far each batch is."""
+    """Return the progress of each batch."""
     query = (
         sa.select(
             jobs.c.batch_id,
@@ -86,7 +86,7 @@ def tallies(tx: Connection, found: Sequence[Batch]) -> dict[str, Tally]:
 
 
 def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
-    """Return the newest `seq` of a batch and of each of its jobs."""
+    """Return the latest `seq` of a batch and of each of its jobs."""
     own = sa.select(batches.c.id, batches.c.seq).where(batches.c.id == batch_id)
     items = sa.select(jobs.c.id, jobs.c.seq).where(jobs.c.batch_id == batch_id)
     return {row.id: row.seq for row in tx.execute(own.union_all(items))}
@@ -100,7 +100,7 @@ def jobs_of(
     after: int = -1,
     limit: int | None = None,
 ) -> list[Job]:
-    """Return a batch's jobs in the order they were given, from behind the place `after`."""
+    """Return a batch's jobs in order of their index, after index `after`."""
     query = sa.select(jobs).where(jobs.c.batch_id == batch_id, jobs.c.batch_index > after)
     if statuses:
         query = query.where(jobs.c.status.in_(statuses))

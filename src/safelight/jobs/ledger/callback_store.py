@@ -1,4 +1,4 @@
-"""The rows of callbacks: what a provider said last of an open attempt, and whom it wakes."""
+"""Rows of callbacks: a provider's latest callback for an open attempt."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from safelight.jobs.ledger.attempts import AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """A job that has news, and the lane whose workers are to look."""
+    """A job with a new callback, and its lane."""
 
     job_id: str
     batch_id: str | None
@@ -22,7 +22,7 @@ class Woken:
 
 
 def find(tx: Connection, provider: str, attempt_id: str | None, ticket: str | None) -> str | None:
-    """Return the id of the provider's open attempt with that id, or else with that ticket."""
+    """Return the id of the provider's open attempt, found by id or else by ticket."""
     named = attempts.c.id == attempt_id if attempt_id else attempts.c.ticket == ticket
     if not attempt_id and not ticket:
         return None
@@ -31,7 +31,7 @@ def find(tx: Connection, provider: str, attempt_id: str | None, ticket: str | No
 
 
 def keep(tx: Connection, attempt_id: str, body: bytes, ticket: str | None) -> None:
-    """Keep proven news, in place of older news; a ticket that it tells adopts the attempt."""
+    """Store a verified callback, replacing an older one; adopt its ticket if it has one."""
     tx.execute(
         upsert(tx, callbacks)
         .values(attempt_id=attempt_id, body=body, received_at=now())
@@ -48,7 +48,7 @@ def keep(tx: Connection, attempt_id: str, body: bytes, ticket: str | None) -> No
 
 
 def wake(tx: Connection, attempt_id: str) -> Woken | None:
-    """Have the attempt's job looked at: now if it waits, else as soon as it is parked."""
+    """Schedule a check of the attempt's job: now if it waits, else as soon as it is parked."""
     of_attempt = sa.select(attempts.c.job_id).where(attempts.c.id == attempt_id)
     statement = (
         sa.update(jobs)
@@ -67,6 +67,6 @@ def wake(tx: Connection, attempt_id: str) -> Woken | None:
 
 
 def latest(tx: Connection, attempt_id: str) -> bytes | None:
-    """Return the last proven news of an attempt."""
+    """Return the latest verified callback of an attempt, or None."""
     query = sa.select(callbacks.c.body).where(callbacks.c.attempt_id == attempt_id)
     return tx.scalars(query).one_or_none()

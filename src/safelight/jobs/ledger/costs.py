@@ -1,4 +1,4 @@
-"""The SQL of a job's cost: the sum of its attempts' costs, unknown where one of them is."""
+"""The SQL of a job's cost: the sum over its attempts, unknown if any of them is."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,15 +8,15 @@ from sqlalchemy import ColumnElement, Connection
 
 from safelight.db.tables import attempts, jobs
 
-Spent = tuple[int | None, int | None]  # of all attempts, None if part is unknown; of the known part
+Spent = tuple[int | None, int | None]  # the total, None if partly unknown; and the known part
 
 
 def of_attempts(
     ending: ColumnElement[Any] | None = None, cost: ColumnElement[Any] | None = None
 ) -> dict[str, Any]:
-    """Return the values of a job's two cost columns, for an UPDATE of `jobs`.
+    """Return the values of the two cost columns, for an UPDATE of `jobs`.
 
-    `ending` is the id of an attempt that the same transaction closes only later, with `cost`.
+    `ending` is the id of an attempt that this transaction will close later, with `cost`.
     """
     mine = [attempts.c.job_id == jobs.c.id]
     if ending is not None:
@@ -41,9 +41,9 @@ def of_attempts(
 def lock(tx: Connection, job_ids: Collection[str]) -> None:
     """Lock jobs for the rest of the transaction, always in the same order.
 
-    PostgreSQL runs a statement on what was committed when it began, also after it has waited for a
-    row: a sum in the UPDATE that waits would miss the cost for which it waited. The statement after
-    this one misses nothing.
+    A PostgreSQL statement sees the commits before its start, even if it then waits for a row lock:
+    an UPDATE with the sum would miss the cost whose transaction it waited for. The next statement
+    sees it.
     """
     if tx.dialect.name == "postgresql":
         query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids)).order_by(jobs.c.id)
@@ -51,7 +51,7 @@ def lock(tx: Connection, job_ids: Collection[str]) -> None:
 
 
 def write(tx: Connection, job_ids: Collection[str]) -> dict[str, Spent]:
-    """Sum up the costs of jobs that this transaction has locked."""
+    """Update the costs of jobs that this transaction has locked."""
     spent = of_attempts()
     statement = (
         sa.update(jobs)

@@ -1,7 +1,7 @@
-"""Dead letters: the failed jobs of one account or all, newest first, and their way back.
+"""Dead letters: the failed jobs of one account or all, newest first, and their redrive.
 
-An index serves account and time. For the rest a look goes through `LOOKED_AT` of them at most: it
-may find few or none, and says where the next one goes on.
+An index serves account and time. For other filters, a query scans at most `LOOKED_AT` rows: it may
+find few or none, and returns where the next one continues.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from safelight.jobs.job import Job, JobStatus
 from safelight.jobs.ledger import attempts, moves, rows
 
 _ENDED = (jobs.c.account_id, jobs.c.status, jobs.c.finished_at)  # an index
-_LEAST = timedelta(microseconds=1)  # that two moments differ by
+_LEAST = timedelta(microseconds=1)  # resolution of timestamps
 _NEWEST = (jobs.c.finished_at.desc(), jobs.c.id.desc())
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which dead letters are meant; None leaves a side open."""
+    """A filter of dead letters; None means any."""
 
     account_id: str | None = None
     model: str | None = None
@@ -37,7 +37,7 @@ class Which:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the list, just behind the job of that id, whether or not it is still there."""
+    """A cursor: the position after the job of that id, which may be gone."""
 
     finished_at: datetime
     job_id: str
@@ -45,23 +45,23 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """What one look along the list has found, and where the next one goes on."""
+    """A page of dead letters, and the cursor for the next one."""
 
     jobs: list[Job]
-    last: Mark | None  # None where the list has ended
+    last: Mark | None  # None on the last page
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What one look along the list has queued anew, and where the next one goes on."""
+    """A page of redriven jobs, and the cursor for the next one."""
 
     jobs: list[Job]
-    skipped: int  # an attempt is still open, and may cost money: it is settled first
-    last: Mark | None  # None where the list has ended
+    skipped: int  # an attempt is still open and may cost money
+    last: Mark | None  # None on the last page
 
 
 def page(tx: Connection, which: Which, *, after: Mark | None, limit: int) -> Letters:
-    """Return up to `limit` dead letters behind the mark `after`, newest first."""
+    """Return up to `limit` dead letters after the cursor `after`, newest first."""
     looked_at = _look(tx, which, after, limit + 1)
     query = sa.select(jobs).where(*_match(tx, which, looked_at)).order_by(*_NEWEST)
     found = tx.execute(query.limit(limit + 1)).mappings().all()
@@ -75,16 +75,16 @@ def page(tx: Connection, which: Which, *, after: Mark | None, limit: int) -> Let
 
 
 def redrive_page(tx: Connection, which: Which, *, after: Mark | None, limit: int) -> Redriven:
-    """Queue up to `limit` dead letters anew; those that somebody else redrives now are his."""
+    """Requeue up to `limit` dead letters; skips those locked by a concurrent redrive."""
     looked_at = _look(tx, which, after, limit)
     columns = (jobs.c.id, jobs.c.finished_at, jobs.c.batch_id)
-    # The status again, for a row that somebody moved meanwhile.
+    # Check the status again, because a row may have been moved meanwhile.
     match = (*_match(tx, which, looked_at), jobs.c.status == JobStatus.FAILED)
     query = sa.select(*columns).where(*match).order_by(*_NEWEST).limit(limit)
     found = tx.execute(query.with_for_update(skip_locked=True)).all()
     ids = [row.id for row in found]
     unsettled = attempts.close_by_person(tx, ids)
-    # In the order of batches, whose rows are locked as well: two that go on at once never cross.
+    # Ordered by batch, whose rows are locked as well, to prevent deadlocks.
     settled = sorted((row.batch_id or "", row.id) for row in found if row.id not in unsettled)
     moved = [moves.redrive(tx, job_id) for _, job_id in settled]
     is_full = len(found) == limit
@@ -93,7 +93,7 @@ def redrive_page(tx: Connection, which: Which, *, after: Mark | None, limit: int
 
 
 def _look(tx: Connection, which: Which, after: Mark | None, limit: int) -> list[Mark]:
-    """Return the letters that a look goes through, found by what has an index alone."""
+    """Return the rows to scan, using only indexed conditions."""
     since = None if which.finished_after is None else which.finished_after + _LEAST
     ends = [which.finished_before, None if after is None else after.finished_at + _LEAST]
     until = min((end for end in ends if end is not None), default=None)
@@ -106,7 +106,7 @@ def _look(tx: Connection, which: Which, after: Mark | None, limit: int) -> list[
         prefix = (which.account_id, JobStatus.FAILED)
         mine, order = span(_ENDED, prefix, since=since, until=until)
         query = query.where(ENDED, *mine).order_by(*order, jobs.c.id.desc())
-    if after is not None:  # many may have ended at one instant
+    if after is not None:  # several may have ended at the same time
         is_older = jobs.c.finished_at < after.finished_at
         query = query.where(sa.or_(is_older, jobs.c.id < after.job_id))
     query = query.limit(LOOKED_AT if _is_filtered(which) else limit)
@@ -122,12 +122,12 @@ def _match(tx: Connection, which: Which, looked_at: Sequence[Mark]) -> list[Colu
 
 
 def _end_of(which: Which, looked_at: Sequence[Mark]) -> Mark | None:
-    """Return where a look that found too few goes on; None where the list has ended."""
+    """Return the cursor after a scan that found too few; None at the end of the list."""
     return looked_at[-1] if _is_filtered(which) and len(looked_at) == LOOKED_AT else None
 
 
 def _filters(which: Which) -> dict[str, str]:
-    """Return the values of the columns that no index serves."""
+    """Return the filters on columns without an index."""
     wanted = {name: getattr(which, name) for name in ("model", "provider", "lane", "kind")}
     return {name: value for name, value in wanted.items() if value is not None}
 

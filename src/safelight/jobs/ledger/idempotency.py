@@ -1,4 +1,4 @@
-"""Remembers which request made which job, so that sending it again makes nothing new."""
+"""Idempotency keys: a repeated request returns the job or batch it created the first time."""
 
 import hashlib
 from datetime import timedelta
@@ -15,7 +15,7 @@ MAX_KEY_LENGTH = 255
 
 
 def fingerprint(method: str, route: str, *parts: bytes) -> str:
-    """Return what identifies a request: its method, route and every part of its body, in order."""
+    """Return a request's fingerprint: a hash of its method, route and all parts of its body."""
     digest = hashlib.sha256(f"{method} {route}".encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
@@ -24,7 +24,7 @@ def fingerprint(method: str, route: str, *parts: bytes) -> str:
 
 
 def find(tx: Connection, account_id: str, key: str, mark: str) -> str | None:
-    """Return what this request made before; raise if the key came with another request."""
+    """Return what this request created before, or None; raise if the key belongs to another."""
     query = sa.select(idempotency.c.subject, idempotency.c.fingerprint).where(
         idempotency.c.account_id == account_id, idempotency.c.key == key
     )
@@ -39,7 +39,7 @@ def find(tx: Connection, account_id: str, key: str, mark: str) -> str | None:
 
 
 def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> bool:
-    """Tie the key to `subject`; False if a request at the same moment was first."""
+    """Store the key for `subject`; False if a concurrent request was first."""
     statement = (
         upsert(tx, idempotency)
         .values(account_id=account_id, key=key, fingerprint=mark, subject=subject, created_at=now())
@@ -49,7 +49,7 @@ def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> 
 
 
 def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove up to `limit` keys that are older than `kept`, the oldest first."""
+    """Delete up to `limit` keys older than `kept`, the oldest first."""
     whole_key = (idempotency.c.account_id, idempotency.c.key)
     old = (
         sa.select(*whole_key)

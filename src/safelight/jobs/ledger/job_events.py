@@ -1,4 +1,4 @@
-"""Tells what became of jobs and batches: their events, and the end of a batch with its last job."""
+"""Appends the events of jobs and batches, and finishes a batch with its last job."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def count(move: Move, moved: Sequence[Job]) -> None:
 
 
 def tell_started(tx: Connection, claimed: Sequence[Job]) -> None:
-    """Append the event of a claim; the claim itself is in claims.py."""
+    """Append the events of claims; the claims themselves are in claims.py."""
     tell(tx, claimed, EVENT_OF[Move.CLAIM])
     count(Move.CLAIM, claimed)
 
@@ -45,7 +45,7 @@ def tell(
     error: Mapping[str, Any] | None = None,
     previews: Mapping[str, str] = _NONE,
 ) -> None:
-    """Append an event for each job; `previews` are pictures of unfinished work, by job id."""
+    """Append an event for each job; `previews` are small pictures of unfinished work, by job id."""
     events.append(
         tx,
         [
@@ -78,10 +78,10 @@ def _news(job: Job, error: Mapping[str, Any] | None, preview: str) -> dict[str, 
 
 
 def finish_batches(tx: Connection, batch_ids: set[str]) -> None:
-    """Close those batches whose last job has ended, exactly once each."""
+    """Finish batches whose last job has ended, exactly once each."""
     for batch_id in sorted(batch_ids):
-        # The lock makes the last two jobs of a batch, ending at once, look one after the other.
-        # It lets the foreign keys of jobs look at the batch, which would be a deadlock otherwise.
+        # The lock serializes the last two jobs of a batch if they end at once. `key_share` allows
+        # the foreign key checks of jobs, which would deadlock otherwise.
         locked = sa.select(batches.c.id).where(batches.c.id == batch_id)
         tx.execute(locked.with_for_update(key_share=True))
         unfinished = sa.exists().where(jobs.c.batch_id == batch_id, jobs.c.status.not_in(FINAL))
@@ -100,7 +100,7 @@ def finish_batches(tx: Connection, batch_ids: set[str]) -> None:
 
 
 def finish_if_empty(tx: Connection, batch_id: str) -> None:
-    """Close a batch none of whose items became a job."""
+    """Finish a batch without any jobs."""
     finish_batches(tx, {batch_id})
 
 

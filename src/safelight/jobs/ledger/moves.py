@@ -1,7 +1,7 @@
-"""The moves of jobs from one status to another: each one guarded UPDATE, with its event.
+"""The moves of jobs between statuses: each a guarded UPDATE with its event.
 
-Every function takes an open transaction. A move that finds no row to change raises `StaleJob`:
-somebody else was first. Claims are in claims.py, attempts in attempts.py.
+Every function takes an open transaction. A move that matches no row raises `StaleJob`: another
+process was first. Claims are in claims.py, attempts in attempts.py.
 """
 
 import random
@@ -43,12 +43,12 @@ from safelight.jobs.ledger.rows import to_job
 from safelight.jobs.retry import after_crash
 
 _AN_OPEN_ATTEMPT = sa.exists().where(attempts.c.job_id == jobs.c.id, OPEN).correlate(jobs)
-# They end a job whose attempt may still be open: the janitor goes on with it at the provider.
+# Moves that end a job whose attempt may be open: the janitor then resolves it at the provider.
 _LEAVING_OPEN = frozenset({Move.CANCEL, Move.FAIL, Move.BURY})
 
 
-def held(tx: Connection, claim: Claim) -> Job:
-    """Return the claimed job as it is now, locked; raise `StaleJob` if the claim is void."""
+def lock_claimed(tx: Connection, claim: Claim) -> Job:
+    """Lock and return the claimed job; raise `StaleJob` if the claim is void."""
     query = (
         sa.select(jobs)
         .where(
@@ -63,20 +63,20 @@ def held(tx: Connection, claim: Claim) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """Leave a job with its provider for so long, or not at all if a callback came meanwhile."""
+    """Parks a job with its provider until the next check; due at once if a callback came."""
 
     claim: Claim
     check_after: timedelta
-    wakes: int  # as they were when the job was claimed
+    wakes: int  # its value when the job was claimed
     stage: str
     progress: float
-    answered: bool = False  # the provider has told: its credentials are good
+    answered: bool = False  # the provider responded, so our credentials are valid
 
 
 def park_all(tx: Connection, parkings: Sequence[Parking]) -> list[Job | Exception]:
-    """Park several jobs; `StaleJob` stands for each whose claim is void.
+    """Park jobs; returns `StaleJob` for each whose claim is void.
 
-    Silent where only the next check is set: a poll that learned nothing is no news.
+    Silent if only the time of the next check changes.
     """
     wanted = {parking.claim.job_id: parking for parking in parkings}
     before = tx.execute(
@@ -118,7 +118,9 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
             for parking in parkings
         ),
     )
-    return _move(tx, Move.PARK, _parking(tx.dialect.name, silent=silent), given, silent=silent)
+    return _move(
+        tx, Move.PARK, _park_statement(tx.dialect.name, silent=silent), given, silent=silent
+    )
 
 
 _PARKED = Given(
@@ -132,21 +134,21 @@ _PARKED = Given(
 
 
 @cache
-def _parking(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
+def _park_statement(dialect: str, *, silent: bool) -> ReturningUpdate[Any]:
     rows = _PARKED.table(dialect)
     woken = jobs.c.wakes != rows.c.wakes
     changes = {
         "run_at": sa.case((woken, now()), else_=in_seconds(rows.c.check_after_s)),
         "stage": rows.c.stage,
         "progress": rows.c.progress,
-        "crashes": 0,  # they count in a row, and this worker lives
+        "crashes": 0,  # they count consecutively, and this worker is alive
     }
-    return move_statement(Move.PARK, _held_by(rows), JobStatus.WAITING, changes, silent=silent)
+    return move_statement(Move.PARK, _claimed_by(rows), JobStatus.WAITING, changes, silent=silent)
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """A job whose result is stored, the open attempt that made it, and what that cost."""
+    """A job whose result is stored, with its open attempt and cost."""
 
     job_id: str
     attempt_id: str
@@ -154,17 +156,17 @@ class Finish:
 
 
 def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception]:
-    """Finish jobs; their attempts are closed and their outputs inserted in the same transaction.
+    """Finish jobs; the caller closes their attempts and inserts outputs in the same transaction.
 
-    The open attempt is the fence: a result is taken from a worker that lost its lease as well.
-    `StaleJob` stands for each whose attempt is closed, or whose job is final.
+    The open attempt is the fence: a worker that lost its lease can still deliver a result. Returns
+    `StaleJob` for each whose attempt is closed or whose job is final.
     """
     given = _FINISHED.bind(
         tx,
         ({"id": one.job_id, "attempt": one.attempt_id, "cost": one.cost_micros} for one in ended),
     )
     costs.lock(tx, [one.job_id for one in ended])
-    moved = _move(tx, Move.SUCCEED, _succeeding(tx.dialect.name), given)
+    moved = _move(tx, Move.SUCCEED, _succeed_statement(tx.dialect.name), given)
     return _in_order(moved, [one.job_id for one in ended])
 
 
@@ -172,7 +174,7 @@ _FINISHED = Given(id=sa.Text, attempt=sa.Text, cost=sa.BigInteger)
 
 
 @cache
-def _succeeding(dialect: str) -> ReturningUpdate[Any]:
+def _succeed_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _FINISHED.table(dialect)
     is_open = (
         sa.exists()
@@ -197,9 +199,9 @@ def retry(
     error: Mapping[str, Any],
     end_with: Mapping[str, Any] | None = None,
 ) -> Job:
-    """Queue the job again for `at`; the failed attempt is closed by the caller.
+    """Requeue the job for `at`; the caller closes the failed attempt.
 
-    Where its time is up at `at`, it will fail with `end_with`.
+    With `end_with`, the job times out at `at` and fails with this error.
     """
     changes: dict[str, Any] = {"run_at": at, "ready": False, "error": end_with}
     changes |= {"stage": "waiting to try again", "progress": 0.0, "crashes": 0}
@@ -207,7 +209,7 @@ def retry(
 
 
 def fall_back(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
-    """Queue the job for its next model; the failed attempt is closed by the caller."""
+    """Requeue the job for its fallback model; the caller closes the failed attempt."""
     row = tx.execute(sa.select(*_NOW_AND_JOB).where(jobs.c.id == claim.job_id)).mappings().one()
     changes = _instead(row) | {"progress": 0.0, "stage": "falling back"}
     changes |= {"run_at": now(), "ready": True}
@@ -215,9 +217,9 @@ def fall_back(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
 
 
 def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
-    """Give jobs that wait for `provider` now to their next model. Not a move: they stay queued.
+    """Switch due jobs of `provider` to their fallback models. Not a move: they stay queued.
 
-    Those whose time has not come, by `start_at` or for another try, may find it well by then.
+    Jobs due later, by `start_at` or for a retry, are kept: the provider may have recovered by then.
     """
     query = (
         sa.select(*_NOW_AND_JOB)
@@ -234,9 +236,9 @@ def reroute(tx: Connection, provider: str, *, limit: int) -> list[Job]:
 
 
 def end_waits(tx: Connection, *, limit: int) -> list[Job]:
-    """Fail jobs that waited to the end of their time, each with what it waited for.
+    """Fail queued jobs that timed out, each with the error it waited on.
 
-    Claims pass by those of a provider that is shut.
+    Claims skip such jobs while their provider's breaker is shut.
     """
     query = (
         sa.select(jobs.c.id, jobs.c.error)
@@ -258,9 +260,9 @@ _NOW_AND_JOB = (now().label("now"), *jobs.c)
 
 
 def _instead(row: RowMapping) -> dict[str, Any]:
-    """Return what changes in a job that goes to its next model, with all its time before it.
+    """Return a job's changes for its fallback model, with a fresh time limit.
 
-    What it was to be at first is kept, for a redrive.
+    The first plan is kept, for a redrive.
     """
     following, *rest = row["fallbacks"]
     started_at: datetime | None = row["started_at"]
@@ -283,22 +285,22 @@ def snooze(
     reason: str,
     end_with: Mapping[str, Any] | None = None,
 ) -> Job:
-    """Put the job back until `until`; nothing was sent and no attempt is spent.
+    """Requeue the job for `until`; nothing was sent and no attempt is used.
 
-    Where its time is up at `until`, it will fail with `end_with`.
+    With `end_with`, the job times out at `until` and fails with this error.
     """
     changes = {"run_at": until, "ready": False, "stage": reason, "error": end_with, "crashes": 0}
     return _move_one(tx, Move.SNOOZE, claim, JobStatus.QUEUED, changes)
 
 
 def fail(tx: Connection, claim: Claim, *, error: Mapping[str, Any]) -> Job:
-    """End the job as failed: a dead letter, until someone redrives it."""
+    """Fail the job: it is a dead letter until it is redriven."""
     changes = {"error": dict(error), "stage": None}
     return _move_one(tx, Move.FAIL, claim, JobStatus.FAILED, changes, error=error)
 
 
 def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
-    """Hand jobs back at stop: to `waiting` where an attempt is open, else to the queue."""
+    """Hand jobs back at shutdown: to `waiting` if an attempt is open, else to the queue."""
     released: list[Job] = []
     for claim in claims:
         match = (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence)
@@ -308,16 +310,16 @@ def release(tx: Connection, claims: Iterable[Claim]) -> list[Job]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running job is: percent, and in a few words."""
+    """The progress of a running job: percent and stage."""
 
     claim: Claim
     percent: float
     stage: str
-    preview: str = ""  # a small picture of what there is so far, as a `data:` URI; only told
+    preview: str = ""  # a picture of unfinished work as a `data:` URI; only in the event
 
 
 def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exception]:
-    """Record how far jobs are. Not a move: the status stays `running`."""
+    """Record the progress of jobs. Not a move: the status stays `running`."""
     given = _REPORTED.bind(
         tx,
         (
@@ -330,7 +332,9 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
             for report in reports
         ),
     )
-    found = [to_job(row) for row in tx.execute(_reporting(tx.dialect.name), given).mappings()]
+    found = [
+        to_job(row) for row in tx.execute(_report_statement(tx.dialect.name), given).mappings()
+    ]
     previews = {report.claim.job_id: report.preview for report in reports}
     job_events.tell(tx, found, "job.progress", previews=previews)
     return _in_order(found, [report.claim.job_id for report in reports])
@@ -340,18 +344,18 @@ _REPORTED = Given(id=sa.Text, fence=sa.BigInteger, percent=sa.Float, stage=sa.Te
 
 
 @cache
-def _reporting(dialect: str) -> ReturningUpdate[Any]:
+def _report_statement(dialect: str) -> ReturningUpdate[Any]:
     rows = _REPORTED.table(dialect)
     return (
         sa.update(jobs)
-        .where(*_held_by(rows), jobs.c.status == JobStatus.RUNNING)
+        .where(*_claimed_by(rows), jobs.c.status == JobStatus.RUNNING)
         .values(progress=rows.c.percent, stage=rows.c.stage, seq=jobs.c.seq + 1)
         .returning(jobs)
     )
 
 
 def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
-    """Return running jobs whose worker has been silent for longer than its lease."""
+    """Return running jobs whose lease has expired."""
     query = (
         sa.select(jobs)
         .where(LEASED, jobs.c.leased_until < now())
@@ -363,25 +367,25 @@ def expired_leases(tx: Connection, *, limit: int) -> list[Job]:
 
 
 def rescue(tx: Connection, found: Iterable[Job]) -> list[Job]:
-    """Take jobs back from dead workers. Attempts without a ticket were settled by the caller."""
+    """Take jobs back from dead workers; the caller has settled attempts without a ticket."""
     rescued: list[Job] = []
     for job in found:
         match = (jobs.c.id == job.id, jobs.c.fence == job.fence)
-        pause = after_crash(job.crashes + 1, jitter=random.random())  # noqa: S311  spreads
+        pause = after_crash(job.crashes + 1, jitter=random.random())  # noqa: S311  jitter
         changes = {"crashes": jobs.c.crashes + 1}
         rescued += _hand_back(tx, Move.RESCUE, match, changes, pause)
     return rescued
 
 
 def bury(tx: Connection, job: Job, *, error: Mapping[str, Any]) -> Job:
-    """Fail a job that killed its worker too often."""
+    """Fail a job that crashed its worker too often."""
     changes = {"error": dict(error), "stage": None, "crashes": jobs.c.crashes + 1}
     claim = Claim(job.id, job.fence)
     return _move_one(tx, Move.BURY, claim, JobStatus.FAILED, changes, error=error)
 
 
 def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]:
-    """Fail queued jobs whose `start_by` has passed; one that waits for another try did start."""
+    """Fail queued jobs whose `start_by` has passed; jobs that wait for a retry have started."""
     late = (
         sa.select(jobs.c.id)
         .where(TO_START_BY, jobs.c.start_by < now(), jobs.c.started_at.is_(None))
@@ -399,14 +403,14 @@ def expire(tx: Connection, *, error: Mapping[str, Any], limit: int) -> list[Job]
 
 
 def cancel(tx: Connection, job_id: str) -> Job:
-    """End the job unless it has ended. A worker that holds it notices at its next renewal."""
+    """Cancel the job unless it has ended. Its worker notices at its next lease renewal."""
     match = (jobs.c.id == job_id,)
     statement = move_statement(Move.CANCEL, match, JobStatus.CANCELED, {"stage": None})
     return _only(_move(tx, Move.CANCEL, statement), job_id)
 
 
 def redrive(tx: Connection, job_id: str) -> Job:
-    """Queue a failed or canceled job anew, as it was submitted: its first model, and all tries."""
+    """Requeue a failed or canceled job as submitted: with its first model and all tries."""
     plan: dict[str, Any] | None = tx.scalar(sa.select(jobs.c.first_plan).where(jobs.c.id == job_id))
     changes = {
         **(plan or {}),
@@ -452,12 +456,12 @@ def move_statement(
     *,
     silent: bool = False,
 ) -> ReturningUpdate[Any]:
-    """Return the statement of a move: guarded by where it may come from, and refused elsewhere."""
+    """Return a move's UPDATE, guarded by its source statuses; ValueError for other targets."""
     sources, targets = MOVES[move]
     if target not in targets:
         raise ValueError(f"{move} does not lead to {target}")
     if target is JobStatus.QUEUED:
-        match = (*match, ~_AN_OPEN_ATTEMPT)  # it would be started a second time
+        match = (*match, ~_AN_OPEN_ATTEMPT)  # otherwise it would be started twice
     values: dict[str, Any] = {
         "status": target,
         "seq": jobs.c.seq + (0 if silent else 1),
@@ -479,7 +483,7 @@ def _move(
     error: Mapping[str, Any] | None = None,
     silent: bool = False,
 ) -> list[Job]:
-    """Move what the statement matches, and tell of it in the same transaction."""
+    """Move the matching jobs, and append their events in the same transaction."""
     moved = [to_job(row) for row in tx.execute(statement, given).mappings()]
     if moved and (move in _LEAVING_OPEN or move is Move.EXPIRE):
         spent = costs.write(tx, [job.id for job in moved])
@@ -503,7 +507,7 @@ def _hand_back(
     changes: Mapping[str, Any],
     pause: timedelta = timedelta(),
 ) -> list[Job]:
-    """Move to `waiting` where an attempt is open, to `queued` where none is; due after `pause`."""
+    """Move to `waiting` if an attempt is open, else to `queued`; due after `pause`."""
     due = {"run_at": now(pause), "stage": "its worker is gone; asking the provider", **changes}
     to_waiting = move_statement(move, (*match, _AN_OPEN_ATTEMPT), JobStatus.WAITING, due)
     back = {**due, "ready": not pause, "stage": "queued", "progress": 0.0}
@@ -511,7 +515,7 @@ def _hand_back(
     return _move(tx, move, to_waiting) or _move(tx, move, to_queued)
 
 
-def _held_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
+def _claimed_by(rows: CTE) -> tuple[ColumnElement[bool], ...]:
     return (jobs.c.id == rows.c.id, jobs.c.fence == rows.c.fence)
 
 

@@ -1,9 +1,8 @@
-"""Removes old events, jobs and batches, looking at one page of rows in a call.
+"""Deletes old events, jobs and batches, one page of rows per call.
 
-Rows that must stay are passed over, and the next page goes on behind them: so a call costs the
-same however many there are of either kind. What must stay is asked for by id, in a query of its
-own: as part of the first, a planner may read every unfinished job to answer it. While an account
-is held, everything of it stays.
+Rows that must stay are skipped, and the next page continues after them, so the cost of a call does
+not depend on their number. They are looked up by id in a separate query: in a single one, a planner
+might read every unfinished job. No row of an account under legal hold is deleted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,7 @@ from safelight.db.walks import among
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The row that was looked at last."""
+    """The last row examined."""
 
     at: datetime
     id: str
@@ -29,7 +28,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many rows went, whether there may be more, and where to go on."""
+    """How many rows were deleted, whether there may be more, and where to continue."""
 
     removed: int
     more: bool
@@ -37,9 +36,9 @@ class Swept:
 
 
 def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: int) -> Swept:
-    """Remove events older than `kept`, but none of a job or batch that has not ended.
+    """Delete events older than `kept`, except those of unfinished jobs and batches.
 
-    One whose deliveries have not been made stays as well.
+    Events whose deliveries have not been created stay as well.
     """
     query = (
         sa.select(
@@ -72,10 +71,10 @@ def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: 
 
 
 def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: int) -> Swept:
-    """Remove jobs that ended longer than `kept` ago, with their attempts.
+    """Delete jobs that ended longer than `kept` ago, with their attempts.
 
-    Their outputs stay, under the same addresses. A job with an open attempt stays too: without
-    its row nobody would cancel at the provider, or know what it cost.
+    Their outputs stay, under the same URLs. A job with an open attempt stays too: its row is needed
+    to cancel at the provider and to record the cost.
     """
     query = (
         sa.select(jobs.c.id, jobs.c.finished_at.label("at"), jobs.c.account_id)
@@ -101,9 +100,9 @@ def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: in
 
 
 def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit: int) -> Swept:
-    """Remove batches that ended longer than `kept` ago and have no job left.
+    """Delete batches that ended longer than `kept` ago and have no jobs left.
 
-    Goes by id, which sorts by time, as far as those that were made longer than `kept` ago.
+    Walks by id, which sorts by time, up to batches created less than `kept` ago.
     """
     query = (
         sa.select(
@@ -147,7 +146,7 @@ def _beyond(
 ) -> tuple[ColumnElement[bool], ...]:
     if after is None:
         return ()
-    # Said twice, as an index serves only the first: many may be of one instant.
+    # Redundant, because an index serves only the first part: several rows may share a time.
     return at >= after.at, sa.or_(at > after.at, row_id > after.id)
 
 

@@ -1,4 +1,4 @@
-"""Makes jobs and batches of their rows."""
+"""Converts rows to jobs and batches."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from safelight.jobs.job import (
 
 
 def to_job(row: RowMapping) -> Job:
-    """Make a job of a row."""
+    """Convert a row of `jobs`."""
     fields: dict[str, Any] = {**row}
     fields["status"] = JobStatus(row["status"])
     fields["visibility"] = Visibility(row["visibility"])
@@ -21,6 +21,6 @@ def to_job(row: RowMapping) -> Job:
 
 
 def to_batch(row: RowMapping) -> Batch:
-    """Make a batch of a row."""
+    """Convert a row of `batches`."""
     fields: dict[str, Any] = {**row}
     return Batch(**fields)

@@ -1,4 +1,4 @@
-"""The rows of jobs: inserts, reads, removals. What changes a status is in moves.py."""
+"""Rows of jobs: inserts, reads, deletions. Status changes are in moves.py."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -66,7 +66,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
 
 _ALONE: Mapping[str, Any] = {"fallbacks": []}
 
-# the columns of indexes
+# the columns of the indexes
 _NEWEST = (jobs.c.account_id, jobs.c.status, jobs.c.id)
 _ENDED = (jobs.c.account_id, jobs.c.status, jobs.c.finished_at)
 _SUCCEEDED = (jobs.c.model, jobs.c.finished_at)
@@ -76,7 +76,7 @@ _ROWS = Given(**_NEW)
 
 
 @cache
-def _inserting(dialect: str) -> ReturningInsert[Any]:
+def _insert_statement(dialect: str) -> ReturningInsert[Any]:
     new = _ROWS.table(dialect)
     values = {name: new.c[name] for name in _NEW} | {
         "priority": sa.func.coalesce(new.c.priority, 0),
@@ -97,14 +97,14 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
 
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
-    """Queue new jobs, each with its first event, and return them in the same order.
+    """Insert new queued jobs with their first events, and return them in the same order.
 
-    A `run_at` makes a job wait until a claim finds it due; those without one are due now.
+    A job with `run_at` is due at that time; others are due now.
     """
     if not rows:
         return []
     complete = ({**_ALONE, **row} for row in rows)
-    written = tx.execute(_inserting(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
+    written = tx.execute(_insert_statement(tx.dialect.name), _ROWS.bind(tx, complete)).mappings()
     found = {row["id"]: to_job(row) for row in written}
     made = [found[row["id"]] for row in rows]
     job_events.tell(tx, made, "job.queued")
@@ -114,17 +114,17 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
 
 
 def delete(tx: Connection, job_id: str) -> None:
-    """Remove a final job's row and its attempts; the caller dealt with its assets."""
+    """Delete a final job with its attempts; the caller has handled its assets."""
     tx.execute(sa.delete(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(FINAL)))
 
 
 def _usual(new: sa.FromClause, column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
-    """Return what the account says for jobs that do not."""
+    """Return the account's default for a column."""
     return sa.select(column).where(accounts.c.id == new.c.account_id).scalar_subquery()
 
 
 def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
-    """Return the account's job; another account's is as absent as none."""
+    """Return the account's job, or None."""
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)
@@ -138,7 +138,7 @@ def locked(tx: Connection, job_id: str) -> Job | None:
 
 
 def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
-    """Return whom those of these jobs want told of their end that say so."""
+    """Return the contacts to notify for each job that names any."""
     query = sa.select(jobs.c.id, jobs.c.notify).where(
         jobs.c.id.in_(ids), jobs.c.notify.is_not(None)
     )
@@ -146,14 +146,14 @@ def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
 
 
 def has_ended(tx: Connection, account_id: str, since: datetime, until: datetime) -> bool:
-    """Say whether any job of an account ended between two moments."""
+    """Return whether any job of an account ended between two times."""
     return any(ended(tx, account_id, since, until, status=status, limit=1) for status in FINAL)
 
 
 def ended_counts(
     tx: Connection, account_id: str, since: datetime, until: datetime
 ) -> dict[JobStatus, int]:
-    """Return how many jobs of an account ended between two moments, and how."""
+    """Return how many jobs of an account ended between two times, by status."""
     found: dict[JobStatus, int] = {}
     for status in FINAL:
         conditions, _ = span(_ENDED, (account_id, status), since=since, until=until)
@@ -172,14 +172,14 @@ def ended(
     status: JobStatus,
     limit: int,
 ) -> list[Job]:
-    """Return the newest that ended so between two moments."""
+    """Return the newest jobs that ended with `status` between two times."""
     conditions, order = span(_ENDED, (account_id, status), since=since, until=until)
     query = sa.select(jobs).where(ENDED, *conditions).order_by(*order).limit(limit)
     return [to_job(row) for row in tx.execute(query).mappings()]
 
 
 def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
-    """Return the addresses that those of these jobs have named that name one."""
+    """Return the webhook URL of each job that has one."""
     query = sa.select(jobs.c.id, jobs.c.webhook_url).where(
         jobs.c.id.in_(ids), jobs.c.webhook_url != ""
     )
@@ -187,13 +187,13 @@ def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
 
 
 def ended_of(tx: Connection, job_ids: Collection[str]) -> set[str]:
-    """Return which of these jobs are final; one that is deleted was."""
+    """Return which of these jobs are final; deleted jobs count as final."""
     query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.not_in(FINAL))
     return set(job_ids) - set(tx.scalars(query))
 
 
 def succeeded_by(tx: Connection, attempt_id: str) -> Job | None:
-    """Return the job if it was this very attempt that finished it."""
+    """Return the job if this attempt finished it, or None."""
     query = (
         sa.select(jobs)
         .join(attempts, attempts.c.job_id == jobs.c.id)
@@ -215,8 +215,8 @@ def page(
 ) -> Page[Job]:
     """Return up to `limit` of the account's jobs older than id `before`, newest first.
 
-    Statuses and batches have indexes; any other column of `equal` is looked for in the newest
-    `LOOKED_AT` jobs behind `before`, so that a page may hold fewer jobs than the next ones do.
+    Statuses and batches have indexes; other columns of `equal` are matched in the newest
+    `LOOKED_AT` jobs before `before`, so a page before the last may be shorter than `limit`.
     """
     wanted = dict(equal)
     batch_id = wanted.pop("batch_id", None)
@@ -254,14 +254,14 @@ def _of_batch(
 
 
 def ahead_of(tx: Connection, job: Job, *, limit: int) -> int:
-    """Return how many ready jobs of the lane are older or more urgent, counting up to `limit`."""
+    """Return how many ready jobs of the lane come before `job`, counting up to `limit`."""
     more_urgent = _count_in_line(tx, job.lane, jobs.c.priority > job.priority, limit)
     older = sa.and_(jobs.c.priority == job.priority, jobs.c.run_at < job.run_at)
     return more_urgent + _count_in_line(tx, job.lane, older, limit - more_urgent)
 
 
 def _count_in_line(tx: Connection, lane: str, before: sa.ColumnElement[bool], limit: int) -> int:
-    """Count in the order of the index, each side by itself: of an OR, SQLite reads every row."""
+    """Count in index order; separate queries, because SQLite reads every row for an OR."""
     ahead = (
         sa.select(jobs.c.run_at)
         .where(READY, jobs.c.lane == lane, before)
@@ -273,7 +273,7 @@ def _count_in_line(tx: Connection, lane: str, before: sa.ColumnElement[bool], li
 
 
 def recent_durations(tx: Connection, model: str, *, limit: int) -> list[float]:
-    """Return how many seconds the model's last successful jobs ran."""
+    """Return the durations of the model's last successful jobs, in seconds."""
     conditions, order = span(_SUCCEEDED, (model,))
     query = (
         sa.select(jobs.c.started_at, jobs.c.finished_at)

@@ -1,9 +1,9 @@
-"""Leaves a provider alone that fails again and again, or that asked to be: for all workers at once.
+"""Circuit breakers for providers, shared by all workers.
 
-After so many faults in a row a provider is shut for a while, then given one job as a trial, and
-open again when that succeeds. A rate limit shuts it for as long as it asks, and slows it down
-after. What waits for a shut provider stays queued; what it holds already goes on. The operator
-hears once of a provider that fails or refuses our key, and once of its recovery.
+After several consecutive faults a breaker shuts for a while, then lets one trial job through, and
+opens again if that succeeds. A rate limit shuts it for the requested time, and slows down starts
+afterwards. Jobs for a shut provider stay queued; its work in progress continues. The operator is
+notified once when a provider fails or rejects our key, and once when it recovers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,48 +33,48 @@ from safelight.providers.errors import (
 _log = telemetry.logger(__name__)
 
 TRIPS_AT = 10
-"""Faults in a row that shut a provider."""
+"""Consecutive faults that trip a breaker."""
 
 SHUT = timedelta(seconds=30)
 _LONGEST = timedelta(minutes=10)
-_USUAL_PAUSE = timedelta(seconds=5)  # for a rate limit that names no time
-_OF_THE_INSTALLATION = (ProviderUnauthorized, ProviderOutOfCredit)  # every job would meet it
+_USUAL_PAUSE = timedelta(seconds=5)  # for a rate limit without Retry-After
+_OF_THE_INSTALLATION = (ProviderUnauthorized, ProviderOutOfCredit)  # affects every job
 _REMEDIES = {
-    ProviderUnauthorized.code: "give it a key that it accepts",
-    ProviderOutOfCredit.code: "top up the account there",
+    ProviderUnauthorized.code: "configure a valid API key",
+    ProviderOutOfCredit.code: "top up the provider account",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """One provider that is not well: `shut_until` is None or past while it is on trial."""
+    """A tripped breaker; `shut_until` is None or past while it is on trial."""
 
     provider: str
     faults: int
     shut_until: datetime | None
     reason: str  # the code of its last fault
-    refused_look: str | None = None  # the code with which it refuses to tell of work it has
-    shut_for: timedelta = timedelta()  # from now, by the database's clock
+    refused_look: str | None = None  # the error code of its refused lookups
+    shut_for: timedelta = timedelta()  # remaining time, by the database's clock
 
     @property
     def is_left(self) -> bool:
-        """Say whether what waits for it should go to another: a short pause is waited out."""
+        """Whether its jobs should fall back to another provider; short pauses are waited out."""
         return self.shut_for > timedelta() and (
             self.faults >= TRIPS_AT or not retry.is_short(self.shut_for)
         )
 
     def advice(self) -> str:
-        """Return what is wrong with it, and what an operator can do, in a few words."""
+        """Describe the problem and the operator's remedy, briefly."""
         code = self.refused_look or self.reason
         words = f"{self.provider} ({code})"
         if self.refused_look:
-            words += " refuses to tell of the work it has, which waits"
+            words += " rejects lookups of its work, which waits"
         return f"{words}: {_REMEDIES[code]}" if code in _REMEDIES else words
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a claim may start at a provider, None is any number; when to ask again; its pace."""
+    """How many jobs a claim may start at a provider, None: any; when to retry; its pace."""
 
     starts: int | None
     again_in: timedelta | None = None
@@ -85,7 +85,7 @@ OPEN = Passage(None)
 
 
 def passages(tx: Connection, providers: Iterable[str]) -> dict[str, Passage]:
-    """Return the passage of each provider that is not simply open."""
+    """Return the passage of each provider that has a breaker row."""
     query = sa.select(breakers, now().label("now")).where(
         breakers.c.provider.in_(sorted(providers))
     )
@@ -101,7 +101,7 @@ def passages(tx: Connection, providers: Iterable[str]) -> dict[str, Passage]:
 
 
 def begin_trial(tx: Connection, provider: str) -> bool:
-    """Take the one trial that a tripped provider is given now; False if somebody else has it."""
+    """Take the single trial of a tripped breaker; False if another process has it."""
     taken = (
         sa.update(breakers)
         .where(
@@ -116,9 +116,9 @@ def begin_trial(tx: Connection, provider: str) -> bool:
 def note_fault(
     tx: Connection, provider: str, error: SafelightError, *, looking: bool = False
 ) -> None:
-    """Count what went wrong, where it says something of the provider and not of the job.
+    """Count a fault, if it concerns the provider and not the job.
 
-    It went wrong `looking` after work that the provider has, or else in starting some.
+    `looking` is true for a lookup of work in progress, false for a start.
     """
     if isinstance(error, ProviderRateLimited):
         pause = _USUAL_PAUSE if error.retry_after is None else error.retry_after
@@ -137,14 +137,14 @@ def note_fault(
 
 
 def note_successes(tx: Connection, providers: Iterable[str]) -> None:
-    """Take each provider for well again; what it asked for as a pause stands, and its pace."""
+    """Clear the faults of each provider; requested pauses and paces stay."""
     _recover(tx, providers, breakers.c.faults > 0)
 
 
 def note_seen(tx: Connection, providers: Iterable[str]) -> None:
-    """Take our account at each provider for mended: it has told of work that it has.
+    """Clear authorization faults of each provider, because a lookup has succeeded.
 
-    That says nothing of faults, nor of credit that was missing for a start.
+    That proves nothing about other faults, or about missing credit for starts.
     """
     _recover(
         tx,
@@ -157,7 +157,7 @@ def note_seen(tx: Connection, providers: Iterable[str]) -> None:
 
 
 def unwell(tx: Connection) -> list[Breaker]:
-    """Return the providers that are shut, or on trial."""
+    """Return the breakers that are shut or on trial."""
     query = (
         sa.select(breakers, now().label("now"))
         .where(sa.or_(breakers.c.shut_until > now(), breakers.c.faults >= TRIPS_AT))
@@ -185,7 +185,7 @@ def _recover(tx: Connection, providers: Iterable[str], unwell: ColumnElement[boo
 
 
 def _tell_of_a_fall(tx: Connection, provider: str, error: SafelightError) -> None:
-    """Append the event unless it was told of since the provider was well."""
+    """Append the degraded event, once until the provider recovers."""
     new = (breakers.c.degraded_at.is_(None), breakers.c.faults >= TRIPS_AT)
     if _change(tx, [provider], *new, degraded_at=now()):
         _log.warning("provider degraded", provider=provider, reason=error.code, detail=error.detail)
@@ -194,7 +194,7 @@ def _tell_of_a_fall(tx: Connection, provider: str, error: SafelightError) -> Non
 
 
 def _tell(tx: Connection, provider: str, kind: str, data: Mapping[str, str]) -> None:
-    """Append an event for the operator; the breaker's row, just changed, orders them."""
+    """Append an event for the operator; the breaker's row, just updated, serializes them."""
     account = account_store.operator(tx)
     if account is not None:
         seq = events.last_seq(tx, provider) + 1
@@ -204,7 +204,7 @@ def _tell(tx: Connection, provider: str, kind: str, data: Mapping[str, str]) -> 
 def _change(
     tx: Connection, providers: Iterable[str], *match: ColumnElement[bool], **values: object
 ) -> list[str]:
-    """Change the rows of these providers that match, and return whose they are."""
+    """Update the matching rows of these providers, and return the providers changed."""
     mine = breakers.c.provider.in_(sorted(set(providers)))
     changing = sa.update(breakers).where(mine, *match).values(**values)
     return list(tx.scalars(changing.returning(breakers.c.provider)))
@@ -217,7 +217,7 @@ def _count(tx: Connection, provider: str, error: SafelightError) -> None:
         tx,
         {"provider": provider, "faults": 1, "reason": error.code},
         {
-            # What was under way when it was shut fails too, and says nothing new.
+            # Work in progress when it was shut fails too, and is not counted again.
             "faults": breakers.c.faults + sa.case((is_shut, 0), else_=1),
             "shut_until": sa.case(
                 (sa.and_(trips, ~is_shut), now(SHUT)), else_=breakers.c.shut_until

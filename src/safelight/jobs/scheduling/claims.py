@@ -1,4 +1,4 @@
-"""Who gets to run what: claims within all limits, and the leases that keep them."""
+"""Claims: which worker runs which jobs, within all limits, and their leases."""
 
 import secrets
 from collections import Counter
@@ -25,14 +25,14 @@ from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
 
 _PROMOTE_AT_ONCE = 500
 _CHECKS_AT_ONCE = 500
-_PAGES_AT_ONCE = 8  # of accounts, where those of the earlier ones have no room
+_PAGES_AT_ONCE = 8  # of accounts, when earlier ones are at their limit
 _FENCE_BITS = 62  # a positive bigint; one number serves all jobs of a claim
-_HELD_BACK = timedelta(seconds=1)  # work is ready, but a limit keeps it: look again after
+_THROTTLED = timedelta(seconds=1)  # retry interval while a limit blocks ready work
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the last claim ended: the next one goes on behind it, so that nobody is passed over."""
+    """Where the last claim ended; the next one continues after it, for round-robin fairness."""
 
     provider: str = ""
     accounts: Mapping[str, str] = field(default_factory=dict[str, str])  # by provider
@@ -43,7 +43,7 @@ START = Cursor()
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """How many checks of one provider may run at once in a worker's lane, and how many do."""
+    """Concurrent checks per provider in a worker's lane: the maximum, and the running ones."""
 
     most: int = 1_000
     running: Mapping[str, int] = field(default_factory=dict[str, int])  # by provider
@@ -51,14 +51,14 @@ class Checking:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim brought, where the next goes on, and how long it can wait for."""
+    """The result of a claim, the cursor for the next one, and how long it can wait."""
 
-    jobs: list[Job]  # those to check first
+    jobs: list[Job]  # checks first
     checks: int  # how many of them were `waiting`: only these can have an open attempt
     at: datetime  # by the database's clock
     cursor: Cursor
-    rest: timedelta | None  # until something is due; None where nothing is in sight
-    held_back: bool  # a limit left ready work unclaimed: any end makes room for it
+    rest: timedelta | None  # until something is due; None if nothing is scheduled
+    throttled: bool  # a limit left ready work unclaimed, so any run that ends makes room
 
 
 def claim(
@@ -74,22 +74,22 @@ def claim(
 ) -> Claimed:
     """Lease due checks of `lane` to `worker`, and up to `slots` starts.
 
-    Limits do not hold for checks: work that a provider has in hand is finished whatever else is
-    full. Only `checking` bounds them, for each provider: one that hangs stops no other.
+    Limits do not apply to checks, because a provider's work in progress must be finished. Only
+    `checking` bounds them, per provider, so that a hanging one does not block the others.
     """
     look = _look(tx, lane)
     if look.is_due(look.delayed):
         _promote(tx, lane)
     lease_to = _Lease(worker, lease)
     due = _due_checks(tx, lane, checking) if look.is_due(look.waiting) else _Checks([])
-    if due.held_back:
-        look = replace(look, waiting=None)  # the end of another check makes room, not the time
+    if due.throttled:
+        look = replace(look, waiting=None)  # room depends on another check ending, not on time
     found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
     ready = [] if look.paused or slots <= 0 else fairness.providers(tx, lane)
     if not ready:
-        return Claimed(found, len(found), look.now, cursor, look.rest(), held_back=due.held_back)
+        return Claimed(found, len(found), look.now, cursor, look.rest(), throttled=due.throttled)
     if look.limited or limits != NO_LIMITS:
-        limiting.hold(tx)
+        limiting.lock(tx)
     starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor))
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
@@ -98,18 +98,18 @@ def claim(
         look.now,
         starts.cursor,
         min(rests, default=None),
-        held_back=starts.held_back or due.held_back,
+        throttled=starts.throttled or due.throttled,
     )
 
 
 def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timedelta) -> set[Claim]:
-    """Prolong the leases of what `worker` runs in one statement; return those that it still has.
+    """Renew the leases of the worker's running jobs; return the claims that it still has.
 
-    A job it does not run, such as one whose claim was lost on the way back or that could not be
-    settled, is left to run out, so that the janitor finds it.
+    Leases of other jobs, such as one whose claim response was lost or that could not be settled,
+    expire, so that the janitor finds them.
     """
     mine = _IDS.bind(tx, ({"id": claim.job_id} for claim in running))
-    held = tx.execute(_renewing(tx.dialect.name, lease), mine | {"worker": worker})
+    held = tx.execute(_renew_statement(tx.dialect.name, lease), mine | {"worker": worker})
     return {Claim(job_id, fence) for job_id, fence in held}
 
 
@@ -121,20 +121,20 @@ def take(tx: Connection, job: Job) -> Claim:
 
 
 def end_all_leases(tx: Connection) -> int:
-    """Let every lease run out now. Only for a process that knows itself to be the only one."""
+    """Expire all leases now. Only for a process that is known to be the only one."""
     statement = sa.update(jobs).where(LEASED).values(leased_until=now(timedelta(seconds=-1)))
     return tx.execute(statement).rowcount
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A lane at a glance, by the database's clock."""
+    """A lane's state, by the database's clock."""
 
     now: datetime
     paused: bool
-    limited: bool  # an account has a limit of its own, or a provider is held to a pace
-    delayed: datetime | None  # when the first job that waits for its time is due
-    waiting: datetime | None  # when the first check on a provider is
+    limited: bool  # an account has its own limit, or a provider is paced
+    delayed: datetime | None  # when the first delayed job is due
+    waiting: datetime | None  # when the first provider check is due
 
     def is_due(self, time: datetime | None) -> bool:
         return time is not None and time <= self.now
@@ -145,12 +145,12 @@ class _Look:
 
 
 def _look(tx: Connection, lane: str) -> _Look:
-    row = tx.execute(_looking(tx.dialect.name), {"lane": lane}).one()
+    row = tx.execute(_look_statement(tx.dialect.name), {"lane": lane}).one()
     return _Look(row.now, row.paused, row.limited, row.delayed, row.waiting)
 
 
 @cache
-def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
+def _look_statement(dialect: str) -> Select[*tuple[Any, ...]]:
     lane = sa.bindparam("lane", type_=sa.Text)
     paused = sa.exists().where(paused_lanes.c.name == lane)
     delayed = sa.select(sa.func.min(jobs.c.run_at)).where(DELAYED, jobs.c.lane == lane)
@@ -163,15 +163,15 @@ def _looking(dialect: str) -> Select[*tuple[Any, ...]]:
         waiting.scalar_subquery().label("waiting"),
     )
     if dialect == "postgresql":
-        # A claim need not reach the disk by itself: nothing is sent to a provider before the
-        # attempt is written, whose commit matches the claim's fence and takes it to the disk. A
-        # claim that a crash undid is void: its fence is random, so that no other claim has it.
+        # A claim's commit need not be durable: nothing is sent to a provider before the attempt
+        # is written, whose durable commit checks the claim's fence. A claim lost in a crash is
+        # void: its fence is random, so no other claim has it.
         look = look.add_columns(sa.func.set_config("synchronous_commit", "off", True))
     return look
 
 
 def _promote(tx: Connection, lane: str) -> None:
-    """Make delayed jobs ready whose time has come, so that claims need not look at the clock."""
+    """Mark due delayed jobs as ready, so that claims need not check times."""
     due = (
         sa.select(jobs.c.id)
         .where(DELAYED, jobs.c.lane == lane, jobs.c.run_at <= now())
@@ -188,10 +188,10 @@ def _promote(tx: Connection, lane: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Checks:
-    """Which due checks are claimed, and whether some must wait for those of their provider."""
+    """The due checks to claim, and whether a provider's limit leaves some waiting."""
 
     job_ids: list[str]
-    held_back: bool = False
+    throttled: bool = False
 
 
 def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
@@ -215,14 +215,14 @@ def _due_checks(tx: Connection, lane: str, checking: Checking) -> _Checks:
             else:
                 full.add(row.provider)
                 refused = True
-        if not refused:  # each further look leaves one more provider out
+        if not refused:  # each further query excludes one more provider
             break
-    return _Checks(chosen, held_back=bool(full))
+    return _Checks(chosen, throttled=bool(full))
 
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """To whom a job is leased, and for how long."""
+    """The worker and length of a lease."""
 
     worker: str
     length: timedelta
@@ -230,7 +230,7 @@ class _Lease:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a claim is for, and by which rules."""
+    """The parameters of a claim."""
 
     lane: str
     lease: _Lease
@@ -240,16 +240,16 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Starts:
-    """Which ready jobs were claimed, and when to ask for those that a limit kept back."""
+    """The claimed ready jobs, and when to retry those that a limit blocked."""
 
     jobs: list[Job]
     cursor: Cursor
     rest: timedelta
-    held_back: bool
+    throttled: bool
 
 
 def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Starts:
-    """Claim ready jobs of the providers that have some, in turn by provider and account."""
+    """Claim ready jobs, round-robin by provider and account."""
     served = dict(asked.cursor.accounts)
     last = asked.cursor.provider
     started: list[Job] = []
@@ -274,14 +274,14 @@ def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Star
         last = provider if found else last
         started += found
     job_events.tell_started(tx, started)
-    held_back = len(started) < slots
-    rest = min(again, default=_HELD_BACK) if held_back else timedelta()
-    return _Starts(started, Cursor(last, served), rest, held_back)
+    throttled = len(started) < slots
+    rest = min(again, default=_THROTTLED) if throttled else timedelta()
+    return _Starts(started, Cursor(last, served), rest, throttled)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk through one provider's accounts, and how far it came."""
+    """A walk through one provider's accounts, and its position."""
 
     lane: str
     provider: str
@@ -303,7 +303,7 @@ def _walk(tx: Connection, walk: _Walk, slots: int, lease: _Lease) -> list[Job]:
             after=walk.after,
             account_limit=walk.account_limit,
         )
-        # Leased page by page: the room of an account that comes twice counts what it was given.
+        # Leased page by page, so that an account's room reflects what it was just given.
         started += _lease(tx, turn.job_ids, JobStatus.QUEUED, lease)
         full = len(turn.job_ids) == wanted
         walk.after = (turn.served if full else turn.page_end or turn.served) or walk.after
@@ -313,18 +313,18 @@ def _walk(tx: Connection, walk: _Walk, slots: int, lease: _Lease) -> list[Job]:
 
 
 def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) -> list[Job]:
-    """Move `chosen` to running. A check on a provider is silent: its user sees no change."""
+    """Move `chosen` to running. Provider checks are silent, because users see no change."""
     if not chosen:
         return []
     wanted = _IDS.bind(tx, ({"id": job_id} for job_id in chosen))
-    statement = _leasing(tx.dialect.name, source, lease.length)
+    statement = _lease_statement(tx.dialect.name, source, lease.length)
     given = wanted | {"worker": lease.worker, "fence": secrets.randbits(_FENCE_BITS)}
     rows = tx.execute(statement, given).mappings()
     found = {row["id"]: to_job(row) for row in rows}
     return [found[job_id] for job_id in chosen if job_id in found]
 
 
-# --- the statements of every claim, each built once for a dialect and a lease -------------------
+# --- the statements of every claim, built once per dialect and lease ----------------------------
 
 _IDS = Given(id=sa.Text)
 _WORKER = sa.bindparam("worker", type_=sa.Text)
@@ -332,7 +332,7 @@ _FENCE = sa.bindparam("fence", type_=sa.BigInteger)
 
 
 @cache
-def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
+def _lease_statement(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpdate[Any]:
     wanted = _IDS.table(dialect)
     changes: dict[str, Any] = {
         "fence": _FENCE,
@@ -348,7 +348,7 @@ def _leasing(dialect: str, source: JobStatus, lease: timedelta) -> ReturningUpda
 
 
 @cache
-def _renewing(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
+def _renew_statement(dialect: str, lease: timedelta) -> ReturningUpdate[str, int]:
     mine = _IDS.table(dialect)
     return (
         sa.update(jobs)

@@ -1,10 +1,10 @@
-"""Whose turn it is: the jobs to start next at one provider, fair between accounts.
+"""Chooses the jobs to start next at a provider, fairly between accounts.
 
-Walks the accounts that have ready work by skipping through the partial index, first those after
-:after, then those up to it; takes the best jobs of each that has room, and of those one of each
-account in turn, so that one account's thousands never stand before another's one. The cost depends
-on the slots and the page of accounts, never on how much is queued. A job whose `start_by` has
-passed is left to the janitor, unless it did start and waits for another try.
+Walks the accounts with ready work by skip-scanning the partial index, first those after :after,
+then those up to it; takes the best jobs of each account below its limit, one per account in turn,
+so that one account's thousands never block another's single job. The cost depends on the slots and
+the page of accounts, not on the queue's length. Jobs whose `start_by` has passed are left to the
+janitor, unless they did start and wait for a retry.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ _BEST = """
     AND (start_by IS NULL OR start_by >= {now} OR started_at IS NOT NULL)
   ORDER BY priority DESC, run_at
   LIMIT (SELECT {max}(1, :slots + 1 - count(*)) FROM page)
-"""  # one account's most, when each of the others gets at least one
+"""  # the most one account can get if every other gets at least one
 _PICKED = {
     "postgresql": """picked(id, account_id, lap, turn) AS (
   SELECT taken.id, page.account_id, page.lap, taken.turn FROM page CROSS JOIN LATERAL (
@@ -75,7 +75,7 @@ _PICKED = {
   SELECT id, account_id, lap, turn FROM ranked WHERE turn <= room
 )""",
 }
-# The last row tells where a full page of accounts ended, so that those beyond it can be asked.
+# The last row gives the end of a full page of accounts, to continue from there.
 _RESULT = """
 SELECT id, account_id FROM (
   SELECT id, account_id FROM picked ORDER BY turn, lap, account_id LIMIT :slots) chosen
@@ -107,22 +107,22 @@ SELECT provider FROM found WHERE provider IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The jobs whose turn it is, and the account from which to walk on where there may be more."""
+    """The chosen jobs, and the account to continue from if there may be more."""
 
     job_ids: list[str]
-    served: str | None  # the account that came last
-    page_end: str | None  # set where accounts were left that this look did not reach
+    served: str | None  # the last account served
+    page_end: str | None  # set if the page did not reach all accounts
 
 
 def providers(tx: Connection, lane: str) -> list[str]:
-    """Return the providers that have ready work in `lane`, by name."""
+    """Return the providers with ready work in `lane`, sorted by name."""
     return list(tx.scalars(_PROVIDERS, {"lane": lane}))
 
 
 def next_jobs(
     tx: Connection, lane: str, provider: str, *, slots: int, after: str, account_limit: int | None
 ) -> Turn:
-    """Return up to `slots` ready jobs, locked, of accounts in turn from beyond the one `after`."""
+    """Lock and return up to `slots` ready jobs, round-robin over the accounts after `after`."""
     given = {
         "lane": lane,
         "provider": provider,

@@ -1,7 +1,7 @@
-"""Counts what stands in each lane and at each provider, at a price that no queue can raise.
+"""Counts jobs by lane and provider, at a cost that does not depend on queue length.
 
-Counts of queued jobs end at `COUNTED`, and every query reads through a partial index. What is in
-flight is counted whole: it is as much as workers and providers take, however long the queue.
+Counts of queued jobs stop at `COUNTED`, and every query uses a partial index. Jobs in flight are
+counted completely: their number is bounded by the capacity of workers and providers.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ COUNTED = 100_000  # a count that reaches this means "at least"
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """How many jobs are with a worker, and how many with their provider alone."""
+    """How many jobs are with a worker, and how many only with their provider."""
 
     running: int
     waiting: int
@@ -35,25 +35,25 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class LaneCount:
-    """One lane at a glance, by the database's clock."""
+    """The counts of a lane, by the database's clock."""
 
     name: str
     paused_at: datetime | None
-    ready: int  # to be started now
-    due_checks: int  # on providers, to be made now
+    ready: int  # can start now
+    due_checks: int  # provider checks due now
     delayed: int  # queued for later
-    oldest_wait: timedelta | None  # of what is ready or a due check
+    oldest_wait: timedelta | None  # of ready jobs and due checks
     in_flight: InFlight
 
     @property
     def due(self) -> int:
-        """How many jobs wait for nothing but a slot."""
+        """How many jobs wait only for a slot."""
         return self.ready + self.due_checks
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderCount:
-    """One provider at a glance, over all lanes."""
+    """The counts of a provider, over all lanes."""
 
     name: str
     ready: int
@@ -62,25 +62,25 @@ class ProviderCount:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What is in flight, lane by lane and provider by provider."""
+    """The jobs in flight, by lane and by provider."""
 
     lanes: dict[str, InFlight]
     providers: dict[str, InFlight]
 
 
 def lane_overview(tx: Connection, flight: Flight) -> list[LaneCount]:
-    """Count every lane that there is, and any other that has a job or a pause."""
+    """Count all known lanes, and any other with jobs or a pause."""
     paused = paused_since(tx)
     names = {*map(str, Lane), *paused, *flight.lanes, *lanes_with(tx, READY, DELAYED, WAITING)}
     return [_count_lane(tx, name, paused.get(name), flight) for name in sorted(names)]
 
 
 def provider_overview(tx: Connection, flight: Flight) -> list[ProviderCount]:
-    """Count every provider that has a job in flight or ready."""
+    """Count all providers with jobs in flight or ready."""
     ready: Counter[str] = Counter()
     for lane in lanes_with(tx, READY):
         for provider in fairness.providers(tx, lane):
-            # Ordered as the index is, which keeps a planner from reading the table instead.
+            # In index order, to keep the planner from scanning the table.
             of_both = (READY, jobs.c.lane == lane, jobs.c.provider == provider)
             counted = _up_to_the_bound(*of_both, order=jobs.c.account_id)
             ready[provider] += tx.scalar(sa.select(counted)) or 0
@@ -92,7 +92,7 @@ def provider_overview(tx: Connection, flight: Flight) -> list[ProviderCount]:
 
 
 def count_in_flight(tx: Connection) -> Flight:
-    """Count what is in flight."""
+    """Count the jobs in flight."""
     query = (
         sa.select(jobs.c.lane, jobs.c.provider, jobs.c.status, sa.func.count())
         .where(IN_FLIGHT)
@@ -107,7 +107,7 @@ def count_in_flight(tx: Connection) -> Flight:
 
 
 def lanes_due(tx: Connection) -> list[str]:
-    """Return the lanes in which there is something to do now, for a ring to tell."""
+    """Return the lanes with work due now."""
     found = lanes_with(tx, READY)
     checks = sa.exists().where(WAITING, jobs.c.run_at <= now())
     found |= {
@@ -119,7 +119,7 @@ def lanes_due(tx: Connection) -> list[str]:
 
 
 def lanes_with(tx: Connection, *conditions: TextClause) -> set[str]:
-    """Return the lanes of jobs of any of these conditions, each that of an index by lane."""
+    """Return the lanes with jobs matching any condition, each of which must be a lane index's."""
     found: set[str] = set()
     for condition in conditions:
         found.update(tx.scalars(_lanes_where(condition)))
@@ -130,13 +130,13 @@ def lanes_with(tx: Connection, *conditions: TextClause) -> set[str]:
 
 
 def paused_since(tx: Connection) -> dict[str, datetime]:
-    """Return the lanes that start nothing, and since when."""
+    """Return the paused lanes, and since when."""
     query = sa.select(paused_lanes.c.name, paused_lanes.c.paused_at)
     return {row.name: row.paused_at for row in tx.execute(query)}
 
 
 def knows(tx: Connection, lane: str) -> bool:
-    """Say whether there is such a lane: one of this version, or one that has jobs or a pause."""
+    """Return whether the lane exists: in this version, or with jobs or a pause."""
     if lane in set(Lane) or lane in paused_since(tx):
         return True
     of_lane = [
@@ -146,14 +146,14 @@ def knows(tx: Connection, lane: str) -> bool:
 
 
 def pause(tx: Connection, lane: str) -> datetime:
-    """Let the lane start nothing more; return since when, which a second pause does not change."""
+    """Pause the lane; return since when, which a second pause does not change."""
     row = upsert(tx, paused_lanes).values(name=lane, paused_at=now())
     tx.execute(row.on_conflict_do_nothing())
     return paused_since(tx)[lane]
 
 
 def resume(tx: Connection, lane: str) -> None:
-    """Let the lane start jobs again."""
+    """Resume the lane."""
     tx.execute(sa.delete(paused_lanes).where(paused_lanes.c.name == lane))
 
 
@@ -196,7 +196,7 @@ def _oldest(*conditions: TextClause | ColumnElement[bool]) -> ScalarSelect[datet
 
 
 def _oldest_in_line(lane: str) -> ScalarSelect[datetime]:
-    """Skip from priority to priority through the line, and take the first of each."""
+    """Skip-scan the priorities, and take the oldest job of each."""
     ready = (READY, jobs.c.lane == lane)
     order = (jobs.c.priority.desc(), jobs.c.run_at)
     first = sa.select(jobs.c.priority).where(*ready).order_by(*order).limit(1)
@@ -215,7 +215,7 @@ def _oldest_in_line(lane: str) -> ScalarSelect[datetime]:
 
 
 def _lanes_where(condition: TextClause) -> Select[str]:
-    """Skip from lane to lane through the index of `condition`, whatever stands between."""
+    """Skip-scan the lanes in the index of `condition`."""
     next_lane = sa.select(jobs.c.lane).where(condition).order_by(jobs.c.lane).limit(1)
     found = sa.select(next_lane.scalar_subquery().label("lane")).cte("found", recursive=True)
     beyond = next_lane.where(jobs.c.lane > found.c.lane).correlate(found).scalar_subquery()

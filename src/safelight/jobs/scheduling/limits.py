@@ -1,6 +1,6 @@
-"""How much may be in flight at once, over all workers: of one account, and at one provider.
+"""Limits on jobs in flight, per account and per provider, across all workers.
 
-Counting and claiming must not be interleaved with another claim: `hold` makes them take turns.
+Counting and claiming must not interleave with another claim: `lock` serializes them.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _MINUTE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class ProviderLimit:
-    """What one provider is given at most; None is no limit."""
+    """The limits of a provider; None: no limit."""
 
     in_flight: int | None = None
     starts_per_minute: int | None = None
@@ -28,7 +28,7 @@ class ProviderLimit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What holds over all workers. An account's own `max_in_flight` goes before `account`."""
+    """The limits across all workers. An account's own `max_in_flight` overrides `account`."""
 
     account: int | None = None  # jobs in flight
     providers: Mapping[str, ProviderLimit] = field(
@@ -41,18 +41,18 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many more jobs a provider takes now, and when a full one should be asked again."""
+    """How many more jobs a provider can take now, and when to retry if none."""
 
     starts: int
     again_in: timedelta | None = None
 
 
-# Whether any account has a limit of its own; for the query that looks at a lane.
+# Whether any account has its own limit; part of the lane query.
 AN_ACCOUNT_IS_LIMITED = sa.select(accounts.c.id).where(LIMITED).exists()
 
 
 def slower(limit: ProviderLimit | None, per_minute: float | None) -> ProviderLimit | None:
-    """Return the limit with a pace that the provider asked for, where that is less."""
+    """Return the limit, lowered to the provider's pace if that is less."""
     if per_minute is None:
         return limit
     limit = limit or ProviderLimit()
@@ -61,17 +61,17 @@ def slower(limit: ProviderLimit | None, per_minute: float | None) -> ProviderLim
     return replace(limit, starts_per_minute=paced if most is None else min(most, paced))
 
 
-def hold(tx: Connection) -> None:
-    """Wait for other claims to commit: two at once could break a limit together."""
+def lock(tx: Connection) -> None:
+    """Wait for other claims to commit, because concurrent ones could exceed a limit together."""
     if tx.dialect.name == "postgresql":  # SQLite has one writer
-        tx.execute(_HOLDING)
+        tx.execute(_LOCK_STATEMENT)
 
 
-_HOLDING = sa.select(sa.func.pg_advisory_xact_lock(_TURN))
+_LOCK_STATEMENT = sa.select(sa.func.pg_advisory_xact_lock(_TURN))
 
 
 def room(tx: Connection, provider: str, limit: ProviderLimit | None, wanted: int) -> Room:
-    """Return how many of `wanted` jobs the provider may be given."""
+    """Return how many of `wanted` jobs the provider can take."""
     if limit is None:
         return Room(wanted)
     if limit.in_flight is not None:
@@ -91,7 +91,7 @@ def room(tx: Connection, provider: str, limit: ProviderLimit | None, wanted: int
 
 
 def spend(tx: Connection, provider: str, limit: ProviderLimit | None, starts: int) -> None:
-    """Count `starts` that were claimed against the provider's rate."""
+    """Count claimed `starts` against the provider's rate limit."""
     if limit is None or limit.starts_per_minute is None or not starts:
         return
     tokens, at = _tokens(tx, provider, limit.starts_per_minute)
@@ -103,7 +103,7 @@ def spend(tx: Connection, provider: str, limit: ProviderLimit | None, starts: in
 
 
 def _tokens(tx: Connection, provider: str, per_minute: int) -> tuple[float, datetime]:
-    """Return what the provider's bucket holds now: a tenth of its minute when full."""
+    """Return the tokens in the provider's bucket; full, it has a tenth of the minute's limit."""
     row = tx.execute(
         sa.select(start_rates.c.tokens, start_rates.c.filled_at, now().label("now")).where(
             start_rates.c.provider == provider
@@ -122,9 +122,8 @@ def _burst(per_minute: int) -> float:
 
 
 def _refill(per_minute: int) -> float:
-    """Return tokens a second, such that a full bucket and a minute's worth stay within the limit.
+    """Return tokens per second, so that a full bucket and a minute's refill stay in the limit.
 
-    Within any minute less than burst + (limit - burst + 1) tokens are to be had, and they are
-    spent whole.
+    Any minute yields fewer than burst + (limit - burst + 1) tokens; only whole ones are spent.
     """
     return (per_minute - _burst(per_minute) + 1) / _MINUTE_S

@@ -1,7 +1,7 @@
-"""How fast a provider that refused for a rate limit is started at: slower, then faster again.
+"""Adaptive start rates after a provider's rate limit: slower at first, then faster again.
 
-What it took in the minute before says what it bears. The pace grows by the minute until the next
-refusal, and is forgotten when none comes for long.
+The starts it accepted in the minute before determine the pace, which then grows every minute until
+the next rate limit, and is dropped after a long time without one.
 """
 
 from datetime import timedelta
@@ -15,22 +15,20 @@ from safelight.jobs.job import Outcome
 
 _WINDOW = timedelta(minutes=1)
 _FORGOTTEN_AFTER = timedelta(minutes=10)
-_PART = 0.8  # of what was taken
-_GROWTH = 1.5  # a minute
-_LEAST = (
-    10.0  # a minute: who refuses less was busy otherwise, and the pause that it asks for is enough
-)
+_PART = 0.8  # of the accepted starts
+_GROWTH = 1.5  # per minute
+_LEAST = 10.0  # per minute: below that, the requested pause is enough
 
-# Whether any provider is held to a pace; for the query that looks at a lane.
+# Whether any provider is paced; part of the lane query.
 A_PROVIDER_IS_PACED = (
     sa.select(breakers.c.provider).where(breakers.c.paced_at > now(-_FORGOTTEN_AFTER)).exists()
 )
 
 
 def slowed(taken: int, pace: float | None) -> float | None:
-    """Return the starts a minute after a refusal: `taken` are those of the minute before it.
+    """Return the starts per minute after a rate limit; `taken` are those of the minute before it.
 
-    None where so few were taken that their number is not what was refused.
+    None if so few were taken that the rate was not the cause.
     """
     if taken < _LEAST and pace is None:
         return None
@@ -38,16 +36,16 @@ def slowed(taken: int, pace: float | None) -> float | None:
 
 
 def grown(pace: float | None, age: timedelta) -> float | None:
-    """Return what has become of a pace in the `age` since its refusal; None is no pace at all."""
+    """Return a pace after growing for `age` since its rate limit; None if there is none."""
     if pace is None or age > _FORGOTTEN_AFTER:
         return None
     return pace * _GROWTH ** (age / _WINDOW)
 
 
 def after_refusal(tx: Connection, provider: str) -> float | None:
-    """Return the pace to note; None where the refusal tells nothing new.
+    """Return the pace to set after a rate limit; None if it provides no new information.
 
-    What was under way when a provider asked for its pause is refused too, all for the same reason.
+    Requests in progress when the pause began are rejected too, for the same reason.
     """
     row = tx.execute(
         sa.select(
@@ -65,7 +63,7 @@ def after_refusal(tx: Connection, provider: str) -> float | None:
 
 
 def _taken(tx: Connection, provider: str) -> int:
-    """Count what the provider was sent lately and did not refuse."""
+    """Count the provider's recent starts that did not fail."""
     lately = attempts.c.created_at > now(-_WINDOW)
     refused = sa.func.coalesce(attempts.c.outcome, "") == Outcome.FAILED
     query = (

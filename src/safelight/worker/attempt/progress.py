@@ -1,4 +1,4 @@
-"""Writes how far an attempt is, at most once a second, while its provider works."""
+"""Writes an attempt's progress, at most once a second."""
 
 import asyncio
 import math
@@ -21,23 +21,23 @@ from safelight.worker.attempt.run_state import Run
 
 _log = telemetry.logger(__name__)
 
-_AT_FIRST_S = 0.1  # work that is done by then needs no word of it
+_AT_FIRST_S = 0.1  # faster work needs no progress report
 _INTERVAL_S = 1.0
 _LONGEST_STAGE = 200
 
 
 def percent(progress: float) -> float:
-    """Return what a provider says of its progress as a number from 0 to 100."""
+    """Clamp a provider's progress to 0 to 100."""
     return min(max(progress, 0.0), 100.0) if math.isfinite(progress) else 0.0
 
 
 def stage(words: str) -> str:
-    """Return what a provider says it is doing, short and fit to be stored."""
+    """Return a provider's stage text, truncated and sanitized for storage."""
     return words.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST_STAGE]
 
 
 class ProgressWriter:
-    """The `AttemptHandle` that a provider reports to; it keeps the latest word of each second."""
+    """The `AttemptHandle` given to a provider; debounces its reports to one per second."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ProgressWriter:
         news: bytes | None = None,
         glimpse: Callable[[Path], Awaitable[str]] | None = None,
     ) -> None:
-        """`glimpse` makes of a picture what an event can hold; without it none is told."""
+        """`glimpse` renders a preview for an event; without it, events have no previews."""
         self.id = attempt_id
         self.callback_url = callback_url
         self.news = news
@@ -76,7 +76,7 @@ class ProgressWriter:
         if self._writer is None:
             return
         try:
-            # A write under way soon ends by itself; canceling it would cost its connection.
+            # Let a write in progress finish; canceling it would cost its connection.
             await self._writing.acquire()
         finally:
             self._writer.cancel()
@@ -97,19 +97,19 @@ class ProgressWriter:
             said = Progress(self._run.claim, percent(progress), stage(words), preview)
             await self._write_down(said)
         except StaleJob:
-            return  # whoever moved the job rang; the worker lets go of it by itself
+            return  # the job was moved and its topics rung; the worker cancels this run
         except (DatabaseError, SafelightError, OSError) as error:
-            # The work matters more than word of it: the next report tries again.
+            # Progress is less important than the work; the next report retries.
             _log.warning("progress not written", error=str(error))
             return
         self._ring()
 
     async def _preview(self, picture: Path) -> str:
-        """Return the picture for an event, nothing where it cannot be shown yet."""
+        """Return the picture's preview for an event, or an empty string if it is not ready."""
         try:
             return await self._glimpse(picture) if self._glimpse else ""
         except (ProviderError, OutOfResources, MediaError) as error:
-            _log.info("an unfinished picture is not shown", error=error.detail)
+            _log.info("preview not rendered", error=error.detail)
             return ""
 
     def _ring(self) -> None:

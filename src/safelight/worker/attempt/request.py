@@ -1,4 +1,4 @@
-"""The request that a provider is given for a job."""
+"""Builds provider requests from jobs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from safelight.providers.provider import InputFile, Kind, LostStart, ProviderReq
 
 
 def request_of(job: Job, inputs: Sequence[InputFile], folder: Path) -> ProviderRequest:
-    """Return what a provider is told; it may write into `folder`."""
+    """Return the provider's request; the provider may write to `folder`."""
     return ProviderRequest(
         kind=Kind(job.kind),
         model=job.model,
@@ -21,7 +21,7 @@ def request_of(job: Job, inputs: Sequence[InputFile], folder: Path) -> ProviderR
 
 
 def lost_start(job: Job, attempt: Attempt) -> LostStart:
-    """Return what a provider is told of an attempt whose answer was lost; it writes nowhere."""
+    """Return the lookup request for an attempt whose response was lost."""
     return LostStart(
         attempt.id, attempt.sent_at or attempt.created_at, request_of(job, (), Path("nowhere"))
     )

@@ -1,7 +1,7 @@
-"""Results in hand that could not be stored yet: kept on disk, so that the next start finds them.
+"""Keeps received results on disk until they are stored, so that a restart can resume.
 
-A folder is named after its attempt and locked by the process that still works on it; the kernel
-lets go of the lock when that process dies.
+Each folder is named after its attempt and locked by the process that works on it; the kernel
+releases the lock when that process dies.
 """
 
 import fcntl
@@ -21,10 +21,10 @@ _LOCK = "lock"
 
 
 def keep(parent: Path, attempt_id: str, scratch: Path, done: Done) -> Done:
-    """Move the files of a result out of scratch; return it with their new paths.
+    """Move a result's files out of the scratch folder; return it with the new paths.
 
-    The result is there for the next start only once this has returned. What can run out of space
-    comes first: where that raises, every file is still in scratch.
+    Only once this returns is the result safe from a crash. Steps that can run out of space come
+    first: if one raises, every file is still in scratch.
     """
     folder = parent / attempt_id
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,14 +62,14 @@ def keep(parent: Path, attempt_id: str, scratch: Path, done: Done) -> Done:
 
 
 def attempts(parent: Path) -> list[str]:
-    """Return the attempts whose results are kept."""
+    """Return the ids of attempts with a kept result."""
     if not parent.exists():
         return []
     return sorted(path.parent.name for path in parent.glob(f"*/{_MANIFEST}"))
 
 
 def read(parent: Path, attempt_id: str) -> Done | None:
-    """Return the kept result of an attempt."""
+    """Return the kept result of an attempt, or None."""
     path = parent / attempt_id / _MANIFEST
     if not path.exists():
         return None
@@ -77,17 +77,19 @@ def read(parent: Path, attempt_id: str) -> Done | None:
 
 
 def drop(parent: Path, attempt_id: str) -> None:
-    """Remove a result that is stored, or wanted no more."""
+    """Remove a kept result, after it was stored or abandoned."""
     folder = parent / attempt_id
     if not folder.exists():
         return
-    (folder / _MANIFEST).unlink(missing_ok=True)  # first: what is half gone is no result
-    shutil.rmtree(folder)  # a process that died may have left folders in it
+    (folder / _MANIFEST).unlink(
+        missing_ok=True
+    )  # first, so that a partial removal leaves no result
+    shutil.rmtree(folder)  # a dead process may have left folders in it
 
 
 @contextmanager
 def locked(parent: Path, attempt_id: str) -> Generator[bool]:
-    """Hold the attempt's folder against other processes; yield False where one of them has it."""
+    """Lock the attempt's folder; yield False if another process has it."""
     folder = parent / attempt_id
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("a") as lock:

@@ -44,21 +44,21 @@ from safelight.providers.registry import Registry
 from safelight.worker.attempt import results, verdict
 from safelight.worker.attempt.progress import ProgressWriter, percent, stage
 from safelight.worker.attempt.request import lost_start, request_of
-from safelight.worker.attempt.run_state import Clock, Hold, Run
+from safelight.worker.attempt.run_state import Clock, Recovery, Run
 from safelight.worker.attempt.settlement import Settlement
 from safelight.worker.attempt.shielded import scratch_folder, to_the_end
 from safelight.worker.attempt.tickets import secure
-from safelight.worker.attempt.verdict import Judgement, LookFailed, NotBegun, Situation
+from safelight.worker.attempt.verdict import Judgment, LookFailed, NotBegun, Situation
 
 _log = telemetry.logger(__name__)
 
 _KEEPING_PERCENT = 99.0
-_LAST_LOOK_S = 30.0  # what a provider has made by the end of the job's time is paid, so it is heard
+_LAST_LOOK_S = 30.0  # a last lookup after the job's timeout, because finished work is paid for
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Everything that running an attempt needs."""
+    """The dependencies of a run."""
 
     database: Database
     bell: Doorbell
@@ -69,13 +69,13 @@ class Runner:
     settlement: Settlement
     addresses: CallbackAddresses
     scratch: Path
-    results: Path  # where results wait that cannot be stored yet
-    keep_s: float | None = None  # how long outputs stay of jobs that do not say
+    results: Path  # for results that are not stored yet
+    keep_s: float | None = None  # default retention of outputs
 
     async def run(self, run: Run) -> None:
-        """Carry the claimed job as far as it goes now, and settle it.
+        """Run the claimed job as far as possible now, and settle it.
 
-        Raises `StaleJob` when somebody else has moved the job, and passes cancellation on; in both
+        Raises `StaleJob` if another process has moved the job, and propagates cancellation; in both
         cases nothing is settled here.
         """
         began = time.monotonic()
@@ -91,7 +91,7 @@ class Runner:
 
     async def _attempt(self, run: Run, folder: Path) -> Job:
         attempt = await self._under_way(run)
-        if attempt is None and not run.time_left():  # it waited to the end of its time
+        if attempt is None and not run.time_left():  # its time ran out while it waited
             late = verdict.too_late(run.job)
             judge = partial(verdict.not_begun, error=late, ground=Ground.UNSENT)
             return await self._settle(run, None, judge)
@@ -104,7 +104,7 @@ class Runner:
                 answer = await self._ask_provider(run, attempt, request)
         except StaleJob:
             raise
-        except Exception as error:  # noqa: BLE001  whatever it is, the job must not hang on it
+        except Exception as error:  # noqa: BLE001  any error must settle the job
             return await self._unanswered(run, attempt, error, timed_out=limit.expired())
         return await self._answered(run, attempt, answer, folder)
 
@@ -132,7 +132,7 @@ class Runner:
                 return await self._settle(run, attempt, lambda at: verdict.absent(at, grace))
 
     async def _under_way(self, run: Run) -> Attempt | None:
-        """Return the attempt that an earlier claim has opened; only a `waiting` job has one."""
+        """Return the attempt opened by an earlier claim; only a `waiting` job has one."""
         if not run.resumes:
             return None
         return await self.settlement.insist(
@@ -142,7 +142,7 @@ class Runner:
     async def _unanswered(
         self, run: Run, attempt: Attempt | None, error: Exception, *, timed_out: bool
     ) -> Job:
-        """Settle a run that brought no answer: what it means depends on how far it came."""
+        """Settle a run that failed without a response; the verdict depends on how far it got."""
         match error:
             case NotBegun(error=known, ground=ground):
                 judge = partial(verdict.not_begun, error=known, ground=ground)
@@ -159,22 +159,22 @@ class Runner:
         return await self._settle(run, attempt, judge)
 
     async def _settle(
-        self, run: Run, attempt: Attempt | None, judge: Callable[[Situation], Judgement]
+        self, run: Run, attempt: Attempt | None, judge: Callable[[Situation], Judgment]
     ) -> Job:
         adopts_within = timedelta()
         if attempt is not None:
             try:
                 adopts_within = self.registry.provider(attempt.provider).adopts_within
             except UnknownModel as error:
-                _log.warning("a provider is no longer installed", error=error.detail)
+                _log.warning("provider is no longer installed", error=error.detail)
         return await self.settlement.settle(run, attempt, judge, adopts_within)
 
     # --- the steps ---------------------------------------------------------------------------
 
     async def _prepare(self, job: Job, attempt: Attempt | None, folder: Path) -> ProviderRequest:
-        """Bring the inputs to local disk, unless the provider has them already.
+        """Download the inputs, unless the provider has them already.
 
-        Nothing has been sent yet, so this may fail freely.
+        Nothing has been sent yet, so a failure here costs nothing.
         """
         wanted = job.inputs if attempt is None else ()
         if wanted:
@@ -199,19 +199,19 @@ class Runner:
         return InputFile(path, facts.media_type, fetched.name, wanted.role)
 
     async def _open(self, run: Run) -> Attempt:
-        """Write the attempt before the provider hears of it.
+        """Record the attempt before the provider is called.
 
-        From here on nobody lets go of the run: a stop within the commit would leave it open
+        From here on the run must not be canceled: a stop during the commit would leave it unknown
         whether the provider was called.
         """
-        self.registry.provider(run.job.provider)  # raises where it is no longer installed
-        run.hold = Hold.REPEATABLE if run.job.repeatable else Hold.SINGULAR
+        self.registry.provider(run.job.provider)  # raises if it is no longer installed
+        run.recovery = Recovery.REPEATABLE if run.job.repeatable else Recovery.SINGULAR
         return await self.settlement.writes.send((run.claim, run.job.provider))
 
     async def _ask_provider(
         self, run: Run, attempt: Attempt, request: ProviderRequest
     ) -> Done | Failed | Pending | Absent | None:
-        """Return the provider's answer; None where it is not known whether it has the work."""
+        """Return the provider's response; None if it is unknown whether it has the work."""
         is_new = _is_new(attempt)
         try:
             provider = self.registry.provider(attempt.provider)
@@ -244,12 +244,12 @@ class Runner:
                 if answer.ticket != ticket:
                     keep = self.settlement.writes.keep_ticket
                     await secure(keep, provider, attempt, answer.ticket)
-                run.hold = Hold.RESUMABLE
+                run.recovery = Recovery.RESUMABLE
                 return answer
         return self._priced(run.job, answer)
 
     def _priced(self, job: Job, answer: Done | Failed) -> Done | Failed:
-        """Return the answer with its cost by the model's price, where the provider told none."""
+        """Return the response, priced by the model if the provider did not state a cost."""
         price = self.registry.price(job.model)
         if answer.cost_micros is not None or price is None:
             return answer
@@ -259,19 +259,19 @@ class Runner:
         return replace(answer, cost_micros=cost)
 
     async def _look_up(self, provider: Provider, job: Job, attempt: Attempt) -> str | Absent | None:
-        """Ask for the ticket of an attempt whose answer was lost, and store it."""
+        """Look up the ticket of an attempt whose response was lost, and store it."""
         try:
             found = await provider.look_up(lost_start(job, attempt))
         except SafelightError as error:
             raise LookFailed(error) from error
         if isinstance(found, str):
             if await self.database.read(lambda tx: attempts.has_ticket(tx, attempt, found)):
-                return None  # of two equal orders, that is the other
+                return None  # it belongs to another, identical request
             await secure(self.settlement.writes.keep_ticket, provider, attempt, found)
         return found
 
     async def _news(self, job: Job, attempt: Attempt) -> bytes | None:
-        """Return what the provider has said by itself; a job that was never woken has no news."""
+        """Return the provider's last callback; a job that was never woken has none."""
         if not job.wakes:
             return None
         return await self.database.read(lambda tx: callback_store.latest(tx, attempt.id))
@@ -298,10 +298,10 @@ class Runner:
     # --- a result in hand --------------------------------------------------------------------
 
     async def _take(self, run: Run, attempt: Attempt, answer: Done, folder: Path) -> Job:
-        """Store the result and finish the job: it is paid for, so our own faults are waited out.
+        """Store the result and finish the job; it is paid for, so outages of ours are waited out.
 
-        Raises `ServiceError` where they last longer than `RESULT_WAIT`: then the result stays on
-        disk, or at its provider, and another run goes on with it.
+        Raises `ServiceError` if they last longer than `RESULT_WAIT`: then the result stays on disk,
+        or at its provider, and another run resumes it.
         """
         deadline = time.monotonic() + self.settlement.result_wait.total_seconds()
         async with self._in_hand(run, attempt, answer, folder) as done:
@@ -311,7 +311,7 @@ class Runner:
                         rows = await self._keep(run, attempt, done.outputs, deadline)
                         return await self.settlement.succeed(run, attempt, done, rows, deadline)
                     except ObjectsSwept as error:
-                        _log.warning("a result is kept once more", error=error.detail)
+                        _log.warning("storing a result again", error=error.detail)
             except StaleJob:
                 raise
             except ServiceError as error:
@@ -331,8 +331,8 @@ class Runner:
     async def _in_hand(
         self, run: Run, attempt: Attempt, done: Done, folder: Path
     ) -> AsyncGenerator[Done]:
-        """Keep on disk, until it is settled, a result that nobody can be asked for again."""
-        if run.hold is not Hold.SINGULAR:
+        """Keep a result that cannot be fetched again on disk, until it is settled."""
+        if run.recovery is not Recovery.SINGULAR:
             yield done
             return
         with ExitStack() as stack:
@@ -347,22 +347,22 @@ class Runner:
             await asyncio.to_thread(results.drop, self.results, attempt.id)
 
     async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
-        """Return the result that an earlier process of this machine had in hand, if it did.
+        """Return the result that an earlier process on this machine had received, or None.
 
-        Raises `LookFailed` while a process that lives has it in hand, and finishes the job itself.
+        Raises `LookFailed` while a live process has it and is finishing the job.
         """
         if attempt.id not in await asyncio.to_thread(results.attempts, self.results):
             return None
         with results.locked(self.results, attempt.id) as is_free:
             if not is_free:
                 raise LookFailed(ServiceError("Its result is being stored."))
-            run.hold = Hold.SINGULAR
+            run.recovery = Recovery.SINGULAR
             return results.read(self.results, attempt.id)
 
     async def _keep(
         self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
     ) -> list[dict[str, Any]]:
-        """Copy every output into our own storage, before the job may be called succeeded."""
+        """Copy all outputs to our storage, before the job can succeed."""
         rows: list[dict[str, Any]] = []
         report = self.settlement.writes.report
         try:
@@ -385,9 +385,9 @@ class Runner:
         progress: ProgressWriter,
         deadline: float,
     ) -> dict[str, Any]:
-        """Keep one output; wait until `deadline` while that cannot be done.
+        """Store one output; retry until `deadline` during outages.
 
-        For our storage it waits only where nobody else has the result.
+        If storage is down, it retries only if the result cannot be fetched again.
         """
         job = run.job
         origin = Origin(
@@ -409,7 +409,7 @@ class Runner:
                     media,
                     origin,
                     position,
-                    # What is left is little of the whole, and 100 is said by its end alone.
+                    # This step is a small part of the whole, and 100 is reserved for the end.
                     report=lambda _, words: progress.report(_KEEPING_PERCENT, words),
                 )
             except Exception as error:
@@ -418,21 +418,21 @@ class Runner:
                     raise known from error
                 if verdict.is_of_storage(known) and verdict.can_have_it_again(job, attempt):
                     raise known from error
-                _log.warning("a result waits to be kept", error=known.detail)
+                _log.warning("result not stored; retrying", error=known.detail)
             await asyncio.sleep(self.settlement.look_again.total_seconds())
 
     async def deliver_results(self) -> None:
-        """Finish the jobs whose results earlier processes of this machine left on disk.
+        """Finish jobs whose results earlier processes left on this machine's disk.
 
-        Those that are refused as unfit are left for their jobs' next claims to say so.
+        Results rejected as invalid are left for the next claim of their job.
         """
         for attempt_id in await asyncio.to_thread(results.attempts, self.results):
             try:
                 await self._deliver(attempt_id)
             except (SafelightError, StaleJob) as error:
-                _log.warning("a result waits on disk", attempt=attempt_id, error=str(error))
-            except (OSError, ValueError, LookupError):  # one that is damaged delays no other
-                _log.exception("a result on disk cannot be read", attempt=attempt_id)
+                _log.warning("result stays on disk", attempt=attempt_id, error=str(error))
+            except (OSError, ValueError, LookupError):  # a damaged one delays no other
+                _log.exception("result on disk cannot be read", attempt=attempt_id)
 
     async def _deliver(self, attempt_id: str) -> None:
         with results.locked(self.results, attempt_id) as is_free:
@@ -476,15 +476,15 @@ async def _check(
 
 
 def _is_new(attempt: Attempt) -> bool:
-    """Say whether this run has opened it: one of an earlier claim is ticketed or unknown."""
+    """Return whether this run opened it; an earlier claim's is ticketed or unknown."""
     return attempt.state is AttemptState.SENT
 
 
 def _seconds_left(run: Run, attempt: Attempt | None) -> float:
-    """Return the seconds that a run has to bring an answer."""
+    """Return the run's time limit in seconds."""
     return max(run.time_left().total_seconds(), 0.001 if attempt is None else _LAST_LOOK_S)
 
 
 def _gone_at(run: Run, keep_s: float | None) -> datetime | None:
-    """Return when what is made now goes by itself."""
+    """Return when outputs stored now expire; None: never."""
     return None if keep_s is None else run.now() + timedelta(seconds=keep_s)

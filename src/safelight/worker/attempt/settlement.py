@@ -1,4 +1,4 @@
-"""Settles runs, however long the database is away: what became of them is known only here."""
+"""Settles runs, retrying through database outages, because only this process knows the outcome."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ from safelight.providers.provider import Done
 from safelight.worker.attempt import verdict
 from safelight.worker.attempt.run_state import Run
 from safelight.worker.attempt.shielded import to_the_end
-from safelight.worker.attempt.verdict import Judgement, Situation, Wait
+from safelight.worker.attempt.verdict import Judgment, Situation, Wait
 from safelight.worker.attempt.writes import Success, Writes
 
 _log = telemetry.logger(__name__)
@@ -35,24 +35,26 @@ _AGAIN_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 PATIENCE = timedelta(hours=24)
 RESULT_WAIT = timedelta(hours=1)
-# A try that was not one: nothing was begun for it.
+# Attempts for which nothing was started do not count.
 _UNCOUNTED = frozenset({Ground.UNSENT, Ground.ABSENT})
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How runs of one worker end.
+    """Settles the runs of one worker.
 
-    `patience` is how long after a job's time its provider is asked again where it refuses to
-    answer. `grace` is how long a worker that lost its lease has to bring an answer by itself.
-    `result_wait` is how long a result in hand waits for our database or storage.
+    `patience` is how long after a job's timeout refused lookups are retried. `grace` is how long a
+    worker that lost its lease may still deliver its response. `result_wait` is how long a received
+    result waits for our database or storage.
     """
 
     database: Database
     assets: Assets
     policy: RetryPolicy
     writes: Writes
-    look_again: timedelta = timedelta(seconds=5)  # after the provider or our storage was away
+    look_again: timedelta = timedelta(
+        seconds=5
+    )  # retry interval after an outage of provider or storage
     patience: timedelta = PATIENCE
     grace: timedelta = timedelta()
     result_wait: timedelta = RESULT_WAIT
@@ -65,20 +67,20 @@ class Settlement:
         rows: list[dict[str, Any]],
         deadline: float,
     ) -> Job:
-        """Finish the job with its stored outputs; raise `StaleJob` where somebody was first.
+        """Finish the job with its stored outputs; raise `StaleJob` if another process was first.
 
-        Raises `ServiceError` where the database is away at `deadline`, of the monotonic clock.
+        Raises `ServiceError` if the database is down until `deadline`, on the monotonic clock.
         """
         success = Success(run.job.id, attempt.id, answer.cost_micros, rows)
         try:
             return await to_the_end(self._accept(success, deadline))
         except StaleJob:
-            # Lost the race after all; what the attempt cost is known only here.
+            # Lost the race; only this process knows the attempt's cost.
             await to_the_end(self.abandon(attempt, answer, rows))
             raise
 
     async def _accept(self, success: Success, deadline: float) -> Job:
-        """Write the success; a commit whose answer was lost is found, not taken for a lost race."""
+        """Write the success; distinguishes a commit with a lost response from a lost race."""
         try:
             return await self.insist(lambda: self.writes.succeed(success), deadline)
         except StaleJob:
@@ -90,10 +92,10 @@ class Settlement:
             return job
 
     async def insist(self, call: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-        """Try again while the database is away: what became of the work is known only here.
+        """Retry while the database is down, because only this process knows the outcome.
 
         Raises the last `ServiceError` at `deadline`, by default after `result_wait`. The worker
-        ends this sooner when the claim is no longer its own.
+        cancels this earlier if it loses the claim.
         """
         if deadline is None:
             deadline = time.monotonic() + self.result_wait.total_seconds()
@@ -104,12 +106,12 @@ class Settlement:
             except ServiceError as error:
                 if time.monotonic() > deadline:
                     raise
-                _log.warning("a run waits for the database", error=error.detail)
+                _log.warning("run waits for the database", error=error.detail)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 
     async def abandon(self, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]) -> None:
-        """Write what a result cost that nobody waits for any more, and remove its objects."""
+        """Record the cost of a result that came too late, and remove its objects."""
 
         def write(tx: Connection) -> None:
             cost = answer.cost_micros
@@ -123,7 +125,7 @@ class Settlement:
         await self.discard(rows)
 
     async def note_cost(self, attempt: Attempt, answer: Done) -> None:
-        """Write what a result cost that its run cannot finish now."""
+        """Record the cost of a result whose run cannot finish now."""
         cost = answer.cost_micros
         if cost is not None:
             await self.insist(
@@ -134,13 +136,13 @@ class Settlement:
         self,
         run: Run,
         attempt: Attempt | None,
-        judge: Callable[[Situation], Judgement],
+        judge: Callable[[Situation], Judgment],
         adopts_within: timedelta,
     ) -> Job:
-        """Carry out what `judge` says of the run; raise `StaleJob` where the job is not its own.
+        """Settle the run by the verdict of `judge`; raise `StaleJob` if the claim is void.
 
-        `attempt` is the one that the run knows of, and `adopts_within` its provider's. A fact that
-        closes it is carried out even when the claim is void: it is about the work, not the lease.
+        `attempt` is the run's attempt, if any, and `adopts_within` its provider's. A fact that
+        closes it is carried out even if the claim is void: it concerns the work, not the lease.
         """
 
         def situation(tx: Connection, job: Job) -> Situation:
@@ -157,7 +159,7 @@ class Settlement:
 
         def write(tx: Connection) -> Job | None:
             try:
-                at = situation(tx, moves.held(tx, run.claim))
+                at = situation(tx, moves.lock_claimed(tx, run.claim))
                 claim = run.claim
             except StaleJob:
                 if attempt is None or attempt.ticket is not None:
@@ -167,11 +169,11 @@ class Settlement:
                 if testimony is None:
                     return None
                 claim = testimony
-            judgement = _judged(attempt, at, judge)
-            if attempt is not None and judgement.error is not None:
+            judgment = _judged(attempt, at, judge)
+            if attempt is not None and judgment.error is not None:
                 looking = at.attempt is not None and at.attempt.ticket is not None
-                breakers.note_fault(tx, at.job.provider, judgement.error, looking=looking)
-            return _carry_out(tx, claim, run.job.wakes, at, judgement)
+                breakers.note_fault(tx, at.job.provider, judgment.error, looking=looking)
+            return _carry_out(tx, claim, run.job.wakes, at, judgment)
 
         job = await to_the_end(self.insist(lambda: self.database.write(write)))
         if job is None:
@@ -179,53 +181,53 @@ class Settlement:
         return job
 
     async def discard(self, rows: list[dict[str, Any]]) -> None:
-        """Remove objects that no row will name; what cannot be now, the janitor finds later."""
+        """Remove objects that will get no row; after an outage, the janitor removes them."""
         asset_ids = [row["id"] for row in rows]
         try:
             await self.assets.give_up(asset_ids)
         except ServiceError as error:
-            _log.warning("objects without a row are left behind", of=asset_ids, error=error.detail)
+            _log.warning(
+                "unreferenced objects left for the janitor", of=asset_ids, error=error.detail
+            )
 
 
 def _judged(
-    attempt: Attempt | None, at: Situation, judge: Callable[[Situation], Judgement]
-) -> Judgement:
-    """Return the judgement, unless proof closed the attempt and this one would only guess."""
-    judgement = judge(at)
+    attempt: Attempt | None, at: Situation, judge: Callable[[Situation], Judgment]
+) -> Judgment:
+    """Return the judgment, unless proof closed the attempt and this one would only guess."""
+    judgment = judge(at)
     is_closed = attempt is not None and at.attempt is None
-    return verdict.closed_meanwhile(at) if is_closed and judgement.closing is None else judgement
+    return verdict.closed_meanwhile(at) if is_closed and judgment.closing is None else judgment
 
 
-def _testify(tx: Connection, attempt: Attempt, at: Situation, judgement: Judgement) -> Claim | None:
-    """Return the right to carry out a judgement of a run that has lost its claim.
+def _testify(tx: Connection, attempt: Attempt, at: Situation, judgment: Judgment) -> Claim | None:
+    """Return the right to carry out a judgment of a run that has lost its claim.
 
     It closes the attempt, and the open attempt is the fence, as it is for a result: whoever has the
-    job now knows less. None where the judgement is no fact, or the job no longer waits for it.
+    job now knows less. None where the judgment is no fact, or the job no longer waits for it.
     """
-    if judgement.closing is None:
+    if judgment.closing is None:
         return None
     if at.job.is_final or at.attempt is None or at.attempt.id != attempt.id:
-        attempts.close(tx, attempt.id, judgement.closing)
+        attempts.close(tx, attempt.id, judgment.closing)
         return None
     return claims.take(tx, at.job)
 
 
-def _carry_out(
-    tx: Connection, claim: Claim, wakes: int, at: Situation, judgement: Judgement
-) -> Job:
+def _carry_out(tx: Connection, claim: Claim, wakes: int, at: Situation, judgment: Judgment) -> Job:
     """Close the attempt or leave it open, and move the job: to the queue only without one."""
     job = at.job
     if at.attempt is not None:
-        _end(tx, at.attempt, judgement)
-    problem = {} if judgement.error is None else judgement.error.problem()
-    match judgement.job:
+        _end(tx, at.attempt, judgment)
+    problem = {} if judgment.error is None else judgment.error.problem()
+    match judgment.job:
         case Wait(after, stage):
             return moves.park(tx, Parking(claim, after, wakes, stage, job.progress))
         case retry.Retry(at=when, reason=why):
             end_with = why and why.problem()
             return moves.retry(tx, claim, at=when, error=problem, end_with=end_with)
         case retry.Snooze(until, why):
-            reason = judgement.error.title if judgement.error else "starting again"
+            reason = judgment.error.title if judgment.error else "starting again"
             end_with = why and why.problem()
             return moves.snooze(tx, claim, until=until, reason=reason, end_with=end_with)
         case retry.FallBack():
@@ -234,12 +236,12 @@ def _carry_out(
             return moves.fail(tx, claim, error=error.problem())
 
 
-def _end(tx: Connection, attempt: Attempt, judgement: Judgement) -> None:
-    """Close the attempt, or say that its answer was lost; one that was not a try is not counted."""
-    closing = judgement.closing
+def _end(tx: Connection, attempt: Attempt, judgment: Judgment) -> None:
+    """Close the attempt, or mark its response as lost; uncount it if nothing was started."""
+    closing = judgment.closing
     if closing is None:
         attempts.lose_sight(tx, attempt.id)
         return
     attempts.close(tx, attempt.id, closing)
-    if closing.ground in _UNCOUNTED or isinstance(judgement.job, retry.Snooze):
+    if closing.ground in _UNCOUNTED or isinstance(judgment.job, retry.Snooze):
         attempts.uncount(tx, attempt.job_id)

@@ -1,4 +1,4 @@
-"""Ends things properly where a run is canceled: writes that matter, folders that are left."""
+"""Protects important writes and cleanup from cancellation."""
 
 import asyncio
 import shutil
@@ -15,14 +15,14 @@ _LAST_S = 10.0
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`; when canceled meanwhile, let it finish for some seconds, then be canceled."""
+    """Await `work`; on cancellation, give it some seconds to finish before it is canceled."""
     task = asyncio.create_task(work)  # noqa: TID251  ended in the `finally`
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=_LAST_S)
         if task.done() and not task.cancelled():
-            task.exception()  # nobody is left to hear of it
+            task.exception()  # retrieved, so that the loop does not report it
         raise
     finally:
         task.cancel()
@@ -30,9 +30,9 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def scratch_folder(parent: Path) -> AsyncGenerator[Path]:
-    """Yield the path of a new folder, for those who need it to make; removed however it ends.
+    """Yield the path of a folder for the caller to create on demand; it is always removed.
 
-    One that stayed empty goes without a thread, which would cost more than all else here.
+    An empty folder is removed without a thread, which would cost more than everything else here.
     """
     path = parent / ids.secret(80)
     try:

@@ -1,4 +1,4 @@
-"""Keeps a provider's ticket safe the moment it is known: it stands for paid work."""
+"""Stores a provider's ticket as soon as it is known, because it stands for paid work."""
 
 import asyncio
 
@@ -20,10 +20,10 @@ _CONFIRMED = Canceled()
 
 
 async def secure(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) -> None:
-    """Store `ticket`, however often that fails, until the caller's time is up.
+    """Store `ticket`, retrying until the caller's timeout.
 
-    Raises `StaleJob` where a person has closed the attempt meanwhile; the work is then canceled at
-    the provider, as nobody else knows of it.
+    Raises `StaleJob` if a person has closed the attempt meanwhile; the work is then canceled at
+    the provider, because no other process knows about it.
     """
     if not await to_the_end(_store(keep, provider, attempt, ticket)):
         raise StaleJob(attempt.job_id)
@@ -34,7 +34,7 @@ async def _store(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) 
         try:
             kept = await keep((attempt.id, ticket))
         except (DatabaseError, SafelightError, OSError) as error:
-            _log.warning("ticket not stored; trying again", attempt=attempt.id, error=str(error))
+            _log.warning("ticket not stored; retrying", attempt=attempt.id, error=str(error))
             await asyncio.sleep(_TRY_AGAIN_S)
         else:
             break
@@ -44,24 +44,24 @@ async def _store(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) 
 
 
 async def cancel_at_provider(provider: Provider, attempt_id: str, ticket: str) -> Canceled | None:
-    """Ask the provider to stop; None if it could not be told."""
+    """Cancel work at the provider; None if the request failed."""
     try:
         async with asyncio.timeout(_ASK_S):
             return await provider.cancel(ticket) or _CONFIRMED
     except SafelightError as error:
         _log.warning("provider did not cancel", attempt=attempt_id, code=error.code)
-    except Exception:  # noqa: BLE001  whatever a plug raises, those who clean up go on
+    except Exception:  # noqa: BLE001  cleanup continues whatever a plug raises
         _log.exception("provider did not cancel", attempt=attempt_id)
     return None
 
 
 async def find_at_provider(provider: Provider, lost: LostStart) -> str | Absent | None:
-    """Ask the provider for the ticket of a lost start; None if it does not tell now."""
+    """Look up the ticket of a lost start at the provider; None if that is unknown now."""
     try:
         async with asyncio.timeout(_ASK_S):
             return await provider.look_up(lost)
     except SafelightError as error:
-        _log.warning("provider was not asked", attempt=lost.attempt_id, code=error.code)
+        _log.warning("provider lookup failed", attempt=lost.attempt_id, code=error.code)
     except Exception:  # noqa: BLE001  as above
-        _log.exception("provider was not asked", attempt=lost.attempt_id)
+        _log.exception("provider lookup failed", attempt=lost.attempt_id)
     return None

@@ -1,7 +1,7 @@
-"""What an error in a run means for its attempt and its job; the one aim is never to pay twice.
+"""Decides what an error means for attempt and job; the overriding goal is never to pay twice.
 
-Pure. An attempt ends only by a fact about the work (ADR 0002); an error of ours, of a look or of a
-clock leaves it open. A job is queued again only where its attempt ends.
+Pure. Only a fact about the work closes an attempt (ADR 0002); errors of ours, failed lookups and
+timeouts leave it open. A job is queued again only if its attempt is closed.
 """
 
 import errno
@@ -29,7 +29,7 @@ UNHEARD = "waiting to hear whether the provider has it"
 
 
 class NotBegun(Exception):
-    """Nothing was begun at the provider: it refused, or was not called."""
+    """No work was started: the provider refused, or was not called."""
 
     def __init__(self, error: SafelightError, ground: Ground) -> None:
         super().__init__(str(error))
@@ -38,7 +38,7 @@ class NotBegun(Exception):
 
 
 class LookFailed(Exception):
-    """A check or a look-up raised `error`, which says nothing about the work."""
+    """A check or lookup raised `error`, which says nothing about the work."""
 
     def __init__(self, error: SafelightError) -> None:
         super().__init__(str(error))
@@ -47,10 +47,10 @@ class LookFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a judgement depends on.
+    """The inputs of a judgment.
 
-    `attempt` is None where nothing was sent. `patience` is how long after the job's time refused
-    looks at paid work are repeated; `adopts_within` is the provider's.
+    `attempt` is None if nothing was sent. `patience` is how long after the job's timeout refused
+    lookups of paid work are retried; `adopts_within` is the provider's.
     """
 
     job: Job
@@ -60,25 +60,25 @@ class Situation:
     jitter: float
     adopts_within: timedelta
     patience: timedelta
-    look_again: timedelta  # the shortest pause between two looks of which one failed
+    look_again: timedelta  # minimum pause after a failed lookup
 
     @property
     def end(self) -> datetime:
-        """When the job's time is up."""
+        """The job's timeout."""
         return (self.job.started_at or self.now) + self.job.timeout
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The attempt stays open, and its job waits to look again."""
+    """The attempt stays open, and the job waits for the next lookup."""
 
     after: timedelta
     stage: str
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What becomes of the job, and of its attempt: it is closed, or stays open."""
+class Judgment:
+    """The decision on the job, and on its attempt, which is closed or stays open."""
 
     job: Decision | Wait
     closing: Closing | None = None
@@ -86,116 +86,116 @@ class Judgement:
 
 
 def name(error: Exception, job: Job, *, timed_out: bool) -> SafelightError:
-    """Return `error` as one of ours; what nobody foresaw is logged with its trace."""
+    """Return `error` as a Safelight error; unexpected ones are logged with a traceback."""
     if isinstance(error, SafelightError):
         return error
     if isinstance(error, TimeoutError) and timed_out:
         return too_late(job)
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return StorageFull()
-    _log.exception("a run failed unforeseen", exc_info=error)
+    _log.exception("unexpected error in a run", exc_info=error)
     if isinstance(error, DatabaseError):
-        return ServiceError("The database did not take a write.")
+        return ServiceError("The database rejected a write.")
     return SafelightError()
 
 
 def too_late(job: Job, why: str = ".") -> JobTimeout:
-    """Return the error of a job whose time is up."""
+    """Return the error of a job that timed out."""
     return JobTimeout(f"The job did not finish within {job.timeout_s:g} s{why}")
 
 
 def unknown(reason: str) -> UnknownOutcome:
-    """Return the error of a job that waits for a person to judge."""
+    """Return the error of a job whose outcome a person must judge."""
     return UnknownOutcome(
-        f"{reason} The work may have been done and paid for, so it is not repeated by itself. "
-        "Redrive the job to pay again; `repeatable = true` of its model in the catalogue lets "
-        "Safelight do so by itself."
+        f"{reason} The work may have been done and paid for, so it is not repeated automatically. "
+        "Redrive the job to pay again, or set `repeatable = true` for its model in the catalog to "
+        "let Safelight repeat it."
     )
 
 
-# --- judgements --------------------------------------------------------------------------------
+# --- judgments --------------------------------------------------------------------------------
 
 
-def by_verdict(at: Situation, error: ProviderError, cost: int | None) -> Judgement:
-    """Judge work that its provider says has failed."""
+def by_verdict(at: Situation, error: ProviderError, cost: int | None) -> Judgment:
+    """Judge work that the provider reports as failed."""
     closing = Closing(Outcome.FAILED, Ground.VERDICT, error.problem(), cost)
-    return Judgement(_decide(at, error), closing, error)
+    return Judgment(_decide(at, error), closing, error)
 
 
-def not_begun(at: Situation, error: SafelightError, ground: Ground) -> Judgement:
-    """Judge an order of which nothing was begun."""
+def not_begun(at: Situation, error: SafelightError, ground: Ground) -> Judgment:
+    """Judge a request for which no work was started."""
     outcome = Outcome.LOST if ground is Ground.UNSENT else Outcome.FAILED
     closing = Closing(outcome, ground, error.problem()) if at.attempt else None
-    return Judgement(_decide(at, error), closing, error)
+    return Judgment(_decide(at, error), closing, error)
 
 
-def absent(at: Situation, grace: timedelta) -> Judgement:
-    """Judge an order that its provider confirms not to have received: it is placed once more.
+def absent(at: Situation, grace: timedelta) -> Judgment:
+    """Judge a request that the provider confirms it never received: it is sent again.
 
-    Not before `grace` is over, in which the worker that lost its lease may still send it.
+    Not before `grace` has passed, because a worker that lost its lease may still send it.
     """
     if _has_arrived(at) or _may_be_brought(at, grace):
-        return Judgement(Wait(_pace(at), UNHEARD))
-    return Judgement(Snooze(at.now), Closing(Outcome.LOST, Ground.ABSENT))
+        return Judgment(Wait(_pace(at), UNHEARD))
+    return Judgment(Snooze(at.now), Closing(Outcome.LOST, Ground.ABSENT))
 
 
-def closed_meanwhile(at: Situation) -> Judgement:
-    """Judge an attempt that another process has closed on proof: the job goes on without it."""
-    return Judgement(Snooze(at.now))
+def closed_meanwhile(at: Situation) -> Judgment:
+    """Judge an attempt that another process has closed: the job continues without it."""
+    return Judgment(Snooze(at.now))
 
 
-def answer_lost(at: Situation, error: SafelightError) -> Judgement:
-    """Judge an order that may have arrived, and whose answer is lost."""
+def answer_lost(at: Situation, error: SafelightError) -> Judgment:
+    """Judge a request that may have arrived, but whose response was lost."""
     if at.job.repeatable:
         closing = Closing(Outcome.FAILED, Ground.REPEATABLE, error.problem())
-        return Judgement(_decide(at, error), closing, error)
+        return Judgment(_decide(at, error), closing, error)
     if isinstance(error, JobTimeout):
-        return Judgement(Fail(error), error=error)
+        return Judgment(Fail(error), error=error)
     if _may_be_adopted(at):
-        return Judgement(Wait(at.look_again, UNHEARD), error=error)
-    return Judgement(Fail(unknown(error.detail)), error=error)
+        return Judgment(Wait(at.look_again, UNHEARD), error=error)
+    return Judgment(Fail(unknown(error.detail)), error=error)
 
 
-def look_failed(at: Situation, error: SafelightError) -> Judgement:
-    """Judge a look at work that goes on: at what it costs, or where it may have been lost.
+def look_failed(at: Situation, error: SafelightError) -> Judgment:
+    """Judge a failed lookup of work in progress, or of a request that may be lost.
 
-    A passing fault is borne until the job's time is up, a refusal much longer: the work may be
-    done, and only somebody who mends the credentials can find out.
+    Transient faults are retried until the job's timeout, refusals much longer: the work may be
+    done, and only fixing the credentials can tell.
     """
     if isinstance(error, UnknownModel | JobTimeout):
-        return Judgement(Fail(error), error=error)
+        return Judgment(Fail(error), error=error)
     if at.now >= at.end and not _is_patient(error):
-        return Judgement(Fail(too_late(at.job, f"; the last look failed: {error.detail}")))
+        return Judgment(Fail(too_late(at.job, f"; the last look failed: {error.detail}")))
     if at.now >= at.end + at.patience:
-        return Judgement(Fail(unknown(f"The provider could not be asked: {error.detail}")))
+        return Judgment(Fail(unknown(f"The provider could not be asked: {error.detail}")))
     pace = error.retry_after or _pace(at)
     if not _is_patient(error):
         pace = min(pace, at.end - at.now)
-    return Judgement(Wait(pace, f"asking the provider again: {error.title}"), error=error)
+    return Judgment(Wait(pace, f"asking the provider again: {error.title}"), error=error)
 
 
 def _is_patient(error: SafelightError) -> bool:
-    """Say whether the job's time does not end a wait: it is for us to mend, or for its operator."""
+    """Return whether retries continue past the timeout: we or the operator must fix the error."""
     if isinstance(error, ServiceError):
         return True
     return isinstance(error, ProviderError) and error.remedy not in (Remedy.RETRY, Remedy.WAIT)
 
 
-def result_unfit(at: Situation, error: SafelightError, cost: int | None) -> Judgement:
-    """Judge a result that was made, and paid for, and cannot be kept whatever is tried."""
+def result_unfit(at: Situation, error: SafelightError, cost: int | None) -> Judgment:
+    """Judge a result that was paid for but cannot be stored, because it is invalid."""
     closing = Closing(Outcome.FAILED, Ground.VERDICT, error.problem(), cost)
     decision = _decide(at, error) if at.job.repeatable else Fail(error)
-    return Judgement(decision, closing, error)
+    return Judgment(decision, closing, error)
 
 
-def unheard(at: Situation, grace: timedelta) -> Judgement:
-    """Judge an attempt that nobody could tell anything about yet.
+def unheard(at: Situation, grace: timedelta) -> Judgment:
+    """Judge an attempt whose state is still unknown.
 
-    `grace` is how long its worker, if it lives, has to bring the answer by itself.
+    `grace` is how long its worker, if alive, may still deliver the response.
     """
     if _has_arrived(at) or _may_be_adopted(at) or _may_be_brought(at, grace):
-        return Judgement(Wait(_pace(at), UNHEARD))
-    return Judgement(Fail(unknown("The provider was called and its answer was lost.")))
+        return Judgment(Wait(_pace(at), UNHEARD))
+    return Judgment(Fail(unknown("The provider was called and its answer was lost.")))
 
 
 def _decide(at: Situation, error: SafelightError) -> Decision:
@@ -203,12 +203,12 @@ def _decide(at: Situation, error: SafelightError) -> Decision:
 
 
 def _has_arrived(at: Situation) -> bool:
-    """Say whether the ticket came while the provider was being asked."""
+    """Return whether the ticket arrived during the lookup."""
     return at.attempt is not None and at.attempt.ticket is not None
 
 
 def _may_be_adopted(at: Situation) -> bool:
-    """Say whether a lost order is still looked for: counted from when its answer was lost."""
+    """Return whether a lost request may still be adopted, counted from the loss of its response."""
     lost_at = at.attempt.unknown_at if at.attempt else None
     return at.now < (lost_at or at.now) + at.adopts_within
 
@@ -219,16 +219,16 @@ def _may_be_brought(at: Situation, grace: timedelta) -> bool:
 
 
 def _pace(at: Situation) -> timedelta:
-    """Return how long to leave the provider alone: the longer, the older the attempt is."""
+    """Return the backoff before the next lookup: the longer, the older the attempt is."""
     age = at.now - at.attempt.created_at if at.attempt else timedelta()
     return min(max(age / _PART_OF_AGE, at.look_again), _MOST_PACE)
 
 
 def can_have_it_again(job: Job, attempt: Attempt) -> bool:
-    """Say whether a result that is lost here can be had once more without paying twice."""
+    """Return whether a lost result can be fetched or made again without paying twice."""
     return job.repeatable or attempt.ticket is not None
 
 
 def is_of_storage(error: ServiceError) -> bool:
-    """Say whether our storage failed; else it was the database, which every run waits for."""
+    """Return whether our storage failed, as opposed to the database."""
     return isinstance(error, StorageFailed | StorageFull)

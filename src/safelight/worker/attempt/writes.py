@@ -1,4 +1,4 @@
-"""The writes that every run makes, gathered with those of the other runs of this worker."""
+"""The writes of all runs, coalesced across this worker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from safelight.jobs.scheduling import breakers
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """An attempt that came to its end: what was made is stored, and its rows are these."""
+    """A successful attempt, with the rows of its stored outputs."""
 
     job_id: str
     attempt_id: str
@@ -24,7 +24,7 @@ class Success:
 
 
 class Writes:
-    """Each raises `StaleJob` where somebody else has moved the job."""
+    """Coalesced writes; each raises `StaleJob` if another process has moved the job."""
 
     def __init__(self, database: Database) -> None:
         self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
@@ -35,7 +35,7 @@ class Writes:
 
 
 def park_all(tx: Connection, parkings: Sequence[moves.Parking]) -> list[Job | Exception]:
-    """Leave jobs with their providers; those that answered are let in again."""
+    """Park jobs with their providers, and note which providers answered."""
     moved = moves.park_all(tx, parkings)
     told = zip(parkings, moved, strict=True)
     breakers.note_seen(
@@ -45,7 +45,7 @@ def park_all(tx: Connection, parkings: Sequence[moves.Parking]) -> list[Job | Ex
 
 
 def succeed_all(tx: Connection, ended: Sequence[Success]) -> list[Job | Exception]:
-    """Finish jobs with their outputs and attempts, all or nothing of each."""
+    """Finish jobs with their outputs and attempts, each atomically."""
     moved = moves.succeed_all(
         tx, [moves.Finish(one.job_id, one.attempt_id, one.cost_micros) for one in ended]
     )

@@ -1,4 +1,4 @@
-"""Finds the present document of the job or batch that an event is about."""
+"""Builds the current document of an event's job or batch."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import batch_document, job_document
 
-# What has no limit of a few characters; a receiver finds it at the document's `status_url`.
+# Fields of unbounded length; receivers can fetch them from the document's `status_url`.
 _LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "metadata"})
 _LONG_IN_BATCH = frozenset({"items", "tags", "metadata"})
 
 
 def job_of(tx: Connection, account_id: str, job_id: str, links: Links) -> documents.Job | None:
-    """Return the document of an account's job."""
+    """Return the document of an account's job, or None."""
     job = job_store.get(tx, account_id, job_id)
     if job is None:
         return None
@@ -27,7 +27,7 @@ def job_of(tx: Connection, account_id: str, job_id: str, links: Links) -> docume
 def batch_of(
     tx: Connection, account_id: str, batch_id: str, links: Links
 ) -> documents.Batch | None:
-    """Return the document of an account's batch."""
+    """Return the document of an account's batch, or None."""
     batch = batch_store.get(tx, account_id, batch_id)
     if batch is None:
         return None
@@ -39,7 +39,7 @@ def batch_of(
 def forms_of(
     tx: Connection, account_id: str, subject: str, links: Links
 ) -> list[Mapping[str, Any]]:
-    """Return the document, whole and shortened, or nothing where there is none."""
+    """Return the subject's document, full and shortened; empty if there is none."""
     if job := job_of(tx, account_id, subject, links):
         return [{"job": job}, {"job": _without(job, _LONG_IN_JOB)}]
     if batch := batch_of(tx, account_id, subject, links):

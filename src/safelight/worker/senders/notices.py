@@ -1,4 +1,4 @@
-"""Sends notices to people and topics, each until it is taken, and makes the digests of the day."""
+"""Sends notices to people and topics, at least once, and creates the daily digests."""
 
 import asyncio
 import random
@@ -39,20 +39,20 @@ NOTICES = Counter("safelight_notices_total", "Tries to send a notice.", ("channe
 
 _log = telemetry.logger(__name__)
 
-_AT_ONCE = 8  # mail servers take few connections of one client
-_LEASE = timedelta(minutes=2)  # well above what a sender may take
+_AT_ONCE = 8  # mail servers limit connections per client
+_LEASE = timedelta(minutes=2)  # well above a sender's time limit
 _INTERVAL_S = 1.0
 _TITLES = {DIGEST: "Your day", GATHERED: "Your last hour"}
-_IN_DIGEST = 12  # jobs that are shown of each kind
+_IN_DIGEST = 12  # jobs shown per status
 
 _Drawn = tuple[Contact, Content]
 
 
 class Messenger:
-    """Runs until canceled. Any number may run: notices are taken for a lease.
+    """Runs until canceled. Any number can run: notices are claimed with a lease.
 
-    One whose messenger dies between sending and writing that down is sent once more, under the same
-    id; none is lost.
+    Delivery is at-least-once: a notice is resent, with the same id, if its messenger dies before
+    recording the outcome.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Messenger:
         self._digest_hour = digest_hour
 
     async def run(self) -> None:
-        """Look every second, and at once while there is more; at rest where nothing can be sent."""
+        """Poll every second, or at once while there is more; idle without senders."""
         while self._senders:
             taken = await guarded(self.round, _log)
             if not taken or isinstance(taken, Exception):
                 await asyncio.sleep(_INTERVAL_S)
 
     async def round(self) -> int:
-        """Send some of what is due now; return how many."""
+        """Send some due notices; return how many."""
 
         def claim(tx: Connection) -> list[Notice]:
             store.add_digests(tx, hour=self._digest_hour, ended_between=job_store.has_ended)
@@ -93,12 +93,12 @@ class Messenger:
     async def _deliver(self, notice: Notice) -> None:
         try:
             outcome = await self._try(notice)
-            await self._db.write(lambda tx: store.settle(tx, notice, outcome))
+            await self._db.write(lambda tx: store.record(tx, notice, outcome))
         except OUTAGE as error:
-            # Its lease runs out, and then it is sent again.
-            _log.warning("notice not settled", notice=notice.id, error=str(error))
-        except Exception:  # noqa: BLE001  one notice must not end all
-            _log.exception("notice not settled", notice=notice.id)
+            # Its lease expires, and then it is resent.
+            _log.warning("notice outcome not recorded", notice=notice.id, error=str(error))
+        except Exception:  # noqa: BLE001  one notice must not stop the others
+            _log.exception("notice outcome not recorded", notice=notice.id)
 
     async def _try(self, notice: Notice) -> Outcome:
         found = await self._db.read(lambda tx: self._look(tx, notice))
@@ -107,7 +107,7 @@ class Messenger:
         contact, content = found
         sender = self._senders.get(contact.channel)
         if sender is None:
-            return self._failed(notice, contact, "This installation sends nothing that way.")
+            return self._failed(notice, contact, "This installation cannot send over this channel.")
         try:
             await sender.send(notice, contact, content)
         except NotSentError as error:
@@ -117,30 +117,30 @@ class Messenger:
             return self._failed(notice, contact, str(error))
         except OUTAGE:
             raise
-        except Exception:  # noqa: BLE001  a notice that breaks its sender has a last try as well
-            _log.exception("notice failed unforeseen", notice=notice.id)
+        except Exception:  # noqa: BLE001  a notice that crashes its sender must run out of tries too
+            _log.exception("unexpected error in a notice", notice=notice.id)
             return self._failed(notice, contact, "Sending failed for an unknown reason.")
         NOTICES.labels(contact.channel.value, "delivered").inc()
         return Outcome(DeliveryState.DELIVERED)
 
     def _failed(self, notice: Notice, contact: Contact, error: str) -> Outcome:
-        jitter = random.random()  # noqa: S311  spreads retries, guards nothing
+        jitter = random.random()  # noqa: S311  jitter, not security
         outcome = after_failure(error, notice.tries, jitter=jitter)
         given_up = outcome.state is DeliveryState.FAILED
         NOTICES.labels(contact.channel.value, "given_up" if given_up else "failed").inc()
         return outcome
 
     def _look(self, tx: Connection, notice: Notice) -> _Drawn | str:
-        """Return whom to tell and what, or why nobody is told."""
+        """Return the contact and the content, or the reason for not sending."""
         contact = store.of_id(tx, notice.contact_id)
         asks = notice.event["type"] == CONFIRM
         if contact is None or (contact.stopped_at is not None and not asks):
-            return "The contact wants to be told nothing more."
+            return "The contact has unsubscribed."
         if asks and not contact.code:
-            return "The contact is confirmed."
+            return "The contact is already confirmed."
         found = self._facts(tx, notice, contact)
         if found is None:
-            return "What it tells of has been deleted."
+            return "The subject of the notice has been deleted."
         kind, said = found
         everywhere = {
             "base_url": self._links.base_url,
@@ -157,7 +157,7 @@ class Messenger:
     def _facts(
         self, tx: Connection, notice: Notice, contact: Contact
     ) -> tuple[str, dict[str, Any]] | None:
-        """Return which templates, and what they name; None where the subject has gone."""
+        """Return the template kind and its variables; None if the subject is gone."""
         event = notice.event
         kind: str = event["type"]
         if kind == CONFIRM:
@@ -166,7 +166,7 @@ class Messenger:
         if title := _TITLES.get(kind):
             return "digest", self._time(tx, title, contact.account_id, event["data"])
         if kind == TEST or contact.channel is Channel.SNS:
-            return "test", {}  # topics get the event itself
+            return "test", {}  # topics get the event as JSON
         return self._of_subject(tx, contact.account_id, event)
 
     def _of_subject(

@@ -1,4 +1,4 @@
-"""Tells webhook endpoints what happened: events become deliveries, and those are sent."""
+"""Turns events into webhook deliveries, and sends them at least once."""
 
 import asyncio
 import random
@@ -25,33 +25,33 @@ from safelight.worker.senders import documents
 
 _log = telemetry.logger(__name__)
 
-_PAGE = 200  # events a transaction
-_AT_ONCE = 500  # deliveries under way, so that a hundred endpoints may hang and delay nobody
-_EACH = 4  # of them to one receiver
-_LOOKS = 4  # at the database at once, which is not this one's alone
-_LEASE = timedelta(seconds=30)  # well above what a post may take
+_PAGE = 200  # events per transaction
+_AT_ONCE = 500  # concurrent deliveries, so that a hundred hanging endpoints delay no others
+_EACH = 4  # of them per receiver
+_LOOKS = 4  # concurrent database reads, because the pool is shared
+_LEASE = timedelta(seconds=30)  # well above the time limit of a post
 _INTERVAL_S = 1.0
-_PACE_S = 0.01  # between two looks where deliveries end one by one
+_PACE_S = 0.01  # minimum time between claims while deliveries end one by one
 
 
 class Notifier:
-    """Runs until canceled. Any number may run: rows are taken one by one, for a lease.
+    """Runs until canceled. Any number can run: deliveries are claimed with a lease.
 
-    A message whose notifier dies is sent again under the same id; none is lost.
+    Delivery is at-least-once: a message whose notifier dies is resent with the same id.
     """
 
     def __init__(self, database: Database, poster: Poster, links: Links) -> None:
         self._db = database
         self._poster = poster
         self._links = links
-        self._settle: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.settle_all)
+        self._record: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.record_all)
         self._shares = Shares(each=_EACH)
         self._room = _AT_ONCE
         self._looks = asyncio.Semaphore(_LOOKS)
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Look every second, and at once while there is more."""
+        """Poll every second, or at once while there is more."""
         async with asyncio.TaskGroup() as group:
             while True:
                 taken = await guarded(lambda: self._take(group), _log)
@@ -59,7 +59,7 @@ class Notifier:
                     await self._rest()
 
     async def _rest(self) -> None:
-        """Wait the interval, or until a delivery has ended and made room for another."""
+        """Wait for the interval, or until a delivery ends and makes room for another."""
         self._ended.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(_INTERVAL_S):
@@ -67,7 +67,7 @@ class Notifier:
                 await asyncio.sleep(_PACE_S)
 
     async def round(self) -> None:
-        """Make and send everything that is due now, once."""
+        """Create and send everything that is due now, once."""
         taken = 1
         while taken:
             async with asyncio.TaskGroup() as group:
@@ -92,18 +92,18 @@ class Notifier:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             outcome = await self._try_in_share(delivery)
-            await self._settle((delivery, outcome))
+            await self._record((delivery, outcome))
         except OUTAGE as error:
-            # Its lease runs out, and then it is sent again under the same id.
-            _log.warning("delivery not settled", delivery=delivery.id, error=str(error))
-        except Exception:  # noqa: BLE001  one message must not end all
-            _log.exception("delivery not settled", delivery=delivery.id)
+            # Its lease expires, and then it is resent with the same id.
+            _log.warning("delivery outcome not recorded", delivery=delivery.id, error=str(error))
+        except Exception:  # noqa: BLE001  one message must not stop the others
+            _log.exception("delivery outcome not recorded", delivery=delivery.id)
         finally:
             self._room += 1
             self._ended.set()
 
     async def _try_in_share(self, delivery: Delivery) -> Outcome:
-        """Try, and leave the receiver to the next one before this is written down."""
+        """Try, and free the receiver's slot before the outcome is recorded."""
         well = True
         try:
             outcome = await self._try(delivery)
@@ -114,19 +114,19 @@ class Notifier:
             self._ended.set()
 
     async def _try(self, delivery: Delivery) -> Outcome:
-        jitter = random.random()  # noqa: S311  spreads retries, guards nothing
+        jitter = random.random()  # noqa: S311  jitter, not security
         try:
             async with self._looks:
                 found = await self._db.read(lambda tx: self._look(tx, delivery))
             if found is None:
-                return Outcome(DeliveryState.FAILED, error="The endpoint takes no more.")
+                return Outcome(DeliveryState.FAILED, error="The endpoint was disabled or deleted.")
             endpoint, forms = found
             body = webhook.body_of(delivery.event, forms)
             return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)
         except OUTAGE:
             raise
-        except Exception:  # noqa: BLE001  a message that breaks its sender has a last try as well
-            _log.exception("delivery failed unforeseen", delivery=delivery.id)
+        except Exception:  # noqa: BLE001  a message that crashes its sender must run out of tries too
+            _log.exception("unexpected error in a delivery", delivery=delivery.id)
             return webhook.unforeseen(delivery, jitter=jitter)
 
     def _look(
@@ -142,7 +142,7 @@ class Notifier:
 
 
 def fan_out(tx: Connection) -> int:
-    """Make what tells of the oldest events that nobody was told of; return how many events."""
+    """Create the deliveries and notices for the oldest new events; return how many events."""
     found = events.untold(tx, limit=_PAGE)
     if found:
         store.fan_out(tx, found, webhook_urls)
@@ -152,7 +152,7 @@ def fan_out(tx: Connection) -> int:
 
 
 def webhook_urls(tx: Connection, ended: Collection[str]) -> Mapping[str, str]:
-    """Return the addresses that those of these jobs and batches have named that name one."""
+    """Return the webhook URL of each job and batch that names one."""
     return job_store.webhook_urls(tx, ended) | batch_store.webhook_urls(tx, ended)
 
 

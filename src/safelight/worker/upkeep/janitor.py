@@ -1,4 +1,4 @@
-"""Looks for work that was missed: dead workers' jobs, passed deadlines, open ends, lost rings."""
+"""Recovers missed work: expired leases, deadlines and timeouts, open attempts, lost rings."""
 
 import asyncio
 import math
@@ -33,14 +33,14 @@ _log = telemetry.logger(__name__)
 
 _PAGE = 100
 _SWEPT_AT_ONCE = 20
-_PATIENT_CANCELS = 4  # so many cancel requests lengthen the wait for the next by one interval
+_PATIENT_CANCELS = 4  # cancel requests after which the wait grows by an interval
 _LONGEST_PAUSE = timedelta(minutes=1)
-_NOBODY_TELLS = timedelta(days=1)  # only a callback or a person can still say anything
+_NOBODY_TELLS = timedelta(days=1)  # only a callback or a person can still resolve it
 _SWEEPS = 10
 
 
 class Janitor:
-    """Runs its rounds until canceled. Any number of copies may run: every write is guarded."""
+    """Runs its rounds until canceled. Any number can run: every write is guarded."""
 
     def __init__(
         self,
@@ -65,13 +65,13 @@ class Janitor:
         self._trash = trash
         self._interval = interval
         self._lease = lease
-        # Workers could not renew during an outage; they get a whole lease to do so after it. A
-        # janitor that knows itself alone with its worker need not wait at its start.
+        # Workers cannot renew during an outage, so they get a full lease afterwards. A janitor
+        # with the sole worker need not wait at startup.
         self._well_since = float("-inf") if sole_worker else time.monotonic()
         self._last_round: tuple[float, datetime] | None = None  # by both clocks
 
     async def run(self) -> None:
-        """Make a round every interval, for ever."""
+        """Run a round every interval, forever."""
         while True:
             began = time.monotonic()
             result = await guarded(self.round, _log)
@@ -83,9 +83,9 @@ class Janitor:
             await asyncio.sleep(max(rest, 0.01))
 
     async def round(self) -> None:
-        """Do everything once."""
+        """Do all tasks once."""
         if await self._is_late():
-            # This process slept, or a clock was set: its own worker renews before anyone is robbed.
+            # This process was suspended, or a clock changed: let its own worker renew first.
             self._well_since = time.monotonic()
         if time.monotonic() - self._well_since >= self._lease.total_seconds():
             await self._rescue()
@@ -101,9 +101,9 @@ class Janitor:
         await self._sweep_objects()
 
     async def _is_late(self) -> bool:
-        """Say whether far more time than an interval has passed since the last round.
+        """Return whether far more than an interval has passed since the last round.
 
-        Both clocks are asked: a machine that sleeps stops the monotonic one.
+        Checks both clocks, because suspending the machine stops the monotonic one.
         """
         at = await self._db.read(clock)
         last, self._last_round = self._last_round, (time.monotonic(), at)
@@ -115,9 +115,9 @@ class Janitor:
     async def _rescue(self) -> None:
         while moved := await self._db.write(_take_back):
             self._ring_about(moved)
-            _log.warning("took jobs back from dead workers", jobs=[job.id for job in moved])
+            _log.warning("rescued jobs from dead workers", jobs=[job.id for job in moved])
             if kept := [job.id for job in moved if job.crashes >= MAX_CRASHES and not job.is_final]:
-                _log.error("jobs kill their workers and wait for their providers", jobs=kept)
+                _log.error("jobs crash their workers and wait for their providers", jobs=kept)
             if len(moved) < _PAGE:
                 return
 
@@ -136,7 +136,7 @@ class Janitor:
                 return
 
     async def _reroute(self) -> None:
-        """Give what waits for a provider that is shut to the next model, where it has one."""
+        """Move jobs that wait for a tripped provider to their fallback models."""
         unwell = await self._db.read(breakers.unwell)
         for name in (breaker.provider for breaker in unwell if breaker.is_left):
             while moved := await self._db.write(
@@ -147,16 +147,20 @@ class Janitor:
                     break
 
     async def _sweep_attempts(self) -> None:
-        """Go on with what final jobs left open at their providers, until that is confirmed."""
+        """Cancel or resolve attempts that final jobs left open, until confirmed."""
         found = await self._db.read(lambda tx: attempts.leftovers(tx, limit=_SWEPT_AT_ONCE))
         await asyncio.gather(*(self._reconcile(attempt) for attempt in found))
 
     async def _reconcile(self, attempt: Attempt) -> None:
-        """Cancel the attempt, or look for the ticket by which that can be done."""
+        """Cancel the attempt, or look up the ticket needed for that."""
         try:
             provider = self._registry.provider(attempt.provider)
         except UnknownModel as error:
-            _log.warning("nobody can cancel", attempt=attempt.id, error=error.detail)
+            _log.warning(
+                "attempt cannot be canceled: provider not installed",
+                attempt=attempt.id,
+                error=error.detail,
+            )
             await self._postpone(attempt, _LONGEST_PAUSE, asked=attempt.ticket is not None)
             return
         if attempt.ticket is None:
@@ -170,7 +174,7 @@ class Janitor:
         await self._db.write(lambda tx: self._confirm(tx, attempt, answer))
 
     def _confirm(self, tx: Connection, attempt: Attempt, answer: Canceled) -> None:
-        """Close the attempt with what it cost, unless another ticket was stored meanwhile."""
+        """Close the attempt with its cost, unless another ticket was stored meanwhile."""
         cost = answer.cost_micros
         found = attempts.with_job(tx, attempt.id)
         price = self._registry.price(found[1].model) if found else None
@@ -184,7 +188,7 @@ class Janitor:
         if found is None:
             return
         _, job, at = found
-        if job.repeatable:  # nothing of it was paid for, and nobody can tell more
+        if job.repeatable:  # nothing was paid for, and no lookup can tell more
             closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
             await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
             return
@@ -204,16 +208,16 @@ class Janitor:
         await self._db.write(lambda tx: attempts.postpone(tx, attempt, wait, asked=asked))
 
     async def _sweep_objects(self) -> None:
-        """Remove bytes that no asset names; storage that is away delays nothing but this."""
+        """Remove unreferenced objects; a storage outage delays only this."""
         try:
             for _ in range(_SWEEPS):
                 if not await self._assets.sweep():
                     return
         except ServiceError as error:
-            _log.warning("objects without a row are left for later", error=error.detail)
+            _log.warning("unreferenced objects not removed; retrying later", error=error.detail)
 
     async def _ring_again(self) -> None:
-        """Ring for whatever is due: a ring may have been lost."""
+        """Ring all lanes with due work, because rings may have been lost."""
         for lane in await self._db.read(lane_counts.lanes_due):
             self._bell.ring(doorbell.lane(lane))
 
@@ -232,7 +236,7 @@ def _adopt(tx: Connection, attempt: Attempt, ticket: str) -> None:
 def _take_back(tx: Connection) -> list[Job]:
     found = moves.expired_leases(tx, limit=_PAGE)
     attempts.let_go(tx, found)
-    # A job that its provider works on is never buried: the work may be paid for.
+    # A job with an open attempt is never buried: the work may be paid for.
     is_open = attempts.open_of(tx, [job.id for job in found])
     hopeless = [job for job in found if job.crashes + 1 >= MAX_CRASHES and job.id not in is_open]
     buried = [moves.bury(tx, job, error=WorkerCrashed().problem()) for job in hopeless]

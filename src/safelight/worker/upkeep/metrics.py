@@ -1,4 +1,4 @@
-"""Publishes how the lanes are doing: as gauges of this process, and as lines for CloudWatch."""
+"""Publishes lane metrics: Prometheus gauges, and CloudWatch log lines."""
 
 import json
 import time
@@ -27,16 +27,16 @@ _UNITS = {"QueueDepth": "Count", "OldestWait": "Seconds", "InFlight": "Count"}
 
 
 class Signals:
-    """Counts the lanes in the database whenever it is told to publish.
+    """Counts the lanes in the database and publishes the metrics.
 
-    A queue's depth is counted up to `census.COUNTED`. Every copy of the janitor publishes the
-    same figures, so alarms and graphs take the Maximum (or Average) of a metric, never its Sum.
+    Queue depths are counted up to `lane_counts.COUNTED`. Every janitor publishes the same values,
+    so alarms and graphs must use the Maximum (or Average) of a metric, never the Sum.
     """
 
     def __init__(
         self, database: Database, emf: TextIO | None, *, clock: Callable[[], float] = time.time
     ) -> None:
-        """Publish gauges, and lines in CloudWatch's embedded metric format on `emf` if given."""
+        """Publish gauges, and lines in CloudWatch embedded metric format to `emf` if given."""
         self._db = database
         self._emf = emf
         self._clock = clock
@@ -44,7 +44,7 @@ class Signals:
         self._providers: set[str] = set()
 
     async def publish(self) -> None:
-        """Set all gauges, to 0 for what has vanished, and write a line for each lane."""
+        """Set all gauges, to 0 for vanished lanes, and write a line for each lane."""
         lanes, flight = await self._db.read(_measure)
         self._set_lanes(lanes)
         self._set_providers({name: found.total for name, found in flight.providers.items()})
@@ -73,7 +73,7 @@ class Signals:
 
 
 def emf_document(lane: LaneCount, *, at_s: float) -> dict[str, object]:
-    """Return one lane's figures in the embedded metric format of Amazon CloudWatch Logs.
+    """Return a lane's metrics in Amazon CloudWatch's embedded metric format.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """

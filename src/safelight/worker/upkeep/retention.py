@@ -1,6 +1,6 @@
-"""Forgets what is old as fast as it comes: a page of each kind in turn, until time is up.
+"""Deletes old rows: pages of each kind in turn, within a time budget.
 
-Each page is a short transaction along an index, by the database's clock.
+Each page is a short transaction over an index, on the database's clock.
 """
 
 import time
@@ -22,26 +22,26 @@ from safelight.webhooks import store as delivery_store
 _log = telemetry.logger(__name__)
 
 PAGE = 500
-"""Rows in a transaction."""
+"""Rows per transaction."""
 
 _IDEMPOTENCY_KEPT = timedelta(days=1)
 _KEYS_KEPT = timedelta(days=30)
 _DELIVERIES_KEPT = timedelta(days=30)
 _BUDGET = timedelta(seconds=2)
-_VAIN = 10  # pages on which all must stay, of one kind in a round
+_VAIN = 10  # pages without a deletable row, per kind and round
 
-# Looks at up to so many old rows behind a mark, and removes those that may go.
+# Examines up to a limit of old rows after a mark, and deletes those it can.
 Look = Callable[[Connection, Mark | None, int], Swept]
 
 
 class _Forget(Protocol):
-    """Removes up to `limit` rows that are older than `kept`, and returns how many."""
+    """Deletes up to `limit` rows older than `kept`, and returns how many."""
 
     def __call__(self, tx: Connection, *, kept: timedelta, limit: int) -> int: ...
 
 
 class _Sweep(Protocol):
-    """Removes what may go of the next `limit` rows that are older than `kept`."""
+    """Deletes what it can of the next `limit` rows older than `kept`."""
 
     def __call__(
         self, tx: Connection, *, kept: timedelta, after: Mark | None, limit: int
@@ -49,7 +49,7 @@ class _Sweep(Protocol):
 
 
 def looks(events_kept: timedelta | None, jobs_kept: timedelta | None) -> dict[str, Look]:
-    """Return how each kind of rows is forgotten; None is for ever."""
+    """Return the deletion function for each kind of row; None keeps rows forever."""
     found = {
         "idempotency keys": _forgetting(idempotency.forget, _IDEMPOTENCY_KEPT),
         "API keys": _forgetting(account_store.forget_keys, _KEYS_KEPT),
@@ -78,7 +78,7 @@ def _sweeping(sweep: _Sweep, kept: timedelta) -> Look:
 
 @dataclass(slots=True)
 class _Walk:
-    """How far one kind of rows has been looked at; begins anew at its end."""
+    """The progress through one kind of row; restarts at the end."""
 
     what: str
     look: Look
@@ -86,10 +86,10 @@ class _Walk:
 
 
 class Retention:
-    """Keeps each kind of rows as long as it is told. Any number may run.
+    """Applies the retention periods. Any number can run.
 
-    Outputs of jobs that are gone stay, as their addresses are for good. Jobs must outlast
-    idempotency keys, which name them.
+    Outputs of deleted jobs stay, because their URLs are permanent. Jobs must be kept longer than
+    the idempotency keys that name them.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Retention:
         jobs_kept: timedelta | None,
         budget: timedelta = _BUDGET,
     ) -> None:
-        """Begin no page in a round once it has taken `budget`; the next round goes on."""
+        """Start no page after `budget` is spent in a round; the next round continues."""
         self._db = database
         self._budget_s = budget.total_seconds()
         self._walks = [_Walk(*kind) for kind in looks(events_kept, jobs_kept).items()]
 
     async def round(self) -> None:
-        """Forget what is old, each kind in turn; at least one page of each."""
+        """Delete old rows, each kind in turn; at least one page of each."""
         end = time.monotonic() + self._budget_s
         removed: Counter[str] = Counter()
         vain: Counter[str] = Counter()
