@@ -17,7 +17,7 @@ _TESTS_FAILED = "1"  # pytest: 2 and more are a broken collection, a bad option,
 
 def main() -> int:
     """Print the ids; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Print the tests that failed in the last run.")
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     status = _read(folder / "status").strip()
