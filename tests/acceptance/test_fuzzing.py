@@ -69,7 +69,7 @@ async def fuzz(url: str, key: str, folder: Path, ids: Mapping[str, str]) -> str:
         *("--header", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS)),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", "8", "--seed", "7"),
         *("--max-time", str(MOST_S), "--no-shrink", "--warnings", "off", "--workers", "1"),
-        *("--continue-on-failure", "--generation-database", "none", "--request-timeout", "20"),
+        *("--continue-on-failure", "--generation-database", "none", "--request-timeout", "60"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         cwd=folder,

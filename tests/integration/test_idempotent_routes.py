@@ -120,7 +120,7 @@ async def shop(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
 def _keyed(openapi: dict[str, Any]) -> Iterator[str]:
     for path, methods in openapi["paths"].items():
         for route in methods.values():
-            if any(each["name"] == "Idempotency-Key" for each in route.get("parameters", ())):
+            if any(each.get("name") == "Idempotency-Key" for each in route.get("parameters", ())):
                 yield path
 
 
