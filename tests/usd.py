@@ -1,7 +1,7 @@
 """Reads USD packages for tests by Pixar's own library, whose modules come without types."""
 
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module  # noqa: TID251  no types there
 from pathlib import Path
 from typing import Any
 

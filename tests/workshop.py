@@ -73,6 +73,7 @@ class OddProvider(FakeProvider):
         self.check_error: Exception | None = None
         self.cancel_error: Exception | None = None
         self.verdict: Failed | None = None
+        self.verdict_at_once: Failed | None = None  # of a start
         self.pending: Pending | None = None
         self.progress = 10.0
         self.let_go: list[str] = []
@@ -94,7 +95,7 @@ class OddProvider(FakeProvider):
             raise
         if self.start_error is not None:
             raise self.start_error
-        return self.pending or found
+        return self.verdict_at_once or self.pending or found
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle

@@ -59,6 +59,9 @@ async def counted(api: httpx2.AsyncClient) -> tuple[int, int]:
         ({"prompt": "a cat", "n": 0}, "invalid_request", "n"),
         ({"prompt": "a cat", "n": 1000}, "invalid_request", "n"),
         ({"prompt": "a cat", "n": "many"}, "invalid_request", "n"),
+        ({"prompt": "a cat", "n": "2"}, "invalid_request", "n"),
+        ({"prompt": "a cat", "priority": True}, "invalid_request", "priority"),
+        ({"prompt": "a cat", "start_at": 2_000_000_000}, "invalid_request", "start_at"),
         ({"prompt": "a cat", "size": "10000000x1"}, "invalid_request", "size"),
         ({"prompt": "a cat", "format": "bmp"}, "invalid_request", "format"),
         ({"prompt": "a cat", "seed": -1}, "invalid_request", "seed"),
@@ -189,6 +192,12 @@ async def test_import_when_the_address_is_not_allowed_refuses_it(
     before = await counted(api)
     problem(await api.post("/v1/images", json={"url": url}), 422, "url_not_allowed")
     assert await counted(api) == before
+
+
+async def test_lists_when_the_cursor_is_empty_say_so(api: httpx2.AsyncClient) -> None:
+    for path in ("jobs", "batches", "trash", "audit", "assets"):
+        answer = await api.get(f"/v1/{path}", params={"cursor": ""})
+        assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == "cursor"
 
 
 async def test_import_when_neither_or_both_forms_are_given_says_so(api: httpx2.AsyncClient) -> None:

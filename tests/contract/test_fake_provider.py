@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.errors import ProviderRejected, ProviderUnauthorized, UnknownOutcome
 from safelight.providers.local.fake import ROTATED, FakeProvider, FakeQueue
 from safelight.providers.provider import (

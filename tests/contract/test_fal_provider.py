@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safelight.errors import Forbidden, SafelightError
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.fetch.errors import FetchRefused
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.providers.errors import (
     ProviderBadInput,

@@ -12,7 +12,7 @@ import pytest
 
 from safelight.errors import SafelightError, StorageFull
 from safelight.fetch import Fetcher, FetchPolicy
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,

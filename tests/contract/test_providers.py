@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from safelight.errors import Forbidden, SafelightError
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.errors import (
     ProviderError,
     ProviderOutOfCredit,

@@ -12,7 +12,7 @@ import pytest
 
 from safelight.errors import Forbidden, SafelightError
 from safelight.fetch import Fetcher, FetchPolicy
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.providers.errors import (
     ProviderBadInput,

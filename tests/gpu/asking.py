@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest, Role
 

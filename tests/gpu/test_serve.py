@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Kind, ProviderRequest
 from safelight.providers.remote.sagemaker.answer import read_answer

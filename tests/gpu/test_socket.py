@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from safelight.errors import Forbidden
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.diffusers import DiffusersProvider
 from safelight.providers.price import FREE

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from safelight.db.tables import breakers as breakers_table
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
-from safelight.jobs.inputs import Generate
+from safelight.jobs.bodies import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import breakers

@@ -14,6 +14,8 @@ from safelight.assets.service import Assets
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
+from safelight.jobs.ledger import moves
+from safelight.jobs.service import Jobs
 from tests import factories
 
 KEY = "key_admin"
@@ -106,3 +108,19 @@ async def test_trash_when_its_account_is_held_stays_whatever_is_asked(
     assert await ids_of(database, tables.trash.c.asset_id) == {asset.id}
     await hold_account(assets, accounts, asset, "")
     assert await trash.purge_overdue() == 1
+
+
+async def test_job_when_its_account_is_held_cannot_be_deleted_though_it_made_nothing(
+    database: Database, assets: Assets, trash: Trash, account: str
+) -> None:
+    jobs = Jobs(database, assets, trash, slots={"remote": 8})
+    job = await factories.queue(database, account)
+    await database.write(lambda tx: moves.cancel(tx, job.id))
+    accounts = Accounts(database)
+    await accounts.change(account, {"hold": WHY}, actor=KEY)
+    for at_once in (True, False):
+        with pytest.raises(OnHold):
+            await jobs.delete(account, job.id, actor=KEY, now=at_once)
+    await accounts.change(account, {"hold": ""}, actor=KEY)
+    await jobs.delete(account, job.id, actor=KEY)
+    assert await ids_of(database, tables.jobs.c.id) == set()

@@ -555,7 +555,7 @@ class Moves(RuleBasedStateMachine):
             known.wait()
 
     def verdict(self, pick: int, again: bool) -> None:
-        """The provider ended this very work; a worker whose claim is void says so as well."""
+        """The provider ended this very work; a worker whose claim is void brings that as well."""
         error = ProviderError() if again else ProviderRejected()
         known = self.settle(
             pick,
@@ -636,9 +636,10 @@ class Moves(RuleBasedStateMachine):
         closing: Callable[[Known], None] | None = None,
         adopts_within: timedelta = timedelta(),
     ) -> Known | None:
-        """Have a run settled that knows of its job's open attempt; None where it was not its own.
+        """Have a run settled that knows of its job's open attempt; None where that is refused.
 
-        Without a claim, `closing` is what its word does to an attempt that has no ticket.
+        Without a claim, what closes an attempt that has no ticket is carried out all the same, as
+        far as the job still waits for it; `closing` is what that does to it.
         """
         job, known, held = self.pick_claim(pick, at_work=True)
         if known.open is None:
@@ -646,14 +647,14 @@ class Moves(RuleBasedStateMachine):
         row = self.run(self.database.read(lambda tx: attempts.current(tx, job.id)))
         run = Run(job, Clock(datetime.now(UTC)), resumes=True)
         if not held:
-            with pytest.raises(StaleJob):
-                self.run(self.settlement.settle(run, row, judge, adopts_within))
             if closing is not None and known.open.state != "ticketed":
                 closing(known)
-                if known.open is None:
-                    known.wake()
-            return None
-        self.run(self.settlement.settle(run, row, judge, adopts_within))
+            if known.open is not None or known.status not in (JobStatus.RUNNING, JobStatus.WAITING):
+                with pytest.raises(StaleJob):
+                    self.run(self.settlement.settle(run, row, judge, adopts_within))
+                return None
+        settled = self.run(self.settlement.settle(run, row, judge, adopts_within))
+        known.fence = settled.fence  # another one, where a waiting job was taken
         self.set(job.id, run_at=now(timedelta(hours=1)))  # whatever the pace, it is not due yet
         self.write(lambda tx: tx.execute(sa.delete(tables.breakers)))  # they would hold it back
         if closing is not None:

@@ -12,7 +12,7 @@ from safelight import errors
 from safelight.assets.lifecycle.trash import Trash
 from safelight.doorbell import doorbell
 from safelight.fetch.errors import FetchRefused
-from safelight.jobs.inputs import Generate
+from safelight.jobs.bodies import Generate
 from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import claims
@@ -28,12 +28,12 @@ from safelight.providers.errors import (
     UnknownOutcome,
 )
 from safelight.providers.local.fake import FakeProvider
-from safelight.providers.provider import ABSENT, Canceled, Done, MediaFile, Model
+from safelight.providers.provider import ABSENT, Canceled, Done, Failed, MediaFile, Model
 from safelight.providers.registry import Registry
 from safelight.worker.attempt import results
 from tests import factories
 from tests.servers import wait_until_async
-from tests.workshop import EVER, OddProvider, Workshop, kill, until_closed, working
+from tests.workshop import EVER, FlakyDatabase, OddProvider, Workshop, kill, until_closed, working
 
 SECOND = timedelta(seconds=1)
 LONG_AFTER = timedelta(minutes=15)
@@ -230,7 +230,7 @@ async def test_result_when_its_worker_lost_the_lease_is_taken_by_its_attempt(
         await shop.until(job, JobStatus.WAITING)
         assert shop.provider.let_go == []
         shop.provider.start_gate.set()
-        done = await shop.until(job, JobStatus.SUCCEEDED)
+        done = await shop.until(job, JobStatus.SUCCEEDED, deadline_s=60)
     assert (shop.calls(job)["start"], done.attempts) == (1, 1)
 
 
@@ -248,6 +248,47 @@ async def test_refusal_when_its_worker_lost_the_lease_frees_the_job(shop: Worksh
         await shop.until(job, JobStatus.SUCCEEDED, deadline_s=30)
     first = (await shop.attempts(job))[0]
     assert first.ground is Ground.REFUSED
+
+
+async def verdict_without_a_lease(shop: Workshop) -> tuple[Job, Job]:
+    """Have a start end whose worker is cut off, while another looks after the job; and then wait.
+
+    Return the job as it was then, and as it is after another worker had time to begin it anew.
+    """
+    shop.provider.adopts_within = LONG_AFTER
+    shop.provider.start_gate.clear()
+    cut_off = replace(shop, database=FlakyDatabase(shop.database.behind))
+    job = await shop.queue(params={"outputs": 1, "cost_micros": COST}, **PAID)
+    async with working(cut_off.worker()):
+        await shop.until_sent(job)
+        cut_off.database.away |= {"_claim": EVER, "_renew": EVER}
+        await shop.database.write(claims.end_all_leases)
+        await shop.janitor().round()
+        shop.provider.start_gate.set()
+        await until_closed(shop, job, Outcome.FAILED)
+    told = await shop.look(job)
+    async with working(shop.worker()):
+        await factories.make_due(shop.database, job)
+        await asyncio.sleep(0.5)  # in which it would be begun once more
+    return told, await shop.look(job)
+
+
+async def test_verdict_when_its_worker_lost_the_lease_ends_the_job(shop: Workshop) -> None:
+    shop.provider.verdict_at_once = Failed(errors.ProviderRefused(), COST)
+    told, later = await verdict_without_a_lease(shop)
+    assert (told.status, later.seq) == (JobStatus.FAILED, told.seq)
+    assert (told.error or {})["code"] == errors.ProviderRefused.code
+    assert (shop.calls(told)["start"], told.cost_micros) == (1, COST)
+
+
+async def test_unfit_result_when_its_worker_lost_the_lease_is_not_paid_for_again(
+    shop: Workshop,
+) -> None:
+    shop.intake.failures.append(errors.MediaTruncated())
+    told, later = await verdict_without_a_lease(shop)
+    assert (told.status, later.seq) == (JobStatus.FAILED, told.seq)
+    assert (told.error or {})["code"] == errors.MediaTruncated.code
+    assert (shop.calls(told)["start"], told.cost_micros) == (1, COST)
 
 
 async def test_attempt_when_the_worker_stops_within_its_commit_is_sent_all_the_same(
@@ -435,6 +476,37 @@ async def test_result_on_disk_when_its_job_is_canceled_is_dropped_and_its_cost_w
     assert (attempt.ground, attempt.outcome) == (Ground.VERDICT, Outcome.CANCELED)
     assert (await shop.look(job)).cost_micros == COST
     assert results.attempts(shop.runner.results) == []
+
+
+async def test_result_when_the_disk_is_full_is_stored_all_the_same(shop: Workshop) -> None:
+    shop.runner.results.write_bytes(b"")  # no folder: nothing can be kept in it
+    job = await shop.queue(params={"outputs": 2, "cost_micros": COST}, **PAID)
+    async with working(shop.worker()):
+        done = await shop.until(job, JobStatus.SUCCEEDED)
+    assert (shop.calls(job)["start"], done.cost_micros) == (1, COST)
+
+
+async def test_results_on_disk_when_one_is_damaged_are_delivered_but_for_that(
+    shop: Workshop,
+) -> None:
+    waiting = asyncio.Event()
+
+    async def hang() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    shop.intake.overtake = hang
+    job = await shop.queue(params={"outputs": 1}, **PAID)
+    running = asyncio.create_task(shop.worker().run())  # noqa: TID251  ended by kill
+    await waiting.wait()
+    await kill(shop, running)
+    shop.intake.overtake = None
+    damaged = shop.runner.results / "att_0" / "result.json"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"{")
+    await shop.runner.deliver_results()
+    assert (await shop.look(job)).status is JobStatus.SUCCEEDED
+    assert damaged.exists()
 
 
 # --- costs -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
+from safelight.accounts.service import Accounts
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
@@ -188,6 +189,38 @@ async def test_jobs_when_an_attempt_is_open_stay_until_it_is_closed(
     await database.write(lambda tx: factories.close(tx, attempt.id, Outcome.LOST))
     await rounds.round()
     assert await ids_of(database, tables.jobs) == set()
+
+
+async def test_rows_when_their_account_is_held_stay_until_it_is_released(
+    database: Database, account: str
+) -> None:
+    batch_id, jobs = await batch_of(database, account, 1)
+    await database.write(lambda tx: moves.cancel(tx, jobs[0].id))
+    free = await ended_long_ago(database, await factories.new_account(database))
+    for table, column in (
+        (tables.jobs, "finished_at"),
+        (tables.batches, "created_at"),
+        (tables.batches, "finished_at"),
+        (tables.events, "created_at"),
+    ):
+        await age(database, table, column, None)
+    told = sa.update(tables.events).values(told=True)
+    await database.write(lambda tx: tx.execute(told))
+    accounts = Accounts(database)
+    await accounts.change(account, {"hold": "case 17"}, actor="key_admin")
+    rounds = retention(database, events_kept=2 * DAY, jobs_kept=2 * DAY)
+
+    await rounds.round()
+    assert await ids_of(database, tables.jobs) == {jobs[0].id}, f"{free[0].id} was free to go"
+    assert await ids_of(database, tables.batches) == {batch_id}
+    assert jobs[0].id in await subjects_left(database)
+    assert free[0].id not in await subjects_left(database)
+
+    await accounts.change(account, {"hold": ""}, actor="key_admin")
+    await rounds.round()
+    assert await ids_of(database, tables.jobs) == set()
+    assert await ids_of(database, tables.batches) == set()
+    assert jobs[0].id not in await subjects_left(database)
 
 
 async def test_round_when_there_is_very_much_ends_soon_and_the_next_goes_on(

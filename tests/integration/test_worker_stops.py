@@ -7,9 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from safelight.db import tables
+from safelight.db.types import now
 from safelight.doorbell import doorbell
-from safelight.jobs.job import JobStatus, Outcome
+from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
+from safelight.providers.provider import Lane
 from safelight.providers.registry import Registry
 from tests.servers import wait_until_async
 from tests.workshop import LONG, MOMENT, Workshop, until_closed, working
@@ -79,12 +81,24 @@ async def test_job_when_it_takes_too_long_is_stopped_and_fails(shop: Workshop) -
 async def test_job_when_its_provider_takes_too_long_fails_and_is_canceled_there(
     shop: Workshop,
 ) -> None:
-    job = await shop.queue(params={"pending": True, "seconds": 60}, timeout_s=0.5)
+    job = await shop.queue(params={"pending": True, "seconds": 60})
     async with working(shop.worker(), shop.janitor()):
+        await shop.until(job, JobStatus.WAITING)
+        # Only now is its time up: a start that ran out of time would leave no ticket to cancel by.
+        await shop.database.behind.write(lambda tx: tx.execute(_time_is_up(job)))
+        shop.bell.ring(doorbell.lane(Lane.REMOTE))
         done = await shop.until(job, JobStatus.FAILED)
         assert (done.error or {})["code"] == "timed_out"
         await until_closed(shop, job, Outcome.CANCELED)
     assert (shop.calls(job)["start"], shop.calls(job)["cancel"]) == (1, 1)
+
+
+def _time_is_up(job: Job) -> sa.Update:
+    return (
+        sa.update(tables.jobs)
+        .where(tables.jobs.c.id == job.id)
+        .values(started_at=job.created_at - job.timeout, run_at=now())
+    )
 
 
 async def test_job_when_its_deadline_passes_unstarted_fails(shop: Workshop) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.provider import Kind, Role
 from safelight.providers.remote.replicate import ReplicateModel
 from safelight.providers.remote.replicate.fields import Sizing, fields_of

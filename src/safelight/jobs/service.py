@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import events, ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.walks import Page
 from safelight.errors import NotFound, WrongState
@@ -189,13 +188,14 @@ class Jobs:
     async def delete(self, account_id: str, job_id: str, *, actor: str, now: bool = False) -> None:
         """Remove a final job with its outputs; `now`, none of these can be had back.
 
-        Raises `OnHold` where one must stay.
+        Raises `OnHold` where one must stay, or all of the account.
         """
 
         def leaving(tx: Connection) -> list[Asset]:
             job = _existing(store.get(tx, account_id, job_id))
             if not job.is_final:
                 raise WrongState("Cancel the job before you delete it.")
+            asset_store.check_owners_free(tx, [account_id], lock=True)
             # Without its row nobody would cancel at the provider, or know what it cost.
             settle_by_person(tx, job)
             return asset_store.of_jobs(tx, [job_id]).get(job_id, [])

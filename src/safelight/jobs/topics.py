@@ -1,4 +1,4 @@
-"""Topics of a ring about jobs: their viewers, their batches, the workers of their lanes."""
+"""Topics of a ring about jobs: their viewers, their batches, the workers of their lanes. Pure."""
 
 from collections.abc import Iterable
 

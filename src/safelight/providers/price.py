@@ -1,4 +1,4 @@
-"""Price formulas: a job's cost by job, output, megapixel, second or token."""
+"""Price formulas: a job's cost by job, output, megapixel, second or token. Pure."""
 
 import math
 import re

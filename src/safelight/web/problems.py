@@ -6,7 +6,7 @@ from typing import Any, cast
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException  # noqa: TID251  handled, never raised
 
 from safelight import errors, telemetry
 from safelight.errors import SafelightError

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException  # noqa: TID251  caught, never raised
 
 from safelight.errors import InvalidRequest, RequestError
 from safelight.media.errors import MediaEmpty

@@ -1,4 +1,4 @@
-"""What a delivery is, how each of its tries went, and what follows from that."""
+"""What a delivery is, how each of its tries went, and what follows from that. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

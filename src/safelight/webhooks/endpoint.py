@@ -1,4 +1,4 @@
-"""What a webhook endpoint is, which events it wants, and by which secrets it is told."""
+"""What a webhook endpoint is, which events it wants, and by which secrets it is told. Pure."""
 
 import base64
 import hashlib

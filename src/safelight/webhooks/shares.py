@@ -1,4 +1,4 @@
-"""Shares out what is under way among receivers, so that one that hangs delays no other."""
+"""Shares out what is under way among receivers, so that one that hangs delays no other. Pure."""
 
 from collections import Counter, OrderedDict
 

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from safelight.errors import InvalidRequest
-from safelight.jobs import inputs
-from safelight.jobs.inputs import Generate, ImportImages, ImportItem, UploadBatch
+from safelight.jobs import bodies
+from safelight.jobs.bodies import Generate, ImportImages, ImportItem, UploadBatch
+from safelight.jobs.params import complete_params
 from tests import factories
 
 DEEP: dict[str, Any] = {}
@@ -76,13 +77,13 @@ def test_generate_when_a_field_is_at_fault_is_refused_with_its_name(
     body: object, field: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        inputs.parse(Generate, body)
+        bodies.parse(Generate, body)
     assert faults(refused) == {field}
 
 
 def test_refusal_when_shown_does_not_echo_what_was_sent() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        inputs.parse(Generate, {"prompt": "secret\x00word", "password": "hunter2"})
+        bodies.parse(Generate, {"prompt": "secret\x00word", "password": "hunter2"})
     shown = orjson.dumps(refused.value.problem()).decode()
     assert "secret" not in shown
     assert "hunter2" not in shown
@@ -100,7 +101,7 @@ def test_generate_when_all_is_well_keeps_every_word() -> None:
         "metadata": {"order": 7, "path": "C:\\u0000", "nested": {"list": [1, None, "é"]}},
         "start_at": "2030-01-01T00:00:00+02:00",
     }
-    made = inputs.parse(Generate, body)
+    made = bodies.parse(Generate, body)
     assert made.prompt == "a 🐈 riding\nthe moon"
     assert made.tags == ["one"]
     assert made.metadata == body["metadata"]
@@ -109,11 +110,11 @@ def test_generate_when_all_is_well_keeps_every_word() -> None:
 
 
 def test_generate_when_the_prompt_is_as_long_as_allowed_is_taken() -> None:
-    assert len(inputs.parse(Generate, {"prompt": "x" * inputs.MAX_PROMPT}).prompt) == 10_000
+    assert len(bodies.parse(Generate, {"prompt": "x" * bodies.MAX_PROMPT}).prompt) == 10_000
 
 
 def test_metadata_when_it_holds_no_number_becomes_null() -> None:
-    made = inputs.parse(Generate, {"prompt": "a", "metadata": {"ratio": float("nan")}})
+    made = bodies.parse(Generate, {"prompt": "a", "metadata": {"ratio": float("nan")}})
     assert made.metadata == {"ratio": None}
 
 
@@ -134,11 +135,11 @@ def test_import_when_not_exactly_one_of_url_and_urls_is_well_formed_is_refused(
     body: object,
 ) -> None:
     with pytest.raises(InvalidRequest):
-        inputs.parse(ImportImages, body)
+        bodies.parse(ImportImages, body)
 
 
 def test_import_items_when_some_are_bad_leave_the_others_what_holds_for_all() -> None:
-    wanted = inputs.parse(
+    wanted = bodies.parse(
         ImportImages,
         {
             "urls": [
@@ -163,7 +164,7 @@ def test_import_items_when_some_are_bad_leave_the_others_what_holds_for_all() ->
 
 def test_upload_batch_when_a_field_is_unknown_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        inputs.parse(UploadBatch, {"n": 1})
+        bodies.parse(UploadBatch, {"n": 1})
     assert faults(refused) == {"n"}
 
 
@@ -183,38 +184,38 @@ def test_params_when_the_model_does_not_take_them_are_refused_with_their_name(
     given: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        inputs.complete_params(factories.model(), given)
+        complete_params(factories.model(), given)
     assert faults(refused) == {field}
 
 
 def test_params_when_several_are_at_fault_names_all() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        inputs.complete_params(factories.model(), {"n": 0, "size": 1})
+        complete_params(factories.model(), {"n": 0, "size": 1})
     assert faults(refused) == {"n", "size"}
 
 
 def test_params_when_left_out_have_the_model_s_defaults_and_a_drawn_seed() -> None:
-    params = inputs.complete_params(factories.model(), {"n": 2})
+    params = complete_params(factories.model(), {"n": 2})
     seed = params.pop("seed")
     assert params == {"n": 2, "size": "1024x1024"}
     assert 0 <= seed < 2**32
-    drawn = {inputs.complete_params(factories.model(), {})["seed"] for _ in range(8)}
+    drawn = {complete_params(factories.model(), {})["seed"] for _ in range(8)}
     assert len(drawn) > 1
 
 
 def test_params_when_given_are_kept_as_they_are() -> None:
     given = {"n": 8, "size": "1x1", "seed": 0}
-    assert inputs.complete_params(factories.model(), given) == given
+    assert complete_params(factories.model(), given) == given
 
 
 def test_params_when_the_model_knows_no_seed_get_none() -> None:
     bare = factories.model(params_schema={"type": "object", "properties": {}})
-    assert inputs.complete_params(bare, {}) == {}
+    assert complete_params(bare, {}) == {}
 
 
 def test_defaults_when_one_job_s_are_changed_stay_the_model_s() -> None:
     listing = factories.model(
         params_schema={"type": "object", "properties": {"tags": {"type": "array", "default": []}}}
     )
-    inputs.complete_params(listing, {})["tags"].append("mine")
-    assert inputs.complete_params(listing, {}) == {"tags": []}
+    complete_params(listing, {})["tags"].append("mine")
+    assert complete_params(listing, {}) == {"tags": []}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from safelight.errors import InvalidRequest
-from safelight.jobs.inputs import complete_params
+from safelight.jobs.params import complete_params
 from safelight.providers.catalogue import Catalogue, changed, read_catalogue
 from safelight.providers.errors import CatalogueInvalid, UnknownModel
 from safelight.providers.local.diffusers import Lora

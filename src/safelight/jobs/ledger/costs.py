@@ -52,10 +52,11 @@ def lock(tx: Connection, job_ids: Collection[str]) -> None:
 
 def write(tx: Connection, job_ids: Collection[str]) -> dict[str, Spent]:
     """Sum up the costs of jobs that this transaction has locked."""
+    spent = of_attempts()
     statement = (
         sa.update(jobs)
         .where(jobs.c.id.in_(job_ids))
-        .values(of_attempts())
+        .values(cost_micros=spent["cost_micros"], cost_known_micros=spent["cost_known_micros"])
         .returning(jobs.c.id, jobs.c.cost_micros, jobs.c.cost_known_micros)
     )
     return {row.id: (row.cost_micros, row.cost_known_micros) for row in tx.execute(statement)}

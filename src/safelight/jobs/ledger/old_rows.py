@@ -2,7 +2,8 @@
 
 Rows that must stay are passed over, and the next page goes on behind them: so a call costs the
 same however many there are of either kind. What must stay is asked for by id, in a query of its
-own: as part of the first, a planner may read every unfinished job to answer it.
+own: as part of the first, a planner may read every unfinished job to answer it. While an account
+is held, everything of it stays.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Column, ColumnElement, Connection, Row
 
-from safelight.db.tables import ENDED, OPEN, assets, attempts, batches, events, jobs
+from safelight.db.tables import ENDED, OPEN, accounts, assets, attempts, batches, events, jobs
 from safelight.db.types import now
 from safelight.db.walks import among
 
@@ -46,6 +47,7 @@ def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: 
             events.c.created_at.label("at"),
             events.c.subject,
             events.c.batch_id,
+            events.c.account_id,
             events.c.told,
         )
         .where(events.c.created_at < now(-kept), *_beyond(events.c.created_at, events.c.id, after))
@@ -56,10 +58,14 @@ def sweep_events(tx: Connection, *, kept: timedelta, after: Mark | None, limit: 
     live_jobs = _unfinished(tx, jobs.c.id, jobs.c.finished_at, {row.subject for row in found})
     of_batches = {row.batch_id for row in found if row.batch_id}
     live_batches = _unfinished(tx, batches.c.id, batches.c.finished_at, of_batches)
+    held = _held(tx, {row.account_id for row in found})
     leaving = [
         row.id
         for row in found
-        if row.told and row.subject not in live_jobs and row.batch_id not in live_batches
+        if row.told
+        and row.account_id not in held
+        and row.subject not in live_jobs
+        and row.batch_id not in live_batches
     ]
     removed = tx.execute(sa.delete(events).where(among(tx, events.c.id, leaving))).rowcount
     return _swept(removed, found, limit)
@@ -72,7 +78,7 @@ def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: in
     its row nobody would cancel at the provider, or know what it cost.
     """
     query = (
-        sa.select(jobs.c.id, jobs.c.finished_at.label("at"))
+        sa.select(jobs.c.id, jobs.c.finished_at.label("at"), jobs.c.account_id)
         .where(
             ENDED,
             jobs.c.finished_at < now(-kept),
@@ -87,7 +93,8 @@ def sweep_jobs(tx: Connection, *, kept: timedelta, after: Mark | None, limit: in
     stay = set(
         tx.scalars(sa.select(attempts.c.job_id).where(OPEN, among(tx, attempts.c.job_id, ids)))
     )
-    leaving = [job_id for job_id in ids if job_id not in stay]
+    held = _held(tx, {row.account_id for row in found})
+    leaving = [row.id for row in found if row.id not in stay and row.account_id not in held]
     tx.execute(sa.update(assets).where(among(tx, assets.c.job_id, leaving)).values(job_id=None))
     removed = tx.execute(sa.delete(jobs).where(among(tx, jobs.c.id, leaving))).rowcount
     return _swept(removed, found, limit)
@@ -102,6 +109,7 @@ def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit:
         sa.select(
             batches.c.id,
             batches.c.created_at.label("at"),
+            batches.c.account_id,
             (batches.c.created_at >= now(-kept)).label("is_young"),
             sa.func.coalesce(batches.c.finished_at < now(-kept), sa.false()).label("is_old"),
         )
@@ -110,7 +118,8 @@ def sweep_batches(tx: Connection, *, kept: timedelta, after: Mark | None, limit:
         .limit(limit)
     )
     found = tx.execute(query).all()
-    old = [row.id for row in found if row.is_old]
+    held = _held(tx, {row.account_id for row in found})
+    old = [row.id for row in found if row.is_old and row.account_id not in held]
     stay = set(
         tx.scalars(sa.select(jobs.c.batch_id).distinct().where(among(tx, jobs.c.batch_id, old)))
     )
@@ -126,6 +135,11 @@ def _unfinished(
 ) -> set[str]:
     query = sa.select(row_id).where(among(tx, row_id, sorted(wanted)), finished_at.is_(None))
     return set(tx.scalars(query))
+
+
+def _held(tx: Connection, account_ids: set[str]) -> set[str]:
+    mine = among(tx, accounts.c.id, sorted(account_ids))
+    return set(tx.scalars(sa.select(accounts.c.id).where(mine, accounts.c.hold != "")))
 
 
 def _beyond(

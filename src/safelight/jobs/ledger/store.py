@@ -130,6 +130,13 @@ def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
     return None if row is None else to_job(row)
 
 
+def locked(tx: Connection, job_id: str) -> Job | None:
+    """Return a job, whosever it is, that nobody else moves before the transaction ends."""
+    row = tx.execute(sa.select(jobs).where(jobs.c.id == job_id).with_for_update()).mappings()
+    found = row.one_or_none()
+    return None if found is None else to_job(found)
+
+
 def notify_of(tx: Connection, ids: Collection[str]) -> dict[str, list[str]]:
     """Return whom those of these jobs want told of their end that say so."""
     query = sa.select(jobs.c.id, jobs.c.notify).where(

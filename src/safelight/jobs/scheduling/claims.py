@@ -113,6 +113,13 @@ def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timed
     return {Claim(job_id, fence) for job_id, fence in held}
 
 
+def take(tx: Connection, job: Job) -> Claim:
+    """Take a job that waits or runs, and that the caller has locked, from whoever has it."""
+    if job.status is JobStatus.WAITING:
+        (job,) = _lease(tx, [job.id], JobStatus.WAITING, _Lease("", timedelta()))
+    return Claim(job.id, job.fence)
+
+
 def end_all_leases(tx: Connection) -> int:
     """Let every lease run out now. Only for a process that knows itself to be the only one."""
     statement = sa.update(jobs).where(LEASED).values(leased_until=now(timedelta(seconds=-1)))

@@ -23,23 +23,40 @@ _LOCK = "lock"
 def keep(parent: Path, attempt_id: str, scratch: Path, done: Done) -> Done:
     """Move the files of a result out of scratch; return it with their new paths.
 
-    The result is there for the next start only once this has returned.
+    The result is there for the next start only once this has returned. What can run out of space
+    comes first: where that raises, every file is still in scratch.
     """
     folder = parent / attempt_id
     folder.mkdir(parents=True, exist_ok=True)
-    moved: list[MediaFile] = []
-    for number, media in enumerate(done.outputs):
-        path = _move(media.path, scratch, folder / f"{number}")
-        preview = media.preview and _move(media.preview, scratch, folder / f"{number}-preview")
-        moved.append(
-            MediaFile(path, media.media_type, media.facts, preview, media.name, media.source_url)
+    moves: list[tuple[Path, Path]] = []
+
+    def move(path: Path, name: str) -> Path:
+        """Plan to move a file of scratch; others, such as a plug's own, are read in place."""
+        if not path.is_relative_to(scratch):
+            return path
+        target = (folder / name).with_suffix(path.suffix)
+        moves.append((path, target))
+        return target
+
+    outputs = tuple(
+        MediaFile(
+            move(media.path, f"{number}"),
+            media.media_type,
+            media.facts,
+            media.preview and move(media.preview, f"{number}-preview"),
+            media.name,
+            media.source_url,
         )
-    kept = Done(tuple(moved), done.cost_micros, done.facts, done.usage)
+        for number, media in enumerate(done.outputs)
+    )
+    kept = Done(outputs, done.cost_micros, done.facts, done.usage)
     draft = folder / f"{_MANIFEST}.new"
     with draft.open("wb") as file:
         file.write(orjson.dumps(_document(kept)))
         file.flush()
         os.fsync(file.fileno())
+    for path, target in moves:
+        path.replace(target)
     draft.replace(folder / _MANIFEST)
     return kept
 
@@ -80,15 +97,6 @@ def locked(parent: Path, attempt_id: str) -> Generator[bool]:
             yield False
         else:
             yield True
-
-
-def _move(path: Path, scratch: Path, target: Path) -> Path:
-    """Move a file of the scratch folder; others, such as a plug's own data, are read in place."""
-    if not path.is_relative_to(scratch):
-        return path
-    target = target.with_suffix(path.suffix)
-    path.replace(target)
-    return target
 
 
 def _document(done: Done) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -335,8 +335,15 @@ class Runner:
         if run.hold is not Hold.SINGULAR:
             yield done
             return
-        with results.locked(self.results, attempt.id):
-            yield await asyncio.to_thread(results.keep, self.results, attempt.id, folder, done)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(results.locked(self.results, attempt.id))
+                done = await asyncio.to_thread(results.keep, self.results, attempt.id, folder, done)
+            except OSError as error:  # a full disk costs the copy, not the result
+                _log.error("a result is not kept on disk", attempt=attempt.id, error=str(error))
+                yield done
+                return
+            yield done
             await asyncio.to_thread(results.drop, self.results, attempt.id)
 
     async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
@@ -424,6 +431,8 @@ class Runner:
                 await self._deliver(attempt_id)
             except (SafelightError, StaleJob) as error:
                 _log.warning("a result waits on disk", attempt=attempt_id, error=str(error))
+            except (OSError, ValueError, LookupError):  # one that is damaged delays no other
+                _log.exception("a result on disk cannot be read", attempt=attempt_id)
 
     async def _deliver(self, attempt_id: str) -> None:
         with results.locked(self.results, attempt_id) as is_free:

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from safelight import telemetry
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import ServiceError
 from safelight.jobs import retry
-from safelight.jobs.job import Attempt, Ground, Job, Outcome, StaleJob
-from safelight.jobs.ledger import attempts, callback_store, moves, store
+from safelight.jobs.job import Attempt, Claim, Ground, Job, Outcome, StaleJob
+from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.ledger.moves import Parking
 from safelight.jobs.retry import RetryPolicy
-from safelight.jobs.scheduling import breakers
+from safelight.jobs.scheduling import breakers, claims
 from safelight.providers.provider import Done
 from safelight.worker.attempt import verdict
 from safelight.worker.attempt.run_state import Run
@@ -141,7 +140,7 @@ class Settlement:
         """Carry out what `judge` says of the run; raise `StaleJob` where the job is not its own.
 
         `attempt` is the one that the run knows of, and `adopts_within` its provider's. A fact that
-        closes it is written even when the claim is void: it is about the work, not the lease.
+        closes it is carried out even when the claim is void: it is about the work, not the lease.
         """
 
         def situation(tx: Connection, job: Job) -> Situation:
@@ -158,19 +157,21 @@ class Settlement:
 
         def write(tx: Connection) -> Job | None:
             try:
-                held = moves.held(tx, run.claim)
+                at = situation(tx, moves.held(tx, run.claim))
+                claim = run.claim
             except StaleJob:
-                if attempt is not None and attempt.ticket is None:
-                    _testify(tx, attempt, judge(situation(tx, run.job)))
-                return None
-            at = situation(tx, held)
-            judgement = judge(at)
-            if attempt is not None and at.attempt is None and judgement.closing is None:
-                judgement = verdict.closed_meanwhile(at)
+                if attempt is None or attempt.ticket is not None:
+                    return None
+                at = situation(tx, store.locked(tx, run.job.id) or run.job)
+                testimony = _testify(tx, attempt, at, judge(at))
+                if testimony is None:
+                    return None
+                claim = testimony
+            judgement = _judged(attempt, at, judge)
             if attempt is not None and judgement.error is not None:
                 looking = at.attempt is not None and at.attempt.ticket is not None
-                breakers.note_fault(tx, held.provider, judgement.error, looking=looking)
-            return _carry_out(tx, run, at, judgement)
+                breakers.note_fault(tx, at.job.provider, judgement.error, looking=looking)
+            return _carry_out(tx, claim, run.job.wakes, at, judgement)
 
         job = await to_the_end(self.insist(lambda: self.database.write(write)))
         if job is None:
@@ -186,21 +187,40 @@ class Settlement:
             _log.warning("objects without a row are left behind", of=asset_ids, error=error.detail)
 
 
-def _testify(tx: Connection, attempt: Attempt, judgement: Judgement) -> None:
-    """Close the attempt of a job that is no longer ours, and have the job go on without it."""
-    if judgement.closing is not None and attempts.close(tx, attempt.id, judgement.closing):
-        callback_store.wake(tx, attempt.id)
+def _judged(
+    attempt: Attempt | None, at: Situation, judge: Callable[[Situation], Judgement]
+) -> Judgement:
+    """Return the judgement, unless proof closed the attempt and this one would only guess."""
+    judgement = judge(at)
+    is_closed = attempt is not None and at.attempt is None
+    return verdict.closed_meanwhile(at) if is_closed and judgement.closing is None else judgement
 
 
-def _carry_out(tx: Connection, run: Run, at: Situation, judgement: Judgement) -> Job:
+def _testify(tx: Connection, attempt: Attempt, at: Situation, judgement: Judgement) -> Claim | None:
+    """Return the right to carry out a judgement of a run that has lost its claim.
+
+    It closes the attempt, and the open attempt is the fence, as it is for a result: whoever has the
+    job now knows less. None where the judgement is no fact, or the job no longer waits for it.
+    """
+    if judgement.closing is None:
+        return None
+    if at.job.is_final or at.attempt is None or at.attempt.id != attempt.id:
+        attempts.close(tx, attempt.id, judgement.closing)
+        return None
+    return claims.take(tx, at.job)
+
+
+def _carry_out(
+    tx: Connection, claim: Claim, wakes: int, at: Situation, judgement: Judgement
+) -> Job:
     """Close the attempt or leave it open, and move the job: to the queue only without one."""
-    claim, job = run.claim, at.job
+    job = at.job
     if at.attempt is not None:
         _end(tx, at.attempt, judgement)
     problem = {} if judgement.error is None else judgement.error.problem()
     match judgement.job:
         case Wait(after, stage):
-            return moves.park(tx, Parking(claim, after, run.job.wakes, stage, job.progress))
+            return moves.park(tx, Parking(claim, after, wakes, stage, job.progress))
         case retry.Retry(at=when, reason=why):
             end_with = why and why.problem()
             return moves.retry(tx, claim, at=when, error=problem, end_with=end_with)

@@ -16,7 +16,7 @@ _LAST_S = 10.0
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work`; when canceled meanwhile, let it finish for some seconds, then be canceled."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)  # noqa: TID251  ended in the `finally`
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -5,11 +5,10 @@ import math
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from safelight import telemetry
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.doorbell import doorbell
@@ -185,10 +184,6 @@ class Janitor:
         if found is None:
             return
         _, job, at = found
-        if job.repeatable:
-            closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
-            await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
-            return
         if job.repeatable:  # nothing of it was paid for, and nobody can tell more
             closing = Closing(Outcome.CANCELED, Ground.REPEATABLE)
             await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))

@@ -1,0 +1,77 @@
+"""Field types of request bodies: what every database and JSON reader can hold. Pure."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""For JSON bodies: a field takes what its schema says, without conversion."""
+
+MAX_URL = 4_096
+MAX_METADATA_BYTES = 16_384
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def storable(text: str) -> str:
+    """Refuse what no database or UTF-8 file can hold: NUL and lone surrogates."""
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must not contain NUL or unpaired surrogates")
+    return text
+
+
+def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        encoded = orjson.dumps(value)
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise ValueError("must be plain JSON with 64-bit integers") from error
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not exceed {MAX_METADATA_BYTES} bytes as JSON")
+    if _ESCAPED_NUL.search(encoded):
+        raise ValueError("must not contain NUL")
+    return orjson.loads(encoded)  # what is not JSON, such as NaN, has become null
+
+
+def _textual(time: object) -> object:
+    """Refuse numbers, which pydantic takes for seconds since 1970."""
+    if not isinstance(time, datetime | str) or (isinstance(time, str) and ":" not in time):
+        raise ValueError("must be a time as in RFC 3339")
+    return time
+
+
+def _sensible(time: datetime) -> datetime:
+    """Refuse times that no calendar can tell in every time zone."""
+    if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+        raise ValueError(f"must lie between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return time
+
+
+Text = Annotated[str, AfterValidator(storable)]
+Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(storable)]
+Tag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+    AfterValidator(storable),
+]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what every database and JSON reader takes
+Time = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
+]
+Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
+Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(storable)]
+Tags = Annotated[list[Tag], Field(max_length=32)]
+Url = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL),
+    AfterValidator(storable),
+]
