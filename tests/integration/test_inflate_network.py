@@ -124,10 +124,10 @@ def test_mask_when_the_network_sees_nothing_is_no_foreground(tmp_path: Path) -> 
     ("kind", "says"),
     [
         ({"channels": 1}, "does not take one picture"),
-        ({"given": 2}, "does not give one map"),
+        ({"given": 2}, "does not return one map"),
         ({"size": (4096, 4096)}, "wants pictures of over"),
         ({"metadata": {"mean": "nought"}}, "wrong mean or std"),
-        ({"shift": float("nan")}, "does not give one map"),
+        ({"shift": float("nan")}, "does not return one map"),
     ],
 )
 def test_network_when_it_is_of_another_kind_is_refused(

@@ -9,7 +9,7 @@ class UnknownModel(RequestError):
 
     code = "unknown_model"
     status = 422
-    title = "There is no such model"
+    title = "Unknown model"
 
 
 class ProviderError(SafelightError):
@@ -25,7 +25,7 @@ class ProviderWorkFailed(ProviderError):
     """The provider started the work and failed without charge; a new start may succeed."""
 
     code = "provider_work_failed"
-    title = "The provider gave the work up"
+    title = "The provider failed without charge"
 
 
 class ProviderRateLimited(ProviderError):
@@ -83,7 +83,7 @@ class UnknownOutcome(ProviderError):
     """The connection broke after the request was sent, so it may have run and been charged."""
 
     code = "unknown_outcome"
-    title = "It is not known whether the provider did the work"
+    title = "The outcome at the provider is unknown"
     remedy = Remedy.UNKNOWN
 
 
@@ -91,7 +91,7 @@ class CatalogueInvalid(ServiceError):
     """The model catalogue is unreadable or invalid; the server does not start with it."""
 
     code = "catalogue_invalid"
-    title = "The catalogue of models has a mistake"
+    title = "The model catalogue is invalid"
 
 
 class NoForeground(MediaError):

@@ -34,12 +34,14 @@ class Registry:
         self._aliases = {name: list(models) for name, models in (aliases or {}).items()}
         for name, named in self._aliases.items():
             if unknown := [model for model in named if model not in self._models]:
-                raise UnknownModel(f"The alias {name!r} names {unknown[0]!r}, which nobody offers.")
+                raise UnknownModel(
+                    f"The alias {name!r} names {unknown[0]!r}, which no provider offers."
+                )
         self._defaults = dict(defaults or {})
         for kind, name in self._defaults.items():
             if not any(kind in model.kinds for model in self._named(name)):
                 raise UnknownModel(
-                    f"The default of {kind.value} is {name!r}, which does not do it."
+                    f"The default of {kind.value} is {name!r}, which does not support it."
                 )
 
     @property

@@ -110,7 +110,7 @@ def test_read_when_a_service_is_described_makes_its_plug_whole(tmp_path: Path) -
         ("[defaults]\ntext_to_song = 'fake'", "defaults.text_to_song"),
         ("http = 3", "http"),
         ("[http.x]\nmodels = []", "http.x.url"),
-        ("[http.x]\nurl = 'ftp://x/'\nmodels = []", "http.x: ftp://x/ is no http"),
+        ("[http.x]\nurl = 'ftp://x/'\nmodels = []", "http.x: ftp://x/ is not an http"),
         ("[http.x]\nurl = 'http://x/'\nmodels = [{id = 'a'}]", "http.x.models.0.title"),
         ("[http.x]\nurl = 'http://x/${GONE}'\nmodels = []", "GONE"),
         ("not toml", "not valid TOML"),

@@ -14,7 +14,7 @@ from safelight.providers.local.inflate.arrays import Bools
 from safelight.providers.local.inflate.mask import find_object
 from safelight.providers.local.inflate.mixture import fit_mixture
 from safelight.providers.local.inflate.picture import Picture
-from safelight.providers.local.inflate.walker import settle
+from safelight.providers.local.inflate.walker import random_walk
 
 _SIDE = 120
 _DOWN, _ACROSS = np.mgrid[:_SIDE, :_SIDE] / _SIDE
@@ -156,7 +156,7 @@ def _split() -> tuple[np.ndarray, np.ndarray]:
 
 def test_walk_when_hints_are_noisy_settles_on_the_outline_of_the_colors() -> None:
     lab, hints = _split()
-    settled = settle(hints, lab)
+    settled = random_walk(hints, lab)
     assert (settled[:, :20] > 0.5).all()
     assert (settled[:, 20:] < 0.5).all()
 
@@ -168,7 +168,7 @@ def test_walk_when_the_picture_is_a_line_or_a_point_stays_within_the_hints(
     change: Callable[[np.ndarray], np.ndarray],
 ) -> None:
     lab, hints = _split()
-    settled = settle(change(hints), change(lab))
+    settled = random_walk(change(hints), change(lab))
     assert settled.shape == change(hints).shape
     assert settled.min() >= 0.1 - 1e-2
     assert settled.max() <= 0.9 + 1e-2

@@ -242,7 +242,7 @@ async def _excerpt(response: httpx2.Response) -> Answer:
 
 def refusal(answer: Answer, *, pays: bool) -> SafelightError:
     """Return the error that an unsuccessful status means at any vendor."""
-    detail = f"The provider answered {answer.status}: {answer.excerpt}"
+    detail = f"The provider responded with status {answer.status}: {answer.excerpt}"
     if pays and (answer.status in _GAVE_UP or _is_crash(answer)):
         return UnknownOutcome(detail)
     kind = _BY_STATUS.get(answer.status)

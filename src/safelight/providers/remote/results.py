@@ -39,6 +39,11 @@ class Brought:
     files: tuple[MediaFile, ...]
     missing: str = ""
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The fact that marks an incomplete result; empty if it is complete."""
+        return {"incomplete": self.missing} if self.missing else {}
+
 
 async def check_room(folder: Path, size: int) -> None:
     """Raise `StorageFull` if the disk has no room for a response that will be paid for."""

@@ -1,4 +1,4 @@
-"""The built-in maker of 3D models: one picture's outline, blown up like a balloon."""
+"""The built-in image-to-3D provider: a picture's outline, inflated like a balloon."""
 
 from safelight.providers.local.inflate.provider import InflateProvider
 

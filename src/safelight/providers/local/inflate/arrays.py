@@ -1,4 +1,4 @@
-"""The kinds of array that the modules of `inflate` hand each other."""
+"""Array types shared by the modules of `inflate`."""
 
 from typing import Any, TypeAlias
 
@@ -9,4 +9,4 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
-"""Of single precision for images and files, of double precision for geometry."""
+"""Single precision for images and files, double precision for geometry."""

@@ -1,4 +1,4 @@
-"""Models the background as a smooth shade of color fitted to the picture's border."""
+"""Models the background as a smooth color gradient fitted to the picture's border."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.local.inflate.images import blur
 
 _ROUNDS = 8
-_KEEP = 2.5  # times the median residual: border pixels further off are taken for the object
-_STRIP = 0.025  # of the shorter side: how wide the border is
-_CORNER = 1 / 8  # of the width: how much of the lower edge counts, from either corner
-_ROBUST = 1.4826  # a standard deviation for each median absolute one, in normal noise
-_LEAST_SPREAD = 0.6  # CIELAB units: less is not to be seen, and rounding alone makes as much
-_NOISE = 4.0  # times the spread: anything nearer is background
-_LEAST = 6.0  # CIELAB units: anything nearer does not stand out to the eye either
+_KEEP = 2.5  # times the median residual: border pixels beyond it count as the object
+_STRIP = 0.025  # border width, as a fraction of the shorter side
+_CORNER = 1 / 8  # part of the lower edge that counts, from each corner
+_ROBUST = 1.4826  # standard deviation per median absolute deviation, in normal noise
+_LEAST_SPREAD = 0.6  # CIELAB units: less is invisible, and rounding causes as much
+_NOISE = 4.0  # times the spread: anything closer is background
+_LEAST = 6.0  # CIELAB units: anything closer is indistinguishable
 _MAX_SAMPLES = 8000
 
-# sRGB (IEC 61966-2-1) to CIE XYZ under D65, divided by the white point, as CIELAB wants it.
+# sRGB (IEC 61966-2-1) to CIE XYZ under D65, divided by the white point, as CIELAB needs it.
 _TO_XYZ = np.array(
     [
         [0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047],
@@ -35,8 +35,8 @@ _SLOPE = 24389 / 27 / 116  # CIE's kappa over 116
 class Shade:
     """A background's color as a polynomial over the picture.
 
-    `spread` is how far, in CIELAB units, the colors of the border usually lie from it, and
-    `follows` is which part of the border, 0 to 1, lies no further off than noise would.
+    `spread` is the typical CIELAB distance of the border's colors from it, and `follows` the part
+    of the border, 0 to 1, within the noise.
     """
 
     weights: Floats  # (6, 3)
@@ -45,7 +45,7 @@ class Shade:
 
     @property
     def noise(self) -> float:
-        """The distance up to which a color may still be the background's, in CIELAB units."""
+        """The maximum CIELAB distance of a color that may still be background."""
         return max(_LEAST, _NOISE * self.spread)
 
     def colors(self, rows: int, columns: int) -> Floats:
@@ -56,10 +56,10 @@ class Shade:
 
 
 def fit_shade(lab: Floats) -> Shade:
-    """Return the shade that most of the border of a picture in CIELAB (rows, columns, 3) follows.
+    """Return the shade of most of the border of a CIELAB picture (rows, columns, 3).
 
-    Least squares, again and again without what lies far off, beginning at the median color: so an
-    object that reaches over less than half of the border does not count.
+    Iterated least squares without outliers, starting at the median color, so an object that covers
+    less than half of the border does not count.
     """
     rows, columns = lab.shape[:2]
     down, across = np.nonzero(border(rows, columns))
@@ -79,9 +79,9 @@ def fit_shade(lab: Floats) -> Shade:
 
 
 def border(rows: int, columns: int) -> Bools:
-    """Return where a picture's border is that shows background.
+    """Return where a picture's border shows background.
 
-    Of the lower edge that is only the corners: what stands there is often the object, cut off.
+    Of the lower edge, only the corners count: an object is often cut off there.
     """
     width = max(1, round(_STRIP * min(rows, columns)))
     found = np.ones((rows, columns), bool)
@@ -94,7 +94,7 @@ def border(rows: int, columns: int) -> Bools:
 def to_lab(rgb: Bytes, sigma: float) -> Floats:
     """Return CIELAB (D65) of 8-bit sRGB (rows, columns, 3), blurred by `sigma` pixels.
 
-    Noise is best averaged away before distances are taken: it would only ever add to them.
+    Noise must be averaged before distances are computed, since it only increases them.
     """
     levels = np.arange(256, dtype=np.float32) / np.float32(255)
     linear = np.where(levels <= _DARK, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
@@ -106,13 +106,13 @@ def to_lab(rgb: Bytes, sigma: float) -> Floats:
 
 
 def _terms(down: Floats, across: Floats) -> Floats:
-    """Return (n, 6): a polynomial of second degree, enough for light that falls off sideways."""
+    """Return (n, 6): a second-degree polynomial, enough for light that falls off to the side."""
     y, x = down - 0.5, across - 0.5
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
 
 
 def _least_squares(terms: Floats, colors: Floats, chosen: Bools) -> Floats:
-    # The ridge keeps the curve flat where the border has too few samples to bend it.
+    # The ridge keeps the polynomial flat if the border has too few samples.
     ridge = np.diag([0.0, *[1e-3 * chosen.sum()] * (terms.shape[1] - 1)])
     known = terms[chosen]
     return np.linalg.solve(known.T @ known + ridge, known.T @ colors[chosen])

@@ -1,8 +1,8 @@
 """Cuts the inside of an outline out of a grid: marching triangles.
 
 Every cell is split into two triangles, and each triangle into an inside and an outside along the
-line where the field is zero. Unlike marching squares this has no ambiguous case: whatever the
-field, the sheet is a manifold whose border consists of simple closed loops.
+field's zero line. Unlike marching squares this has no ambiguous case: for any field, the sheet is a
+manifold whose border consists of simple closed loops.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ import numpy as np
 from safelight.providers.local.inflate.arrays import Bools, Floats, Ints
 
 _NEAREST = 0.05
-"""How near a cut may come to a corner, as a part of the edge: nearer makes slivers."""
+"""Minimum distance of a cut from a corner, as a fraction of the edge: less makes slivers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """A flat triangulated region on a grid of (rows, columns).
 
-    `places` (n, 2) are x and y in grid units, y down; the first `inner` of them are grid points, in
-    `cells` by their flat index, and the others lie on the rim. `triangles` (m, 3) turn clockwise as
-    seen with y down, which is counterclockwise once y points up.
+    `places` (n, 2) are x and y in grid units, y down; the first `inner` of them are grid points,
+    listed in `cells` by flat index, and the others are on the rim. `triangles` (m, 3) are clockwise
+    with y down, which is counterclockwise with y up.
     """
 
     places: Floats
@@ -33,21 +33,21 @@ class Sheet:
         return len(self.cells)
 
     def rim_edges(self) -> Ints:
-        """Return (k, 2): the edges that only one triangle has, in that triangle's direction."""
+        """Return (k, 2): the edges of only one triangle, in that triangle's direction."""
         edges = np.concatenate([self.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
-        # A triangle is crossed by the zero line once, and only that line joins two rim vertices.
+        # The zero line crosses a triangle once, and only that line joins two rim vertices.
         return edges[(edges >= self.inner).all(axis=1)]
 
 
 def part_inside(inside: Floats, outside: Floats) -> Floats:
-    """Return where between an inside and an outside value the zero lies, 0 to 1 from the inside."""
+    """Return the position of the zero between an inside and an outside value, 0 at the inside."""
     return np.clip(inside / (inside - outside), _NEAREST, 1 - _NEAREST)
 
 
 def cut_out(field: Floats) -> Sheet:
-    """Return the sheet where `field` (rows, columns) is positive; its outermost ring must not be.
+    """Return the sheet where `field` (rows, columns) is positive, except on its outermost ring.
 
-    Has no vertices at all where nothing is positive.
+    The sheet is empty if no value is positive.
     """
     rows, columns = field.shape
     flat = field.ravel()
@@ -82,7 +82,7 @@ def cut_out(field: Floats) -> Sheet:
 class _Cuts:
     """The grid edges that the zero line crosses: (k, 2) inside and outside end, each edge once.
 
-    `number` says for every edge that was asked about which of them it is.
+    `number` maps every queried edge to its index.
     """
 
     edges: Ints
@@ -90,7 +90,7 @@ class _Cuts:
 
     @classmethod
     def of(cls, edges: Ints) -> "_Cuts":
-        # An edge belongs to two triangles and must get one vertex; its inside end comes first.
+        # Two triangles share an edge and its one vertex; the inside end comes first.
         size = int(edges.max(initial=0)) + 1
         keys, number = np.unique(edges[:, 0] * size + edges[:, 1], return_inverse=True)
         return cls(np.stack([keys // size, keys % size], axis=1), number)
@@ -110,7 +110,7 @@ def _split_cells(rows: int, columns: int) -> Ints:
 
 
 def _odd_first(corners: Ints, inside: Bools, *, wanted: bool) -> Ints:
-    """Turn each triangle, keeping its direction, so that its one `wanted` corner comes first."""
+    """Rotate each triangle, keeping its direction, so that its one `wanted` corner is first."""
     first = (inside[corners] == wanted).argmax(axis=1)
     turned = (first[:, None] + np.arange(3)) % 3
     return np.take_along_axis(corners, turned, axis=1)

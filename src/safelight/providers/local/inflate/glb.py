@@ -1,4 +1,4 @@
-"""Writes a mesh as a binary glTF 2.0 of one file.
+"""Writes a mesh as a single-file binary glTF 2.0.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6 (buffers), 3.9 (materials)
 and 4 (the container).
@@ -17,14 +17,14 @@ from safelight.providers.local.inflate.mesh import Mesh
 _FLOAT, _UNSIGNED_INT, _UNSIGNED_SHORT = 5126, 5125, 5123
 _ARRAY, _ELEMENTS = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP, _CLAMP = 9729, 9987, 33071
-_SHORT_MAX = 65_535  # the highest short means "restart", so it is no index
+_SHORT_MAX = 65_535  # the highest short is the restart value, not an index
 _ROUGHNESS = 0.75
 _GENERATOR = "Safelight inflate"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a surface looks like: a JPEG laid over it, or one color (sRGB, 0 to 1)."""
+    """The surface: a JPEG texture, or one color (sRGB, 0 to 1)."""
 
     color: tuple[float, float, float]
     jpeg: bytes | None = None
@@ -32,7 +32,7 @@ class Look:
 
 @dataclass(slots=True)
 class _Binary:
-    """The buffer as it grows, and the views and accessors that describe it."""
+    """The buffer, and the views and accessors that describe it."""
 
     data: bytearray = field(default_factory=bytearray)
     views: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -73,7 +73,7 @@ class _Binary:
 
 
 def to_glb(mesh: Mesh, look: Look, name: str) -> bytes:
-    """Return the file. The same mesh, look and name always make the same bytes."""
+    """Return the file. The same mesh, look and name always give the same bytes."""
     binary = _Binary()
     attributes = {
         "POSITION": binary.vectors(mesh.vertices, bounds=True),
@@ -125,7 +125,7 @@ def _images(look: Look, binary: _Binary) -> dict[str, Any]:
 
 
 def _linear(part: float) -> float:
-    """Return an sRGB part as linear light (IEC 61966-2-1), as glTF's factors want it."""
+    """Return an sRGB component as linear light (IEC 61966-2-1), as glTF factors need it."""
     return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
 
 

@@ -1,9 +1,9 @@
-"""Parts an object from a background of many colors, as GrabCut does without a graph cut.
+"""Separates an object from a multicolored background, like GrabCut without a graph cut.
 
 C. Rother, V. Kolmogorov, A. Blake, "GrabCut: Interactive Foreground Extraction using Iterated Graph
-Cuts", SIGGRAPH 2004: a color mixture for either side, fitted again and again to what the last round
-found. Here the first guess comes from the picture's border instead of a rectangle drawn by hand,
-and a random walk takes the place of the cut.
+Cuts", SIGGRAPH 2004: a color mixture for object and background, refitted to the result of each
+iteration. Here the initial guess comes from the picture's border instead of a hand-drawn rectangle,
+and a random walk replaces the cut.
 """
 
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ from safelight.providers.local.inflate.background import Shade, border, fit_shad
 from safelight.providers.local.inflate.images import opened
 from safelight.providers.local.inflate.mixture import Mixture, fit_mixture
 from safelight.providers.local.inflate.threshold import NotTwoKinds, otsu
-from safelight.providers.local.inflate.walker import settle
+from safelight.providers.local.inflate.walker import random_walk
 
 _ROUNDS = 3
 _BLUR = 0.7  # pixels
-_RARE = 0.05  # of the border: less frequent colors there may be the object's
-_SHADE_SHARE = 0.3  # how frequent colors are that follow the shade of the border
+_RARE = 0.05  # fraction of the border: rarer colors may be the object's
+_SHADE_SHARE = 0.3  # frequency of colors on the border's shade
 _LEAST_VARIANCE = 4.0  # CIELAB units, squared
-# Natural logarithms of likelihoods: the most that counts, and the least that tells apart.
+# Natural logarithms of likelihoods: the cap, and the smallest useful difference.
 _MOST_SURPRISE, _LEAST_SURPRISE = 40.0, 4.0
-_CENTER = (0.38, 0.35)  # standard deviations of where objects stand, of height and width
-_OFF_CENTER = 0.02  # likelihood, relative to the center, of an object far away from it
-_LIKELY_SEED = 0.05  # places less likely than this are no first guess
-_BIAS = 1.0  # logarithm: what is in doubt is rather the object's
-_DOUBT = 3.0  # by how much neighbors say the same, which likelihoods do not know
-_AT_BORDER = 0.3  # how much what is at the border counts towards the object
+_CENTER = (0.38, 0.35)  # standard deviations of object positions, in heights and widths
+_OFF_CENTER = 0.02  # likelihood of an object far from the center, relative to the center
+_LIKELY_SEED = 0.05  # less likely places are left out of the initial guess
+_BIAS = 1.0  # logarithm: bias towards the object
+_DOUBT = 3.0  # correlation of neighbors, which the likelihoods ignore
+_AT_BORDER = 0.3  # weight of border colors for the object
 _SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """A picture in CIELAB (rows, columns, 3), with what is known before any object is found."""
+    """A CIELAB picture (rows, columns, 3), with the priors of background and object."""
 
     lab: Floats
     border: Bools
@@ -52,7 +52,7 @@ class _Scene:
 
 
 def part_from_background(rgb: Bytes, fine: Bytes) -> Floats:
-    """Return how surely each pixel of `fine` is the object's: its (rows, columns), 0 to 1.
+    """Return each pixel's probability of being the object, for `fine`: (rows, columns).
 
     `rgb` and `fine` are the same picture, a small one to learn the colors from and a larger one.
     """
@@ -67,7 +67,7 @@ def part_from_background(rgb: Bytes, fine: Bytes) -> Floats:
 
 
 def _first_guess(scene: _Scene, background: Mixture) -> Bools:
-    """Return what is unlike all that the border shows, and not far out."""
+    """Return the pixels unlike the border and not far from the center."""
     density = np.logaddexp(background.log_density(scene.lab), scene.shade)
     usual = float(np.median(density[scene.border]))
     surprise = np.clip(usual - density, 0, _MOST_SURPRISE)
@@ -88,11 +88,11 @@ def _parted(scene: _Scene, foreground: Mixture, background: Mixture) -> Floats:
     behind = np.logaddexp(background.log_density(scene.lab), scene.shade)
     odds = foreground.log_density(scene.lab) - behind + scene.place + _BIAS
     hints = 1 / (1 + np.exp(-np.clip(odds / _DOUBT, -20, 20)))
-    return settle(np.where(scene.border, _AT_BORDER * hints, hints), scene.lab)
+    return random_walk(np.where(scene.border, _AT_BORDER * hints, hints), scene.lab)
 
 
 def _shade_density(lab: Floats, shade: Shade) -> Floats:
-    """Return the log density (rows, columns) of colors spread about a shade of the background."""
+    """Return the log density (rows, columns) of colors around the background's shade."""
     rows, columns = lab.shape[:2]
     variance = shade.spread**2 + _LEAST_VARIANCE
     off = np.square(lab - shade.colors(rows, columns)).sum(axis=-1)
@@ -100,7 +100,7 @@ def _shade_density(lab: Floats, shade: Shade) -> Floats:
 
 
 def _likely_place(rows: int, columns: int) -> Floats:
-    """Return the log likelihood (rows, columns) that an object stands there: most are centered."""
+    """Return the log likelihood (rows, columns) of an object's position: most are centered."""
     down, across = np.mgrid[:rows, :columns]
     y, x = (down + 0.5) / rows - 0.5, (across + 0.5) / columns - 0.5
     near = np.exp(-(np.square(y / _CENTER[0]) + np.square(x / _CENTER[1])) / 2)

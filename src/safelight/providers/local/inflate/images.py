@@ -1,6 +1,6 @@
-"""What the modules of `inflate` do with whole images: blur, read between pixels, grow, measure.
+"""Image operations of `inflate`: blur, interpolate, dilate, measure.
 
-Thin covers over scipy.ndimage, with one way to treat edges and exact types.
+Thin wrappers of scipy.ndimage, with uniform edge handling and exact types.
 """
 
 from typing import cast
@@ -11,13 +11,13 @@ from scipy import ndimage
 from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats, Ints
 
 _ALL_AROUND = np.ones((3, 3), bool)
-_REACH = 3.0  # standard deviations at which a blur is cut off
+_REACH = 3.0  # standard deviations at which a blur is truncated
 
 
 def blur(values: Floats, sigma: float, *, outside: float | None = None) -> Floats:
     """Return `values` blurred by `sigma` pixels.
 
-    Beyond the edge there is `outside`, or more of what is at the edge.
+    Beyond the edge, values are `outside`, or repeat the edge.
     """
     mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
     return cast(
@@ -29,9 +29,9 @@ def blur(values: Floats, sigma: float, *, outside: float | None = None) -> Float
 def read_grid(
     values: Floats, down: Floats, across: Floats, *, outside: float | None = None
 ) -> Floats:
-    """Return `values` read where rows `down` and columns `across` cross: (rows, columns).
+    """Return `values` interpolated at rows `down` and columns `across`: (rows, columns).
 
-    They may lie between pixels; 0 is the first pixel's middle.
+    Coordinates may be fractional; 0 is the first pixel's center.
     """
     mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
     places = np.stack(np.meshgrid(down, across, indexing="ij"))
@@ -47,12 +47,12 @@ def shrunk(found: Bools, pixels: int) -> Bools:
 
 
 def touched(found: Bools) -> Bools:
-    """Return `found` with all eight neighbors."""
+    """Return `found` dilated by all eight neighbors."""
     return cast("Bools", ndimage.binary_dilation(found, _ALL_AROUND))
 
 
 def opened(found: Bools) -> Bools:
-    """Return `found` without what is but a pixel or two wide."""
+    """Return `found` without parts only a pixel or two wide."""
     return cast("Bools", ndimage.binary_opening(found))
 
 
@@ -62,14 +62,14 @@ def filled(found: Bools) -> Bools:
 
 
 def connected(seeds: Bools, within: Bools) -> Bools:
-    """Return the parts of `within` that contain a seed."""
+    """Return the components of `within` that contain a seed."""
     return cast("Bools", ndimage.binary_propagation(seeds, mask=within))
 
 
 def parts(found: Bools) -> tuple[Ints, Ints]:
-    """Return each pixel's part (0 is none), and each part's area in pixels (that of 0 is 0).
+    """Return each pixel's component (0 is none), and each component's area (that of 0 is 0).
 
-    Pixels that touch at a corner are of one part.
+    Pixels that touch at a corner are connected.
     """
     labels = np.empty(found.shape, np.int32)
     ndimage.label(found, _ALL_AROUND, output=labels)
@@ -79,13 +79,13 @@ def parts(found: Bools) -> tuple[Ints, Ints]:
 
 
 def distance_to(found: Bools) -> Floats:
-    """Return how far each pixel is from the nearest one that is found, in pixels."""
+    """Return each pixel's distance to the nearest found one, in pixels."""
     distance = cast("Floats", ndimage.distance_transform_edt(~found))
     return distance.astype(np.float32)
 
 
 def nearest_to(found: Bools, colors: Bytes) -> Bytes:
-    """Return the color that the nearest found pixel has, for each pixel."""
+    """Return the color of the nearest found pixel, for each pixel."""
     indices = cast(
         "Ints",
         ndimage.distance_transform_edt(~found, return_distances=False, return_indices=True),

@@ -1,4 +1,4 @@
-"""Finds how high a balloon over an outline stands: the square root of a Poisson problem's solution.
+"""Computes the height of a balloon over an outline: the square root of a Poisson solution.
 
 -Δu = 1 inside, u = 0 on the outline. Over a disc of radius r that is u = (r² - d²) / 4, so 2√u is
 exactly a ball, and over any other outline it is smooth inside and round at the rim.
@@ -15,27 +15,28 @@ from safelight.providers.local.inflate.contour import part_inside
 
 _STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 _LOWEST = 1e-6
-_BALL = 2.0  # √u times this makes a disc a ball
+_BALL = 2.0  # √u times this turns a disc into a ball
 
 
 def inflate(field: Floats) -> Floats:
-    """Return the height above each point where `field` is positive, in grid units, in flat order.
+    """Return the height at each point where `field` is positive, in grid units, in flat order.
 
     `field` (rows, columns) is not positive on its outermost ring. Every height is positive.
     """
     inside = field > 0
     equations, right = _equations(field, inside), np.ones(int(inside.sum()))
     solution = cast("Floats", linalg.spsolve(equations, right, permc_spec="MMD_AT_PLUS_A"))
-    # The matrix is an M-matrix, so every value is positive; rounding must not undo that.
+    # The matrix is an M-matrix, so every value is positive; guard against rounding.
     return _BALL * np.sqrt(np.maximum(solution, _LOWEST))
 
 
 def _equations(field: Floats, inside: Bools) -> sparse.csc_array:
-    """Return the five-point Laplacian, with arms that end on the outline rather than beyond it.
+    """Return the five-point Laplacian, with arms that end on the outline.
 
-    A neighbour outside is replaced by the outline at a part t of the way, where u is 0: that puts
-    1/t on the diagonal and keeps the matrix symmetric (F. Gibou et al., "A Second-Order-Accurate
-    Symmetric Discretization of the Poisson Equation on Irregular Domains", 2002).
+    A neighbor outside is replaced by the outline at a fraction t of the way, where u is 0: that
+    puts 1/t on the diagonal and keeps the matrix symmetric (F. Gibou et al., "A
+    Second-Order-Accurate Symmetric Discretization of the Poisson Equation on Irregular Domains",
+    2002).
     """
     number = np.full(field.shape, -1)
     number[inside] = np.arange(inside.sum())

@@ -1,16 +1,16 @@
-"""Makes a model from a picture: the function to run in a child.
+"""Entry point of the child process that makes a model from a picture.
 
-This module is light, because the server imports it to name the function; numpy, scipy and libvips
-come in with `safelight.providers.local.inflate.sculpt`, inside the child.
+This module imports little, because the server imports it to name the function; numpy, scipy and
+libvips are imported by `safelight.providers.local.inflate.sculpt`, inside the child.
 """
 
 from safelight.providers.local.inflate.order import Fact, Order
 
 
 def make_model(order: Order) -> dict[str, Fact]:
-    """Write the GLB and return the facts of the mesh; for a child process.
+    """Write the GLB and return the mesh's facts; runs in a child process.
 
-    Raises `NoForeground` where no object stands out, and `MediaError` for a damaged picture.
+    Raises `NoForeground` if no object stands out, and `MediaError` for a damaged picture.
     """
     from safelight.providers.local.inflate.sculpt import sculpt  # noqa: PLC0415  only children load numpy
 

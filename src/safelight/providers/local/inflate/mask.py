@@ -1,8 +1,8 @@
-"""Tells the object from its background: a socket of named mask functions, and what all share.
+"""Separates the object from its background, by named mask functions.
 
-A mask function takes a picture and returns how surely each pixel belongs to the object: float32 of
-shape (rows, columns), 0 to 1, the outline running at 0.5. To add one, put it into `MASKS`. One more
-is a network in a file that the operator names.
+A mask function takes a picture and returns each pixel's coverage by the object: float32 of shape
+(rows, columns), 0 to 1, with the outline at 0.5. To add one, put it into `MASKS`. Another one is an
+ONNX network in a file that the operator names.
 """
 
 from collections.abc import Callable
@@ -31,29 +31,29 @@ _BORDER_SIDE = 512  # colors are compared at this size: less noise, a quarter of
 _BORDER_BLUR = 1.2  # pixels
 _LEARN_SIDE, _GRABCUT_SIDE = 192, 384  # colors are learned at one size and applied at the other
 _SURE, _UNSURE = 0.5, 0.49
-_SPECK = 0.002  # of the largest part's area: smaller parts are dirt
+_SPECK = 0.002  # of the largest component's area: smaller ones are specks
 _HOLE = 0.004  # of the object's area: smaller gaps are highlights, not holes
-# A scene of many colors has more that passes for the object, and more in it that does not.
+# A multicolored scene has larger specks and larger holes.
 _SCENE_SPECK, _SCENE_HOLE = 0.05, 0.01
-_WEAK = 0.6  # of the threshold: as little is enough next to pixels that pass it
-_SMOOTH_SPREAD = 3.0  # CIELAB units: a border of more has several colors, or a pattern
-_SMOOTH_PART = 0.8  # of the border that has to follow its shade
+_WEAK = 0.6  # of the threshold: enough next to pixels above it
+_SMOOTH_SPREAD = 3.0  # CIELAB units: a larger spread means several colors, or a pattern
+_SMOOTH_PART = 0.8  # fraction of the border that must follow its shade
 _EDGE_BLUR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where the object is: `coverage` as mask functions return it, `name` says which one did."""
+    """The object's area: `coverage` from a mask function, and the function's `name`."""
 
     coverage: Floats
     name: str
 
 
 def find_object(picture: Picture, name: str, network: Path | None = None) -> Mask:
-    """Return the mask that `name` asks for ("auto" chooses); raise `NoForeground` if it is empty.
+    """Return the mask by the method `name` ("auto" chooses); raise `NoForeground` if empty.
 
-    A name that is not in `MASKS` is a KeyError: the params' schema lists the same names. "onnx" is
-    a name too where there is a `network`.
+    An unknown name is a KeyError, since the params' schema lists the same names. "onnx" is a name
+    too if there is a `network`.
     """
     functions = MASKS if network is None else MASKS | {"onnx": partial(by_network, network)}
     if name == "auto":
@@ -65,7 +65,7 @@ def find_object(picture: Picture, name: str, network: Path | None = None) -> Mas
 
 
 def whole(picture: Picture) -> Mask:
-    """Return the mask of all there is: the visible part, or the full rectangle."""
+    """Return the mask of the visible area, or the full rectangle."""
     if picture.has_transparency:
         return find_object(picture, "alpha")
     rows, columns = picture.pixels(SIDE).shape[:2]
@@ -73,9 +73,9 @@ def whole(picture: Picture) -> Mask:
 
 
 def by_alpha(picture: Picture) -> Floats:
-    """Take what is more opaque than not. Faint pictures count by their own strongest alpha."""
+    """Select the opaque pixels, relative to the strongest alpha of the picture."""
     if not picture.has_transparency:
-        # Such a channel tells nothing: all of it would be object.
+        # Such a channel is useless: everything would be object.
         raise NoForeground("The picture has no transparency that would show the object.")
     alpha = picture.pixels(SIDE)[..., 3].astype(np.float32) / np.float32(255)
     strongest = float(alpha.max())
@@ -87,7 +87,7 @@ def by_alpha(picture: Picture) -> Floats:
 
 
 def by_border(picture: Picture) -> Floats:
-    """Take what differs in color from the picture's border, over a background as it shades."""
+    """Select the pixels that differ from the border's color gradient."""
     lab = to_lab(_opaque(picture.pixels(_BORDER_SIDE)), _BORDER_BLUR)
     shade = fit_shade(lab)
     distance = np.linalg.norm(lab - shade.colors(lab.shape[0], lab.shape[1]), axis=-1)
@@ -101,13 +101,13 @@ def by_border(picture: Picture) -> Floats:
 
 
 def by_grabcut(picture: Picture) -> Floats:
-    """Take what has other colors than the border, whose own may be many."""
+    """Select the pixels whose colors differ from those of a multicolored border."""
     small, large = (_opaque(picture.pixels(side)) for side in (_LEARN_SIDE, _GRABCUT_SIDE))
     return _cleaned(part_from_background(small, large) > _SURE, _SCENE_SPECK, _SCENE_HOLE)
 
 
 def by_network(network: Path, picture: Picture) -> Floats:
-    """Take what a network in an ONNX file says is the object."""
+    """Select the object by an ONNX network."""
     loaded = load_network(network)
     rows, columns = picture.pixels(SIDE).shape[:2]
     rgb = _opaque(picture.pixels(max(loaded.size)))
@@ -118,7 +118,7 @@ MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border, "grabc
 
 
 def _fitting(picture: Picture, otherwise: str) -> str:
-    """Return the name of the mask function that suits a picture; `otherwise` for a busy one."""
+    """Return the name of the mask function for a picture; `otherwise` for a busy one."""
     if picture.has_transparency:
         return "alpha"
     shade = fit_shade(to_lab(_opaque(picture.pixels(_LEARN_SIDE)), _BORDER_BLUR))
@@ -127,8 +127,8 @@ def _fitting(picture: Picture, otherwise: str) -> str:
 
 
 def _cleaned(found: Bools, speck: float, hole: float) -> Floats:
-    """Return the coverage of what was found, without specks and small holes, its edge soft."""
-    # Where an opening leaves nothing at all, the thin lines are the object.
+    """Return the coverage without specks and small holes, with a soft edge."""
+    # If an opening leaves nothing, the thin lines are the object.
     solid = opened(found) if opened(found).any() else found
     clean = without_specks(without_small_holes(solid, hole), speck)
     return blur(clean.astype(np.float32), _EDGE_BLUR)
@@ -140,19 +140,19 @@ def _without_specks_in(coverage: Floats) -> Floats:
 
 
 def without_specks(found: Bools, least: float) -> Bools:
-    """Return `found` without parts of less than `least` times the largest one's area."""
+    """Return `found` without components under `least` times the largest one's area."""
     labels, areas = parts(found)
     return found & (areas >= least * areas.max())[labels]
 
 
 def without_small_holes(found: Bools, least: float) -> Bools:
-    """Return `found` with gaps filled of less than `least` times its own area."""
+    """Return `found` with holes filled that are under `least` times its own area."""
     gaps, areas = parts(filled(found) & ~found)
     small = (areas > 0) & (areas < least * found.sum())
     return found | small[gaps]
 
 
 def _opaque(pixels: Bytes) -> Bytes:
-    """Return RGB with what is transparent laid over white."""
+    """Return RGB, flattened on white."""
     alpha = pixels[..., 3:].astype(np.float32) / np.float32(255)
     return (pixels[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

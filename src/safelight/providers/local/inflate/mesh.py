@@ -1,6 +1,6 @@
-"""A closed triangle mesh: put together from a sheet and heights, measured, and scaled.
+"""A closed triangle mesh: built from a sheet and heights, measured, and scaled.
 
-Axes are glTF's: x to the right, y up, z towards the viewer of the picture; meters.
+Axes are glTF's: x to the right, y up, z towards the viewer of the picture; in meters.
 """
 
 from dataclasses import dataclass, replace
@@ -11,16 +11,16 @@ from scipy import sparse
 from safelight.providers.local.inflate.arrays import Floats, Ints
 from safelight.providers.local.inflate.contour import Sheet
 
-_CALMING = 3  # times that normals are averaged with their neighbors'
-_NEIGHBORS = 6.0  # of a vertex, usually
-_NOTHING = 0.5  # the length of a normal that could not be made 1
+_CALMING = 3  # rounds of averaging normals with their neighbors'
+_NEIGHBORS = 6.0  # of a typical vertex
+_NOTHING = 0.5  # below it, a normal cannot be normalized
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Vertices (n, 3), unit normals (n, 3), texture places (n, 2) and triangles (m, 3).
+    """Vertices (n, 3), unit normals (n, 3), texture coordinates (n, 2) and triangles (m, 3).
 
-    Triangles turn counterclockwise seen from outside. Texture places are glTF's: 0, 0 is the
+    Triangles are counterclockwise seen from outside. Texture coordinates are glTF's: 0, 0 is the
     picture's upper left corner.
     """
 
@@ -31,7 +31,7 @@ class Mesh:
 
     @property
     def is_watertight(self) -> bool:
-        """Whether each edge has exactly one triangle on either side, turning the same way."""
+        """Whether each edge has exactly one triangle on either side, in the same orientation."""
         edges = np.concatenate([self.triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])])
         size = len(self.vertices)
         there = np.sort(edges[:, 0] * size + edges[:, 1])
@@ -55,7 +55,7 @@ class Mesh:
 
 
 def balloon(sheet: Sheet, heights: Floats) -> tuple[Floats, Ints]:
-    """Return vertices and triangles of the sheet raised by `heights` to both sides, rim at 0.
+    """Return vertices and triangles of the sheet raised to both sides by `heights`, 0 at the rim.
 
     Both halves share the rim's vertices, so there is no seam.
     """
@@ -68,7 +68,7 @@ def balloon(sheet: Sheet, heights: Floats) -> tuple[Floats, Ints]:
 
 
 def plaque(sheet: Sheet, heights: Floats, rim: float) -> tuple[Floats, Ints]:
-    """Return vertices and triangles of the sheet raised by `heights`, on walls over a flat back."""
+    """Return vertices and triangles of the sheet raised by `heights`, with walls and flat back."""
     n = len(sheet.places)
     z = np.concatenate([heights, np.full(n - sheet.inner, rim)])
     front = np.column_stack([sheet.places, z])
@@ -83,7 +83,7 @@ def plaque(sheet: Sheet, heights: Floats, rim: float) -> tuple[Floats, Ints]:
 
 
 def finish(vertices: Floats, triangles: Ints, texture_places: Floats, size_m: float) -> Mesh:
-    """Return the mesh with y turned up, centered, its largest side `size_m`, and with normals."""
+    """Return the mesh with y up, centered, scaled to a largest side of `size_m`, with normals."""
     upright = vertices * np.array([1.0, -1.0, 1.0])
     low, high = upright.min(axis=0), upright.max(axis=0)
     placed = (upright - (low + high) / 2) * (size_m / (high - low).max())
@@ -94,16 +94,16 @@ def finish(vertices: Floats, triangles: Ints, texture_places: Floats, size_m: fl
         triangles=triangles,
     )
     normals = calmed(smooth_normals(mesh.vertices, triangles), triangles)
-    # Opposite sides may cancel each other out; any direction will do there.
+    # Opposite sides may cancel out; any direction will do there.
     normals[np.linalg.norm(normals, axis=1) < _NOTHING] = (0.0, 0.0, 1.0)
     return replace(mesh, normals=normals.astype(np.float32))
 
 
 def smooth_normals(vertices: Floats, triangles: Ints) -> Floats:
-    """Return unit normals (n, 3): each vertex's triangles, weighted by their angle at it.
+    """Return unit normals (n, 3): each vertex's triangles, weighted by their angle.
 
-    G. Thürmer, C. A. Wüthrich, "Computing Vertex Normals from Polygonal Facets", 1998: unlike a
-    weight by area this does not depend on how the surface is cut into triangles.
+    G. Thürmer, C. A. Wüthrich, "Computing Vertex Normals from Polygonal Facets", 1998: unlike an
+    area weight, this is independent of the triangulation.
     """
     corners = vertices[triangles].astype(np.float64)
     flat = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
@@ -119,10 +119,10 @@ def smooth_normals(vertices: Floats, triangles: Ints) -> Floats:
 
 
 def calmed(normals: Floats, triangles: Ints) -> Floats:
-    """Return normals averaged with their neighbors': the outline's steps on the grid fade."""
+    """Return normals averaged with their neighbors', which hides the grid's steps."""
     size = len(normals)
     start, end = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
-    # Every edge of a closed mesh stands here twice, once in either direction.
+    # Every edge of a closed mesh is listed twice, once in each direction.
     beside = sparse.csr_array((np.ones(len(start)), (start, end)), shape=(size, size))
     for _ in range(_CALMING):
         normals = _unit(normals + beside @ normals / _NEIGHBORS)

@@ -1,7 +1,7 @@
-"""Describes a heap of colors as a few normally distributed kinds: a Gaussian mixture.
+"""Gaussian mixture of colors.
 
 A. P. Dempster, N. M. Laird, D. B. Rubin, "Maximum Likelihood from Incomplete Data via the EM
-Algorithm", 1977. Nothing here is drawn by chance: the same colors give the same mixture.
+Algorithm", 1977. Deterministic: the same colors give the same mixture.
 """
 
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from safelight.providers.local.inflate.arrays import Floats, Ints
 _KINDS = 5  # as in GrabCut
 _MAX_SAMPLES = 4000
 _SORTING_ROUNDS, _FITTING_ROUNDS = 6, 8
-_NEXT_KIND = 0.98  # quantile: the very farthest color is more often noise than a kind
-_LEAST_VARIANCE = 4.0  # CIELAB units, squared: what is alike to the eye is one kind
-_NEVER = 1e-6  # samples: keeps a kind that lost all of them harmless
+_NEXT_KIND = 0.98  # quantile: the farthest color is usually noise
+_LEAST_VARIANCE = 4.0  # CIELAB units, squared: indistinguishable colors are one component
+_NEVER = 1e-6  # samples: keeps an empty component harmless
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Kinds of color: how frequent each is (k,), its mean (k, 3) and covariance (k, 3, 3)."""
+    """Components: the weight of each (k,), its mean (k, 3) and covariance (k, 3, 3)."""
 
     shares: Floats
     means: Floats
     covariances: Floats
 
     def log_density(self, colors: Floats) -> Floats:
-        """Return how likely each of the colors (..., 3) is, as a natural logarithm (...)."""
+        """Return the natural log density (...) of the colors (..., 3)."""
         return np.logaddexp.reduce(self._log_densities(colors.reshape(-1, 3)), axis=0).reshape(
             colors.shape[:-1]
         )
 
     def belonging(self, colors: Floats) -> Floats:
-        """Return (k, n): to which part each of the colors (n, 3) belongs to each kind."""
+        """Return (k, n): the responsibility of each component for each of the colors (n, 3)."""
         each = self._log_densities(colors)
         return np.exp(each - np.logaddexp.reduce(each, axis=0))
 
     def without_rare(self, least: float) -> "Mixture":
-        """Return the mixture without kinds that are less frequent than `least`, but for one."""
+        """Return the mixture without components of weight under `least`, keeping at least one."""
         kept = self.shares >= min(least, float(self.shares.max()))
         shares = self.shares[kept]
         return Mixture(shares / shares.sum(), self.means[kept], self.covariances[kept])
@@ -56,7 +56,7 @@ class Mixture:
 
 
 def fit_mixture(colors: Floats) -> Mixture:
-    """Return the mixture that the colors (n, 3) most likely come from; at least one color."""
+    """Return the maximum-likelihood mixture of the colors (n, 3); at least one color."""
     chosen = colors[:: len(colors) // _MAX_SAMPLES + 1].astype(np.float64)
     kinds = _sorted_into_kinds(chosen)
     belonging = (np.arange(_KINDS)[:, None] == kinds).astype(np.float64)
@@ -67,7 +67,7 @@ def fit_mixture(colors: Floats) -> Mixture:
 
 
 def _sorted_into_kinds(colors: Floats) -> Ints:
-    """Return each color's kind (n,): k-means, begun at colors that lie far from each other."""
+    """Return each color's component (n,): k-means, seeded with colors far from each other."""
     middles = colors.mean(axis=0, keepdims=True)
     for _ in range(_KINDS - 1):
         order = np.argsort(_squares_to(colors, middles).min(axis=0), kind="stable")

@@ -1,4 +1,4 @@
-"""What one model is made from: the words that the server and its children share."""
+"""Messages to the child process that makes a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Fact: TypeAlias = str | int | float | bool | list[float]
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How the model is to be made; the meaning of each stands in `schema.PARAMS`."""
+    """A model's params; `schema.PARAMS` explains each."""
 
     mode: Mode = "inflate"
     thickness: float = 0.9
@@ -25,16 +25,16 @@ class Params:
 
     @classmethod
     def read(cls, given: Mapping[str, object]) -> "Params":
-        """Return a job's params, which the schema has already checked and completed."""
+        """Return a job's params, which the schema has validated and completed."""
         known = {name: given[name] for name in cls.__slots__ if name in given}
         return cls(**cast("dict[str, Any]", known))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One picture to make a model of; `model` is the file to write.
+    """The picture to make a model of; `model` is the output file.
 
-    `saliency` is the ONNX file of the network that masks may be made by, if there is one.
+    `saliency` is the ONNX file of a mask network, if there is one.
     """
 
     picture: Path

@@ -1,4 +1,4 @@
-"""Loads a picture upright, in 8-bit sRGB with alpha, and hands out its pixels at any size."""
+"""Loads a picture upright, in 8-bit sRGB with alpha, and provides its pixels at any size."""
 
 import logging
 from contextlib import suppress
@@ -12,13 +12,13 @@ import pyvips
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.providers.local.inflate.arrays import Bytes
 
-# The file is a stranger's: loaders that libvips does not trust with those stay shut.
+# The file is untrusted: block loaders that libvips marks as unsafe.
 pyvips.block_untrusted_set(True)
-# It warns once a damaged tile; what matters comes as an error.
+# libvips warns for each damaged tile; real failures are errors.
 logging.getLogger("pyvips").setLevel(logging.ERROR)
-# Every picture comes once, so remembered results would only hold memory.
+# Every picture is loaded once, so a cache would only waste memory.
 pyvips.cache_set_max(0)
-# The pool runs one child a core; threads inside would only compete.
+# The pool runs one child per core; threads would only compete.
 pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue]
 
 _LOADERS = {
@@ -31,7 +31,7 @@ _LOADERS = {
 }
 _RGBA = 4
 _MAX_SHRINK = 8
-_OPAQUE = 250  # alpha from here on is taken for opaque: encoders leave such traces
+_OPAQUE = 250  # higher alpha counts as opaque: encoders are inexact
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Picture:
 
     @property
     def has_transparency(self) -> bool:
-        """Whether any of it can be seen through."""
+        """Whether any pixel is transparent."""
         alpha = self.image.extract_band(_RGBA - 1)
         return float(cast("float", alpha.min())) < _OPAQUE
 
@@ -80,10 +80,10 @@ class Picture:
 
 
 def load_picture(path: Path, media_type: str, side: int) -> Picture:
-    """Return the first frame of the picture, shrunk to a longest side of at most `side` pixels."""
+    """Return the picture's first frame, shrunk to a longest side of at most `side` pixels."""
     try:
         image = _open(path, media_type, side)
-        # Shrunk as it streams by: the full size is never in memory.
+        # Shrunk while streaming: the full size is never in memory.
         image = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
         image = _to_srgb(image.copy_memory().autorot())
         image = image if image.hasalpha() else image.bandjoin(255)
@@ -107,7 +107,7 @@ def _open(path: Path, media_type: str, side: int) -> pyvips.Image:
 
 
 def _shrink(longest: int, side: int) -> int:
-    """Return by how much the JPEG decoder itself may shrink, which costs nothing."""
+    """Return the factor by which the JPEG decoder itself may shrink, which is free."""
     shrink = 1
     while shrink < _MAX_SHRINK and longest >= side * shrink * 2:
         shrink *= 2

@@ -1,4 +1,4 @@
-"""Offers image to 3D on this machine's processor: no key, no GPU and no model weights."""
+"""Provider for image to 3D on the CPU: no key, no GPU, no model weights."""
 
 from datetime import timedelta
 from pathlib import Path, PurePath
@@ -23,7 +23,7 @@ from safelight.providers.provider import (
 
 _MEDIA_TYPE = "model/gltf-binary"
 _TIMEOUT = timedelta(seconds=120)
-# Ends a little before the job's own timeout, so that the reason is told precisely.
+# Slightly below the job's own timeout, for a precise error.
 _LIMITS = Limits(cpu_s=90, memory_bytes=4 * 2**30, wall_s=_TIMEOUT.total_seconds() - 5)
 
 
@@ -33,7 +33,7 @@ class InflateProvider(NoCallbacks):
     name = "inflate"
 
     def __init__(self, pool: CpuPool, saliency: Path | None = None) -> None:
-        """`saliency` is the ONNX file of a network that tells objects from backgrounds."""
+        """`saliency` is the ONNX file of a network that separates objects from backgrounds."""
         self._pool = pool
         self._saliency = saliency
 
@@ -74,7 +74,7 @@ class InflateProvider(NoCallbacks):
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
-        raise ProviderRejected("A model is made at once, so there is never anything to check.")
+        raise ProviderRejected("This model never waits, so there is nothing to check.")
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` ends its own child."""

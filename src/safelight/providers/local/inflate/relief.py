@@ -1,4 +1,4 @@
-"""Raises a plaque's surface by how bright the picture is: a coin's relief, with a bevelled rim."""
+"""Raises a plaque's surface by the picture's brightness: a coin relief with a beveled rim."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Floats
 from safelight.providers.local.inflate.images import blur, distance_to
 
-_BASE = 0.05  # of the longest side: what a plaque of thickness 1 has under its lowest point
-_RAISE = 0.11  # of the longest side: from the darkest to the brightest point at thickness 1
+_BASE = 0.05  # of the longest side: base of a plaque of thickness 1
+_RAISE = 0.11  # of the longest side: relief height at thickness 1
 _LEAST_CONTRAST = 0.02  # of full brightness
-_ENDS = (1, 99)  # percentiles taken for black and white
-_LEAST_BLUR, _MOST_BLUR = 0.4, 2.2  # grid cells, at no and added at full smoothing
-_BEVEL = 2.5  # grid cells over which the surface comes down to the rim
+_ENDS = (1, 99)  # percentiles used as black and white
+_LEAST_BLUR, _MOST_BLUR = 0.4, 2.2  # grid cells: without smoothing, and added at full smoothing
+_BEVEL = 2.5  # grid cells: width of the bevel
 
 
 def relief(field: Floats, light: Floats, thickness: float, smoothing: float) -> Floats:
@@ -21,10 +21,10 @@ def relief(field: Floats, light: Floats, thickness: float, smoothing: float) -> 
     """
     inside = field > 0
     low, high = np.percentile(light[inside], _ENDS)
-    if high - low < _LEAST_CONTRAST:  # what is drawn may be small
+    if high - low < _LEAST_CONTRAST:  # small drawings count too
         low, high = light[inside].min(), light[inside].max()
     if high - low < _LEAST_CONTRAST:
-        raise NoForeground("The picture is of one brightness, so there is nothing to raise.")
+        raise NoForeground("The picture has uniform brightness, so there is nothing to raise.")
     stretched = np.clip((light - low) / (high - low), 0, 1).astype(np.float32)
     height = _blur_inside(stretched, inside, _LEAST_BLUR + _MOST_BLUR * smoothing)
     bevel = np.sin(np.clip(distance_to(~inside) / _BEVEL, 0, 1) * (np.pi / 2))
@@ -38,7 +38,7 @@ def rim_height(field: Floats, thickness: float) -> float:
 
 
 def _blur_inside(values: Floats, inside: Bools, sigma: float) -> Floats:
-    """Blur by `sigma` cells, looking only at what is inside."""
+    """Blur by `sigma` cells, using only values inside."""
     weight = blur(inside.astype(np.float32), sigma)
     total = blur(np.where(inside, values, np.float32(0)), sigma)
     return total / np.maximum(weight, np.float32(1e-9))

@@ -1,9 +1,9 @@
-"""Asks a network what in a picture catches the eye: any ONNX file like U²-Net, IS-Net or BiRefNet.
+"""Runs a saliency network: an ONNX file such as U²-Net, IS-Net or BiRefNet.
 
-Such a network takes one picture, (1, 3, height, width), and gives one map of it. Its input is
-scaled to ImageNet's mean and spread, unless `mean` and `std` in the file's metadata (three numbers
-with commas between) say otherwise, as they should for IS-Net: 0.5,0.5,0.5 and 1,1,1. What it gives
-may be a probability or a logit; only its first output is looked at.
+The network takes one picture, (1, 3, height, width), and returns one map of it. Its input is
+normalized with ImageNet's mean and std, unless `mean` and `std` in the file's metadata (three
+comma-separated numbers) override them, as IS-Net needs: 0.5,0.5,0.5 and 1,1,1. The map may be
+probabilities or logits; only the first output is used.
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _MEAN, _STD = "0.485,0.456,0.406", "0.229,0.224,0.225"  # of ImageNet
-_FREE_SIDE = 1024  # where the network leaves its size open: what most are trained at
+_FREE_SIDE = 1024  # for networks of variable size: the usual training size
 _MOST_SIDE = 2048
 _KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _CHANNELS = 3
 _SURE = 0.5
-_ERRORS_ONLY = 3  # of onnxruntime's levels of logging
+_ERRORS_ONLY = 3  # onnxruntime log level
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that is ready to be asked; it wants pictures of `size`, (rows, columns)."""
+    """A loaded network; it takes pictures of `size`, (rows, columns)."""
 
     session: "onnxruntime.InferenceSession"
     input: str
@@ -41,27 +41,27 @@ class Network:
     std: Floats
 
     def ask(self, rgb: Bytes, shape: tuple[int, int]) -> Floats:
-        """Return how surely each pixel is the object's, 0 to 1, in the shape that is wanted.
+        """Return each pixel's coverage by the object, 0 to 1, in the given shape.
 
-        Raises `ProviderRejected` where the network fails or does not give one map.
+        Raises `ProviderRejected` if the network fails or does not return one map.
         """
         colors = np.stack([stretched(rgb[..., k], self.size) for k in range(_CHANNELS)])
         scaled = (colors / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         try:
             given: Any = self.session.run(None, {self.input: scaled[None].astype(self.kind)})[0]
-        except Exception as error:  # onnxruntime's errors have no other class in common
+        except Exception as error:  # onnxruntime's errors have no other common base class
             raise _failure(error, "could not be run") from error
         found = np.squeeze(np.asarray(given, np.float32))
         if found.ndim != 2 or not np.isfinite(found).all():  # noqa: PLR2004  rows and columns
-            raise ProviderRejected("The mask network does not give one map of the picture.")
+            raise ProviderRejected("The mask network does not return one map of the picture.")
         return stretched(_certainty(found), shape)
 
 
 @lru_cache(maxsize=1)
 def load_network(path: Path) -> Network:
-    """Return the network in a file; it is kept, for the next picture wants it too.
+    """Return the network of a file, cached for the next picture.
 
-    Raises `ProviderRejected` where onnxruntime is missing, or the file is no such network.
+    Raises `ProviderRejected` if onnxruntime is missing, or the file is no such network.
     """
     try:
         import onnxruntime  # noqa: PLC0415  an extra, and heavy
@@ -70,19 +70,19 @@ def load_network(path: Path) -> Network:
             "The mask network needs onnxruntime: install safelight[onnx]."
         ) from error
     options = onnxruntime.SessionOptions()
-    # The pool runs one child a core, and memory that is kept would count against the next call.
+    # The pool runs one child per core, and a memory arena would count against the next call.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
     try:
         session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no other class in common
+    except Exception as error:  # onnxruntime's errors have no other common base class
         raise _failure(error, f"{path.name} could not be opened") from error
     return _described(session, path.name)
 
 
 def stretched(values: Bytes | Floats, shape: tuple[int, int]) -> Floats:
-    """Return values (rows, columns) read at the middles of another shape's pixels."""
+    """Return values (rows, columns) interpolated at the pixel centers of another shape."""
     down, across = (
         (np.arange(wanted) + 0.5) * (there / wanted) - 0.5
         for wanted, there in zip(shape, values.shape, strict=True)
@@ -111,9 +111,9 @@ def _described(session: "onnxruntime.InferenceSession", name: str) -> Network:
 
 
 def _certainty(found: Floats) -> Floats:
-    """Return a map from 0 to 1 that uses all of it, if the network saw any object at all.
+    """Return the map stretched to 0 to 1, if the network saw any object.
 
-    Some networks are never quite sure of anything, and the outline is to run at a half.
+    Some networks are never certain, and the outline must be at a half.
     """
     if found.min() < 0 or found.max() > 1:
         found = 1 / (1 + np.exp(-np.clip(found, -30, 30)))

@@ -1,4 +1,4 @@
-"""The params that a caller may set, as the JSON Schema that jobs are checked against."""
+"""The params of `inflate`, as a JSON Schema."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,14 +46,14 @@ PARAMS: Mapping[str, Any] = {
         },
         "texture": {
             "title": "Texture",
-            "description": "Whether the picture is put on the model; else it is of one color.",
+            "description": "Whether the picture is put on the model; otherwise it has one color.",
             "type": "boolean",
             "default": _USUAL.texture,
         },
         "texture_size": {
             "title": "Texture size",
             "description": "The longest side of the texture, in pixels; never more than "
-            "the picture itself has of the object.",
+            "the object has in the picture.",
             "type": "integer",
             "minimum": 256,
             "maximum": 4096,
@@ -69,10 +69,9 @@ PARAMS: Mapping[str, Any] = {
         },
         "mask": {
             "title": "Mask",
-            "description": "How the object is told from the background: alpha by the picture's "
-            "transparency, border by its difference from a plain or evenly shaded background, "
-            "grabcut by learning the colors of a background that has many; auto takes the one "
-            "that fits.",
+            "description": "How the object is separated from the background: by its transparency "
+            "(alpha), by its difference from a plain or evenly shaded background (border), or by "
+            "learning the colors of a multicolored background (grabcut); auto chooses the method.",
             "type": "string",
             "enum": ["auto", "alpha", "border", "grabcut"],
             "default": _USUAL.mask,
@@ -82,7 +81,7 @@ PARAMS: Mapping[str, Any] = {
 
 
 def with_network(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the params where the operator has named a mask network."""
+    """Return the params if the operator has configured a mask network."""
     mask = params["properties"]["mask"]
     more = {
         "description": f"{mask['description']} onnx asks a neural network, which auto prefers for "

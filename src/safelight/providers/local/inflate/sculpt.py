@@ -20,14 +20,14 @@ from safelight.providers.local.inflate.relief import relief, rim_height
 from safelight.providers.local.inflate.shape import Shape, fit_shape, texture_box
 from safelight.providers.local.inflate.texture import Texture, encode, make_texture, texture_places
 
-_LARGEST = 4096  # pixels that a picture's longest side is ever held at
+_LARGEST = 4096  # maximum pixels of a picture's longest side
 _NOTE = "inflated from one picture, no AI model"
 _LIGHTNESS = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 
 
 @dataclass(frozen=True, slots=True)
 class Sculpture:
-    """A finished model and how it came about."""
+    """A finished model and its facts."""
 
     mesh: Mesh
     texture: Texture
@@ -36,7 +36,7 @@ class Sculpture:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A surface in grid units, before it is scaled: y down, and the shape that it was made of."""
+    """A surface in grid units, before scaling: y down, with its shape."""
 
     shape: Shape
     vertices: Floats
@@ -47,7 +47,7 @@ def sculpt(order: Order) -> dict[str, Fact]:
     """Write the model and return the mesh's facts."""
     params = order.params
     cpu.report(5, "finding the object")
-    # Twice the texture's size, for the object may fill but half of the picture.
+    # Twice the texture's size, since the object may fill only half of the picture.
     side = min(_LARGEST, max(masks.SIDE, 2 * params.texture_size))
     picture = load_picture(order.picture, order.media_type, side)
     made = make_sculpture(picture, params, order.saliency)
@@ -57,7 +57,7 @@ def sculpt(order: Order) -> dict[str, Fact]:
 
 
 def make_sculpture(picture: Picture, params: Params, saliency: Path | None = None) -> Sculpture:
-    """Return the model of what stands in `picture`, if need be by the network in a file."""
+    """Return the model of the object in `picture`, possibly masked by the network in a file."""
     mask = _mask(picture, params, saliency)
     cpu.report(25, "inflating")
     body = _MODES[params.mode](picture, mask, params)
@@ -104,7 +104,7 @@ _MODES: dict[Mode, Callable[[Picture, Mask, Params], _Body]] = {
 
 
 def _lightness(picture: Picture, mask: Mask, shape: Shape) -> Floats:
-    """Return how bright the picture is, 0 to 1, at each point of the shape's grid."""
+    """Return the picture's brightness, 0 to 1, at each point of the shape's grid."""
     pixels = picture.pixels(masks.SIDE)[..., :3] @ (_LIGHTNESS / np.float32(255))
     smooth = blur(pixels, shape.frame.pitch / 2)
     size = (shape.field.shape[0], shape.field.shape[1])

@@ -1,4 +1,4 @@
-"""Turns a mask into an outline on a grid that is just fine enough for a number of triangles."""
+"""Turns a mask into an outline on a grid just fine enough for a number of triangles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ from safelight.providers.local.inflate.images import blur, distance_to, parts, r
 from safelight.providers.local.inflate.picture import Box
 
 _INSIDE = 0.5  # coverage
-_MARGIN = 2  # cells around the object; the outermost ring has to be outside
-_FINEST = 0.25  # pixels: a grid finer than this shows nothing but the pixels' corners
-_MOST_CELLS = 420  # along the longest side, however many triangles are allowed
+_MARGIN = 2  # cells around the object; the outermost ring must be outside
+_FINEST = 0.25  # pixels: a finer grid only shows the pixels' corners
+_MOST_CELLS = 420  # cells along the longest side, for any number of triangles
 _FEWEST_CELLS = 5
 _TRIANGLES_PER_CELL = 4  # two on either side
-_ALIAS = 0.45  # of a cell: the least blur that keeps the grid from showing in the outline
+_ALIAS = 0.45  # of a cell: the smallest blur that hides the grid in the outline
 _SOFTEN = 0.014  # of the longest side: the blur at full smoothing
-_THIN = 0.85  # of a cell: half the width of what is too thin for the grid; over √½ none is lost
-_CORNER = 4.0  # cells or blurs: a lost part that reaches less far is a kept part's corner
+_THIN = 0.85  # of a cell: half the width of parts too thin for the grid; above √½ none is lost
+_CORNER = 4.0  # cells or blurs: a shorter lost part is just a corner
 _COARSER = 1.08
-_MOST_TRIES = 60  # coarser by this often, any outline is a single grid point
+_MOST_TRIES = 60  # after this many coarsenings, any outline is a single grid point
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a grid lies on a mask: its first point, in pixel indices, and pixels to a cell."""
+    """Position of a grid on a mask: its first point, in pixel indices, and pixels per cell."""
 
     left: float
     top: float
     pitch: float
 
     def to_pixels(self, places: Floats) -> Floats:
-        """Return (n, 2) grid places as x, y in pixel indices (0 is the first pixel's middle)."""
+        """Return (n, 2) grid positions as x, y in pixel indices (0 is the first pixel's center)."""
         return places * self.pitch + np.array([self.left, self.top])
 
     def scaled(self, factor: float) -> "Frame":
-        """Return the same place on a picture that has `factor` times as many pixels a side."""
-        middle = 0.5  # pixel indices count from the first pixel's middle
+        """Return the same position on a picture with `factor` times as many pixels per side."""
+        middle = 0.5  # pixel indices start at the first pixel's center
         return Frame(
             (self.left + middle) * factor - middle,
             (self.top + middle) * factor - middle,
@@ -47,7 +47,7 @@ class Frame:
         )
 
     def sample(self, values: Floats, shape: tuple[int, int], outside: float) -> Floats:
-        """Return pixel `values` (rows, columns) read at each point of a grid of `shape`."""
+        """Return pixel `values` (rows, columns) interpolated at each point of a grid of `shape`."""
         down = self.top + self.pitch * np.arange(shape[0])
         across = self.left + self.pitch * np.arange(shape[1])
         return read_grid(values, down, across, outside=outside)
@@ -67,8 +67,8 @@ def fit_shape(
 ) -> Shape:
     """Return the finest shape of a mask with at most `limit` triangles, as `count` counts them.
 
-    `coverage` (rows, columns) exceeds a half somewhere. A finished mesh is never thinned out
-    instead: that tears holes into it.
+    `coverage` (rows, columns) exceeds a half somewhere. A finished mesh is never decimated instead,
+    which would tear holes.
     """
     inside = coverage > _INSIDE
     side = _longest_side(inside)
@@ -99,7 +99,7 @@ def texture_box(shape: Shape, mask_shape: tuple[int, int]) -> Box:
 
 def _shape(coverage: Floats, inside: Bools, pitch: float, soften: float) -> Shape:
     top, bottom, left, right = _bounds(inside)
-    # The margin holds the outline even where blurring or thickening pushes it out.
+    # The margin includes the outline even if blurring or thickening expands it.
     margin = _MARGIN * pitch
     cells = [
         int(np.ceil((last - first + 2 * margin) / pitch))
@@ -120,7 +120,7 @@ def _shape(coverage: Floats, inside: Bools, pitch: float, soften: float) -> Shap
 
 
 def _thin_parts(inside: Bools, field: Floats, frame: Frame, sigma: float) -> Floats:
-    """Return a field of the parts that the blur or the grid lost: as thin as the grid can show."""
+    """Return a field of the parts lost by the blur or the grid, as thin as the grid allows."""
     down, across = np.nonzero(inside)
     row = np.rint((down - frame.top) / frame.pitch).astype(np.int64)
     column = np.rint((across - frame.left) / frame.pitch).astype(np.int64)
@@ -129,7 +129,7 @@ def _thin_parts(inside: Bools, field: Floats, frame: Frame, sigma: float) -> Flo
     lost = _worth_keeping(inside & ~kept, kept, _CORNER * max(frame.pitch, sigma))
     if not lost.any():
         return np.full(field.shape, -_INSIDE, np.float32)
-    # Beyond the picture's edge the distance goes on growing.
+    # Beyond the picture's edge the distance keeps growing.
     beyond = int(np.ceil((_MARGIN + 1) * frame.pitch))
     distance = distance_to(np.pad(lost, beyond))
     padded = Frame(frame.left + beyond, frame.top + beyond, frame.pitch)
@@ -138,7 +138,7 @@ def _thin_parts(inside: Bools, field: Floats, frame: Frame, sigma: float) -> Flo
 
 
 def _worth_keeping(lost: Bools, kept: Bools, reach: float) -> Bools:
-    """Return the lost parts without tips of kept ones, which reach out less than `reach`."""
+    """Return the lost parts, without tips of kept ones shorter than `reach`."""
     if not kept.any() or not lost.any():
         return lost
     labels, areas = parts(lost)

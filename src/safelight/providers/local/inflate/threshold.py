@@ -1,7 +1,7 @@
-"""Finds the value that parts a heap of numbers into two kinds best.
+"""Finds the threshold that best splits numbers into two classes.
 
 N. Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions on Systems,
-Man and Cybernetics 9 (1979): the split with the largest variance between its two sides.
+Man and Cybernetics 9 (1979): the split with the largest variance between the classes.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from safelight.providers.local.inflate.arrays import Floats
 
 _BINS = 256
-_OUTLIERS = 99.5  # percentile: values above it count as this much, or they would stretch the scale
+_OUTLIERS = 99.5  # percentile: larger values are clipped, or they would stretch the scale
 
 
 class NotTwoKinds(Exception):
@@ -20,7 +20,7 @@ def otsu(values: Floats) -> float:
     """Return Otsu's threshold of non-negative `values` of any shape."""
     top = float(np.percentile(values, _OUTLIERS))
     if top <= 0:
-        top = float(values.max())  # the second kind may be very small
+        top = float(values.max())  # the second class may be very small
     if top <= 0:
         raise NotTwoKinds
     counts, edges = np.histogram(np.minimum(values, top), _BINS, (0, top))
@@ -33,6 +33,6 @@ def otsu(values: Floats) -> float:
     between = np.where((below > 0) & (above > 0), between, -1)
     if between.max() <= 0:
         raise NotTwoKinds
-    # A gap between the kinds makes a plateau of equal splits: its middle is the safest.
+    # A gap between the classes is a plateau of equal splits: its middle is safest.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
     return float(edges[1 + int(best[len(best) // 2])])

@@ -1,7 +1,7 @@
-"""Settles what single pixels only hint at: neighbors of like color come to one opinion.
+"""Refines per-pixel hints by a random walk: neighbors of similar color agree.
 
 L. Grady, "Multilabel Random Walker Image Segmentation Using Prior Models", CVPR 2005. Like a graph
-cut it puts the outline where the colors change, but it is one system of linear equations.
+cut it puts the outline where the colors change, but it is a linear system.
 """
 
 from typing import cast
@@ -12,21 +12,21 @@ from scipy.sparse import linalg
 
 from safelight.providers.local.inflate.arrays import Floats, Ints
 
-_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # with their opposites, all eight neighbors
-_OWN_OPINION = 0.05  # how much a pixel's own hint weighs beside a neighbor of its color
-_LEAST_TIE = 1e-4  # holds even between neighbors of different color
+_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # with their opposites: all eight neighbors
+_OWN_OPINION = 0.05  # weight of a pixel's own hint relative to a neighbor of its color
+_LEAST_TIE = 1e-4  # minimum weight between neighbors of different color
 _TOLERANCE = 1e-3
 _MOST_ROUNDS = 200
 
 
-def settle(hints: Floats, lab: Floats) -> Floats:
-    """Return hints (rows, columns), 0 to 1, settled along the colors `lab` (rows, columns, 3)."""
+def random_walk(hints: Floats, lab: Floats) -> Floats:
+    """Return hints (rows, columns), 0 to 1, diffused along the colors `lab` (rows, columns, 3)."""
     ties = _ties(lab)
     total = np.asarray(ties.sum(axis=1)) + _OWN_OPINION
     system = sparse.diags_array(total) - ties
     own = hints.ravel().astype(np.float64)
-    # An answer that is not quite there yet is as good: only its side of a half matters.
-    settled, _ = linalg.cg(
+    # An unconverged solution is good enough: only its side of a half matters.
+    solution, _ = linalg.cg(
         system,
         _OWN_OPINION * own,
         x0=own,
@@ -34,11 +34,11 @@ def settle(hints: Floats, lab: Floats) -> Floats:
         maxiter=_MOST_ROUNDS,
         M=sparse.diags_array(1 / total),
     )
-    return cast("Floats", settled).astype(np.float32).reshape(hints.shape)
+    return cast("Floats", solution).astype(np.float32).reshape(hints.shape)
 
 
 def _ties(lab: Floats) -> sparse.csr_array:
-    """Return how strongly pixels are tied (n, n): 1 if neighbors are alike, near 0 if not."""
+    """Return the similarity of neighboring pixels (n, n): 1 if alike, near 0 if not."""
     rows, columns = lab.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
     pairs = [_neighbors(index, step) for step in _STEPS]
@@ -53,7 +53,7 @@ def _ties(lab: Floats) -> sparse.csr_array:
 
 
 def _neighbors(index: Ints, step: tuple[int, int]) -> tuple[Ints, Ints]:
-    """Return the flat indices of all pixels that have a neighbor a step (down, across) off."""
+    """Return the flat indices of all pixels that have a neighbor one step (down, across) away."""
     down, across = step
     rows, columns = index.shape
     from_left, to_left = max(0, -across), max(0, across)

@@ -1,4 +1,4 @@
-"""Named colors, shades, and icons painted anew in another color."""
+"""Named colors, shades, and icons repainted in another color."""
 
 import colorsys
 import re

@@ -34,7 +34,7 @@ _EVEN = 0.72  # below 1 compresses sizes, so that a mouse is still visible
 _LEAST = 0.24
 _BACKDROP = 1.45  # things this large stand further back if there are smaller ones
 _SCATTERED = 0.33  # several things this small are scattered in front
-_MANY_COLOURS = ("red", "yellow", "blue", "green", "orange", "purple", "pink", "teal")
+_MANY_COLORS = ("red", "yellow", "blue", "green", "orange", "purple", "pink", "teal")
 _MARGIN = 0.035
 
 
@@ -181,7 +181,7 @@ def _bodies(groups: list[_Group]) -> list[_Body]:
         for number in range(item.count):
             own = item
             if item.color == "rainbow" and item.count > 1:
-                own = replace(item, color=_MANY_COLOURS[number % len(_MANY_COLOURS)])
+                own = replace(item, color=_MANY_COLORS[number % len(_MANY_COLORS)])
             bodies.append(_Body(own, attached if number == 0 else (), size, wide * size + 0.06))
     return bodies
 

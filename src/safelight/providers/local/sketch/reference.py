@@ -1,4 +1,4 @@
-"""What a reference picture contributes: its upper and lower colors, and the picture itself."""
+"""Reads a reference picture: its upper and lower colors, and the picture itself."""
 
 import base64
 from dataclasses import dataclass

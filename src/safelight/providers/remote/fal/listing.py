@@ -1,13 +1,13 @@
 """Lists an account's requests to one model, from fal's platform API."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from safelight.providers.errors import ProviderError
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.api import Api, Sending
+from safelight.providers.remote.untrusted import as_object
 
 # https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
 _PATH = "/models/requests/by-endpoint"
@@ -26,7 +26,7 @@ class Listed:
     @classmethod
     def read(cls, entry: object) -> Self | None:
         """Parse a list entry; None if it is invalid."""
-        told = _object(entry)
+        told = as_object(entry)
         request_id, sent_at = told.get("request_id"), time_of(told.get("sent_at"))
         if not isinstance(request_id, str) or sent_at is None:
             return None
@@ -51,7 +51,7 @@ async def requests_since(
     cursor: dict[str, str] = {}
     for _ in range(_MOST_PAGES):
         answer = await api.call("GET", _PATH, Sending(params=asked | cursor), answer_s=answer_s)
-        told = _object(answer.document)
+        told = as_object(answer.document)
         items = told.get("items")
         if not isinstance(items, list):
             raise ProviderError("The provider's list of requests is invalid.")
@@ -60,7 +60,3 @@ async def requests_since(
             return found
         cursor = {"cursor": str(told.get("next_cursor") or "")}
     return None
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

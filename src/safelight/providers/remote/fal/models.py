@@ -64,7 +64,7 @@ _TRIPO: Mapping[str, Rule] = {
     "face_limit": _FACES,
     "seed": _SEED,
     "texture_seed": _whole("Texture seed", minimum=0, maximum=2**31 - 1),
-    "auto_size": _switch("Real size", "Scale to metres as it would be in the world."),
+    "auto_size": _switch("Real size", "Scale to real-world size, in meters."),
     "texture_alignment": _choice("Texture follows", "original_image", "geometry"),
     "orientation": _choice("Orientation", "default", "align_image"),
     "quad": _switch("Quads", "Quad faces. The model is then an FBX, and costs more."),
@@ -76,7 +76,7 @@ _H31: Mapping[str, Rule] = {
     "geometry_quality": _choice("Geometry quality", "standard", "detailed"),
     "face_limit": _FACES,
     "seed": _SEED,
-    "auto_size": _switch("Real size", "Scale to metres as it would be in the world."),
+    "auto_size": _switch("Real size", "Scale to real-world size, in meters."),
 }
 _SEEDS = {"seed": "model_seed"}
 _VIEWS = {

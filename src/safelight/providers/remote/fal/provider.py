@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
 import httpx2
@@ -47,6 +47,7 @@ from safelight.providers.remote.fal.order import body_of, words_of
 from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
 from safelight.providers.remote.fal.signature import PublishedKeys, Seal
 from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
+from safelight.providers.remote.untrusted import as_object
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
@@ -75,7 +76,7 @@ class _Work:
             return cls(found[1], found[2])
         if _REQUEST_ID.fullmatch(ticket):
             return cls(model.app, ticket)
-        raise ProviderRejected("There is no such ticket.")
+        raise ProviderRejected("Unknown ticket.")
 
     @property
     def at(self) -> str:
@@ -132,7 +133,7 @@ class FalProvider(RemotePlug[FalModel]):
             pays=True,
             answer_s=self._config.call_s,
         )
-        request_id = _object(answer.document).get("request_id")
+        request_id = as_object(answer.document).get("request_id")
         if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
             raise UnknownOutcome("The provider accepted the request without returning its id.")
         return self._pending(str(_Work(model.app, request_id)), model, attempt, answer)
@@ -142,16 +143,16 @@ class FalProvider(RemotePlug[FalModel]):
     ) -> Done | Failed | Pending:
         model = self._model(request.model)
         work = _Work.read(ticket, model)
-        told = _object(_parsed(attempt.news)) if attempt.news is not None else {}
+        told = as_object(_parsed(attempt.news)) if attempt.news is not None else {}
         if told.get("request_id") == work.id and told.get("status") == "ERROR":
-            return failed(_object(told.get("payload")) or told)
+            return failed(as_object(told.get("payload")) or told)
         if told.get("request_id") == work.id and told.get("status") == "OK":
-            if output := _object(told.get("payload")):
+            if output := as_object(told.get("payload")):
                 return await self._done(model, output, request, Usage())
             # The output was too large for the webhook.
             return await self._fetch(work, model, request, Usage())
         answer = await self._status(work)
-        status = _object(answer.document)
+        status = as_object(answer.document)
         if status.get("status") != _COMPLETED:
             return self._pending(str(work), model, attempt, answer)
         usage = _usage(status)
@@ -200,7 +201,7 @@ class FalProvider(RemotePlug[FalModel]):
     async def parse_callback(self, callback: Callback) -> News:
         seal = Seal.read(callback, self._clock())
         await self._keys.verify(seal)
-        request_id = _object(_parsed(callback.body)).get("request_id")
+        request_id = as_object(_parsed(callback.body)).get("request_id")
         if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
             raise Forbidden("The webhook names no request.")
         return News(callback.attempt_id, request_id, is_proven=True)
@@ -210,14 +211,14 @@ class FalProvider(RemotePlug[FalModel]):
     async def _status(self, work: _Work) -> Answer:
         """Return the status response, which must have one of fal's known states."""
         answer = await self._api.call("GET", f"{work.at}/status", answer_s=self._config.call_s)
-        if _object(answer.document).get("status") not in (*_UNDER_WAY, _COMPLETED):
+        if as_object(answer.document).get("status") not in (*_UNDER_WAY, _COMPLETED):
             raise ProviderError("The provider's response has no known status.")
         return answer
 
     async def _ask_to_cancel(self, work: _Work) -> str:
         """Return fal's word for the result of a cancel request; its HTTP status varies with it."""
         answer = await self._api.ask("PUT", f"{work.at}/cancel", answer_s=self._config.call_s)
-        word = _object(answer.document).get("status")
+        word = as_object(answer.document).get("status")
         if word not in _CANCEL_WORDS:
             raise self._api.error(answer)
         return str(word)
@@ -225,7 +226,7 @@ class FalProvider(RemotePlug[FalModel]):
     async def _canceled(self, work: _Work, *, is_over: bool) -> Canceled:
         """Poll whether the request has ended, since a runner may ignore a cancel request."""
         answer = await self._api.ask("GET", f"{work.at}/status", answer_s=self._config.call_s)
-        status = _object(answer.document)
+        status = as_object(answer.document)
         if not answer.is_success and not is_over:
             raise self._api.error(answer)
         return Canceled(is_over or status.get("status") == _COMPLETED, usage=_usage(status))
@@ -240,7 +241,7 @@ class FalProvider(RemotePlug[FalModel]):
             return failed(answer.document, usage, answer.headers.get("x-fal-error-type", ""))
         if not answer.is_success:
             raise self._api.error(answer)
-        output = _object(answer.document)
+        output = as_object(answer.document)
         if not output:
             raise ProviderError("The provider's response cannot be parsed.")
         return await self._done(model, output, request, usage)
@@ -248,7 +249,7 @@ class FalProvider(RemotePlug[FalModel]):
     async def _done(
         self, model: FalModel, output: Mapping[str, Any], request: ProviderRequest, usage: Usage
     ) -> Done | Failed:
-        timings = _object(output.get("timings")).get("inference")
+        timings = as_object(output.get("timings")).get("inference")
         if usage.seconds is None and isinstance(timings, int | float):
             usage = Usage(seconds=float(timings))
         try:
@@ -256,13 +257,12 @@ class FalProvider(RemotePlug[FalModel]):
         except (ProviderRejected, ProviderRefused) as verdict:
             return Failed(verdict, usage=usage)
         brought = await result.bring(self._fetcher, made, request.scratch)
-        missing = {"incomplete": brought.missing} if brought.missing else {}
-        return Done(brought.files, facts={**made.facts, **missing}, usage=usage)
+        return Done(brought.files, facts={**made.facts, **brought.facts}, usage=usage)
 
     def _pending(
         self, ticket: str, model: FalModel, attempt: AttemptHandle, answer: Answer
     ) -> Pending:
-        told = _object(answer.document)
+        told = as_object(answer.document)
         place = told.get("queue_position")
         stage = "working"
         if told.get("status") == "IN_QUEUE":
@@ -274,7 +274,7 @@ class FalProvider(RemotePlug[FalModel]):
 
 
 def _usage(status: Mapping[str, Any]) -> Usage:
-    seconds = _object(status.get("metrics")).get("inference_time")
+    seconds = as_object(status.get("metrics")).get("inference_time")
     return Usage(seconds=float(seconds)) if isinstance(seconds, int | float) else Usage()
 
 
@@ -283,7 +283,3 @@ def _parsed(body: bytes | None) -> object:
         return orjson.loads(body or b"")
     except orjson.JSONDecodeError:
         return None
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

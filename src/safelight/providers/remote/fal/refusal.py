@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 from safelight.errors import SafelightError
 from safelight.providers.errors import (
@@ -18,6 +18,7 @@ from safelight.providers.errors import (
 from safelight.providers.price import NOT_TOLD, Usage
 from safelight.providers.provider import Failed
 from safelight.providers.remote.api import Answer, wait_of
+from safelight.providers.remote.untrusted import as_list, as_object
 
 _LONGEST = 500  # characters of a message
 _MAX_ERRORS = 10
@@ -78,7 +79,7 @@ def is_verdict(answer: Answer) -> bool:
     (https://fal.ai/docs/inference-api/queue/result), which is 422 if the model rejects its input.
     Other statuses may also come from a proxy, a rotated key, or an expired result.
     """
-    told = _object(answer.document)
+    told = as_object(answer.document)
     if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         return bool(told.get("detail"))
     word = told.get("error_type") or answer.headers.get("x-fal-error-type")
@@ -87,7 +88,7 @@ def is_verdict(answer: Answer) -> bool:
 
 def complaint(document: object, error_type: str = "") -> ProviderError | None:
     """Return the error that fal identifies exactly, in a body's `detail` or by `error_type`."""
-    told = _object(document)
+    told = as_object(document)
     problems = _problems(told.get("detail"))
     words = [str(told.get("error_type") or error_type), *(problem["type"] for problem in problems)]
     detail = f"The provider says: {said(document) or words[0]}"
@@ -104,7 +105,7 @@ def complaint(document: object, error_type: str = "") -> ProviderError | None:
 
 def said(document: object) -> str:
     """Return fal's error message, empty if there is none."""
-    told = _object(document)
+    told = as_object(document)
     problems = _problems(told.get("detail"))
     if problems:
         return "; ".join(f"{one['field']}: {one['message']}" for one in problems)[:_LONGEST]
@@ -118,10 +119,10 @@ def _problems(detail: object) -> list[dict[str, str]]:
     """Return the validation errors, one per field."""
     if not isinstance(detail, list):
         return []
-    found = [_object(one) for one in cast("list[object]", detail)[:_MAX_ERRORS]]
+    found = [as_object(one) for one in cast("list[object]", detail)[:_MAX_ERRORS]]
     return [
         {
-            "field": ".".join(str(part) for part in _list(one.get("loc")) if part != "body"),
+            "field": ".".join(str(part) for part in as_list(one.get("loc")) if part != "body"),
             "message": _clean(str(one.get("msg", ""))),
             "type": str(one.get("type", "")),
         }
@@ -132,11 +133,3 @@ def _problems(detail: object) -> list[dict[str, str]]:
 
 def _clean(text: str) -> str:
     return text.replace("\x00", "")[:_LONGEST]
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []

@@ -39,13 +39,13 @@ async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -
             if len(body) > max_bytes:
                 raise lost(f"The service's response is larger than {max_bytes} bytes.")
     except httpx2.HTTPError as error:
-        raise lost("The service's answer broke off.") from error
+        raise lost("The service's response broke off.") from error
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise lost("The service's answer is no JSON object.")
+        raise lost("The service's response is not a JSON object.")
     return cast("dict[str, Any]", document)
 
 
@@ -61,7 +61,7 @@ async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFil
                     raise lost(f"The result is larger than {results.MAX_BYTES} bytes.")
                 file.write(part)
         except httpx2.HTTPError as error:
-            raise lost("The service's answer broke off.") from error
+            raise lost("The service's response broke off.") from error
     return await asyncio.to_thread(_known, to, lost)
 
 

@@ -38,7 +38,7 @@ class Asking:
         if told is None:
             return None
         if self._names(told) not in ("", ticket):
-            raise ProviderError("The service's answer is about something else.")
+            raise ProviderError("The service's response is about another job.")
         if not word(told, self.later.status):
             raise ProviderError("The service's response has no status.")
         return told
@@ -48,7 +48,7 @@ class Asking:
         address = self.later.find_url.replace(ATTEMPT, quote(attempt_id, safe=""))
         told = await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
         if told is not None and word(told, "attempt") != attempt_id:
-            raise ProviderError("The service's answer is about something else.")
+            raise ProviderError("The service's response is about another job.")
         return told
 
     async def cancel(self, ticket: str) -> bool:

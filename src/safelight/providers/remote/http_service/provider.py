@@ -123,7 +123,7 @@ class HttpProvider(RemotePlug[Model]):
             return Failed(ProviderRejected("The service no longer knows the job."))
         state = asking.state(told)
         if state in later.failed:
-            why = self._why(_Answer(told), f"The service says that it is {state}.")
+            why = self._why(_Answer(told), f"The service reports the status {state}.")
             return Failed(ProviderRejected(why))
         if state in later.done:
             return await self._ended(ticket, told, later, request)
@@ -171,7 +171,7 @@ class HttpProvider(RemotePlug[Model]):
 
     def _asking(self, ticket: str) -> Asking:
         if self._service.later is None or not _TICKET.fullmatch(ticket):
-            raise ProviderRejected("There is no such ticket.")
+            raise ProviderRejected("Unknown ticket.")
         return self._asks(self._service.later)
 
     def _asks(self, later: Later) -> Asking:
@@ -245,8 +245,7 @@ class HttpProvider(RemotePlug[Model]):
 
     async def _bring(self, told: Sequence[str], facts: Mapping[str, Any], folder: Path) -> Done:
         brought = await results.bring_all(self._fetcher, told, folder)
-        missing = {"incomplete": brought.missing} if brought.missing else {}
-        return Done(brought.files, facts={**facts, **missing})
+        return Done(brought.files, facts={**facts, **brought.facts})
 
     def _facts(self, answer: "_Answer") -> Document:
         return facts_of(answer.document, self._service)

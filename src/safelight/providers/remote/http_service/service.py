@@ -104,9 +104,9 @@ class HttpService:
         if self.later:
             _check_later(self.later)
             if not self.media and not self.later.result_url:
-                raise ValueError("A service that answers later needs media or a result_url.")
+                raise ValueError("An asynchronous service needs media or a result_url.")
         elif self.signing:
-            raise ValueError("A service that answers at once sends no callbacks.")
+            raise ValueError("A synchronous service sends no callbacks.")
         for model in self.models:
             if model.provider != self.name:
                 raise ValueError(f"The model {model.id} must have {self.name} as its provider.")
@@ -126,9 +126,11 @@ class HttpService:
     def _check_names(self) -> None:
         for name in self._asks():
             if not _KNOWN.fullmatch(name):
-                raise ValueError(f"Nothing is called ${name}.")
+                raise ValueError(f"The template name ${name} is unknown.")
             if name == "callback_url" and not self.signing:
-                raise ValueError("A service that is told $callback_url must sign: give its secret.")
+                raise ValueError(
+                    "A service that receives $callback_url must sign callbacks: set signing.secret."
+                )
 
     def _asks(self) -> list[str]:
         return [*names(self.body), *names(self.query)]
@@ -141,14 +143,14 @@ def _check_later(later: Later) -> None:
     if later.find_url:
         _check_address(later.find_url, ATTEMPT)
     if not later.ticket or not later.status:
-        raise ValueError("A service that answers later needs the places of ticket and status.")
+        raise ValueError("An asynchronous service needs the paths of ticket and status.")
     if any(word != word.lower() for word in later.done | later.failed):
-        raise ValueError("The words of done and failed are compared in lower case.")
+        raise ValueError("The values of done and failed must be lower case.")
 
 
 def _check_address(address: str, holds: str = "") -> None:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{address} is no http or https address.")
+        raise ValueError(f"{address} is not an http or https URL.")
     if holds and holds not in address.removeprefix(f"{parts.scheme}://{parts.netloc}"):
-        raise ValueError(f"{address} must hold {holds} behind its host.")
+        raise ValueError(f"{address} must contain {holds} after its host.")

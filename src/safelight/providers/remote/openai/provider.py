@@ -85,7 +85,7 @@ class OpenAiProvider(RemotePlug[Model]):
         if harvest.addresses:
             return await self._fetch(harvest, request)
         if not harvest.pictures:
-            missing = harvest.missing or "The provider answered without a picture."
+            missing = harvest.missing or "The provider responded without a picture."
             return Failed(ProviderRejected(missing), usage=harvest.used)
         return _done(harvest, Brought(tuple(harvest.pictures), harvest.missing))
 
@@ -94,8 +94,7 @@ class OpenAiProvider(RemotePlug[Model]):
     ) -> Done | Pending:
         finished = Finished.read(ticket)
         brought = await results.bring_all(self._fetcher, finished.addresses, request.scratch)
-        missing = {"incomplete": brought.missing} if brought.missing else {}
-        return Done(brought.files, facts={**finished.facts, **missing}, usage=finished.usage)
+        return Done(brought.files, facts={**finished.facts, **brought.facts}, usage=finished.usage)
 
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/models", answer_s=_VERIFY_S)).document
@@ -205,12 +204,11 @@ class OpenAiProvider(RemotePlug[Model]):
         except httpx2.SSEError:
             raise lost("An event of the provider's response exceeds the size limit.") from None
         except httpx2.HTTPError as error:
-            raise lost("The provider's answer broke off.") from error
+            raise lost("The provider's response broke off.") from error
 
 
 def _done(harvest: Harvest, brought: Brought) -> Done:
-    missing = {"incomplete": brought.missing} if brought.missing else {}
-    return Done(brought.files, facts={**harvest.facts, **missing}, usage=harvest.used)
+    return Done(brought.files, facts={**harvest.facts, **brought.facts}, usage=harvest.used)
 
 
 async def _report_partial(listening: _Listening, heard: int, document: dict[str, Any]) -> None:
@@ -225,14 +223,14 @@ async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes,
         async for part in response.aiter_bytes():
             yield part
     except httpx2.HTTPError as error:
-        raise lost("The provider's answer broke off.") from error
+        raise lost("The provider's response broke off.") from error
 
 
 def _document(data: bytes | bytearray | str, lost: Lost) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise lost("The provider's answer cannot be read.") from None
+        raise lost("The provider's response cannot be parsed.") from None
     if not isinstance(document, dict):
-        raise lost("The provider's answer cannot be read.")
+        raise lost("The provider's response cannot be parsed.")
     return cast("dict[str, Any]", document)

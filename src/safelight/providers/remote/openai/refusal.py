@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Self, cast
+from typing import Self
 
 from safelight.errors import SafelightError
 from safelight.providers.errors import (
@@ -19,6 +19,7 @@ from safelight.providers.errors import (
     UnknownOutcome,
 )
 from safelight.providers.remote.api import Answer, wait_of
+from safelight.providers.remote.untrusted import as_object
 
 _LONGEST = 500  # characters of a message
 _MAX_WAIT = timedelta(days=1)
@@ -62,10 +63,10 @@ class Complaint:
     @classmethod
     def read(cls, document: object) -> Self | None:
         """Return the error object in `document`, if there is one."""
-        error = _object(document).get("error")
+        error = as_object(document).get("error")
         if isinstance(error, str) and error:
             return cls(error[:_LONGEST], "", "")
-        told = _object(error)
+        told = as_object(error)
         if not told:
             return None
         message, code, kind = (told.get(name) for name in ("message", "code", "type"))
@@ -105,7 +106,9 @@ def _broken(answer: Answer) -> SafelightError | None:
     """Tell an error of the API itself, after which nothing was done, from one of a proxy."""
     if isinstance(answer.document, dict):
         return None
-    return UnknownOutcome(f"A proxy in front of the provider answered {answer.status}.")
+    return UnknownOutcome(
+        f"A proxy in front of the provider responded with status {answer.status}."
+    )
 
 
 def told_in_success(document: object) -> ProviderError | None:
@@ -149,10 +152,6 @@ def _span(text: str) -> timedelta | None:
         return None
     parts = (float(number) * _UNITS[unit] for number, unit in _SPAN.findall(text))
     return min(sum(parts, timedelta()), _MAX_WAIT)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _word(value: object) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 
@@ -16,6 +16,7 @@ from safelight.providers.remote.replicate.config import ReplicateConfig, Replica
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.refusal import explain
 from safelight.providers.remote.replicate.schema import input_schema
+from safelight.providers.remote.untrusted import as_object
 
 _log = telemetry.logger(__name__)
 
@@ -62,14 +63,14 @@ async def describe(api: Api, model: ReplicateModel) -> Mapping[str, Any]:
     """
     reference = model.reference
     if reference.is_deployment:
-        release = _object((await _ask(api, reference.path)).get("current_release"))
+        release = as_object((await _ask(api, reference.path)).get("current_release"))
         reference = Reference.read(f"{release.get('model')}:{release.get('version')}")
     if not reference.name:
         raise ProviderRejected("A bare version has no API endpoint that describes it.")
     if reference.version:
         return input_schema((await _version(api, reference)).get("openapi_schema"))
     described = await _ask(api, reference.path)
-    return input_schema(_object(described.get("latest_version")).get("openapi_schema"))
+    return input_schema(as_object(described.get("latest_version")).get("openapi_schema"))
 
 
 async def _version(api: Api, reference: Reference) -> Mapping[str, Any]:
@@ -78,8 +79,4 @@ async def _version(api: Api, reference: Reference) -> Mapping[str, Any]:
 
 async def _ask(api: Api, path: str) -> Mapping[str, Any]:
     answer = await api.call("GET", path, max_bytes=_MAX_ANSWER)
-    return _object(answer.document)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return as_object(answer.document)

@@ -2,14 +2,15 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from safelight.providers.errors import ProviderBadInput, ProviderError
 from safelight.providers.provider import InputFile, Role
 from safelight.providers.remote.api import MIB, Api, Sending
 from safelight.providers.remote.replicate.fields import Fields
+from safelight.providers.remote.untrusted import as_object
 
 _MAX_INLINE = 256_000  # bytes; Replicate wants larger files uploaded
 _MAX_UPLOAD = 100 * MIB
@@ -91,12 +92,8 @@ async def _address(api: Api, file: InputFile, number: int, upload_s: float) -> s
         # The user's file name stays private.
         content = ("content", (f"input-{number}.{ending}", handle, file.media_type))
         answer = await api.call("POST", "/files", Sending(files=[content]), answer_s=upload_s)
-    urls = _object(_object(answer.document).get("urls"))
+    urls = as_object(as_object(answer.document).get("urls"))
     address = urls.get("get")
     if not isinstance(address, str) or not address.startswith(("https://", "http://")):
         raise ProviderError("The provider accepted an upload without returning its URL.")
     return address
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

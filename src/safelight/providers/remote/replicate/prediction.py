@@ -14,6 +14,7 @@ from safelight.providers.price import Usage
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.refusal import clean, failure, moderation
+from safelight.providers.remote.untrusted import as_object
 
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 _ADDRESS = re.compile(r"https?://\S{1,4000}")
@@ -45,7 +46,7 @@ class Prediction:
     @classmethod
     def read(cls, document: object) -> Self | None:
         """Parse `document`; None if it is no prediction."""
-        told = _object(document)
+        told = as_object(document)
         ticket = told.get("id")
         return cls(told, ticket) if isinstance(ticket, str) and is_ticket(ticket) else None
 
@@ -153,7 +154,7 @@ class Prediction:
 
     @property
     def _metrics(self) -> Mapping[str, Any]:
-        return _object(self.told.get("metrics"))
+        return as_object(self.told.get("metrics"))
 
     def _text(self, name: str) -> str:
         value = self.told.get(name)
@@ -195,7 +196,3 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

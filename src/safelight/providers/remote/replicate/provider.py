@@ -134,7 +134,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         if not outputs:
             missing = brought.missing or "The provider finished without a 3D model."
             return Failed(ProviderRejected(missing), usage=found.usage)
-        facts = found.facts() | ({"incomplete": brought.missing} if brought.missing else {})
+        facts = found.facts() | brought.facts
         return Done(outputs, facts=facts, usage=found.usage)
 
     async def verify(self) -> str:
@@ -224,14 +224,14 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
 
 def _check_ticket(ticket: str) -> None:
     if not is_ticket(ticket):
-        raise ProviderRejected("There is no such ticket.")
+        raise ProviderRejected("Unknown ticket.")
 
 
 def _about(ticket: str, document: object) -> Prediction:
     """Parse a response about this prediction."""
     found = Prediction.read(document)
     if found is None or found.id != ticket:
-        raise ProviderError("The provider's answer is about something else.")
+        raise ProviderError("The provider's response is about another prediction.")
     return found
 
 

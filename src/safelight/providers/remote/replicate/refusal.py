@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from safelight.errors import SafelightError
 from safelight.providers.errors import (
@@ -18,6 +18,7 @@ from safelight.providers.errors import (
     UnknownOutcome,
 )
 from safelight.providers.remote.api import Answer, refusal, wait_of
+from safelight.providers.remote.untrusted import as_object
 
 _LONGEST = 500  # characters of a message
 _MOST_FIELDS = 20
@@ -64,7 +65,7 @@ class Problem:
     @classmethod
     def read(cls, document: object) -> Self | None:
         """Parse `document`; None if it is no problem document."""
-        told = _object(document)
+        told = as_object(document)
         words = [told.get("title"), told.get("detail")]
         text = ": ".join(word.strip() for word in words if isinstance(word, str) and word.strip())
         if not text:
@@ -112,7 +113,9 @@ def _unexplained(answer: Answer, *, pays: bool) -> SafelightError | None:
     """Tell an error of the API itself, after which nothing was started, from one of a proxy."""
     broken = (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
     if pays and answer.status in broken:
-        return UnknownOutcome(f"A proxy in front of the provider answered {answer.status}.")
+        return UnknownOutcome(
+            f"A proxy in front of the provider responded with status {answer.status}."
+        )
     return None
 
 
@@ -120,7 +123,7 @@ def _fields(told: object) -> tuple[Mapping[str, str], ...]:
     entries = cast("list[object]", told) if isinstance(told, list) else []
     found = [
         (str(entry.get("field", "")), str(entry.get("description", "")))
-        for entry in map(_object, entries[:_MOST_FIELDS])
+        for entry in map(as_object, entries[:_MOST_FIELDS])
     ]
     return tuple(
         {"field": clean(name).removeprefix("input."), "message": clean(message)}
@@ -132,7 +135,3 @@ def _wait(seconds: object) -> timedelta | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         return None
     return timedelta(seconds=min(float(seconds), _MAX_WAIT.total_seconds()))
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -6,10 +6,12 @@ and validators both support; a vendor's other keywords are dropped.
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import jsonschema_rs
 import orjson
+
+from safelight.providers.remote.untrusted import as_list, as_object
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -36,8 +38,8 @@ Rule = dict[str, Any]
 
 def input_schema(openapi: object) -> Rule:
     """Return the schema of the model's input, or raise `ValueError`."""
-    schemas = _object(_object(_object(openapi).get("components")).get("schemas"))
-    described = _object(schemas.get("Input"))
+    schemas = as_object(as_object(as_object(openapi).get("components")).get("schemas"))
+    described = as_object(schemas.get("Input"))
     if not described:
         raise ValueError("The description has no input schema.")
     return _checked(_Cleaner(schemas).input(described))
@@ -70,7 +72,7 @@ class _Cleaner:
         }
 
     def _properties(self, flat: Mapping[str, Any], depth: int) -> dict[str, Rule]:
-        described = _object(flat.get("properties"))
+        described = as_object(flat.get("properties"))
         if len(described) > _MAX_PROPERTIES:
             raise ValueError(f"The input has more than {_MAX_PROPERTIES} properties.")
         return {
@@ -83,7 +85,7 @@ class _Cleaner:
         self._left -= 1
         if self._left < 0:
             raise ValueError(f"The input has more than {_MAX_RULES} rules.")
-        flat = self._flat(_object(described))
+        flat = self._flat(as_object(described))
         rule = _plain(flat)
         if depth > 0:
             rule |= self._inner(flat, rule, depth - 1)
@@ -94,7 +96,7 @@ class _Cleaner:
         kind = rule.get("type")
         if kind == "array" and isinstance(flat.get("items"), dict):
             return {"items": self._rule(flat["items"], depth)}
-        if kind == "object" and _object(flat.get("properties")):
+        if kind == "object" and as_object(flat.get("properties")):
             rules = self._properties(flat, depth)
             required = _required(flat, rules)
             return {"properties": rules, "required": required, "additionalProperties": False}
@@ -110,8 +112,8 @@ class _Cleaner:
         merged: Rule = {}
         if isinstance(reference := rule.get("$ref"), str):
             name = reference.removeprefix(_COMPONENT)
-            merged |= self._flat(_object(self._schemas.get(name)), hops - 1)
-        parts = [_object(part) for part in _list(rule.get("allOf"))]
+            merged |= self._flat(as_object(self._schemas.get(name)), hops - 1)
+        parts = [as_object(part) for part in as_list(rule.get("allOf"))]
         choices = _choices(rule)
         for part in parts + (choices if len(choices) == 1 else []):
             merged |= self._flat(part, hops - 1)
@@ -146,7 +148,7 @@ def _words(flat: Mapping[str, Any]) -> Rule:
 
 def _kind(flat: Mapping[str, Any]) -> Rule:
     told = flat.get("type")
-    named = _list(told) or [told]
+    named = as_list(told) or [told]
     kinds = [kind for kind in named if isinstance(kind, str) and kind in _TYPES]
     if not kinds:
         return {}
@@ -169,7 +171,7 @@ def _bounds(flat: Mapping[str, Any]) -> Rule:
 
 
 def _enum(flat: Mapping[str, Any]) -> list[Any]:
-    values = [value for value in _list(flat.get("enum")) if isinstance(value, str | int | float)]
+    values = [value for value in as_list(flat.get("enum")) if isinstance(value, str | int | float)]
     if len(values) > _MAX_ENUM:
         raise ValueError(f"A property has more than {_MAX_ENUM} choices.")
     return values
@@ -189,13 +191,15 @@ def _with_default(rule: Rule, flat: Mapping[str, Any]) -> Rule:
 
 def _choices(flat: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the alternatives of a rule without null, which only marks it as optional."""
-    told = _list(flat.get("anyOf")) or _list(flat.get("oneOf"))
-    choices = [_object(choice) for choice in told]
+    told = as_list(flat.get("anyOf")) or as_list(flat.get("oneOf"))
+    choices = [as_object(choice) for choice in told]
     return [choice for choice in choices if choice and choice.get("type") != "null"]
 
 
 def _required(flat: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[str]:
-    return [name for name in _list(flat.get("required")) if isinstance(name, str) and name in rules]
+    return [
+        name for name in as_list(flat.get("required")) if isinstance(name, str) and name in rules
+    ]
 
 
 def _checked(schema: Rule) -> Rule:
@@ -207,14 +211,6 @@ def _checked(schema: Rule) -> Rule:
     if len(encoded) > _MAX_BYTES:
         raise ValueError(f"The description has more than {_MAX_BYTES} bytes.")
     return schema
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _is_number(value: object) -> bool:

@@ -218,7 +218,7 @@ class SageMakerProvider(RemotePlug[Model]):
         """Return the names of an attempt's failure objects, which AWS does not document."""
         places = self._config
         if places.failures == places.outputs:
-            return []  # what lies there may as well be a part of the answer
+            return []  # it may be part of the result
         return await self._objects.names(places.failures, tickets.folder_of(attempt_id))
 
     def _pace(self, attempt: AttemptHandle, stage: str) -> timedelta:
