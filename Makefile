@@ -22,6 +22,7 @@ test: setup-dev ## the test suite, against real components
 	@$(PYTEST) --ignore=tests/gpu -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-slow: setup-dev ## browsers, fuzzing and short chaos
+	@scripts/setup.sh clients
 	@$(PYTEST) --ignore=tests/gpu -m slow -n $(WORKERS) --dist loadfile
 
 test-gpu: setup-dev ## the plug for your own GPUs, with tiny models: fetches torch and diffusers

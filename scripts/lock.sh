@@ -15,6 +15,7 @@ compile requirements.lock pyproject.toml
 compile requirements-dev.lock pyproject.toml --extra redis --extra nats --extra sqs --extra sagemaker --extra cloudfront --extra onnx --group test --group lint --group peers \
   --constraints requirements.lock
 compile requirements-build.lock --group build --constraints requirements-dev.lock
+compile requirements-clients.lock --group clients
 if [[ -n ${UPGRADE:-} ]]; then
   rm package-lock.json
 fi

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, and again only what changed: setup.sh tools|run|dev|gpu.
+# Sets up what `make` needs, and again only what changed: setup.sh tools|run|dev|gpu|clients.
 #
 # tools: uv and Node in .tools, from the system where it has them, else from Python packages.
 # run:   the virtual environment with the runtime lock, and the data built from npm packages.
 # dev:   the same with tests and linters; it serves `run` too.
 # gpu:   an environment of its own in .cache/gpu, with torch and diffusers beside all of dev.
+# clients: an environment of its own in .cache/clients, with what generates API clients.
 # PYTHON=… names the interpreter. Each step leaves a hash of its inputs in .cache.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?"usage: setup.sh tools|run|dev|gpu"}
+level=${1:?"usage: setup.sh tools|run|dev|gpu|clients"}
 build_lock=requirements-build.lock
 export UV_PYTHON_DOWNLOADS=never PATH="$PWD/.tools/bin:$PATH"
 
@@ -135,6 +136,19 @@ set_up_gpu() {
   printf '%s\n' "$wanted" >.cache/gpu-done
 }
 
+set_up_clients() {
+  local wanted
+  wanted=$(inputs requirements-clients.lock)
+  if done_with clients-done "$wanted"; then
+    return
+  fi
+  rm -f .cache/clients-done
+  say "installing Python packages (clients)"
+  uv venv --quiet --clear --python "$(python_for_us)" .cache/clients
+  VIRTUAL_ENV=$PWD/.cache/clients uv pip sync --quiet --require-hashes requirements-clients.lock
+  printf '%s\n' "$wanted" >.cache/clients-done
+}
+
 set_up_packages() { # run|dev
   local wanted omit=(--omit=dev)
   if [[ $1 == dev ]]; then
@@ -173,6 +187,10 @@ case $level in
     set_up_tools
     set_up_gpu
     ;;
+  clients)
+    set_up_tools
+    set_up_clients
+    ;;
   run | dev)
     # What was set up for development serves a run as well, while it is up to date.
     if [[ $level == run && -f .cache/venv-dev ]]; then
@@ -183,5 +201,5 @@ case $level in
     set_up_packages "$level"
     set_up_assets
     ;;
-  *) fail "usage: setup.sh tools|run|dev|gpu" ;;
+  *) fail "usage: setup.sh tools|run|dev|gpu|clients" ;;
 esac

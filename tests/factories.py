@@ -19,6 +19,7 @@ from safelight.assets.service import Assets
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
+from safelight.errors import SafelightError
 from safelight.jobs.job import Attempt, Batch, Claim, Ground, Job, JobStatus, Outcome
 from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.ledger.attempts import Closing
@@ -32,7 +33,7 @@ LEASE = timedelta(seconds=30)
 WEEK = timedelta(days=7)
 LONG_AGO = timedelta(seconds=-1)
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
-PROBLEM = {"code": "internal", "title": "Something went wrong"}
+PROBLEM = SafelightError().problem()
 
 
 def job_row(account_id: str, **changes: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from safelight.notifications.contact import Channel
 from safelight.providers.provider import Kind, MediaFile
 from safelight.settings import Settings
 from safelight.worker.senders.webhooks import fan_out
-from tests import factories, pictures, solids
+from tests import documented, factories, pictures, solids
 from tests.factories import claim_of
 
 HOOK = "https://hooks.example/safelight"
@@ -52,6 +52,7 @@ class Household:
             transport=httpx2.ASGITransport(self.safelight.asgi, raise_app_exceptions=False),
             base_url="http://127.0.0.1",
             headers=headers,
+            event_hooks={"response": [documented.check]},
         ) as client:
             yield client
 

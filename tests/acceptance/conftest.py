@@ -15,6 +15,7 @@ from safelight import datadir
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
 from safelight.db.engine import open_database
+from tests import documented
 from tests.leaks import LEAKS
 from tests.servers import free_port, tethered, wait_until
 
@@ -129,7 +130,7 @@ class RunningServer:
             headers={"Authorization": f"Bearer {key or self.key}"},
             timeout=_ANSWER_S,
             trust_env=False,
-            event_hooks={"response": [LEAKS.hear]},
+            event_hooks={"response": [LEAKS.hear, documented.check]},
         )
 
     async def new_account_key(self) -> str:

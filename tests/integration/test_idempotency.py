@@ -12,11 +12,11 @@ from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest
 from safelight.jobs.bodies import (
-    BatchItem,
     Generate,
     ImportImages,
     ImportItem,
     MakeBatch,
+    NewBatchItem,
     UploadBatch,
 )
 from safelight.jobs.errors import IdempotencyConflict
@@ -139,7 +139,7 @@ def make_3d(
 def make_3d_of(
     submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
-    wanted = MakeBatch(model="fake", items=[BatchItem(image="http://a.test/")], start_by=by)
+    wanted = MakeBatch(model="fake", items=[NewBatchItem(image="http://a.test/")], start_by=by)
     return submits.make_3d_of(account, wanted, repeat)
 
 
@@ -185,7 +185,7 @@ async def test_submit_when_sent_again_after_its_picture_was_deleted_answers_with
 ) -> None:
     picture = await factories.keep(database, account)
     wanted = Generate(prompt="a", model="fake", references=[picture.id])
-    items = MakeBatch(model="fake", items=[BatchItem(image=picture.id)])
+    items = MakeBatch(model="fake", items=[NewBatchItem(image=picture.id)])
     first = await submits.generate(account, wanted, REPEAT)
     other = Repeat("key-2", MARK)
     batch = await submits.make_3d_of(account, items, other)

@@ -1,4 +1,4 @@
-"""Who may ask: accounts, their API keys and what a key may do. Rules only."""
+"""Accounts, API keys and scopes. Pure rules."""
 
 import hashlib
 import hmac
@@ -14,19 +14,19 @@ MAX_KEY_LENGTH = 200
 
 
 class Scope(StrEnum):
-    """What an API key may do; a key has a set of these."""
+    """A permission of an API key; a key has a set of them."""
 
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
-    LOGIN = "login"  # exchanged for a browser session, good for nothing else
+    LOGIN = "login"  # can only be exchanged for a browser session
 
 
 OWNER_SCOPES = (Scope.READ, Scope.WRITE, Scope.ADMIN)
 
 
 class Visibility(StrEnum):
-    """Who gets what is kept: anybody who has its address, or for a while by a signed one."""
+    """Who can fetch an asset: anyone with its URL, or holders of a signed URL that expires."""
 
     PUBLIC = "public"
     PRIVATE = "private"
@@ -34,21 +34,21 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose jobs and files they are."""
+    """The owner of jobs and assets."""
 
     id: str
     name: str
     created_at: datetime
-    max_in_flight: int | None = None  # jobs at once; None is what the settings say
-    visibility: Visibility = Visibility.PUBLIC  # of what its jobs make where they do not say
-    keep_image_s: float | None = None  # how long that stays; None is as the settings say
+    max_in_flight: int | None = None  # concurrent jobs; None: as in the settings
+    visibility: Visibility = Visibility.PUBLIC  # default for its jobs' outputs
+    keep_image_s: float | None = None  # how long images are kept; None: as in the settings
     keep_model_3d_s: float | None = None
-    hold: str = ""  # why nothing of it may go
+    hold: str = ""  # the reason of a legal hold on everything it has
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request: the account, by which key, with which scopes."""
+    """The authenticated caller of a request: account, key and scopes."""
 
     account_id: str
     key_id: str
@@ -61,12 +61,12 @@ def new_secret() -> str:
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return what is stored of a key: a SHA-256, as the secret is random and no password."""
+    """Return the stored hash of a key: SHA-256 suffices, because the secret is random."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def hint(secret: str) -> str:
-    """Return the first characters, by which a person recognises a key."""
+    """Return the first characters of a key, for display."""
     return secret[:_HINT_LENGTH] + "…"
 
 

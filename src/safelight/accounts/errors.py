@@ -1,4 +1,4 @@
-"""A caller without valid credentials."""
+"""Errors of authentication."""
 
 from safelight.errors import RequestError
 

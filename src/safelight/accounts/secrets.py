@@ -1,4 +1,4 @@
-"""The rows of secrets that only this installation knows, made by whoever needs one first."""
+"""Rows of this installation's secrets, created on first use."""
 
 import secrets as system
 
@@ -13,12 +13,12 @@ _BYTES = 32
 
 
 def find(tx: Connection, name: str) -> bytes | None:
-    """Return the secret of that name, if there is one yet."""
+    """Return the secret of that name, or None."""
     return tx.scalars(sa.select(secrets.c.value).where(secrets.c.name == name)).one_or_none()
 
 
 def ensure(tx: Connection, name: str) -> bytes:
-    """Return the secret of that name; of several who make it at once, one is first for all."""
+    """Return the secret of that name, created if missing; concurrent callers get the same one."""
     fresh = system.token_bytes(_BYTES)
     tx.execute(
         upsert(tx, secrets)

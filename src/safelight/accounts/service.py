@@ -1,11 +1,9 @@
-"""Makes the first account, hands out keys, and says who a key belongs to."""
+"""Creates the first account, issues keys, and authenticates callers."""
 
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-
-from sqlalchemy import Connection
 
 from safelight import audit
 from safelight.accounts import store
@@ -21,6 +19,7 @@ from safelight.accounts.account import (
 )
 from safelight.accounts.errors import Unauthenticated
 from safelight.audit import NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 
@@ -31,14 +30,14 @@ _MOST_KNOWN = 10_000
 
 
 class Accounts:
-    """Accounts and keys of this installation."""
+    """The accounts and keys of this installation."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._known: dict[bytes, tuple[Caller, float]] = {}  # by the key's hash, and until when
+        self._known: dict[bytes, tuple[Caller, float]] = {}  # by key hash, with expiry
 
     async def ensure_first(self, name: str) -> Account:
-        """Return the first account, made now if there is none, by whoever asks first."""
+        """Return the first account, created if there is none."""
 
         def write(tx: Connection) -> Account:
             found = store.first_account(tx)
@@ -50,14 +49,14 @@ class Accounts:
         return await self._db.write(write)
 
     async def get(self, account_id: str) -> Account:
-        """Raise `NotFound` where there is no such account."""
+        """Return an account; raise `NotFound`."""
         account = await self._db.read(lambda tx: store.get_account(tx, account_id))
         if account is None:
             raise NotFound("There is no such account.")
         return account
 
     async def change(self, account_id: str, values: Mapping[str, Any], *, actor: str) -> Account:
-        """Set columns of an account that say what holds for all of it; raise `NotFound`."""
+        """Set account-wide columns; raise `NotFound`."""
         line = NewLine(account_id, actor, "account.changed", account_id, values)
 
         def write(tx: Connection) -> Account | None:
@@ -79,7 +78,7 @@ class Accounts:
         scopes: tuple[Scope, ...] = (Scope.READ, Scope.WRITE),
         valid_for: timedelta | None = None,
     ) -> str:
-        """Return the secret of a new key; it cannot be read again."""
+        """Create a key and return its secret, which cannot be retrieved again."""
         secret = new_secret()
         await self._db.write(
             lambda tx: store.insert_key(
@@ -95,16 +94,16 @@ class Accounts:
         return secret
 
     async def login_token(self, account_id: str) -> str:
-        """Return a secret that opens the web page for a day, and only that."""
+        """Return a secret that only logs in to the web page, valid for a day."""
         return await self.new_key(
             account_id, "login link", scopes=(Scope.LOGIN,), valid_for=LOGIN_LINK_LASTS
         )
 
     async def authenticate(self, secret: str) -> Caller:
-        """Return who `secret` belongs to; raise `Unauthenticated` if it opens nothing.
+        """Return the caller authenticated by `secret`; raise `Unauthenticated` if it is invalid.
 
-        The answer is kept for a second, so that a busy client costs no query a request: a key
-        revoked by another process goes on for as long.
+        The result is cached for a second, so that a busy client does not cost a query per request;
+        a key revoked by another process works for that long.
         """
         if not secret or len(secret) > MAX_KEY_LENGTH:
             raise Unauthenticated
@@ -126,7 +125,7 @@ class Accounts:
         self._known[digest] = caller, time.monotonic() + _KNOWN_S
 
     async def open_session(self, secret: str) -> str:
-        """Exchange a login token or an API key for a browser session's own secret."""
+        """Exchange a login token or an API key for a browser session's secret."""
         caller = await self.authenticate(secret)
         scopes = OWNER_SCOPES if Scope.LOGIN in caller.scopes else tuple(sorted(caller.scopes))
         return await self.new_key(

@@ -1,4 +1,4 @@
-"""Hands out each account's signing key, which the installation's secret makes."""
+"""Derives signing keys from the installation's secret."""
 
 from safelight.accounts import secrets, signing
 from safelight.db.engine import Database
@@ -7,22 +7,22 @@ _NAME = "signing"
 
 
 class Signatures:
-    """The keys that addresses are signed with. The secret is read once a process."""
+    """The keys that sign URLs. The secret is read once per process."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._secret: bytes | None = None
 
     async def key_of(self, account_id: str) -> str:
-        """Return the account's signing key; the same in every process, at any time."""
+        """Return the account's signing key; stable across processes and time."""
         return signing.signing_key(await self._known(), account_id)
 
     async def callback_key(self) -> str:
-        """Return the key of the addresses that providers report to; no account has it."""
+        """Return the key that signs callback URLs; not available to accounts."""
         return signing.signing_key(await self._known(), "callbacks")
 
     async def files_key(self) -> str:
-        """Return the key of the addresses of private files; no account has it."""
+        """Return the key that signs URLs of private files; not available to accounts."""
         return signing.signing_key(await self._known(), "files")
 
     async def _known(self) -> bytes:

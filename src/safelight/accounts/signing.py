@@ -1,4 +1,4 @@
-"""Signs text so that only who holds the key can have made it. Rules only."""
+"""HMAC signatures of text. Pure rules."""
 
 import base64
 import hashlib
@@ -7,20 +7,20 @@ import hmac
 from safelight.accounts.account import same
 
 SIGNATURE_LENGTH = 22
-"""Characters of a signature: 132 bits, more than can be tried."""
+"""Characters of a signature: 132 bits, safe from brute force."""
 
 
 def signing_key(secret: bytes, account_id: str) -> str:
-    """Return an account's key, made from the installation's `secret`: nothing is stored for it."""
+    """Derive an account's key from the installation's `secret`; nothing is stored."""
     return hmac.digest(secret, f"signing:{account_id}".encode(), hashlib.sha256).hex()
 
 
 def sign(key: str, text: str) -> str:
-    """Return the signature of `text`; the key's hex digits are taken as they are, as text."""
+    """Return the signature of `text`; the key is used as text, not decoded from hex."""
     digest = hmac.digest(key.encode(), text.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest).decode()[:SIGNATURE_LENGTH]
 
 
 def is_signed(key: str, text: str, signature: str) -> bool:
-    """Say whether `signature` belongs to `text`, in a time that tells nothing about it."""
+    """Return whether `signature` is valid for `text`, in constant time."""
     return same(sign(key, text), signature)

@@ -1,4 +1,4 @@
-"""The rows of accounts and keys."""
+"""Rows of accounts and keys."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,13 +14,13 @@ from safelight.db.walks import among
 
 
 def first_account(tx: Connection) -> Account | None:
-    """Return the oldest account, if there is any."""
+    """Return the oldest account, or None."""
     row = tx.execute(sa.select(accounts).order_by(accounts.c.id).limit(1)).mappings().one_or_none()
     return None if row is None else _to_account(row)
 
 
 def operator(tx: Connection) -> str | None:
-    """Return the oldest account with a key to operate this installation, or the oldest of all."""
+    """Return the oldest account with a valid admin key, or else the oldest account."""
     admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN}"%')
     is_valid = sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now())
     found = tx.scalar(
@@ -40,13 +40,13 @@ def all_accounts(tx: Connection) -> list[Account]:
 
 
 def lock_accounts(tx: Connection) -> None:
-    """Let one transaction at a time add accounts, as SQLite does by itself."""
+    """Serialize transactions that add accounts; SQLite always does."""
     if tx.dialect.name == "postgresql":
         tx.execute(sa.text("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def get_account(tx: Connection, account_id: str) -> Account | None:
-    """Return the account of that id."""
+    """Return the account, or None."""
     row = (
         tx.execute(sa.select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
     )
@@ -54,7 +54,7 @@ def get_account(tx: Connection, account_id: str) -> Account | None:
 
 
 def insert_account(tx: Connection, name: str) -> Account:
-    """Write a new account."""
+    """Insert a new account."""
     statement = (
         sa.insert(accounts)
         .values(id=ids.new("account"), name=name, created_at=now())
@@ -82,7 +82,7 @@ def insert_key(
     scopes: tuple[Scope, ...],
     valid_for: timedelta | None,
 ) -> str:
-    """Write a key by its hash and return its id."""
+    """Insert a key by its hash and return its id."""
     key_id = ids.new("key")
     tx.execute(
         sa.insert(keys).values(
@@ -100,7 +100,7 @@ def insert_key(
 
 
 def find_caller(tx: Connection, digest: bytes) -> Caller | None:
-    """Return who holds the key of that hash, unless it has expired or was revoked."""
+    """Return the caller for a key hash, or None if it is unknown, expired or revoked."""
     query = sa.select(keys.c.id, keys.c.account_id, keys.c.scopes).where(
         keys.c.hash == digest,
         keys.c.revoked_at.is_(None),
@@ -113,7 +113,7 @@ def find_caller(tx: Connection, digest: bytes) -> Caller | None:
 
 
 def revoke_key(tx: Connection, key_id: str) -> None:
-    """End a key now."""
+    """Revoke a key."""
     tx.execute(
         sa.update(keys)
         .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
@@ -122,9 +122,9 @@ def revoke_key(tx: Connection, key_id: str) -> None:
 
 
 def forget_keys(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove up to `limit` keys that ended longer than `kept` ago, such as those of old sessions.
+    """Remove up to `limit` keys that expired or were revoked longer than `kept` ago.
 
-    Keys that expired and keys that were revoked are found by an index each.
+    Each of the two conditions has its own index.
     """
     removed = 0
     for ended_at in (keys.c.expires_at, keys.c.revoked_at):

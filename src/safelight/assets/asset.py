@@ -1,4 +1,4 @@
-"""What an asset is: one picture or 3D model that is kept, with its public copy and renditions."""
+"""The asset: a stored picture or 3D model, with its public copy and renditions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,19 +9,19 @@ from safelight.assets.keys import Visibility, visibility_of
 
 
 class AssetKind(StrEnum):
-    """What a person sees it as."""
+    """The type of an asset."""
 
     IMAGE = "image"
     MODEL_3D = "model_3d"
 
     @property
     def folder(self) -> str:
-        """Where objects of this kind are, as their keys say."""
+        """The key prefix for objects of this kind."""
         return "models" if self is AssetKind.MODEL_3D else "images"
 
 
 class Rendition(TypedDict):
-    """A smaller public picture of an asset."""
+    """A smaller picture derived from an asset."""
 
     key: str
     media_type: str
@@ -32,10 +32,10 @@ class Rendition(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One row of `assets`. `key` is the copy that is shown, None where there is none.
+    """A row of `assets`. `key` is the copy that is served, None if there is none.
 
-    `number` counts the assets of an installation in the order of their making. `external_id`,
-    `tags` and `metadata` are the caller's own, and so is `caption` once it has been changed.
+    `number` counts an installation's assets in order of creation. `external_id`, `tags` and
+    `metadata` belong to the caller, and so does `caption` once it has been changed.
     """
 
     id: str
@@ -66,17 +66,17 @@ class Asset:
     model: str
     provider: str
     created_at: datetime
-    expires_at: datetime | None  # when it goes by itself; None is never
-    hold: str  # why it may not go; empty is that it may
+    expires_at: datetime | None  # when it expires; None: never
+    hold: str  # the reason of a legal hold, or empty
     seq: int  # of its last event
 
     @property
     def shown_keys(self) -> list[str]:
-        """The keys of every object that it shows, each once: a small picture has but one."""
+        """The distinct keys of all objects it serves; a small picture has only one."""
         own = [self.key] if self.key else []
         return list(dict.fromkeys([*own, *(each["key"] for each in self.renditions.values())]))
 
     @property
     def visibility(self) -> Visibility:
-        """Who gets what it shows; what shows nothing is its owner's alone."""
+        """Who can fetch it; an asset that serves nothing is private."""
         return visibility_of(self.key) if self.key else Visibility.PRIVATE

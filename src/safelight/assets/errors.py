@@ -1,10 +1,10 @@
-"""What the library refuses, and why."""
+"""Errors of the asset library."""
 
 from safelight.errors import Remedy, RequestError, SafelightError
 
 
 class NoPublicPicture(RequestError):
-    """The asset is no picture, or only its owner may see it: nothing can be made of it."""
+    """The asset is not a picture, or it serves nothing: no variant can be derived from it."""
 
     code = "no_public_picture"
     status = 409
@@ -12,7 +12,7 @@ class NoPublicPicture(RequestError):
 
 
 class ShowsNothing(RequestError):
-    """The asset is an input that nobody but its owner may have: it shows nothing to make public."""
+    """The asset is a private input without a served copy, so its visibility cannot change."""
 
     code = "shows_nothing"
     status = 409
@@ -20,33 +20,33 @@ class ShowsNothing(RequestError):
 
 
 class OnHold(RequestError):
-    """The asset, or all that its account has, is held: nothing is deleted before the release."""
+    """The asset or its account is under legal hold: nothing is deleted before the release."""
 
     code = "on_hold"
     status = 409
-    title = "This is held"
+    title = "This is under legal hold"
 
 
 class FormatUnavailable(RequestError):
-    """The asset is no 3D model of glTF: it cannot be had in another 3D format."""
+    """The asset is not a binary glTF model, so it cannot be converted to another 3D format."""
 
     code = "format_unavailable"
     status = 409
-    title = "This asset is not to be had in that format"
+    title = "This asset is not available in that format"
 
 
 class ObjectsSwept(SafelightError):
-    """Keeping a file took over an hour, and its bytes had been cleaned up before it was done."""
+    """Storing a file took over an hour, and its bytes were cleaned up before it finished."""
 
     code = "objects_swept"
     status = 503
-    title = "The file took so long to be kept that it was cleaned up"
+    title = "The file took so long to store that it was cleaned up"
     remedy = Remedy.RETRY
 
 
 class SignatureInvalid(RequestError):
-    """The parameters have no signature, or one by another key or for other parameters."""
+    """The URL's signature is missing, expired, or made by another key or for other parameters."""
 
     code = "signature_invalid"
     status = 403
-    title = "The address is not signed as it must be"
+    title = "The URL has no valid signature"

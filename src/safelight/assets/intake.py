@@ -1,4 +1,4 @@
-"""Takes files in: finds out what they are, keeps their bytes, makes what the public sees."""
+"""Takes files in: inspects them, stores their bytes, and derives their public renditions."""
 
 import asyncio
 import hashlib
@@ -40,14 +40,14 @@ _MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an asset comes from, and what its owner says of it, as its row tells it."""
+    """An asset's provenance and its owner's annotations, as stored in its row."""
 
     account_id: str
     job_id: str | None = None
     prompt: str = ""
     model: str = ""
     provider: str = ""
-    name: str = ""  # empty leaves it to the file
+    name: str = ""  # empty: the file's name
     caption: str = ""
     external_id: str = ""
     tags: Sequence[str] = ()
@@ -56,7 +56,7 @@ class Origin:
     visibility: Visibility = Visibility.PUBLIC
 
     def row(self) -> dict[str, Any]:
-        """Return these facts as columns."""
+        """Return the columns of the row."""
         return {
             "account_id": self.account_id,
             "job_id": self.job_id,
@@ -73,16 +73,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class _Objects:
-    """What is to be stored for one asset: files by key, and the original if it is kept apart."""
+    """The objects to store for one asset: files by key, and a separate original, if any."""
 
     asset_id: str
     account_id: str
     files: dict[str, Path] = field(default_factory=dict[str, Path])
-    original: tuple[str, Path] | None = None  # its sha256, and where it is
+    original: tuple[str, Path] | None = None  # its sha256 and its path
 
 
 class Intake:
-    """What comes in. Bytes are stored before the row that names them is written."""
+    """Takes in files. Bytes are stored before the row that names them is written."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Intake:
         model_rules: ModelRules | None = None,
         keep_originals: bool = True,
     ) -> None:
-        """Without `keep_originals` of pictures from outside only the public copy stays."""
+        """Without `keep_originals`, only the public copy of external pictures is kept."""
         self._storage = storage
         self._pool = pool
         self._rules = rules
@@ -105,17 +105,17 @@ class Intake:
         )
 
     async def inspect(self, path: Path) -> Facts:
-        """Return what the picture is, fully decoded once; raise `MediaError` if it is none."""
+        """Decode a picture completely and return its facts; raise `MediaError` if it is invalid."""
         return await self._pool.run(inspect, path, self._rules, limits=_INSPECT_LIMITS)
 
     async def glimpse(self, path: Path) -> str:
-        """Return a small picture of unfinished work as a `data:` URI; raise `MediaError`."""
+        """Return a small preview of unfinished work as a `data:` URI; raise `MediaError`."""
         return await self._pool.run(glimpse, path, self._rules, limits=_INSPECT_LIMITS)
 
     async def keep_private(
         self, path: Path, facts: Facts, name: str, account_id: str
     ) -> dict[str, Any]:
-        """Store an input picture for its owner alone; return the row to insert."""
+        """Store a private input picture; return the row to insert."""
         asset_id = ids.new("asset")
         original = await self._store(_Objects(asset_id, account_id, original=(facts.sha256, path)))
         return _picture_row(facts, name) | {
@@ -138,11 +138,11 @@ class Intake:
         source_url: str = "",
         position: int = 0,
     ) -> dict[str, Any]:
-        """Store a picture with a copy to show and renditions; return the row to insert.
+        """Store a picture with its served copy and renditions; return the row to insert.
 
-        `sanitize` is for pictures from outside: the copy is made anew, upright, in sRGB and
-        without metadata, and the original stays private. Pictures that a provider made are shown
-        as they are.
+        `sanitize` is for external pictures: the served copy is re-encoded, upright, in sRGB and
+        without metadata, and the original stays private. Pictures from providers are served
+        unchanged.
         """
         asset_id = ids.new("asset")
         folder = path.parent / f"renditions-{asset_id}"
@@ -166,7 +166,7 @@ class Intake:
     async def _show(
         self, path: Path, made: TakenIn, origin: Origin, asset_id: str, *, sanitize: bool
     ) -> dict[str, Any]:
-        """Store what is shown of a picture; return its columns."""
+        """Store a picture's served objects; return their columns."""
         owner = origin.job_id or asset_id
         served = made.served or as_it_is(path, made.facts)
         folder, seen_by = AssetKind.IMAGE.folder, origin.visibility
@@ -194,9 +194,9 @@ class Intake:
     async def keep_media(
         self, media: MediaFile, origin: Origin, position: int, *, report: Report | None = None
     ) -> dict[str, Any]:
-        """Store one output of a provider, checked by its bytes; return the row to insert.
+        """Store one output of a provider, validated by its content; return the row to insert.
 
-        `report` hears how far a model is that is being drawn.
+        `report` receives the progress of rendering a model.
         """
         if media.media_type in _MODELS:
             return await self._keep_model(media, origin, position, report)
@@ -240,7 +240,7 @@ class Intake:
     async def _look_at_model(
         self, media: MediaFile, folder: Path, report: Report | None
     ) -> tuple[dict[str, Any], dict[str, Picture]]:
-        """Return what the file itself says, and its pictures: the provider's before our own."""
+        """Return the file's facts and its pictures; the provider's take precedence over ours."""
         if media.media_type == fbx.MEDIA_TYPE:
             await anyio.to_thread.run_sync(fbx.check, media.path)
             return {}, await self._brought(media.preview, folder)
@@ -250,20 +250,20 @@ class Intake:
         return made.facts.document(), brought | made.pictures
 
     async def _brought(self, preview: Path | None, folder: Path) -> dict[str, Picture]:
-        """Return a provider's own picture of its model as renditions; none if it is damaged."""
+        """Return renditions of a provider's own preview of its model; none if it is damaged."""
         if preview is None:
             return {}
         look = partial(take_in, serve=False)
         try:
             made = await self._pool.run(look, preview, folder, self._rules, limits=INGEST_LIMITS)
-        except MediaError:  # it is the model that was paid for
+        except MediaError:  # keep the model, which was paid for
             return {}
         return made.pictures or {"preview": as_it_is(preview, made.facts)}
 
     async def _store(self, objects: _Objects) -> str | None:
-        """Note the keys, then store the bytes; return the key of the original, if one is kept.
+        """Note the keys, then store the bytes; return the key of the original, if any.
 
-        One that is there already is not stored again.
+        An original that exists already is not stored again.
         """
         digest, path = objects.original or (None, None)
         size = path.stat().st_size if path else 0
@@ -295,7 +295,7 @@ def _measure(path: Path) -> tuple[int, str]:
     digest = hashlib.sha256()
     read: Callable[[], bytes]
     with path.open("rb") as file:
-        read = lambda: file.read(_HASH_CHUNK)  # noqa: E731  iter() wants a callable
+        read = lambda: file.read(_HASH_CHUNK)  # noqa: E731  iter() takes a callable
         for chunk in iter(read, b""):
             digest.update(chunk)
     return path.stat().st_size, digest.hexdigest()

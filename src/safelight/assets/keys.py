@@ -1,4 +1,4 @@
-"""What the key of an object says: whose it is, what it holds, and who may see it."""
+"""Object keys, which encode owner, content type and visibility."""
 
 from safelight import ids
 from safelight.accounts.account import Visibility
@@ -30,17 +30,17 @@ FOR_ONE = "private, max-age=3600"
 
 
 def original_key(account_id: str, sha256: str) -> str:
-    """Return a new key for an account's bytes, kept in private once however often they come."""
+    """Return a new key for a private original, which is stored once per account and content."""
     return f"{ORIGINALS}{account_id}/{sha256}-{ids.secret(40)}"
 
 
 def is_original(key: str) -> bool:
-    """Say whether `key` is a private original, which several assets may share."""
+    """Return whether `key` is a private original, which several assets may share."""
     return key.startswith(ORIGINALS)
 
 
 def shown_key(folder: str, owner: str, media_type: str, visibility: Visibility) -> str:
-    """Return a new unguessable key of what an asset shows, in `images` or `models`.
+    """Return a new unguessable key for a served object, in `images` or `models`.
 
     `owner` is the job, or the asset if there is none.
     """
@@ -49,44 +49,44 @@ def shown_key(folder: str, owner: str, media_type: str, visibility: Visibility) 
 
 
 def moved_key(key: str, visibility: Visibility) -> str:
-    """Return a new key for the same object, where others may see it or no longer can."""
+    """Return a new key for the same object with another visibility."""
     folder, owner, name = key.removeprefix(_PRIVATE).split("/")
     return shown_key(folder, owner, MEDIA_TYPES[name.rpartition(".")[2]], visibility)
 
 
 def trash_key(key: str) -> str:
-    """Return a new key for an object of an asset that is deleted: nobody is served it."""
+    """Return a new key for an object of a deleted asset; it is never served."""
     return _TRASH + moved_key(key, visibility_of(key))
 
 
 def restored_key(key: str) -> str:
-    """Return a new key for such an object whose asset is brought back, for who saw it before."""
+    """Return a new key for an object of a restored asset, with its previous visibility."""
     seen = key.removeprefix(_TRASH)
     return moved_key(seen, visibility_of(seen))
 
 
 def visibility_of(key: str) -> Visibility:
-    """Say who may see the object under `key`."""
+    """Return the visibility of the object under `key`."""
     return Visibility.PUBLIC if is_public(key) else Visibility.PRIVATE
 
 
 def is_public(key: str) -> bool:
-    """Say whether anybody may have the object under `key`."""
+    """Return whether anyone can fetch the object under `key`."""
     return key.startswith(_SHOWN)
 
 
 def media_type_of(key: str) -> str | None:
-    """Return the media type by the ending of a key; None for what no asset shows."""
+    """Return the media type for a key's extension; None if the key is not a served one."""
     if not key.removeprefix(_PRIVATE).startswith(_SHOWN):
         return None
     return MEDIA_TYPES.get(ending_of(key))
 
 
 def cache_control_of(key: str) -> str:
-    """Return how long whoever got the object under `key` may keep it."""
+    """Return the Cache-Control header for the object under `key`."""
     return FOREVER if is_public(key) else FOR_ONE
 
 
 def ending_of(key: str) -> str:
-    """Return what stands behind the dot of a name, or nothing."""
+    """Return a name's extension without the dot, or an empty string."""
     return key.rpartition("/")[2].rpartition(".")[2]

@@ -1,11 +1,10 @@
-"""The rows that keep storage and database in step: objects nobody names yet, originals in use.
+"""Keeps storage and database consistent: tracks unreferenced objects and originals in use.
 
-Bytes and rows cannot be written at once. So the keys of an asset are noted as loose before its
-bytes are stored, the insert of its row takes them off that list, and what stays on it is removed by
-a sweep. An original is shared by equal bytes: who is about to refer to one holds it for a while,
-and a hold that has run out is looked at: an original that no asset shows becomes loose as well.
-Each has a key of its own making, so that bytes that come back while their old copy is being removed
-do not meet it.
+Bytes and rows cannot be written atomically. So the keys of an asset are noted as loose before its
+bytes are stored, the insert of its row removes them from that list, and a sweep removes the objects
+that remain on it. Equal bytes share an original, which is reserved for a while before a row refers
+to it. An expired reservation is checked: an original without assets becomes loose as well. Every
+original gets a fresh key, so that returning bytes do not collide with an old copy being removed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,25 +21,25 @@ from safelight.db.types import now
 from safelight.db.upsert import upsert
 
 KEPT = timedelta(hours=1)
-"""How long an asset may take from the note of its keys to its row."""
+"""Maximum time between noting an asset's keys and inserting its row."""
 
-_GOING = "going:"  # marks what a sweep has begun to remove
+_GOING = "going:"  # marks objects that a sweep is removing
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is about to be stored for an asset: public keys, and the hash of a private original."""
+    """Objects about to be stored for an asset: served keys, and the hash of a private original."""
 
     asset_id: str
     account_id: str
     keys: Sequence[str] = ()
     sha256: str | None = None
-    bytes: int = 0  # of that original
+    bytes: int = 0  # of the original
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """Where an original belongs, and whether its bytes are there already."""
+    """An original's key, and whether its bytes are stored already."""
 
     key: str
     is_stored: bool
@@ -48,24 +47,24 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """Objects in storage that will never have a row, or have lost it."""
+    """Stored objects without a row."""
 
     id: str
     keys: list[str]
 
 
 def note_all(tx: Connection, notes: Sequence[Note]) -> list[Original | None]:
-    """Write down what is about to be stored; return where each original belongs, if one is."""
+    """Record objects about to be stored; return each note's original, or None."""
     loose = [{"id": note.asset_id, "object_keys": list(note.keys)} for note in notes if note.keys]
     if loose:
         tx.execute(sa.insert(loose_objects).values(until=now(KEPT)), loose)
-    # In one order, because each locks its row: two writers with the same pictures must not meet.
+    # In a fixed order, because each locks its row: prevents deadlocks between writers.
     wanted = {(note.account_id, note.sha256): note.bytes for note in notes if note.sha256}
-    held = {pair: _hold(tx, *pair, size) for pair, size in sorted(wanted.items())}
-    return [held[note.account_id, note.sha256] if note.sha256 else None for note in notes]
+    reserved = {pair: _reserve(tx, *pair, size) for pair, size in sorted(wanted.items())}
+    return [reserved[note.account_id, note.sha256] if note.sha256 else None for note in notes]
 
 
-def _hold(tx: Connection, account_id: str, sha256: str, size: int) -> Original:
+def _reserve(tx: Connection, account_id: str, sha256: str, size: int) -> Original:
     statement = (
         upsert(tx, originals)
         .values(
@@ -82,14 +81,14 @@ def _hold(tx: Connection, account_id: str, sha256: str, size: int) -> Original:
         .returning(originals.c.key)
     )
     key = tx.scalars(statement).one()
-    # Bytes are stored before any row names them, so a row that does says that they are there.
+    # Bytes are stored before any row names them, so a row proves that they exist.
     return Original(key, bool(_shown(tx, [key])))
 
 
 def swept(tx: Connection, asset_ids: Sequence[str], original_keys: Iterable[str]) -> set[str]:
-    """Begin to name objects: return ids and original keys whose bytes have been removed meanwhile.
+    """Claim objects for rows; return ids and original keys whose bytes have been removed.
 
-    The others are off the list, and their originals held, from this transaction on.
+    From this transaction on, the others are no longer loose, and their originals are reserved.
     """
     gone = (
         sa.delete(loose_objects)
@@ -100,20 +99,20 @@ def swept(tx: Connection, asset_ids: Sequence[str], original_keys: Iterable[str]
     wanted = sorted(set(original_keys))
     if not wanted:
         return missing
-    held = (
+    reserved = (
         sa.update(originals)
         .where(originals.c.key.in_(wanted))
         .values(held_until=now(KEPT))
         .returning(originals.c.key)
     )
-    return missing | (set(wanted) - set(tx.scalars(held)))
+    return missing | (set(wanted) - set(tx.scalars(reserved)))
 
 
 def let_go(tx: Connection, asset_id: str, keys: Sequence[str], original: str | None) -> None:
-    """Note what an asset named as loose, in the transaction that deletes its row.
+    """Note an asset's objects as loose, in the transaction that deletes its row.
 
-    Its original is looked at by the next sweep: only after the commit is it known who else shows
-    it.
+    The next sweep checks its original: only after the commit is it known whether another asset
+    uses it.
     """
     if keys:
         tx.execute(
@@ -133,7 +132,7 @@ def let_go(tx: Connection, asset_id: str, keys: Sequence[str], original: str | N
 
 
 def give_up(tx: Connection, asset_ids: Sequence[str]) -> None:
-    """Say that what was noted will get no row."""
+    """Give up noted objects that will get no row."""
     tx.execute(
         sa.update(loose_objects).where(loose_objects.c.id.in_(asset_ids)).values(until=now())
     )
@@ -143,7 +142,7 @@ def give_up(tx: Connection, asset_ids: Sequence[str]) -> None:
 
 
 def release(tx: Connection, *, limit: int) -> int:
-    """End up to `limit` holds that have run out, and say how many; idle originals become loose."""
+    """End up to `limit` expired reservations; unused originals become loose. Return how many."""
     ran_out = (
         sa.select(originals.c.key)
         .where(HELD, originals.c.held_until < now())
@@ -165,7 +164,7 @@ def release(tx: Connection, *, limit: int) -> int:
 
 
 def begin_removal(tx: Connection, *, limit: int) -> list[Loose]:
-    """Return objects whose time is up; from this transaction on no asset can claim them."""
+    """Return overdue loose objects; from this transaction on, no asset can claim them."""
     overdue = (
         sa.select(loose_objects.c.id, loose_objects.c.object_keys)
         .where(loose_objects.c.until <= now())
@@ -182,7 +181,7 @@ def begin_removal(tx: Connection, *, limit: int) -> list[Loose]:
 
 
 def end_removal(tx: Connection, found: Sequence[Loose]) -> None:
-    """Forget objects that are no longer in storage."""
+    """Delete the rows of objects that are no longer in storage."""
     tx.execute(sa.delete(loose_objects).where(loose_objects.c.id.in_([each.id for each in found])))
 
 

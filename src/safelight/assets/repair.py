@@ -1,4 +1,4 @@
-"""Makes what an asset shows anew where it is lost, of what there is of it, under the same keys."""
+"""Rebuilds lost renditions from the original, under the same keys."""
 
 from collections.abc import Collection
 from functools import partial
@@ -18,7 +18,7 @@ from safelight.storage.storage import Storage
 
 
 class Remaking:
-    """Copies of originals, and the smaller pictures of everything."""
+    """Rebuilds served copies and renditions."""
 
     def __init__(
         self, storage: Storage, pool: CpuPool, rules: InspectRules, *, scratch: Path
@@ -29,9 +29,9 @@ class Remaking:
         self._scratch = scratch
 
     async def __call__(self, asset: Asset, missing: Collection[str]) -> set[str]:
-        """Store those of the `missing` objects that can be made, and return their keys.
+        """Rebuild and store `missing` objects where possible; return their keys.
 
-        None can where the asset's source is lost. Raises what storage and the decoder raise.
+        Nothing can be rebuilt if the source is lost. Raises the errors of storage and decoder.
         """
         apart = is_original(asset.original_key)
         own = asset.original_key if apart else asset.key
@@ -47,7 +47,7 @@ class Remaking:
         return set(again)
 
     async def _make(self, asset: Asset, folder: Path, *, serve: bool) -> dict[str, Picture]:
-        """Return what an asset shows by key, as far as it comes out as it was."""
+        """Return rebuilt pictures by key, only those with an unchanged format."""
         source = folder / "source"
         if asset.kind is AssetKind.MODEL_3D:
             copy = None

@@ -1,4 +1,4 @@
-"""Finds assets: pages of what matches a filter, counts by fact, and pictures that look alike."""
+"""Asset search: pages for a filter, facet counts, and similar pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ _FACETS: dict[str, Column[Any]] = {
 }
 FACETS = tuple(_FACETS)
 COUNTED = 10_000
-"""How many of the newest matches facets are counted over."""
+"""How many of the newest matches are counted for facets."""
 
 _Query = Select[*tuple[Any, ...]]
 
-_COMPARED = 5_000  # pictures whose hashes are compared in one look
-_OVERTAKEN = timedelta(minutes=10)  # that a writer's clock and its number may lie apart
-_OVERTAKING = 1_000  # numbers that are written within that time by others
+_COMPARED = 5_000  # hashes compared per query
+_OVERTAKEN = timedelta(minutes=10)  # tolerance between the order of numbers and of times
+_OVERTAKING = 1_000  # numbers assigned within that tolerance
 
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """How many assets have which value, most frequent first; `counted` is how many were looked at.
+    """Counts of values, most frequent first; `counted` is the number of assets examined.
 
-    `is_complete` says that these are all that match.
+    `is_complete` means that all matches were examined.
     """
 
     counts: dict[str, list[tuple[str, int]]]
@@ -58,7 +58,7 @@ def page(
 def facets(
     tx: Connection, account_id: str, wanted: Filter, names: Sequence[str], *, most: int
 ) -> Facets:
-    """Count the values of `names` among the newest matches, the `most` frequent of each."""
+    """Count the values of facets `names` among the newest matches, the `most` frequent of each."""
     columns = sa.select(assets.c.id, *_FACETS.values())
     query = _matching(tx, account_id, wanted, columns, None)
     found = query.limit(COUNTED + 1).cte("found")
@@ -87,10 +87,10 @@ def _count(tx: Connection, found: CTE, name: str, most: int) -> list[tuple[str, 
 
 
 def similar(tx: Connection, asset: Asset, *, distance: int, limit: int) -> list[tuple[Asset, int]]:
-    """Return the account's pictures whose hashes differ by at most `distance` bits, nearest first.
+    """Return the account's pictures within `distance` bits of the hash, nearest first.
 
-    Those further away than 7 bits are found if a part of their hash is about the same. Where very
-    many have such a part, some thousands are compared.
+    Beyond 7 bits, a picture is found only if a chunk of its hash is almost equal. If very many are,
+    only some thousands are compared.
     """
     if asset.perceptual_hash is None:
         return []
@@ -114,7 +114,7 @@ def similar(tx: Connection, asset: Asset, *, distance: int, limit: int) -> list[
 def _matching(
     tx: Connection, account_id: str, wanted: Filter, select: _Query, before: int | None
 ) -> _Query:
-    """Return the query for matching assets of the account with numbers below `before`, in order."""
+    """Return the query for matching assets of the account with numbers below `before`, sorted."""
     lists = terms.alternatives(wanted)
     query = select.where(*_exactly(wanted))
     if not lists and wanted.text == TextQuery():
@@ -123,7 +123,7 @@ def _matching(
     number = index.number(tx)
     query = query.select_from(index.TABLE.join(assets, assets.c.number == number))
     query = query.where(index.matches(tx, account_id, lists, wanted.text))
-    # The index is of words; whose asset it is, only the row says.
+    # The index contains words; the row decides about the owner.
     query = query.where(assets.c.account_id == account_id, *_numbered(tx, wanted, number))
     query = query if before is None else query.where(number < before)
     return query.order_by(number.desc())
@@ -132,9 +132,9 @@ def _matching(
 def _numbered(
     tx: Connection, wanted: Filter, number: ColumnElement[int]
 ) -> list[ColumnElement[bool]]:
-    """Return bounds of the numbers that a span of time can have, so that all others are passed by.
+    """Return bounds on the asset numbers in a time range, to skip all others.
 
-    Numbers are handed out in the order of time, but for writers that overtake each other.
+    Numbers are assigned in order of time, except for small reorderings between writers.
     """
     made = assets.c.created_at
     conditions: list[ColumnElement[bool]] = []
@@ -150,14 +150,14 @@ def _numbered(
 
 
 def _exactly(wanted: Filter) -> list[ColumnElement[bool]]:
-    """Return what the terms of the index say only roughly, or not at all."""
+    """Return the conditions that index terms cover only roughly or not at all."""
     bounds = (
         (assets.c.width, wanted.min_width, wanted.max_width),
         (assets.c.height, wanted.min_height, wanted.max_height),
     )
     conditions: list[ColumnElement[bool]] = []
     for column, least, most in bounds:
-        # The sum keeps PostgreSQL from counting in twice what the terms have said already.
+        # The sum hides the column from PostgreSQL's estimates, which the terms already reflect.
         if least is not None:
             conditions.append(column + 0 >= least)
         if most is not None:

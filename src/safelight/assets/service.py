@@ -1,10 +1,8 @@
-"""What can be done with assets that are kept: find, look, say more about, delete, clean up."""
+"""Operations on assets: find, read, annotate, hold, delete, clean up."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import Connection
 
 from safelight import audit
 from safelight.assets import object_ledger, search, store
@@ -13,18 +11,19 @@ from safelight.assets.index.terms import Filter
 from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
 from safelight.audit import RETENTION, NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.storage.cdn import Cdn, NoCdn
 from safelight.storage.storage import Storage
 
 _SWEPT_AT_ONCE = 200
-_MOST_VALUES = 50  # of a facet
+_MOST_VALUES = 50  # per facet
 _UNKNOWN = "There is no such asset."
 
 
 class Assets:
-    """The assets of every account; each call names the account that asks."""
+    """Assets; every call names the requesting account."""
 
     def __init__(self, database: Database, storage: Storage, cdn: Cdn | None = None) -> None:
         self._db = database
@@ -32,13 +31,13 @@ class Assets:
         self._cdn = cdn or NoCdn()
 
     async def add(self, row: Mapping[str, Any]) -> Asset:
-        """Write the row of an asset whose bytes the intake has stored."""
+        """Insert the row of an asset whose bytes the intake has stored."""
         return (await self._db.write(lambda tx: store.insert(tx, [row])))[0]
 
     # --- look and change ---------------------------------------------------------------------
 
     async def get(self, account_id: str, asset_id: str) -> Asset:
-        """Raise `NotFound` for an asset that is not the account's."""
+        """Return the account's asset; raise `NotFound`."""
         asset = await self._db.read(lambda tx: store.get(tx, account_id, asset_id))
         if asset is None:
             raise NotFound(_UNKNOWN)
@@ -61,14 +60,14 @@ class Assets:
     async def similar(
         self, account_id: str, asset_id: str, *, distance: int, limit: int
     ) -> list[tuple[Asset, int]]:
-        """Return pictures that look like the asset, nearest first, with the bits that differ."""
+        """Return pictures similar to the asset, nearest first, with the count of differing bits."""
         asset = await self.get(account_id, asset_id)
         return await self._db.read(
             lambda tx: search.similar(tx, asset, distance=distance, limit=limit)
         )
 
     async def change(self, account_id: str, asset_id: str, values: Mapping[str, Any]) -> Asset:
-        """Write what its owner says of an asset; `values` are columns."""
+        """Update the owner's annotations of an asset; `values` are columns."""
         if not values:
             return await self.get(account_id, asset_id)
         asset = await self._db.write(lambda tx: store.change(tx, account_id, asset_id, values))
@@ -77,16 +76,16 @@ class Assets:
         return asset
 
     async def delete(self, account_id: str, asset_id: str, *, actor: str) -> None:
-        """Remove an asset's row, then its bytes unless another asset shares them.
+        """Delete an asset's row, then its bytes unless another asset shares them.
 
-        Raises `OnHold` for one that may not go.
+        Raises `OnHold` if it is under legal hold.
         """
         asset = await self.get(account_id, asset_id)
         await self._db.write(lambda tx: store.delete(tx, [asset], actor=actor))
         await self.sweep()
 
     async def hold(self, account_id: str, asset_id: str, reason: str, *, actor: str) -> Asset:
-        """Let an asset not go, neither by itself nor by anybody, until no `reason` is left."""
+        """Put an asset under legal hold, or release it with an empty `reason`."""
         action = "asset.held" if reason else "asset.released"
         line = NewLine(account_id, actor, action, asset_id, {"reason": reason})
 
@@ -102,18 +101,18 @@ class Assets:
         return held
 
     async def copy_original(self, asset: Asset, target: Path) -> None:
-        """Write the bytes as they came to a file."""
+        """Write the original bytes to a file."""
         await self._storage.copy_to(asset.original_key, target)
 
     # --- clean up ----------------------------------------------------------------------------
 
     async def give_up(self, asset_ids: Sequence[str]) -> None:
-        """Remove what was stored for assets that will get no row."""
+        """Remove the objects of assets that will get no row."""
         await self._db.write(lambda tx: object_ledger.give_up(tx, asset_ids))
         await self.sweep()
 
     async def expire(self) -> int:
-        """Remove assets whose time has come, up to some hundreds; return how many."""
+        """Remove expired assets, up to some hundreds; return how many."""
 
         def write(tx: Connection) -> int:
             found = store.expired(tx, limit=_SWEPT_AT_ONCE)
@@ -123,9 +122,9 @@ class Assets:
         return await self._db.write(write)
 
     async def sweep(self) -> int:
-        """Remove objects that no asset names, up to some hundreds; return how many.
+        """Remove unreferenced objects, up to some hundreds; return how many.
 
-        What is given up at the moment of a crash is found here later, by any process.
+        Objects orphaned by a crash are found here later, by any process.
         """
         await self._db.write(lambda tx: object_ledger.release(tx, limit=_SWEPT_AT_ONCE))
         found = await self._db.write(

@@ -1,4 +1,4 @@
-"""The rows of assets, each with its entry in the search index."""
+"""Rows of assets, each with its entry in the search index."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -23,7 +23,7 @@ from safelight.db.tables import accounts, asset_numbers, assets
 from safelight.db.types import Instant, now
 from safelight.events import NewEvent
 
-# What is known of a new asset; what a row lacks is empty.
+# The columns of a new asset; missing values are empty.
 _NEW: dict[str, type[TypeEngine[Any]]] = {
     "id": sa.Text,
     "account_id": sa.Text,
@@ -85,7 +85,7 @@ def _inserting(dialect: str) -> ReturningInsert[Any]:
 
 
 def next_numbers(tx: Connection, count: int) -> list[int]:
-    """Return numbers for so many assets that are about to be written, the lowest first."""
+    """Return `count` numbers for assets about to be inserted, ascending."""
     if tx.dialect.name == "postgresql":
         each = sa.select(asset_numbers.next_value()).select_from(
             sa.func.generate_series(1, count).alias("each")
@@ -98,15 +98,15 @@ def next_numbers(tx: Connection, count: int) -> list[int]:
 def _next_number(dialect: str) -> sa.ColumnElement[int]:
     if dialect == "postgresql":
         return asset_numbers.next_value()
-    # One writer: nobody takes a number meanwhile.
+    # SQLite has a single writer, so the number cannot be taken concurrently.
     newest = sa.select(sa.func.coalesce(sa.func.max(assets.c.number), 0)).scalar_subquery()
     return newest + sa.func.row_number().over()
 
 
 def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
-    """Write new assets, each with its event, and return them in the same order.
+    """Insert new assets with their events, and return them in the same order.
 
-    Their objects are stored and noted. Raises `ObjectsSwept` where a row comes so late that its
+    Their objects must be stored and noted. Raises `ObjectsSwept` if a row comes so late that its
     bytes have been removed.
     """
     if not rows:
@@ -123,21 +123,21 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
 
 
 def swept(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether objects of new rows are gone; those that are not are kept from now on."""
+    """Claim the objects of new rows; return whether any are gone."""
     shared = [row["original_key"] for row in rows if is_original(row["original_key"])]
     public = [row["id"] for row in rows if row["key"]]
     return bool(object_ledger.swept(tx, public, shared))
 
 
 def get(tx: Connection, account_id: str, asset_id: str) -> Asset | None:
-    """Return the account's asset."""
+    """Return the account's asset, or None."""
     query = sa.select(assets).where(assets.c.id == asset_id, assets.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_asset(row)
 
 
 def of_jobs(tx: Connection, job_ids: Iterable[str]) -> dict[str, list[Asset]]:
-    """Return the outputs of several jobs, each in order."""
+    """Return the outputs of several jobs, in order of position."""
     found: dict[str, list[Asset]] = {}
     query = (
         sa.select(assets)
@@ -152,7 +152,7 @@ def of_jobs(tx: Connection, job_ids: Iterable[str]) -> dict[str, list[Asset]]:
 def change(
     tx: Connection, account_id: str, asset_id: str, values: Mapping[str, Any]
 ) -> Asset | None:
-    """Write what the caller says of its asset, and find it by that from now on."""
+    """Update the caller's annotations of an asset, and reindex it."""
     statement = (
         sa.update(assets)
         .where(assets.c.id == asset_id, assets.c.account_id == account_id)
@@ -169,13 +169,13 @@ def change(
 
 
 def index_again(tx: Connection, asset_ids: Iterable[str]) -> None:
-    """Put assets into the search index, which does not have them yet."""
+    """Add assets that are missing in the search index."""
     query = sa.select(assets).where(assets.c.id.in_(list(asset_ids)))
     index.add(tx, [_entry(to_asset(row)) for row in tx.execute(query).mappings()])
 
 
 def expired(tx: Connection, *, limit: int) -> list[Asset]:
-    """Return assets whose time has come and that may go, the longest overdue first."""
+    """Return expired assets without a legal hold, the longest overdue first."""
     query = (
         sa.select(assets)
         .join(accounts, accounts.c.id == assets.c.account_id)
@@ -188,13 +188,13 @@ def expired(tx: Connection, *, limit: int) -> list[Asset]:
 
 
 def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
-    """Remove rows; the objects that they named alone are left to the next sweep.
+    """Delete rows; objects that only they named are left to the next sweep.
 
-    Raises `OnHold` where one of them may not go; then all stay.
+    Raises `OnHold` if one of them is under legal hold; then all stay.
     """
     if not found:
         return
-    # Locked first: a variant made between the look and the delete would leave its object behind.
+    # Locked first: a variant derived between select and delete would orphan its object.
     check_free(tx, found, lock=True)
     asset_ids = [asset.id for asset in found]
     derived = variant_store.drop(tx, asset_ids)
@@ -215,10 +215,10 @@ def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
 
 
 def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> Asset | None:
-    """Show an asset under the keys that its own have become; the old ones are left to the sweep.
+    """Switch an asset to new keys; the old objects and its variants are left to the sweep.
 
-    So is what was made of it. The new objects are noted as `note`. None where it is no longer what
-    it was: then they are left to the sweep as well.
+    The new objects are noted as `note`. Returns None if the asset has changed meanwhile; the new
+    objects are then left to the sweep.
     """
     statement = (
         sa.update(assets)
@@ -237,9 +237,9 @@ def move(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> A
 def take(
     tx: Connection, asset: Asset, moves: Mapping[str, str], note: str
 ) -> dict[str, Any] | None:
-    """Remove an asset's row and return it, with its objects under the keys that theirs become.
+    """Delete an asset's row and return it, with its objects' new keys.
 
-    Its original stays. None where it is no longer what it was, as in `move`.
+    Its original stays. Returns None if the asset has changed meanwhile, as in `move`.
     """
     is_same = assets.c.key.is_not_distinct_from(asset.key)
     statement = sa.delete(assets).where(assets.c.id == asset.id, is_same).returning(assets)
@@ -254,9 +254,9 @@ def take(
 
 
 def put_back(tx: Connection, asset: Asset, moves: Mapping[str, str], job_id: str | None) -> Asset:
-    """Write a row that was taken, with its objects under the keys that theirs have become.
+    """Reinsert a row removed by `take`, with its objects' new keys.
 
-    It stays for good, as its own time may have passed meanwhile, and is the newest.
+    It no longer expires, because its time may have passed, and becomes the newest.
     """
     taken = {each.name: getattr(asset, each.name) for each in fields(asset)}
     (number,) = next_numbers(tx, 1)
@@ -270,7 +270,7 @@ def put_back(tx: Connection, asset: Asset, moves: Mapping[str, str], job_id: str
 
 
 def _moved(asset: Asset, moves: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns of an asset whose objects have other keys."""
+    """Return the columns of an asset with new keys."""
     return {
         "key": moves[asset.key] if asset.key else None,
         "original_key": moves.get(asset.original_key, asset.original_key),
@@ -281,9 +281,9 @@ def _moved(asset: Asset, moves: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _leave(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) -> None:
-    """Claim new objects, and leave those they are copies of to the sweep with all made of them."""
+    """Claim the new objects, and leave the old ones and all variants to the sweep."""
     if not moves:
-        return  # an input, of which there is nothing but the original
+        return  # an input, which has only its original
     if object_ledger.swept(tx, [note], ()):
         raise ObjectsSwept
     derived = variant_store.drop(tx, [asset.id])
@@ -291,10 +291,10 @@ def _leave(tx: Connection, asset: Asset, moves: Mapping[str, str], note: str) ->
 
 
 def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) -> None:
-    """Raise `OnHold` where one of these assets may not go, or nothing of its account.
+    """Raise `OnHold` if one of these assets or its account is under legal hold.
 
-    The rows say so, as a hold may be younger than `found`; with `lock` none comes before the
-    transaction ends. Why stands in the audit log.
+    Reads the rows, because a hold may be newer than `found`; with `lock`, no hold can be added
+    before the transaction ends. The audit log has the reason.
     """
     rows = sa.select(assets.c.id, assets.c.hold).where(assets.c.id.in_([one.id for one in found]))
     owners = {asset.account_id for asset in found}
@@ -304,10 +304,10 @@ def check_free(tx: Connection, found: Sequence[Asset], *, lock: bool = False) ->
         held = held.order_by(accounts.c.id).with_for_update(read=True)
     for asset_id, reason in tx.execute(rows).all():
         if reason:
-            raise OnHold(f"The asset {asset_id} is held.")
+            raise OnHold(f"The asset {asset_id} is under legal hold.")
     for account_id, reason in tx.execute(held).all():
         if reason:
-            raise OnHold(f"All that {account_id} has is held.")
+            raise OnHold(f"The account {account_id} is under legal hold.")
 
 
 def _entry(asset: Asset) -> index.Entry:
@@ -315,7 +315,7 @@ def _entry(asset: Asset) -> index.Entry:
 
 
 def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
-    """Return the news of an asset."""
+    """Return an event about an asset."""
     return NewEvent(
         account_id=asset.account_id,
         subject=asset.id,
@@ -326,7 +326,7 @@ def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
 
 
 def to_asset(row: RowMapping | Mapping[str, Any]) -> Asset:
-    """Return a row of `assets` as what it stands for."""
+    """Convert a row of `assets`."""
     columns: dict[str, Any] = {**row}
     columns["kind"] = AssetKind(row["kind"])
     return Asset(**columns)

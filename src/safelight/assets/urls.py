@@ -1,4 +1,4 @@
-"""Makes the addresses of what is kept: for good where it is public, for a while where it is not."""
+"""URLs of objects: permanent for public ones, signed and expiring for private ones."""
 
 import time
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from safelight.assets.keys import is_public
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The addresses of one installation.
+    """Builds an installation's URLs.
 
-    `base_url` is that of the API, and `files_url` that of public objects, a CDN's where there is
-    one; both without a slash at the end. `secret` signs addresses of private objects, which hold
-    for `lifetime` at least and stay the same for a part of it, so that caches know them again.
+    `base_url` is the API's, and `files_url` that of public objects, possibly a CDN's; both without
+    trailing slash. `secret` signs URLs of private objects, which are valid for at least `lifetime`
+    and stay the same for a part of it, so that caches work.
     """
 
     base_url: str
@@ -23,23 +23,23 @@ class Links:
     lifetime: timedelta = timedelta(hours=1)
 
     def of(self, key: str) -> str:
-        """Return the address of an object."""
+        """Return the URL of an object."""
         return f"{self.files_url}/{key}" if is_public(key) else self._signed(key)
 
     def download(self, key: str) -> str:
-        """Return an address that browsers save under a name; always of this server itself."""
+        """Return a URL that browsers download as a file; always on this server."""
         if is_public(key):
             return f"{self.base_url}/files/{key}?download=1"
         return f"{self._signed(key)}&download=1"
 
     def until(self) -> int:
-        """Return when an address that is made now ends, in seconds since 1970."""
+        """Return when a URL signed now expires, in seconds since 1970."""
         lifetime = int(self.lifetime.total_seconds())
         step = max(lifetime // 4, 1)
         return (int(time.time()) // step + 1) * step + lifetime
 
     def is_signed(self, key: str, until: int, signature: str) -> bool:
-        """Say whether an address of a private object was made here and has not ended."""
+        """Return whether a private object's URL is correctly signed and has not expired."""
         return time.time() < until and signing.is_signed(
             self.secret, _signed_text(key, until), signature
         )

@@ -1,4 +1,4 @@
-"""Counts what accounts keep: objects and bytes of each kind. It reads all their rows."""
+"""Storage usage of accounts: objects and bytes by kind. Reads all of their rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from safelight.db.tables import assets, originals, trash, variants
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What an account keeps of a kind.
+    """An account's usage for one kind.
 
-    `what` is `image` or `model_3d` (what assets show), `rendition`, `variant` (made on the fly),
-    `original` (as it came, where that is kept apart), or `deleted` (what can still be had back).
+    `what` is `image` or `model_3d` (served copies), `rendition`, `variant` (derived on request),
+    `original` (if stored separately), or `deleted` (restorable from the trash).
     """
 
     account_id: str
@@ -28,18 +28,18 @@ class Used:
 
 
 class StorageUsage:
-    """How much is kept, for the API."""
+    """Storage usage, for the API."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     async def of(self, account_id: str) -> list[Used]:
-        """Return what an account keeps."""
+        """Return an account's usage."""
         return await self._db.read(lambda tx: used(tx, account_id))
 
 
 def used(tx: Connection, account_id: str | None = None) -> list[Used]:
-    """Return what an account keeps, or all of them do, by account and kind."""
+    """Return the usage of one account or of all, by account and kind."""
     found: list[Used] = []
     for what, owner, size, rows in _kinds(tx.dialect.name):
         query = sa.select(owner, sa.func.count(), sa.func.sum(size)).select_from(rows)
@@ -51,15 +51,15 @@ def used(tx: Connection, account_id: str | None = None) -> list[Used]:
 
 
 def _kinds(dialect: str) -> Iterator[tuple[str, sa.ColumnElement[str], Any, sa.FromClause]]:
-    """Yield each kind: its name, whose a row is, its size, and the rows."""
+    """Yield each kind: its name, the owner column, the size column, and the rows."""
     mine = assets.c.account_id
-    # An input that is not shown has its original alone, which is counted by itself.
+    # An input that is not served has only its original, which is counted separately.
     shown = sa.case((assets.c.key.is_not(None), assets.c.bytes), else_=0)
     for kind in AssetKind:
         these = sa.select(mine, shown.label("size")).where(assets.c.kind == kind).subquery()
         yield kind.value, these.c.account_id, these.c.size, these
     key, size, each = _renditions(dialect)
-    # Small pictures are their own.
+    # Small pictures are their own renditions.
     yield "rendition", mine, size, assets.join(each, key != assets.c.key)
     yield "variant", mine, variants.c.bytes, variants.join(assets)
     yield "original", originals.c.account_id, originals.c.bytes, originals
@@ -70,7 +70,7 @@ def _kinds(dialect: str) -> Iterator[tuple[str, sa.ColumnElement[str], Any, sa.F
 def _renditions(
     dialect: str,
 ) -> tuple[sa.ColumnElement[str], sa.ColumnElement[int], sa.TableValuedAlias]:
-    """Return key and size of each rendition of an asset, and the table that they are of."""
+    """Return key and size columns of each rendition of an asset, and their table."""
     if dialect == "postgresql":
         each = sa.func.jsonb_each(assets.c.renditions).table_valued(
             "key", sa.column("value", postgresql.JSONB)

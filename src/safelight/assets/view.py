@@ -1,13 +1,12 @@
-"""Makes the one public document of an asset."""
+"""Builds the public document of an asset."""
 
-from typing import Any
-
+from safelight import documents
 from safelight.assets.asset import Asset
 from safelight.assets.urls import Links
 
 
-def asset_document(asset: Asset, links: Links) -> dict[str, Any]:
-    """Return what the API, streams and webhooks say of `asset`."""
+def asset_document(asset: Asset, links: Links) -> documents.Asset:
+    """Return the document of `asset` for the API, streams and webhooks."""
     return {
         "id": asset.id,
         "kind": asset.kind.value,

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from safelight.cli import arguments, listing, outputs
 from safelight.cli.client import Client
 from safelight.cli.connect import Link, connected, has_server
-from safelight.cli.documents import Asset, Document, Job, items_of
+from safelight.cli.documents import Document, items_of
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure, say
 from safelight.cli.progress import read_document
 from safelight.cli.show import Screen
+from safelight.documents import Asset, Job
 
 Submit = Callable[[Client], Awaitable[Document]]
 _MOST_REASONS = 20

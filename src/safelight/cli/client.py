@@ -12,22 +12,21 @@ from uuid import uuid4
 
 import httpx2
 
-from safelight.cli.documents import (
+from safelight.cli.documents import Document
+from safelight.cli.failure import BadUse, Failure, Received, Refused, Unreachable, refusal
+from safelight.cli.progress import Update, read_event
+from safelight.documents import (
     Account,
     Asset,
     Batch,
     Check,
     DeadLetter,
-    Document,
     Job,
     Lanes,
     LaneState,
     Model,
-    Problem,
     Redriven,
 )
-from safelight.cli.failure import BadUse, Failure, Refused, Unreachable, refusal
-from safelight.cli.progress import Update, read_event
 
 _CONNECT_S = 5.0
 _SILENCE_S = 45.0  # three heartbeats of a stream
@@ -208,7 +207,7 @@ class Client:
         """Queue failed jobs anew: the account's own, or any as an admin."""
         path = "/v1/admin/dead-letters/redrive" if as_admin else "/v1/jobs/redrive"
         left = wanted.get("limit", _REDRIVEN)
-        done: Redriven = {"redriven": 0, "skipped": 0}
+        done: Redriven = {"redriven": 0, "skipped": 0, "next_cursor": None}
         cursor: str | None = None
         while True:
             body = {**wanted, "limit": left, "cursor": cursor}
@@ -330,9 +329,9 @@ async def _check(answer: httpx2.Response) -> None:
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return
     await answer.aread()
-    seen: Problem = {"status": answer.status_code, "retry_after_s": _retry_after(answer)}
+    seen = {"status": answer.status_code, "retry_after_s": _retry_after(answer)}
     try:
-        problem = cast("Problem", answer.json())
+        problem: Received = answer.json()
         raise refusal({**problem, **seen})
     except (ValueError, TypeError):
         where = urlsplit(str(answer.url)).netloc

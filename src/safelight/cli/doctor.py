@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from safelight.cli import actions
 from safelight.cli.actions import Manner
 from safelight.cli.connect import connected
-from safelight.cli.documents import Check, Model
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
 from safelight.cli.listing import price_of, print_table
 from safelight.cli.show import Screen
+from safelight.documents import Check, Model
 
 _MARKS = {"ok": "ok", "failed": "FAILED", "unknown": "-"}
 _FROM_TEXT, _TO_3D = "text_to_image", "image_to_3d"

@@ -8,12 +8,13 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar
-
-from safelight.cli.documents import Problem
+from typing import Any, ClassVar
 
 INTERRUPTED = 130
 _MOST_FIELDS = 5
+
+Received = Mapping[str, Any]
+"""A problem document, or what a proxy on the way answered instead, which may lack any field."""
 
 
 class Failure(Exception):
@@ -37,7 +38,7 @@ class Unreachable(Failure):
 class Refused(Failure):
     """The server answered with a problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Received) -> None:
         self.status = problem.get("status", int(HTTPStatus.INTERNAL_SERVER_ERROR))
         self.code = problem.get("code", "")
         self.retry_after_s = problem.get("retry_after_s", 0.0)
@@ -48,13 +49,13 @@ class RefusedInput(Refused, BadUse):
     """The server answered that the request itself is at fault."""
 
 
-def refusal(problem: Problem) -> Refused:
+def refusal(problem: Received) -> Refused:
     """Return the failure that `problem` means to a user."""
     mendable = problem.get("status", 0) < HTTPStatus.INTERNAL_SERVER_ERROR
     return RefusedInput(problem) if mendable else Refused(problem)
 
 
-def say(problem: Problem) -> str:
+def say(problem: Received) -> str:
     """Return `problem` as one line: what it is, why, and which fields."""
     title, detail = problem.get("title", "Failed"), problem.get("detail", "")
     text = f"{title}: {detail}" if detail and detail != title else title

@@ -7,10 +7,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from safelight.cli.documents import Asset, Document, Job, Model, items_of, title_of
+from safelight.cli.documents import Document, items_of, title_of
 from safelight.cli.failure import say
 from safelight.cli.progress import describe, read_document
 from safelight.cli.show import Screen, clean
+from safelight.documents import Asset, Job, Model
+from safelight.documents.values import Moment
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
@@ -109,9 +111,9 @@ def price_of(model: Model) -> str:
     return f"{micros / 1_000_000:.4f}" if micros else "free"
 
 
-def age(since: str) -> str:
+def age(since: Moment) -> str:
     """Return how long ago a time was, in its largest unit."""
-    return duration((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+    return duration((datetime.now(UTC) - datetime.fromisoformat(str(since))).total_seconds())
 
 
 def duration(seconds: float) -> str:

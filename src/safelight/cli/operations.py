@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from safelight.cli import actions
 from safelight.cli.actions import Manner
 from safelight.cli.connect import connected, has_server
-from safelight.cli.documents import DeadLetter, Lane, ProviderLoad
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse
 from safelight.cli.listing import age, duration, print_table
 from safelight.cli.show import Screen
+from safelight.documents import DeadLetter, Lane, ProviderLoad
 
 Chosen = Mapping[str, str | int | None]
 
@@ -128,7 +128,7 @@ def _letter_row(letter: DeadLetter) -> tuple[str, ...]:
     return (
         letter["id"],
         f"{age(letter['finished_at'])} ago",
-        letter["error"].get("code", ""),
+        letter["error"]["code"] if letter["error"] else "",
         letter["model"],
         letter["account_id"],
     )

@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from safelight.cli.documents import Asset, Document, Job, items_of
+from safelight.cli.documents import Document, items_of
 from safelight.cli.failure import BadUse
+from safelight.documents import Asset, Job
 
 _ENDINGS = {"image/jpeg": "jpg", "model/gltf-binary": "glb", "image/webp": "webp"}
 _ALIKE = {"jpeg": "jpg", "tiff": "tif"}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from safelight.cli.documents import Batch, Document, Item, Job, items_of, title_of
+from safelight.cli.documents import Document, items_of, title_of
+from safelight.documents import Batch, BatchItem, Job
 
 FINAL = frozenset({"succeeded", "failed", "canceled"})
 _STATUS_OF = {
@@ -82,7 +83,7 @@ def _row_of_news(kind: str, job_id: str, news: Mapping[str, Any]) -> Row:
     return Row(job_id, news.get("name") or "", status, news.get("stage") or "", percent)
 
 
-def _row_of_item(item: Item) -> Row:
+def _row_of_item(item: BatchItem) -> Row:
     job = item["job"]
     if job is None:
         key = f"item {item['index']}"

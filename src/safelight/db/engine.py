@@ -1,12 +1,12 @@
 """Runs transactions, `await db.write(work)` and `await db.read(work)`, on either database.
 
-`work` is a plain function that takes a connection and returns a value. It may run again after a
-conflict, so it does nothing but SQL. On PostgreSQL it runs under SQLAlchemy's greenlet bridge on
-asyncpg. On SQLite, which has one writer, a thread takes all work that has piled up, gives each its
-savepoint and commits once: durable (synchronous=FULL) and quick under load.
+`work` is a plain function that takes a connection and returns a value. It may be retried after a
+conflict, so it must have no effects besides SQL. On PostgreSQL it runs under SQLAlchemy's greenlet
+bridge on asyncpg. On SQLite, which allows one writer, a thread takes all queued work, runs each
+item in a savepoint and commits once: durable (synchronous=FULL) and fast under load.
 
-A database that is away is a `ServiceError`, whatever its driver calls it (see outage.py); a
-driver's own error that still comes out is a mistake of ours in what was asked.
+An unavailable database raises `ServiceError` (see outage.py). A driver's error that still escapes
+is a bug in the query.
 """
 
 import asyncio
@@ -37,17 +37,17 @@ _Asked = tuple[Work[Any], Future[Any]]
 
 _TRIES = 5
 _MAX_GROUP = 64
-_BUSY_S = 30  # that a process waits for others to let go of a SQLite file
+_BUSY_S = 30  # how long a process waits for others to release a SQLite file
 _BUSY_PAUSE_S = 0.01
-_END_S = 5.0  # that what is under way has to end when the database is closed
+_END_S = 5.0  # for work in progress to finish when the database is closed
 _CLOSED = "The database is closed."
 
 
 class Database(Protocol):
-    """One transaction a call; `write` commits when `work` returns and rolls back when it raises.
+    """One transaction per call; `write` commits when `work` returns and rolls back when it raises.
 
-    Raises `ServiceError` while the database cannot take a write or answer a read, `StorageFull`
-    where its disk is full. `read` sees one moment throughout.
+    Raises `ServiceError` while the database is unavailable, `StorageFull` if its disk is full.
+    `read` runs in one snapshot.
     """
 
     url: str
@@ -60,7 +60,7 @@ class Database(Protocol):
 
 
 def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///PATH` or `postgresql://…`, neither made nor migrated."""
+    """Return the database at `sqlite:///PATH` or `postgresql://…`; neither created nor migrated."""
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
     if url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
@@ -82,7 +82,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
-            hide_parameters=True,  # errors are logged, and some parameters are secrets
+            hide_parameters=True,  # errors are logged, and parameters may contain secrets
             connect_args={"timeout": 5, "command_timeout": 60},
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
@@ -99,11 +99,11 @@ class PostgresDatabase:
                 return await self._write_once(work)
             except _Conflict as error:
                 if attempt == _TRIES:
-                    raise ServiceError("Others change the same rows all the time.") from error
+                    raise ServiceError("The transaction kept conflicting with others.") from error
                 await asyncio.sleep(0.01 * 2**attempt)
             except _StaleConnection:
                 continue
-        raise ServiceError("The database breaks off every time.")
+        raise ServiceError("The connection to the database kept breaking.")
 
     async def _write_once(self, work: Work[T]) -> T:
         async with self._connected(self._engine) as connection:
@@ -121,7 +121,7 @@ class PostgresDatabase:
                         return await connection.run_sync(work)
             except (_StaleConnection, _Conflict):
                 continue
-        raise ServiceError("The database breaks off every time.")
+        raise ServiceError("The connection to the database kept breaking.")
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -138,9 +138,9 @@ class PostgresDatabase:
             if code in CONFLICTS:
                 raise _Conflict from error
             if code == READ_ONLY and engine is self._snapshots:
-                raise  # a read that would write is a mistake of ours: no standby refuses to read
+                raise  # a write inside `read` is a bug: a standby accepts reads
             away = outage(error)
-            if away is None and not connected:  # so nothing was asked that could be one
+            if away is None and not connected:  # so it cannot be a bug in a query
                 away = ServiceError("The database refuses connections.")
             if away is None:
                 raise
@@ -151,7 +151,7 @@ class PostgresDatabase:
                 self._idle.set()
 
     async def close(self) -> None:
-        """Let what is under way end, then close: who asked for it may have left."""
+        """Wait for work in progress, whose callers may have left, then close."""
         self._closed = True
         if self._under_way:
             self._idle.clear()
@@ -162,15 +162,15 @@ class PostgresDatabase:
 
 
 class _Conflict(Exception):
-    """Others changed the same rows, and nothing was committed: the same may do another time."""
+    """A serialization conflict; nothing was committed, and a retry may succeed."""
 
 
 class _StaleConnection(Exception):
-    """The pool's connection was dead before anything was committed: another one may do it."""
+    """The pooled connection was dead before the commit; another one may work."""
 
 
 def _leave_read_only_sessions(context: ExceptionContext) -> None:
-    """Open all connections anew: a session stays read-only that began before a promotion."""
+    """Discard the connections: sessions opened before a promotion stay read-only."""
     connection = context.connection
     reads = connection and connection.get_execution_options().get("postgresql_readonly")
     if sqlstate(context.sqlalchemy_exception) == READ_ONLY and not reads:
@@ -182,7 +182,7 @@ def _before_commit() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # A plan that was made before a migration is forgotten as it fails.
+        # A statement plan cached before a migration is dropped when it fails.
         cause = error.orig and error.orig.__cause__
         broken = error.connection_invalidated and sqlstate(error) != READ_ONLY
         if broken or isinstance(cause, asyncpg.InvalidCachedStatementError):
@@ -194,7 +194,7 @@ class SqliteDatabase:
     """One writing thread with group commit, and a few reading threads, on one WAL file."""
 
     def __init__(self, url: str, *, readers: int = 2, busy_wait: timedelta | None = None) -> None:
-        """Let a write wait up to `busy_wait` for other processes, 30 s where none is given."""
+        """Let a write wait up to `busy_wait` for other processes, by default 30 s."""
         self.url = url
         self._busy_wait = busy_wait
         self._engine = sa.create_engine(
@@ -263,17 +263,17 @@ class SqliteDatabase:
                 return
 
     def _write_group(self, group: list[_Asked]) -> None:
-        """Commit all of `group` at once; each that raises is undone alone."""
+        """Commit all of `group` together; work that raises is rolled back alone."""
         try:
-            settled = self._commit(group)
-        except BaseException as error:  # noqa: BLE001  nothing may end the thread that all wait for
-            # The one that broke the transaction shall not fail the others.
+            results = self._commit(group)
+        except BaseException as error:  # noqa: BLE001  nothing may end the writer thread
+            # Retry one by one, so that one failure does not affect the others.
             if len(group) > 1 and not _is_busy(error):
                 for pair in group:
                     self._write_group([pair])
                 return
-            settled = [(None, error)] * len(group)
-        for (_, done), (result, failure) in zip(group, settled, strict=True):
+            results = [(None, error)] * len(group)
+        for (_, done), (result, failure) in zip(group, results, strict=True):
             if failure is None:
                 done.set_result(result)
             elif away := outage(failure):
@@ -285,9 +285,9 @@ class SqliteDatabase:
     def _commit(self, group: list[_Asked]) -> list[tuple[Any, BaseException | None]]:
         with self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            settled = [_in_savepoint(connection, work) for work, _ in group]
+            results = [_in_savepoint(connection, work) for work, _ in group]
             connection.exec_driver_sql("COMMIT")
-        return settled
+        return results
 
 
 def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
@@ -297,7 +297,7 @@ def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, Base
     except BaseException as error:
         driver = connection.connection.driver_connection
         if not isinstance(driver, sqlite3.Connection) or not driver.in_transaction:
-            raise  # a full disk can make SQLite end the whole transaction, not one statement
+            raise  # a full disk can make SQLite roll back the whole transaction, not one statement
         connection.exec_driver_sql("ROLLBACK TO one")
         connection.exec_driver_sql("RELEASE one")
         return None, error
@@ -306,12 +306,12 @@ def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, Base
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Say whether all waited in vain for another process; each alone would wait as long."""
+    """Return whether the wait for another process timed out; retries would wait as long."""
     return sqlite_code(error) == sqlite3.SQLITE_BUSY
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
-    connection.isolation_level = None  # BEGIN and COMMIT are ours to say
+    connection.isolation_level = None  # we issue BEGIN and COMMIT
     connection.create_function("now_us", 0, lambda: time.time_ns() // 1000)
     connection.execute(f"PRAGMA busy_timeout={busy_wait // timedelta(milliseconds=1)}")
     _log_ahead(connection, busy_wait)
@@ -320,9 +320,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, busy_wait: timedelta) -> Non
 
 
 def _log_ahead(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
-    """Switch to WAL. Processes that make a new database at once refuse each other without waiting.
+    """Switch to WAL, retrying while other processes do the same to a new database.
 
-    The busy timeout does not hold for this switch, as two who wait would wait for each other.
+    The busy timeout does not apply to this switch, because waiting could deadlock.
     """
     deadline = time.monotonic() + busy_wait.total_seconds()
     while True:
@@ -333,4 +333,4 @@ def _log_ahead(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
                 raise
         else:
             return
-        time.sleep(_BUSY_PAUSE_S)  # noqa: TID251  on a thread of the database's own
+        time.sleep(_BUSY_PAUSE_S)  # noqa: TID251  on the database's own thread

@@ -1,7 +1,7 @@
-"""Turns values of this program into rows that a statement can join: one text, however many rows.
+"""Passes any number of rows to a statement as one JSON parameter, to be joined as a table.
 
-One bound parameter, of JSON, carries them all: a statement keeps its text and so its plan, and no
-limit on the number of parameters is met.
+The statement's text, and so its plan, stays the same for any number of rows, and the limit on the
+number of parameters does not apply.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,24 +26,24 @@ _POSTGRESQL = {
 
 
 class Given:
-    """Rows that a statement is given, each with a value, or NULL, for every one of `columns`.
+    """Rows passed to a statement, each with a value or NULL for every one of `columns`.
 
-    A statement is built once, on `table`, and executed with what `bind` returns: building one takes
-    SQLAlchemy longer than many a database takes to run it.
+    Build a statement once, on `table`, and execute it with the parameters from `bind`: building it
+    can take SQLAlchemy longer than the database takes to run it.
     """
 
     def __init__(self, **columns: type[TypeEngine[Any]]) -> None:
         self._columns = columns
 
     def table(self, dialect: str) -> CTE:
-        """Return the rows as a table, for a statement in that dialect."""
+        """Return the rows as a table for statements in that dialect."""
         query = _postgresql if dialect == "postgresql" else _sqlite
         types = {name: Json if kind is sa.JSON else kind for name, kind in self._columns.items()}
         bound = sa.text(query(self._columns)).bindparams(sa.bindparam("given", type_=sa.Text))
         return bound.columns(**types).cte("given")
 
     def bind(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-        """Return the parameter that carries `rows`."""
+        """Return the parameters with `rows`."""
         native = tx.dialect.name == "postgresql"
         values = [
             {name: _plain(row.get(name), native_times=native) for name in self._columns}
@@ -54,7 +54,7 @@ class Given:
 
 def _postgresql(columns: Mapping[str, type[TypeEngine[Any]]]) -> str:
     spelled = ", ".join(f'"{name}" {_POSTGRESQL[kind]}' for name, kind in columns.items())
-    # Names are keyword arguments of this program, never data.
+    # The names are keyword arguments in our code, never data.
     return f"SELECT * FROM jsonb_to_recordset(CAST(:given AS jsonb)) AS row({spelled})"  # noqa: S608
 
 

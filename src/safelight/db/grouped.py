@@ -1,8 +1,7 @@
-"""Makes writes that many callers ask for at about the same moment in one transaction.
+"""Coalesces concurrent writes of many callers into one transaction.
 
-The first write goes at once; those that come meanwhile, or within the pace of some milliseconds
-after it, go together. So the price of a commit, and of each statement, is shared the more the
-busier it gets.
+The first write runs at once; those that arrive while it runs, or within a few milliseconds after
+it, run together. So the cost of commits and statements is shared more the higher the load.
 """
 
 import asyncio
@@ -19,15 +18,15 @@ from safelight.errors import ServiceError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST = 500  # in one transaction
+_MOST = 500  # per transaction
 
 
 class Grouped(Generic[Item, Result]):
-    """Calls `work` with the items of several callers; each gets its own result, or error.
+    """Calls `work` with the items of several callers; each gets its own result or error.
 
-    `work` returns one result for each item, in order; an exception among them is raised for that
-    caller alone. What `work` raises itself undoes all: then each item is tried in a transaction of
-    its own, so that one that breaks a rule harms no other.
+    `work` returns one result per item, in order; an exception among them is raised only for that
+    caller. If `work` itself raises, everything is rolled back and each item is retried in its own
+    transaction, so that an item that violates a constraint does not affect the others.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Grouped(Generic[Item, Result]):
         *,
         pace_s: float = 0.01,
     ) -> None:
-        """Leave at least `pace_s` seconds between the end of one transaction and the next."""
+        """Wait at least `pace_s` seconds between the end of one transaction and the next."""
         self._pace_s = pace_s
         self._db = database
         self._work = work
@@ -50,7 +49,7 @@ class Grouped(Generic[Item, Result]):
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
         if self._writer is None:
-            # It ends by itself when nobody waits: those who called are the scope it belongs to.
+            # It ends when no caller waits, so it does not outlive its callers.
             self._writer = asyncio.create_task(self._write_all())  # noqa: TID251
         return await done
 
@@ -64,22 +63,22 @@ class Grouped(Generic[Item, Result]):
                 self._next_at = time.monotonic() + self._pace_s
         finally:
             self._writer = None
-            for _, done in (*group, *self._waiting):  # only where this task was ended from outside
+            for _, done in (*group, *self._waiting):  # only if this task was canceled from outside
                 done.cancel()
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._write([item for item, _ in group]) if group else []
-        except ServiceError as error:  # an outage, which one after the other would meet as well
+        except ServiceError as error:  # an outage: single retries would fail too
             results = [error] * len(group)
-        except Exception as error:  # noqa: BLE001  it is the callers' to handle
+        except Exception as error:  # noqa: BLE001  raised for each caller
             if len(group) > 1:
                 for pair in group:
                     await self._write_group([pair])
                 return
             results = [error]
         for (_, done), result in zip(group, results, strict=True):
-            _settle(done, result)
+            _resolve(done, result)
 
     async def _write(self, items: list[Item]) -> Sequence[Result | Exception]:
         def work(tx: Connection) -> Sequence[Result | Exception]:
@@ -89,9 +88,9 @@ class Grouped(Generic[Item, Result]):
         return await self._db.write(work)
 
 
-def _settle(done: asyncio.Future[Result], result: Result | Exception) -> None:
+def _resolve(done: asyncio.Future[Result], result: Result | Exception) -> None:
     if done.done():
-        return  # whoever asked has left; the write stands
+        return  # the caller has left; the write stands
     if isinstance(result, Exception):
         done.set_exception(result)
     else:

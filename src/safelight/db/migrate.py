@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema; safe to run from several processes at once."""
+"""Migrates a database to the latest schema; safe to run from several processes at once."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ _LOCK = 7_331_001  # any number that only Safelight uses for pg_advisory_xact_lo
 
 
 async def migrate(database: Database) -> None:
-    """Apply what is missing. A database that is up to date costs one query."""
+    """Apply pending migrations. One query if there are none."""
     if await database.read(_current) == newest_revision():
         return
     await database.write(_upgrade)
 
 
 async def is_current(database: Database) -> bool:
-    """Say whether the schema is the one that this code was written for."""
+    """Return whether the schema is at the latest revision."""
     return await database.read(_current) == newest_revision()
 
 
@@ -31,12 +31,12 @@ def _current(tx: Connection) -> str | None:
 
 
 def newest_revision() -> str:
-    """Return the last revision's name, which its numbered file bears, without loading alembic."""
+    """Return the latest revision, from the file names, without importing alembic."""
     return max(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def _upgrade(tx: Connection) -> None:
-    # Importing it takes half a second, and most starts have nothing to migrate.
+    # The import takes half a second, and most starts have nothing to migrate.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 

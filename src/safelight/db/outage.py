@@ -1,8 +1,8 @@
-"""Tells a database that is away from a mistake in what it was asked, by the errors of its drivers.
+"""Classifies driver errors: an unavailable database, or a bug in the query.
 
-Away is whatever the same request may get over by itself: it cannot be reached, takes no writes,
-has no room, is too busy, was shut down or is damaged. All else is ours: a broken constraint, SQL
-that is wrong, a value of another type.
+Unavailable means that the same request may succeed later: the database is unreachable, read-only,
+full, overloaded, shut down or damaged. Everything else is a bug: a violated constraint, invalid
+SQL, a value of the wrong type.
 """
 
 import sqlite3
@@ -19,19 +19,19 @@ _DISK_FULL = "53100"
 _AWAY = {
     *CONFLICTS,
     "40000",  # rolled back
-    "40003",  # whether the statement was completed is not known
+    "40003",  # statement completion unknown
     READ_ONLY,
-    "25P03",  # idle in a transaction for too long
-    "25P04",  # a transaction that took too long
-    "55006",  # an object in use
-    "55P03",  # a lock not to be had
+    "25P03",  # idle-in-transaction timeout
+    "25P04",  # transaction timeout
+    "55006",  # object in use
+    "55P03",  # lock not available
 }
 _AWAY_CLASSES = {
     "08",  # connections
     "53",  # resources: disk, memory, connections
-    "57",  # an operator: canceled, shut down, not yet up
-    "58",  # the system beneath: input and output
-    "XX",  # PostgreSQL itself, or its data, is broken
+    "57",  # operator intervention: canceled, shut down, starting up
+    "58",  # system errors: I/O
+    "XX",  # internal errors, corrupted data
 }
 _SQLITE_AWAY = {
     sqlite3.SQLITE_PERM,
@@ -50,7 +50,7 @@ _SQLITE_AWAY = {
 
 
 def outage(error: BaseException) -> ServiceError | None:
-    """Return the outage that `error` tells of; None where it tells of a mistake of ours."""
+    """Return the outage that `error` indicates; None if it indicates a bug."""
     driver_s = _unwrapped(error)
     if isinstance(driver_s, sqlite3.Error):
         found = _of_sqlite(driver_s)
@@ -64,13 +64,13 @@ def outage(error: BaseException) -> ServiceError | None:
 
 
 def sqlstate(error: BaseException | None) -> str | None:
-    """Return PostgreSQL's code of an error that it sent itself."""
+    """Return the SQLSTATE of an error sent by PostgreSQL."""
     wrapped = error.orig if isinstance(error, DBAPIError) else error
     return getattr(wrapped, "sqlstate", None)
 
 
 def sqlite_code(error: BaseException | None) -> int | None:
-    """Return SQLite's primary code of an error; the rest of the code says where it came up."""
+    """Return SQLite's primary result code of an error, without the extended code."""
     wrapped = error.orig if isinstance(error, DBAPIError) else error
     code: int | None = getattr(wrapped, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
@@ -90,7 +90,7 @@ def _of_postgres(code: str) -> ServiceError | None:
     if code == _DISK_FULL:
         return StorageFull("The database's disk is full.")
     if code in _AWAY or code[:2] in _AWAY_CLASSES:
-        return ServiceError(f"The database cannot do it now (SQLSTATE {code}).")
+        return ServiceError(f"The database is unavailable (SQLSTATE {code}).")
     return None
 
 
@@ -99,7 +99,7 @@ def _of_sqlite(error: sqlite3.Error) -> ServiceError | None:
     if code == sqlite3.SQLITE_FULL:
         return StorageFull("The database's disk is full.")
     if code in _SQLITE_AWAY:
-        return ServiceError(f"The database cannot do it now ({error.sqlite_errorname}).")
+        return ServiceError(f"The database is unavailable ({error.sqlite_errorname}).")
     return None
 
 
@@ -109,7 +109,7 @@ def _without_code(error: BaseException) -> ServiceError | None:
     if isinstance(error, NoFreeConnection):
         return ServiceError("All connections to the database are in use.")
     if isinstance(error, asyncpg.InterfaceError):
-        # A value that cannot be sent, and too many of them, are no fault of the connection.
+        # Invalid or too many parameters are not the connection's fault.
         ours = isinstance(error, ValueError) or "query arguments" in str(error)
         return None if ours else ServiceError("The connection to the database cannot be used.")
     if isinstance(error, asyncpg.InternalClientError | OSError | MemoryError):

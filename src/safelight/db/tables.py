@@ -1,4 +1,4 @@
-"""Every table on one page, with the rules that the database itself enforces."""
+"""All tables, with the constraints that the database enforces."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ metadata = sa.MetaData(
     }
 )
 
-# The conditions of partial indexes, for queries to repeat word by word: SQLite uses such an index
-# only where the query states its condition, and a bound value states nothing.
+# The conditions of partial indexes. Queries must repeat them literally: SQLite uses a partial index
+# only if the query contains its condition, without bound values.
 LIMITED = text("max_in_flight IS NOT NULL")
 READY = text("ready")  # queued and due
 DELAYED = text("status = 'queued' AND NOT ready")
@@ -42,13 +42,13 @@ OPEN = text("state <> 'closed'")
 TICKETED = text("ticket IS NOT NULL")
 RECONCILED = text("state <> 'closed' AND look_at IS NOT NULL")
 PENDING = text("state = 'pending'")
-DEFAULT = text("url = ''")  # the endpoint for addresses that jobs and batches name
+DEFAULT = text("url = ''")  # the endpoint for URLs named by jobs and batches
 UNTOLD = text("NOT told")
 HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
 REVOKED = text("revoked_at IS NOT NULL")
 EXPIRES = text("expires_at IS NOT NULL")
-BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # when its run_at comes
+BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # at its run_at
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
 
 
@@ -62,12 +62,14 @@ accounts = Table(
     Column("id", sa.Text, primary_key=True),
     Column("name", sa.Text, nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("max_in_flight", sa.Integer),  # NULL: what the settings say
-    Column("visibility", sa.Text, nullable=False, server_default="public"),  # of what jobs make
-    # How long what its jobs make stays, in seconds; NULL: as the settings say.
+    Column("max_in_flight", sa.Integer),  # NULL: as in the settings
+    Column("visibility", sa.Text, nullable=False, server_default="public"),  # of its jobs' outputs
+    # How long its jobs' outputs are kept, in seconds; NULL: as in the settings.
     Column("keep_image_s", sa.Float),
     Column("keep_model_3d_s", sa.Float),
-    Column("hold", sa.Text, nullable=False, server_default=""),  # why nothing of it may go
+    Column(
+        "hold", sa.Text, nullable=False, server_default=""
+    ),  # the reason of a legal hold on everything it has
     Index("ix_accounts_limited", "id", **_where(LIMITED)),
 )
 
@@ -77,7 +79,7 @@ keys = Table(
     Column("id", sa.Text, primary_key=True),
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
     Column("name", sa.Text, nullable=False),
-    Column("hint", sa.Text, nullable=False),  # the first characters, to recognise a key by
+    Column("hint", sa.Text, nullable=False),  # the first characters, for display
     Column("hash", sa.LargeBinary, nullable=False, unique=True),  # SHA-256 of a 160-bit secret
     Column("scopes", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -94,11 +96,11 @@ batches = Table(
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
     Column("kind", sa.Text, nullable=False),
     Column("name", sa.Text, nullable=False, server_default=""),
-    Column("problems", Json, nullable=False),  # [{index, name, problem}] refused at submit
+    Column("problems", Json, nullable=False),  # [{index, name, problem}] rejected at submit
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
-    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
-    Column("notify", Json),  # contacts told of its end; NULL: as they say
+    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # notified of its end
+    Column("notify", Json),  # contacts notified of its end; NULL: as they choose
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -114,15 +116,17 @@ jobs = Table(
     Column("status", sa.Text, nullable=False),
     Column("stage", sa.Text),
     Column("progress", sa.Float, nullable=False, server_default="0"),
-    # what is wanted
+    # the request
     Column("prompt", sa.Text, nullable=False, server_default=""),
     Column("model", sa.Text, nullable=False),
     Column("provider", sa.Text, nullable=False),
     Column("params", Json, nullable=False),
-    # what to do instead, in order: [{model, provider, lane, params, timeout_s, …}]
+    # fallbacks, in order: [{model, provider, lane, params, timeout_s, …}]
     Column("fallbacks", Json, nullable=False, server_default="[]"),
-    Column("first_plan", Json),  # what it was before it fell back: {model, provider, …, fallbacks}
-    Column("inputs", Json, nullable=False),  # asset ids and addresses, in order
+    Column(
+        "first_plan", Json
+    ),  # the plan before the first fallback: {model, provider, …, fallbacks}
+    Column("inputs", Json, nullable=False),  # asset ids and URLs, in order
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("name", sa.Text, nullable=False, server_default=""),
     Column("external_id", sa.Text, nullable=False, server_default=""),  # the caller's own
@@ -130,9 +134,9 @@ jobs = Table(
     Column("batch_index", sa.Integer),
     Column("tags", Json, nullable=False),
     Column("metadata", Json, nullable=False),
-    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # told of its end
-    Column("notify", Json),  # contacts told of its end; NULL: as they say
-    # when and by whom
+    Column("webhook_url", sa.Text, nullable=False, server_default=""),  # notified of its end
+    Column("notify", Json),  # contacts notified of its end; NULL: as they choose
+    # scheduling
     Column("lane", sa.Text, nullable=False),
     Column("priority", sa.Integer, nullable=False, server_default="0"),
     Column("ready", sa.Boolean, nullable=False),  # queued and due; see the claim
@@ -140,20 +144,22 @@ jobs = Table(
     Column("start_by", Instant),
     Column("timeout_s", sa.Float, nullable=False),
     Column("visibility", sa.Text, nullable=False, server_default="public"),  # of its outputs
-    Column("keep_s", sa.Float),  # how long its outputs stay; null is as the installation says
+    Column("keep_s", sa.Float),  # how long its outputs are kept; NULL: as in the settings
     Column("repeatable", sa.Boolean, nullable=False),
     Column("max_attempts", sa.Integer, nullable=False),
-    Column("attempts", sa.Integer, nullable=False, server_default="0"),  # those that were sent
+    Column("attempts", sa.Integer, nullable=False, server_default="0"),  # sent to a provider
     Column("crashes", sa.Integer, nullable=False, server_default="0"),
     Column("wakes", sa.Integer, nullable=False, server_default="0"),
-    Column("fence", sa.BigInteger, nullable=False, server_default="0"),  # random, of its last claim
+    Column(
+        "fence", sa.BigInteger, nullable=False, server_default="0"
+    ),  # fencing token: random, per claim
     Column("leased_by", sa.Text),
     Column("leased_until", Instant),
     Column("seq", sa.Integer, nullable=False, server_default="0"),
-    # how it went
-    Column("error", Json),  # of a queued job: its end at `run_at`, when its time is up
-    Column("cost_micros", sa.BigInteger),  # of all its attempts; NULL: part of it is unknown
-    Column("cost_known_micros", sa.BigInteger),  # the part that is known
+    # the result
+    Column("error", Json),  # on a queued job: its failure, due at `run_at`
+    Column("cost_micros", sa.BigInteger),  # of all attempts; NULL: partly unknown
+    Column("cost_known_micros", sa.BigInteger),  # the known part
     Column("estimate_micros", sa.BigInteger),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -176,7 +182,7 @@ jobs = Table(
     CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
     CheckConstraint("(batch_id IS NULL) = (batch_index IS NULL)", name="batch_has_index"),
     UniqueConstraint("batch_id", "batch_index"),
-    # starts: lane and provider, then account by account, best first
+    # claims: lane and provider, then account by account, best first
     Index(
         "ix_jobs_ready",
         "lane",
@@ -186,7 +192,7 @@ jobs = Table(
         "run_at",
         **_where(READY),
     ),
-    # the order in which a lane's jobs stand, whosever they are
+    # a lane's jobs in order, across accounts
     Index("ix_jobs_line", "lane", sa.desc("priority"), "run_at", **_where(READY)),
     Index(
         "ix_jobs_delayed",
@@ -210,11 +216,11 @@ jobs = Table(
         "start_by",
         **_where(TO_START_BY),
     ),
-    # what the limits count
+    # counted by the limits
     Index("ix_jobs_provider_in_flight", "provider", **_where(IN_FLIGHT)),
     Index("ix_jobs_dead", "finished_at", "id", **_where(DEAD)),
     Index("ix_jobs_finished_at", "finished_at", **_where(ENDED)),
-    # lists by status, those of all merged of six; and what an account's limit counts
+    # lists by status, merged from six for all; and the count for an account's limit
     Index("ix_jobs_account", "account_id", "status", "id"),
     # an account's dead letters, and its digests
     Index("ix_jobs_ended", "account_id", "status", "finished_at", **_where(ENDED)),
@@ -223,7 +229,7 @@ jobs = Table(
     Index("ix_jobs_succeeded", "model", "finished_at", **_where(SUCCEEDED)),
 )
 
-# A row is a lane that starts nothing; what runs and waits there goes on.
+# A row is a lane that starts no jobs; its running and waiting jobs continue.
 paused_lanes = Table(
     "paused_lanes",
     metadata,
@@ -231,7 +237,7 @@ paused_lanes = Table(
     Column("paused_at", Instant, nullable=False),
 )
 
-# How many jobs may be started now at a provider that has a limit on starts a minute.
+# Token buckets of providers with a limit on starts per minute.
 start_rates = Table(
     "start_rates",
     metadata,
@@ -240,7 +246,7 @@ start_rates = Table(
     Column("filled_at", Instant, nullable=False),
 )
 
-# Providers that failed, asked to be left alone, or are started at more slowly since they did.
+# Providers that failed or asked for a pause, and slowed-down start rates after that.
 breakers = Table(
     "breakers",
     metadata,
@@ -248,9 +254,9 @@ breakers = Table(
     Column("faults", sa.Integer, nullable=False),  # in a row
     Column("shut_until", Instant),
     Column("reason", sa.Text, nullable=False),
-    Column("refused_look", sa.Text),  # the code with which it refuses to tell of work it has
-    Column("degraded_at", Instant),  # since when the operator has been told
-    Column("pace", sa.Float),  # starts a minute that it bore at `paced_at`
+    Column("refused_look", sa.Text),  # the error code of its refused lookups
+    Column("degraded_at", Instant),  # when the operator was notified
+    Column("pace", sa.Float),  # starts per minute it sustained at `paced_at`
     Column("paced_at", Instant),
 )
 
@@ -262,7 +268,7 @@ attempts = Table(
     Column("number", sa.Integer, nullable=False),
     Column("provider", sa.Text, nullable=False),
     Column("state", sa.Text, nullable=False),
-    # why it is closed: 'none' while it is open, 'earlier' where it was closed without saying so
+    # why it was closed: 'none' while it is open, 'earlier' if closed before this column existed
     Column("ground", sa.Text, nullable=False, server_default="earlier"),
     Column("outcome", sa.Text),
     Column("ticket", sa.Text),
@@ -271,11 +277,11 @@ attempts = Table(
     Column("created_at", Instant, nullable=False),
     Column("sent_at", Instant),
     Column("ticketed_at", Instant),
-    Column("unknown_at", Instant),  # when its answer was lost
+    Column("unknown_at", Instant),  # when its response was lost
     Column("closed_at", Instant),
-    # for the janitor, once the job is final
+    # for the janitor, after the job is final
     Column("look_at", Instant),  # NULL: at once
-    Column("cancels", sa.Integer, nullable=False, server_default="0"),  # asked for, unconfirmed
+    Column("cancels", sa.Integer, nullable=False, server_default="0"),  # requested, unconfirmed
     CheckConstraint("state IN ('sent','ticketed','unknown','closed')", name="state"),
     CheckConstraint(
         "(state = 'closed') = (outcome IS NOT NULL)"
@@ -286,7 +292,7 @@ attempts = Table(
     CheckConstraint("outcome IN ('succeeded','failed','canceled','lost')", name="outcome"),
     CheckConstraint("state <> 'ticketed' OR ticket IS NOT NULL", name="ticketed_has_ticket"),
     UniqueConstraint("job_id", "number"),
-    # At most one attempt of a job can be under way: the second start is refused by the database.
+    # At most one attempt of a job can be open: the database rejects a second one.
     Index(
         "uq_attempts_open",
         "job_id",
@@ -298,7 +304,7 @@ attempts = Table(
     Index("ix_attempts_lately", "provider", "created_at"),
 )
 
-# The last proven word of a provider about an open attempt; a look at the attempt reads it.
+# A provider's last verified callback for an open attempt; read when the attempt is looked up.
 callbacks = Table(
     "callbacks",
     metadata,
@@ -307,8 +313,8 @@ callbacks = Table(
     Column("received_at", Instant, nullable=False),
 )
 
-# Counts assets in the order of their making, for cursors and the search index. SQLite, which has
-# no sequences, takes the next number as it inserts.
+# Numbers assets in order of creation, for cursors and the search index. SQLite has no sequences and
+# computes the next number on insert.
 asset_numbers = sa.Sequence("asset_numbers", metadata=metadata)
 
 assets = Table(
@@ -342,8 +348,8 @@ assets = Table(
     Column("model", sa.Text, nullable=False, server_default=""),
     Column("provider", sa.Text, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant),  # null is never
-    Column("hold", sa.Text, nullable=False, server_default=""),  # why it may not go
+    Column("expires_at", Instant),  # NULL: never
+    Column("hold", sa.Text, nullable=False, server_default=""),  # the reason of a legal hold
     Column("seq", sa.Integer, nullable=False, server_default="1"),  # of its last event
     CheckConstraint("kind IN ('image','model_3d')", name="kind"),
     UniqueConstraint("job_id", "position"),
@@ -354,7 +360,7 @@ assets = Table(
     Index("ix_assets_expires_at", "expires_at", **_where(EXPIRES)),
 )
 
-# Assets that were deleted and can still be had back: their rows, under keys that nobody is served.
+# Deleted assets that can be restored: tombstone rows, with their objects under keys never served.
 trash = Table(
     "trash",
     metadata,
@@ -369,8 +375,8 @@ trash = Table(
     Index("ix_trash_purge_at", "purge_at"),
 )
 
-# Who did what to what is kept. Rows are only ever added, and outlive what they tell of.
-# Who is told by mail, SMS or a topic. `code` proves who confirms, `token` who ends it.
+# The audit log: append-only; rows outlive their subjects.
+# Recipients of mail, SMS or a topic. `code` authorizes confirmation, `token` to unsubscribe.
 contacts = Table(
     "contacts",
     metadata,
@@ -406,7 +412,9 @@ notices = Table(
     Column("state", sa.Text, nullable=False),
     Column("tries", sa.Integer, nullable=False, server_default="0"),
     Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
-    Column("due_at", Instant, nullable=False),  # a sender that takes it moves this on
+    Column(
+        "due_at", Instant, nullable=False
+    ),  # a sender that claims it sets this to the lease's end
     Column("error", sa.Text, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -433,8 +441,8 @@ audit = Table(
     Index("ix_audit_subject", "subject", "account_id", "id"),
 )
 
-# Private originals, each kept once for an account however many assets show it. While `held_until`
-# has not passed, somebody is about to insert an asset that does.
+# Private originals, stored once per account and content. Until `held_until`, an asset that uses it
+# is about to be inserted.
 originals = Table(
     "originals",
     metadata,
@@ -447,23 +455,23 @@ originals = Table(
     Index("ix_originals_held", "held_until", **_where(HELD)),
 )
 
-# Objects in storage that no asset names, yet or any more: written down before they are stored, and
-# before they are removed, so that a crash leaves none behind.
+# Stored objects that no asset names, not yet or no longer: recorded before they are stored and
+# before they are removed, so that a crash leaves no orphans.
 loose_objects = Table(
     "loose_objects",
     metadata,
-    Column("id", sa.Text, primary_key=True),  # the asset that they are to belong to, or did
+    Column("id", sa.Text, primary_key=True),  # the asset they will belong to, or did
     Column("object_keys", Json, nullable=False),
     Column("until", Instant, nullable=False),  # then the janitor removes them
     Index("ix_loose_objects_until", "until"),
 )
 
-# Pictures of other sizes and formats, made when they were first asked for.
+# Derived pictures in other sizes and formats, created on first request.
 variants = Table(
     "variants",
     metadata,
     Column("asset_id", sa.Text, ForeignKey("assets.id", ondelete="CASCADE"), nullable=False),
-    Column("spec", sa.Text, nullable=False),  # the parameters, in one spelling
+    Column("spec", sa.Text, nullable=False),  # the parameters, in canonical form
     Column("key", sa.Text, nullable=False, unique=True),
     Column("media_type", sa.Text, nullable=False),
     Column("width", sa.Integer, nullable=False),
@@ -473,7 +481,7 @@ variants = Table(
     sa.PrimaryKeyConstraint("asset_id", "spec"),
 )
 
-# What only this installation knows, made by whoever needs it first.
+# This installation's secrets, created on first use.
 secrets = Table(
     "secrets",
     metadata,
@@ -493,7 +501,7 @@ events = Table(
     Column("type", sa.Text, nullable=False),
     Column("data", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
-    # False until the notifier has made its deliveries; true at once where nobody asked for any.
+    # False until its deliveries and notices are created; true at once if there are none.
     Column("told", sa.Boolean, nullable=False, server_default=sa.true()),
     UniqueConstraint("subject", "seq"),
     Index(
@@ -512,7 +520,7 @@ idempotency = Table(
     Column("account_id", sa.Text, nullable=False),
     Column("key", sa.Text, nullable=False),
     Column("fingerprint", sa.Text, nullable=False),  # of method, route and body
-    Column("subject", sa.Text, nullable=False),  # the job or batch that it made
+    Column("subject", sa.Text, nullable=False),  # the job or batch it created
     Column("created_at", Instant, nullable=False),
     sa.PrimaryKeyConstraint("account_id", "key"),
     Index("ix_idempotency_created_at", "created_at"),
@@ -524,10 +532,10 @@ endpoints = Table(
     Column("id", sa.Text, primary_key=True),
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
     Column("url", sa.Text, nullable=False),
-    Column("events", Json, nullable=False),  # types, with `*` at the end for all that begin so
+    Column("events", Json, nullable=False),  # event types; a trailing `*` matches a prefix
     Column("thin", sa.Boolean, nullable=False, server_default=sa.false()),
-    Column("secret", sa.Text, nullable=False),  # signs what is sent, so it cannot be a hash
-    Column("old_secret", sa.Text),  # signs as well until then
+    Column("secret", sa.Text, nullable=False),  # signs messages, so it cannot be hashed
+    Column("old_secret", sa.Text),  # signs too until then
     Column("old_secret_until", Instant),
     Column("seq", sa.Integer, nullable=False, server_default="0"),
     Column("created_at", Instant, nullable=False),
@@ -544,27 +552,29 @@ deliveries = Table(
     Column("endpoint_id", sa.Text, ForeignKey("endpoints.id", ondelete="CASCADE"), nullable=False),
     Column("event_id", sa.Text, nullable=False),
     Column("event", Json, nullable=False),
-    Column("url", sa.Text, nullable=False, server_default=""),  # empty is the endpoint's own
-    Column("receiver", sa.Text, nullable=False, server_default=""),  # shares are counted by it
+    Column("url", sa.Text, nullable=False, server_default=""),  # empty: the endpoint's URL
+    Column("receiver", sa.Text, nullable=False, server_default=""),  # the unit of fair sharing
     Column("state", sa.Text, nullable=False),
     Column("tries", sa.Integer, nullable=False, server_default="0"),
     Column("claim_no", sa.Integer, nullable=False, server_default="0"),  # the fencing token
-    Column("due_at", Instant, nullable=False),  # a notifier that takes it moves this on
-    Column("status", sa.Integer),  # of the last answer
+    Column(
+        "due_at", Instant, nullable=False
+    ),  # a sender that claims it sets this to the lease's end
+    Column("status", sa.Integer),  # of the last response
     Column("error", sa.Text, nullable=False, server_default=""),
-    Column("answer", sa.Text, nullable=False, server_default=""),  # its first characters
+    Column("answer", sa.Text, nullable=False, server_default=""),  # the start of it
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
     CheckConstraint("state IN ('pending','delivered','failed')", name="state"),
     CheckConstraint("(state = 'pending') = (finished_at IS NULL)", name="finished_iff_final"),
     UniqueConstraint("endpoint_id", "event_id"),
     Index("ix_deliveries_due", "due_at", **_where(PENDING)),
-    # lists by state, those of all merged of three
+    # lists by state, merged from three for all
     Index("ix_deliveries_endpoint", "endpoint_id", "state", "id"),
     Index("ix_deliveries_finished_at", "finished_at"),
 )
 
-# How each try of a delivery went: the newest few.
+# The log of a delivery's newest tries.
 delivery_tries = Table(
     "delivery_tries",
     metadata,
@@ -574,7 +584,7 @@ delivery_tries = Table(
     Column("took_ms", sa.Integer, nullable=False),
     Column("status", sa.Integer),
     Column("error", sa.Text, nullable=False),
-    Column("request", Json, nullable=False),  # {headers, body}, and of the body the beginning
-    Column("answer", Json),  # likewise
+    Column("request", Json, nullable=False),  # {headers, body}, with only the start of the body
+    Column("answer", Json),  # the same
     sa.PrimaryKeyConstraint("delivery_id", "number"),
 )

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL spell differently: instants, JSON, and the database's own clock."""
+"""Portable types for SQLite and PostgreSQL: instants, JSON, and the database's clock."""
 
 import json
 import re
@@ -44,7 +44,7 @@ class Instant(TypeDecorator[datetime]):
 Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
-class now(FunctionElement[datetime]):  # noqa: N801  spelled as the SQL function it stands for
+class now(FunctionElement[datetime]):  # noqa: N801  named like the SQL function
     """The database's clock, shifted by `offset`."""
 
     inherit_cache = True
@@ -62,7 +62,7 @@ def _now_on_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(now, "sqlite")
 def _now_on_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
-    # engine.py registers `now_us` on every connection: an older SQLite has only whole seconds.
+    # engine.py registers `now_us` on every connection: older SQLite versions lack subseconds.
     return f"(now_us() + {compiler.process(element.clauses, **kw)})"
 
 
@@ -85,7 +85,7 @@ def _in_seconds_on_sqlite(element: in_seconds, compiler: SQLCompiler, **kw: Any)
 
 
 def clock(tx: Connection) -> datetime:
-    """Return what the database's clock says."""
+    """Return the current time of the database's clock."""
     return tx.execute(sa.select(now())).scalar_one()
 
 
@@ -95,9 +95,9 @@ def to_microseconds(value: datetime) -> int:
 
 
 def to_json(value: object) -> str:
-    r"""Return `value` as JSON that PostgreSQL takes: it knows neither \u0000 nor half a surrogate.
+    r"""Return `value` as JSON valid for PostgreSQL, which rejects \u0000 and lone surrogates.
 
-    Requests with such text are refused; here it comes from other machines' error messages.
+    Requests with such text are rejected; here it comes from other servers' error messages.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _ESCAPED_NUL.sub("\\1\ufffd", text).encode(errors="replace").decode()

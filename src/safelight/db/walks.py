@@ -1,7 +1,7 @@
-"""Reads pages of long tables at a price that no table's length can raise.
+"""Keyset pagination whose cost does not depend on the table's size.
 
-An index serves what most callers ask for. A filter that has none looks at a bounded number of rows
-behind the cursor, and says how far it came: an empty page may have a next one.
+Most queries are served by an index. A filter without one scans a bounded number of rows after the
+cursor and returns how far it came: an empty page may have a next one.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from safelight.db.types import to_json
 T = TypeVar("T")
 
 LOOKED_AT = 2_000
-"""How many rows a filter without an index looks at for one page."""
+"""How many rows a filter without an index scans per page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows of a list, and the cursor behind which the next page begins; None at its end."""
+    """A page of rows, and the cursor for the next page; None on the last page."""
 
     rows: list[T]
     next: str | None
@@ -32,11 +32,11 @@ class Page(Generic[T]):
 def span(
     columns: Sequence[Column[Any]], prefix: Sequence[Any], *, until: Any = None, since: Any = None
 ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
-    """Return the condition and the order, last first, of a stretch of the index on `columns`.
+    """Return condition and descending order for a range of the index on `columns`.
 
-    It has the rows that begin with `prefix`, all columns but the last, whose last column is below
-    `until` and not below `since`. Compared as a whole, because an equality lets a planner walk
-    through another index in the order of the last column, past whatever belongs to others.
+    It covers the rows that start with `prefix`, all columns except the last, and whose last column
+    is below `until` and not below `since`. It compares whole tuples, because an equality would let
+    the planner walk another index in the order of the last column, past other owners' rows.
     """
     owners = sa.tuple_(*columns[:-1])
     whole = sa.tuple_(*columns)
@@ -59,9 +59,9 @@ def newest(
     before: str | None,
     limit: int,
 ) -> list[str]:
-    """Return the newest `limit` ids of the rows that begin with one of `prefixes`.
+    """Return the newest `limit` ids of the rows that start with one of `prefixes`.
 
-    Served by an index on `columns`, the id last: of each prefix the newest are read, and merged.
+    Needs an index on `columns`, the id last: reads the newest of each prefix and merges them.
     """
     given: dict[str, Any] = {"before": before} if before else {}
     for number, prefix in enumerate(prefixes):
@@ -74,7 +74,7 @@ def newest(
 def _merging(
     columns: tuple[Column[Any], ...], prefixes: int, *, is_continued: bool
 ) -> sa.TextClause:
-    """Return the statement, spelled here as SQLAlchemy takes longer for it than a database does."""
+    """Return the statement as text, because SQLAlchemy takes longer to build it than to run it."""
     names = [f"{column.table.name}.{column.name}" for column in columns]
     order = ", ".join(f"{name} DESC" for name in names)
     owners, whole, row_id = ", ".join(names[:-1]), ", ".join(names), names[-1]
@@ -93,9 +93,9 @@ def _merging(
 
 
 def among(tx: Connection, row_id: Column[Any], ids: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that a row is one of `ids`, however many.
+    """Return the condition that `row_id` is one of any number of `ids`.
 
-    Whose the rows are, the ids say: said again, SQLite would read all that are of one account.
+    Do not add the account: the ids imply it, and SQLite would then scan the whole account.
     """
     if tx.dialect.name == "postgresql":
         return row_id == sa.func.any(sa.literal(list(ids), postgresql.ARRAY(sa.Text)))

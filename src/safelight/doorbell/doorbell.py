@@ -1,7 +1,6 @@
-"""The socket that wakes sleepers: a ring says where to look and carries nothing else.
+"""Doorbell interface: wakes waiting tasks; a ring names a topic and carries no data.
 
-Losing or doubling every ring changes nothing but the wait: whoever listens also looks by itself
-at an interval.
+Lost or duplicate rings affect only latency: listeners also poll at an interval.
 """
 
 from contextlib import AbstractContextManager
@@ -19,11 +18,11 @@ def subject(subject_id: str) -> str:
     return f"subject:{subject_id}"
 
 
-HALT = "halt"  # a running job was canceled: workers look at what they still hold
+HALT = "halt"  # a running job was canceled: workers check their leases
 
 
 class Bell(Protocol):
-    """One listener's ear. Rings that come while it is not waiting are kept as one."""
+    """One listener. Rings that arrive while it is not waiting are coalesced."""
 
     async def wait(self, at_most: timedelta) -> frozenset[str]:
         """Return the topics that rang since the last call, or nothing after `at_most`."""
@@ -31,11 +30,11 @@ class Bell(Protocol):
 
 
 class Doorbell(Protocol):
-    """Carries rings between whoever commits and whoever waits."""
+    """Carries rings from committers to waiters."""
 
     @property
     def name(self) -> str:
-        """Which plug this is, for logs and health reports."""
+        """The plug's name, for logs and health reports."""
         ...
 
     def ring(self, *topics: str) -> None:
@@ -43,7 +42,7 @@ class Doorbell(Protocol):
         ...
 
     def listen(self, *topics: str) -> AbstractContextManager[Bell]:
-        """Hear rings of `topics` for as long as the context is open."""
+        """Listen for rings of `topics` while the context is open."""
         ...
 
     async def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The listeners of this process, as a wire to other processes sees them."""
+"""The listeners of this process, for a wire to other processes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _LANE = "lane:"
 
 
 class Ears:
-    """Strikes local bells, and knows its own messages by `id` when a wire brings them back."""
+    """Rings local bells; recognizes this process's own messages by `id` when a wire echoes them."""
 
     def __init__(self) -> None:
         self.id = ids.secret(60)
@@ -22,19 +22,19 @@ class Ears:
         self._lanes_moved = asyncio.Event()
 
     def ring(self, *topics: str) -> None:
-        """Strike local bells for what rang in this process."""
+        """Ring local bells for `topics`."""
         self._local.ring(*topics)
 
     def ring_all(self) -> None:
-        """Strike every bell once: nobody knows what rang meanwhile."""
+        """Ring every local bell, because rings may have been missed."""
         self._local.ring(*self._local.topics)
 
     def hear(self, text: str | bytes) -> bool:
-        """Strike local bells for a message from the wire; False where it cannot be read."""
+        """Ring local bells for a message from the wire; return False if it is malformed."""
         try:
             heard = message.read(text)
         except message.NotAMessage:
-            # Without its content, which may be anybody's.
+            # Omit the content, which is untrusted.
             _log.warning("doorbell message cannot be read; ignored", bytes=len(text))
             return False
         if heard.sender != self.id:
@@ -56,13 +56,13 @@ class Ears:
             self._lanes_moved.set()
 
     def lanes(self) -> frozenset[str]:
-        """Return the names of the lanes that somebody here listens to."""
+        """Return the names of the lanes with a listener in this process."""
         return frozenset(
             topic.removeprefix(_LANE) for topic in self._local.topics if topic.startswith(_LANE)
         )
 
     async def lanes_other_than(self, known: frozenset[str]) -> frozenset[str]:
-        """Return the lanes listened to as soon as they differ from `known`. For one caller."""
+        """Return the lanes with listeners once they differ from `known`. For one caller."""
         while (lanes := self.lanes()) == known:
             self._lanes_moved.clear()
             await self._lanes_moved.wait()

@@ -1,4 +1,4 @@
-"""A doorbell within one process."""
+"""An in-process doorbell."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 
 class MemoryBell:
-    """Remembers which topics rang; their number bounds what it holds."""
+    """Records which topics rang, each once, so it is bounded."""
 
     def __init__(self) -> None:
         self._rung: set[str] = set()
@@ -30,7 +30,7 @@ class MemoryBell:
 
 
 class MemoryDoorbell:
-    """Every listener of a topic has a bell, and a ring strikes them all."""
+    """Every listener of a topic has a bell, and a ring reaches them all."""
 
     name = "memory"
 
@@ -39,7 +39,7 @@ class MemoryDoorbell:
 
     @property
     def topics(self) -> frozenset[str]:
-        """What somebody listens to now."""
+        """The topics with listeners."""
         return frozenset(self._bells)
 
     def ring(self, *topics: str) -> None:
@@ -62,4 +62,4 @@ class MemoryDoorbell:
                     del self._bells[topic]
 
     async def check(self) -> None:
-        """Return: there are no other processes to reach."""
+        """Do nothing: there are no other processes to reach."""

@@ -1,4 +1,4 @@
-"""Rings between processes: small JSON messages that name their sender and the topics that rang."""
+"""Encodes rings between processes as small JSON messages with sender and topics."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ _LONGEST_TOPIC = 200
 
 
 class NotAMessage(ValueError):
-    """What came over the wire is something else."""
+    """The received data is not a valid message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one process tells the others."""
+    """Rings sent by one process to the others."""
 
     sender: str
     topics: frozenset[str]
 
 
 def fits(topic: str) -> bool:
-    """Return whether `topic` can travel: plain ASCII, and short enough for every wire."""
+    """Return whether `topic` can be sent: printable ASCII, and short enough for every wire."""
     return len(topic) <= _LONGEST_TOPIC and topic.isascii() and topic.isprintable()
 
 
 def write(sender: str, topics: Iterable[str], most_bytes: int) -> Iterator[str]:
-    """Yield as few messages of at most `most_bytes` as hold all `topics`, each of which fits."""
+    """Yield the fewest messages of at most `most_bytes` with all `topics`; each must fit."""
     room = most_bytes - len(_encode(sender, []))
     gathered: list[str] = []
     used = 0
     for topic in topics:
-        size = len(orjson.dumps(topic)) + 1  # with its comma
+        size = len(orjson.dumps(topic)) + 1  # plus a comma
         if gathered and used + size > room:
             yield _encode(sender, gathered)
             gathered, used = [], 0
@@ -43,7 +43,7 @@ def write(sender: str, topics: Iterable[str], most_bytes: int) -> Iterator[str]:
 
 
 def read(text: str | bytes) -> Message:
-    """Return the message that `text` is; raises NotAMessage where it is none."""
+    """Parse a message; raises NotAMessage if it is malformed."""
     try:
         document: object = orjson.loads(text)
     except orjson.JSONDecodeError:

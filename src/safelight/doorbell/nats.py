@@ -1,7 +1,6 @@
-"""Rings through NATS: a JetStream stream that keeps the last ring of each topic for a minute.
+"""Rings over NATS: a JetStream stream that keeps the last ring of each topic for a minute.
 
-Consumers acknowledge nothing: a ring that was delivered is done, so none is delivered again and
-none holds up the rest.
+Consumers do not acknowledge: a ring is delivered at most once, so none blocks the others.
 """
 
 import asyncio
@@ -44,7 +43,7 @@ _PING_EVERY_S = 3
 
 
 class NatsLine:
-    """One connection with a consumer that ends with it."""
+    """One connection with an ephemeral consumer."""
 
     def __init__(self, client: Client, ears: Ears) -> None:
         self._client = client
@@ -53,11 +52,11 @@ class NatsLine:
         self._consumer: JetStreamContext.PushSubscription | None = None
 
     async def open(self, servers: list[str]) -> None:
-        """Connect, make sure of the stream, and consume what rings from now on."""
+        """Connect, ensure the stream exists, and consume new rings."""
         await self._client.connect(
             servers,
             name="safelight doorbell",
-            allow_reconnect=False,  # a loss must be known here: rings were missed
+            allow_reconnect=False,  # the relay must learn of a loss, because rings were missed
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             connect_timeout=2,
@@ -96,20 +95,20 @@ class NatsLine:
 
     async def probe(self) -> None:
         if self._consumer is not None:
-            await self._consumer.consumer_info()  # somebody may have deleted it, or the stream
+            await self._consumer.consumer_info()  # it or the stream may have been deleted
 
     async def hear(self) -> NoReturn:
         await self._ended.wait()
         raise ConnectionError("the connection was closed")
 
     async def check(self) -> None:
-        """Return: a consumer that holds gets every ring."""
+        """Do nothing: a working consumer receives every ring."""
 
 
 class NatsWire:
-    """Connections to the server at `url`, or to one of several with commas between.
+    """Connections to the server at `url`, or to one of several, separated by commas.
 
-    The library speaks TLS with a server that asks for it, whatever the scheme says.
+    The library uses TLS if the server requires it, whatever the scheme.
     """
 
     name = "nats"
@@ -133,14 +132,14 @@ class NatsWire:
 async def _make_stream(stream: JetStreamContext) -> None:
     try:
         await stream.add_stream(_STREAM)
-    except BadRequestError:  # it is there with the settings of another version
+    except BadRequestError:  # it exists with the settings of another version
         await stream.update_stream(_STREAM)
 
 
 async def _quiet(_error: Exception) -> None:
-    """Do nothing: what matters also closes the connection."""
+    """Ignore the error: relevant ones also close the connection."""
 
 
 def _subject(topic: str) -> str:
-    """Return a subject without the characters that mean something to NATS."""
+    """Return a NATS subject for `topic`, encoded without reserved characters."""
     return f"safelight.{b32encode(topic.encode()).decode().rstrip('=')}"

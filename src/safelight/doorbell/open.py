@@ -1,4 +1,4 @@
-"""Opens the doorbell that a URL names."""
+"""Opens the doorbell for a URL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +13,11 @@ _KNOWN = "memory:, postgresql:, redis:, rediss:, valkey:, valkeys:, nats:, tls: 
 
 @asynccontextmanager
 async def open_doorbell(url: str) -> AsyncIterator[Doorbell]:
-    """Open the doorbell at `url`, whether or not its server is there yet.
+    """Open the doorbell at `url`, whether or not its server is up.
 
     Raises:
-        ValueError: the URL is of no kind that is known, or incomplete.
-        ModuleNotFoundError: the plug's library is not installed; the text says what to install.
+        ValueError: the URL's scheme is unknown, or the URL is incomplete.
+        ModuleNotFoundError: the plug's library is not installed; the message says how.
     """
     if url in ("", "memory:", "memory://"):
         yield MemoryDoorbell()
@@ -27,7 +27,7 @@ async def open_doorbell(url: str) -> AsyncIterator[Doorbell]:
 
 
 def _wire(url: str) -> Wire:
-    """Import the plug of this URL only: the others' libraries may be absent."""
+    """Import only the plug for this URL: the others' libraries may be missing."""
     scheme = url.partition(":")[0]
     extra = ""
     try:
@@ -52,11 +52,12 @@ def _wire(url: str) -> Wire:
 
                 return SqsWire(url)
             case _:
-                # Only the scheme: the rest may hold a password.
+                # Only the scheme: the rest may contain a password.
                 raise ValueError(f"The doorbell URL must start with {_KNOWN}, not {scheme!r}.")
     except ModuleNotFoundError as error:
         if not extra:
             raise
         raise ModuleNotFoundError(
-            f"The {scheme} doorbell needs more: pip install 'safelight[{extra}]'", name=error.name
+            f"The {scheme} doorbell needs: pip install 'safelight[{extra}]'",
+            name=error.name,
         ) from error

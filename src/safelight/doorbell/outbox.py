@@ -1,4 +1,4 @@
-"""The rings that wait to be sent: each topic once, and a bounded number of them."""
+"""A bounded, deduplicated queue of rings to send."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ _SUBJECT = "subject:"
 
 
 class Outbox:
-    """Keeps lane rings before subject rings: streams look by themselves sooner than workers."""
+    """Prefers lane rings over subject rings, because streams poll more often than workers."""
 
     def __init__(self, most_topics: int = _MOST_TOPICS) -> None:
         self._most = most_topics
-        self._subjects: dict[str, None] = {}  # a set that knows which came first
+        self._subjects: dict[str, None] = {}  # an ordered set
         self._others: dict[str, None] = {}
         self._filled = asyncio.Event()
 
@@ -22,7 +22,7 @@ class Outbox:
         return len(self._subjects) + len(self._others)
 
     def add(self, topics: Iterable[str]) -> None:
-        """Take what can travel; where there is no room, the oldest subject is forgotten."""
+        """Queue the topics that can be sent; if full, drop the oldest subject."""
         for topic in filter(fits, topics):
             kept = self._subjects if topic.startswith(_SUBJECT) else self._others
             kept[topic] = None
@@ -33,7 +33,7 @@ class Outbox:
             self._filled.set()
 
     def take(self) -> list[str]:
-        """Return all that waits, and be empty."""
+        """Return all queued topics and clear the queue."""
         topics = [*self._others, *self._subjects]
         self._others.clear()
         self._subjects.clear()
@@ -41,5 +41,5 @@ class Outbox:
         return topics
 
     async def filled(self) -> None:
-        """Return once something waits."""
+        """Wait until a topic is queued."""
         await self._filled.wait()

@@ -1,6 +1,6 @@
-"""Rings through PostgreSQL: LISTEN on a connection of its own, NOTIFY in batches.
+"""Rings over PostgreSQL: LISTEN on a dedicated connection, NOTIFY in batches.
 
-A pooler between must keep sessions; one that shares connections by transaction forgets LISTEN.
+A connection pooler must use session mode; in transaction mode it loses LISTEN.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from safelight.doorbell.ears import Ears
 from safelight.doorbell.wire import DEADLINE_S, Rhythm, closing
 
 _CHANNEL = "safelight"
-_MOST_BYTES = 7_900  # the server takes less than 8,000
+_MOST_BYTES = 7_900  # the server's limit is 8,000
 
 
 class PostgresLine:
@@ -28,7 +28,7 @@ class PostgresLine:
         self._ended = asyncio.Event()
 
     async def open(self) -> None:
-        """Start to listen."""
+        """Start listening."""
         self._connection.add_termination_listener(lambda _: self._ended.set())
         await self._connection.add_listener(_CHANNEL, self._notified)
 
@@ -37,7 +37,7 @@ class PostgresLine:
 
     async def send(self, topics: Sequence[str]) -> None:
         texts = list(message.write(self._ears.id, topics, _MOST_BYTES))
-        # One statement: a transaction with notifications takes a lock of the whole server.
+        # One statement: committing notifications takes a server-wide lock.
         await self._connection.execute(
             "SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text", _CHANNEL, texts
         )
@@ -50,11 +50,11 @@ class PostgresLine:
         raise ConnectionError("the session ended")
 
     async def check(self) -> None:
-        """Return: a session that holds carries every ring."""
+        """Do nothing: a working session carries every ring."""
 
 
 class PostgresWire:
-    """Sessions with the server at `url`, written as for the database."""
+    """Sessions with the server at `url`, in the database URL's format."""
 
     name = "postgres"
     rhythm = Rhythm()
@@ -81,7 +81,7 @@ class PostgresWire:
 
 
 def _plain(url: str) -> str:
-    """Return `url` as asyncpg knows it, where SQLAlchemy has names of its own."""
+    """Convert SQLAlchemy's URL format to asyncpg's."""
     parts = urlsplit(url)
     query = [("sslmode" if key == "ssl" else key, value) for key, value in parse_qsl(parts.query)]
     return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))

@@ -1,4 +1,4 @@
-"""Rings through Redis or Valkey: publish and subscribe on one channel."""
+"""Rings over Redis or Valkey: publish and subscribe on one channel."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,11 +16,11 @@ from safelight.doorbell.wire import DEADLINE_S, Rhythm, closing, obey_cancel
 
 _CHANNEL = "safelight"
 _MOST_BYTES = 64_000
-_SILENCE_S = 10.0  # each probe brings an answer on the subscribed connection too
+_SILENCE_S = 10.0  # probes elicit replies on the subscribed connection too
 
 
 class RedisLine:
-    """A connection that subscribes, and another that publishes."""
+    """One connection to subscribe, and another to publish."""
 
     def __init__(self, client: Redis, pubsub: PubSub, ears: Ears) -> None:
         self._client = client
@@ -28,7 +28,7 @@ class RedisLine:
         self._ears = ears
 
     async def open(self) -> None:
-        """Subscribe, and wait until the server has confirmed it."""
+        """Subscribe, and wait for the server's confirmation."""
         await self._pubsub.subscribe(_CHANNEL)
         while (await self._next())["type"] != "subscribe":
             pass
@@ -50,7 +50,7 @@ class RedisLine:
                 self._ears.hear(received["data"])
 
     async def check(self) -> None:
-        """Return: a subscription that holds carries every ring."""
+        """Do nothing: a working subscription carries every ring."""
 
     async def _next(self) -> Mapping[str, Any]:
         async with asyncio.timeout(_SILENCE_S):
@@ -70,12 +70,12 @@ class RedisWire:
 
     @asynccontextmanager
     async def connect(self, ears: Ears) -> AsyncIterator[RedisLine]:
-        # No retries in the library: after each loss the doorbell must know that it missed rings.
+        # No retries in the library: the relay must learn of each loss, because rings were missed.
         client = Redis.from_url(
             self._url,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,  # the doorbell has deadlines, and the library's lose cancellations
+            socket_timeout=None,  # the library's timeouts swallow cancellations
             socket_connect_timeout=DEADLINE_S,
         )
         pubsub = client.pubsub()

@@ -1,4 +1,4 @@
-"""A doorbell between processes: local bells at once, a wire to the others when there is one."""
+"""A doorbell between processes: rings local bells at once, and sends over a wire."""
 
 import asyncio
 import random
@@ -15,15 +15,15 @@ from safelight.doorbell.wire import DEADLINE_S, Line, Wire, obey_cancel
 
 _log = telemetry.logger(__name__)
 
-_OPEN_S = 2.0  # to wait for the first try
+_OPEN_S = 2.0  # to wait for the first connection attempt
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
-_STEADY_S = 5.0  # a line that held this long starts the delays afresh
+_STEADY_S = 5.0  # a line that lasted this long resets the backoff
 _FAREWELL_S = 0.25
 
 
 class RelayDoorbell:
-    """Rings are struck here, gathered, sent and forgotten; losing the wire only delays others."""
+    """Rings locally, and batches rings for other processes; losing the wire only delays those."""
 
     def __init__(self, wire: Wire) -> None:
         self.name = wire.name
@@ -33,10 +33,10 @@ class RelayDoorbell:
         self._line: Line | None = None
         self._gained_at = 0.0
         self._closed = False
-        self._said = asyncio.Event()  # nothing waits to be sent
+        self._said = asyncio.Event()  # the outbox is empty
         self._said.set()
         self._tried = asyncio.Event()
-        self._trouble = ""  # what was logged about the outage that lasts
+        self._trouble = ""  # what was logged about the current outage
         self._advice = ""
 
     def ring(self, *topics: str) -> None:
@@ -51,7 +51,7 @@ class RelayDoorbell:
             yield bell
 
     async def check(self) -> None:
-        """Raise DoorbellSilent while the line is lost, or the plug knows what does not arrive."""
+        """Raise DoorbellSilent while the line is lost, or the plug reports undelivered rings."""
         line = self._line
         if line is None:
             raise DoorbellSilent(self._advice or f"The {self.name} doorbell does not answer.")
@@ -64,15 +64,15 @@ class RelayDoorbell:
             raise DoorbellSilent(f"The {self.name} doorbell does not answer.") from error
 
     async def first_try(self) -> None:
-        """Return when the server answered or did not, at most two seconds from now."""
+        """Wait for the first connection attempt, at most two seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPEN_S):
                 await self._tried.wait()
 
     async def close(self) -> None:
-        """Say what is left to say, if the server is quick, and make no further line.
+        """Flush pending rings, if the server is quick, and do not reconnect.
 
-        A worker that stops hands its jobs to others, and its last rings tell them.
+        The last rings of a stopping worker tell others about the jobs it hands back.
         """
         self._closed = True
         line, self._line = self._line, None
@@ -82,12 +82,12 @@ class RelayDoorbell:
                     await self._said.wait()
 
     async def run(self) -> None:
-        """Keep a line to the server until closed."""
+        """Keep a line to the server open until closed."""
         failures = 0
         while not self._closed:
             try:
                 await self._hold_line()
-            except Exception as error:  # noqa: BLE001  each library has errors of its own
+            except Exception as error:  # noqa: BLE001  each library has its own errors
                 failures = 0 if self._is_steady() else failures + 1
                 self._lose(error)
             await asyncio.sleep(_delay_s(failures))
@@ -96,7 +96,7 @@ class RelayDoorbell:
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(DEADLINE_S):
                 line = await stack.enter_async_context(self._wire.connect(self._ears))
-            if self._closed:  # a library may have swallowed that we were canceled
+            if self._closed:  # a library may have swallowed the cancellation
                 return
             self._gain(line)
             async with asyncio.TaskGroup() as group:
@@ -104,7 +104,7 @@ class RelayDoorbell:
                 group.create_task(self._send(line))
 
     async def _send(self, line: Line) -> None:
-        """Send what has gathered, at once after a pause, and probe the line in long pauses."""
+        """Send queued rings in batches, at once after a quiet period, and probe an idle line."""
         rhythm = self._wire.rhythm
         while True:
             obey_cancel()
@@ -120,7 +120,7 @@ class RelayDoorbell:
                 async with asyncio.timeout(DEADLINE_S):
                     await line.send(topics)
             except BaseException:
-                self._outbox.add(topics)  # for the next line; a second ring does no harm
+                self._outbox.add(topics)  # for the next line; duplicates are harmless
                 raise
             if not len(self._outbox):
                 self._said.set()
@@ -139,7 +139,7 @@ class RelayDoorbell:
         return self._line is not None and time.monotonic() - self._gained_at > _STEADY_S
 
     def _lose(self, error: Exception) -> None:
-        """Log an outage once, and once more where the plug can say what to mend."""
+        """Log an outage once, and again if the plug can say how to fix it."""
         self._line = None
         self._tried.set()
         cause = _first(error)
@@ -147,7 +147,7 @@ class RelayDoorbell:
         trouble = self._advice or "away"
         if not self._trouble or (self._advice and trouble != self._trouble):
             _log.warning(
-                "doorbell is silent between processes; connecting again until it is back",
+                "doorbell does not reach other processes; reconnecting",
                 doorbell=self.name,
                 error=f"{type(cause).__name__}: {cause}"[:300],
             )
@@ -164,7 +164,7 @@ async def open_relay(wire: Wire) -> AsyncIterator[RelayDoorbell]:
         try:
             await relay.first_try()
             yield relay
-        except Exception as error:  # noqa: BLE001  raised below, outside of the group's wrapping
+        except Exception as error:  # noqa: BLE001  raised below, so that the group does not wrap it
             failure = error
         finally:
             await relay.close()
@@ -180,6 +180,6 @@ def _first(error: Exception) -> Exception:
 
 
 def _delay_s(failures: int) -> float:
-    """Return a random part of a delay that doubles, so that processes come back one by one."""
+    """Return an exponential backoff with jitter, so that processes do not reconnect at once."""
     longest = min(_FIRST_DELAY_S * 2 ** min(failures, 10), _LONGEST_DELAY_S)
     return longest * random.uniform(0.5, 1)  # noqa: S311  spread, not secrecy

@@ -1,4 +1,4 @@
-"""What a plug brings to reach other processes: a wire, and a line for as long as it holds."""
+"""Interfaces of a plug: a wire to other processes, and a line while it is connected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,67 +12,67 @@ from safelight.doorbell.ears import Ears
 
 _log = telemetry.logger(__name__)
 
-DEADLINE_S = 5.0  # of every call that is not a long poll
-_CLOSE_S = 0.4  # a server that hangs must not hold up a process that stops
+DEADLINE_S = 5.0  # for every call except long polls
+_CLOSE_S = 0.4  # a hanging server must not delay shutdown
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How often a wire is used at most, and at least."""
+    """Minimum pause between sends, and maximum time between probes."""
 
     pace: timedelta = timedelta(milliseconds=10)  # between two sends
     probe_every: timedelta = timedelta(seconds=3)  # when there is nothing to send
 
 
 class Line(Protocol):
-    """A connection that holds. Whatever its calls raise means that it is lost.
+    """An open connection. Any exception from its methods means that it is lost.
 
-    `send` and `probe` come from one task and `hear` from another.
+    One task calls `send` and `probe`, another `hear`.
     """
 
     async def send(self, topics: Sequence[str]) -> None:
-        """Tell the other processes, in as few messages as hold `topics`."""
+        """Send `topics` to the other processes, in as few messages as possible."""
         ...
 
     async def probe(self) -> None:
-        """Make sure that the server still answers."""
+        """Check that the server still answers."""
         ...
 
     async def hear(self) -> NoReturn:
-        """Bring what others send to this process's ears until the line is lost."""
+        """Pass incoming messages to this process's ears until the line is lost."""
         ...
 
     async def check(self) -> None:
-        """Raise DoorbellSilent while the server answers but lets some rings fall."""
+        """Raise DoorbellSilent while the server answers but drops some rings."""
         ...
 
 
 class Wire(Protocol):
-    """Makes lines to one server."""
+    """Connects to one server."""
 
     name: str
     rhythm: Rhythm
 
     def connect(self, ears: Ears) -> AbstractAsyncContextManager[Line]:
-        """Open a line that brings rings to `ears`, and close it within a second."""
+        """Open a line that delivers rings to `ears`; closing it takes less than a second."""
         ...
 
 
 @asynccontextmanager
 async def closing() -> AsyncIterator[None]:
-    """Give farewells a moment; the other end may be long gone."""
+    """Allow a short time for an orderly close; the other end may be gone."""
     try:
         async with asyncio.timeout(_CLOSE_S):
             yield
-    except Exception as error:  # noqa: BLE001  the connection is given up in any case
-        _log.debug("doorbell line did not close in order", error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  the connection is closed in any case
+        _log.debug("doorbell line did not close cleanly", error=type(error).__name__)
 
 
 def obey_cancel() -> None:
-    """Raise CancelledError where a library has swallowed it.
+    """Raise CancelledError if a library has swallowed it.
 
-    `asyncio.wait_for` of Python 3.11, which libraries use, does so when what it waits for ends at
-    the same moment. A loop that calls libraries asks here each time round.
+    In Python 3.11, `asyncio.wait_for`, which libraries use, swallows a cancellation that coincides
+    with the result. Loops that call libraries check here on each iteration.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,4 +1,4 @@
-"""The guarded downloader: the one door through which files from elsewhere come in."""
+"""The guarded downloader: the only way files from the network come in."""
 
 from safelight.fetch.download import Fetched, Fetcher
 from safelight.fetch.guard import Resolver

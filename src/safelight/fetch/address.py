@@ -1,4 +1,4 @@
-"""Says which IP addresses are the public internet, looking through each one hidden in another.
+"""Classifies IP addresses as public, private or forbidden, including embedded IPv4 addresses.
 
 The tables follow IANA's special-purpose registries instead of `ipaddress.is_global`, whose answer
 changes between Python releases and is True for NAT64, 6to4 and cloud metadata addresses.
@@ -13,10 +13,10 @@ Network = IPv4Network | IPv6Network
 
 
 class Reach(IntEnum):
-    """How far an address may be trusted to lead; a higher one is worse."""
+    """Where an address leads; higher is worse."""
 
     PUBLIC = 0
-    PRIVATE = 1  # somebody's own network: only where the policy says so
+    PRIVATE = 1  # a private network: only if the policy allows it
     NEVER = 2  # metadata services, multicast, reserved: no policy allows it
 
 
@@ -62,11 +62,11 @@ _CARRY_LAST = (
     IPv6Network("64:ff9b::/96"),  # NAT64
 )
 _CARRIERS = (*_CARRY_LAST, _SIX_TO_FOUR, _TEREDO)
-_ISATAP = (0x00005EFE, 0x02005EFE)  # the third quarter of such an address, RFC 5214
+_ISATAP = (0x00005EFE, 0x02005EFE)  # the third 32 bits of such an address, RFC 5214
 
 
 def reach(address: Address) -> Reach:
-    """Return the worst of what `address` is and of every IPv4 address inside it."""
+    """Return the worst reach of `address` and every IPv4 address embedded in it."""
     if isinstance(address, IPv4Address):
         return _reach_4(address)
     return max((_reach_6(address), *map(_reach_4, embedded(address))))
@@ -95,7 +95,7 @@ def _reach_4(address: IPv4Address) -> Reach:
 
 def _reach_6(address: IPv6Address) -> Reach:
     if _within(address, _CARRIERS):
-        return Reach.PUBLIC  # what counts is the address inside
+        return Reach.PUBLIC  # the embedded address decides
     if _within(address, _NEVER_6):
         return Reach.NEVER
     if _within(address, _PRIVATE_6):

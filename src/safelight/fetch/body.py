@@ -1,4 +1,4 @@
-"""Writes a body to disk as it arrives: decoded in pieces, counted, hashed, cut off at a limit."""
+"""Streams a response body to disk: decoded in chunks, counted, hashed, and limited in size."""
 
 import hashlib
 import zlib
@@ -11,7 +11,7 @@ from safelight.fetch.errors import FetchError, FetchRefused, FetchTooLarge
 
 _PIECE_BYTES = 256 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
-# A compressed picture hardly shrinks further; whatever grows this much is no picture.
+# Pictures hardly compress further; anything with a higher ratio is a decompression bomb.
 _MAX_RATIO = 100
 _RATIO_COUNTS_FROM = 2**20
 
@@ -19,8 +19,8 @@ _RATIO_COUNTS_FROM = 2**20
 class BodyWriter:
     """One file being downloaded. Its methods block: call them off the event loop.
 
-    `max_bytes` limits both what comes over the wire and what it decodes to. Leaving the `with`
-    block by an exception removes the file.
+    `max_bytes` limits both the bytes on the wire and the decoded bytes. An exception inside the
+    `with` block removes the file.
     """
 
     def __init__(self, to: Path, *, max_bytes: int, encoding: str) -> None:
@@ -47,11 +47,11 @@ class BodyWriter:
 
     @property
     def sha256(self) -> str:
-        """The hash of what was written, in hex."""
+        """The SHA-256 of the written bytes, in hex."""
         return self._sha256.hexdigest()
 
     def write(self, wire: bytes) -> None:
-        """Take in some bytes as they travelled."""
+        """Write some bytes as received, decoding them."""
         self.wire_bytes += len(wire)
         self._check(self.wire_bytes)
         if self._inflater is None:
@@ -60,10 +60,10 @@ class BodyWriter:
         for piece in self._inflater.pieces(wire):
             self._keep(piece)
             if self.bytes > max(_RATIO_COUNTS_FROM, self.wire_bytes * _MAX_RATIO):
-                raise FetchTooLarge("The download is packed beyond all measure and was stopped.")
+                raise FetchTooLarge("The download's compression ratio is too high; it was stopped.")
 
     def finish(self) -> None:
-        """Say that the body has ended."""
+        """Flush after the end of the body."""
         if self._inflater is not None and self.wire_bytes:
             self._keep(self._inflater.rest())
         self._file.flush()
@@ -80,7 +80,7 @@ class BodyWriter:
 
 
 class _Inflater:
-    """Undoes gzip or deflate, never more than one piece at a time."""
+    """Decompresses gzip or deflate, one bounded chunk at a time."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
@@ -91,7 +91,7 @@ class _Inflater:
             wire = self._zlib.unconsumed_tail
 
     def rest(self) -> bytes:
-        """Return what the last input left inside, which is less than one piece."""
+        """Return the remaining output, less than one chunk."""
         rest = b"" if self._zlib.eof else self._piece(b"")
         if not self._zlib.eof:
             raise FetchError("The compressed download ended too early.")

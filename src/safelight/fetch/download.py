@@ -1,4 +1,4 @@
-"""Downloads one file from an address that a stranger gave, with all the guards put together."""
+"""Downloads one file from an untrusted URL, with all guards applied."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ from safelight.fetch.url import follow, parse
 Arguments = TypeVarTuple("Arguments")
 OnProgress = Callable[[int, int | None], None]
 
-_WRITE_BYTES = 256 * 1024  # collected before a trip to the thread that writes
+_WRITE_BYTES = 256 * 1024  # buffered before each write on a thread
 _REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -36,9 +36,9 @@ _REDIRECTS = frozenset(
         HTTPStatus.PERMANENT_REDIRECT,
     }
 )
-# With a Retry-After, these speak for the whole host, not for one file.
+# With a Retry-After, these apply to the whole host, not to one file.
 _ASKS_FOR_A_PAUSE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-# Client errors that pass: the same request may succeed a little later.
+# Transient client errors: the same request may succeed later.
 _PASSING = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
@@ -46,7 +46,7 @@ _PASSING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A finished download. `media_type` is only what the server claimed; sniff the file."""
+    """A finished download. `media_type` is the server's claim; sniff the file."""
 
     path: Path
     final_url: str
@@ -64,9 +64,9 @@ class _Order:
 
 
 class Fetcher:
-    """Downloads within a policy. No retries inside: errors are typed, jobs decide.
+    """Downloads within a policy. Never retries: errors are typed, and jobs decide.
 
-    `resolver` and `tls` stand in for the operating system's in tests and closed networks.
+    `resolver` and `tls` replace the operating system's in tests and closed networks.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Fetcher:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every kept connection."""
+        """Close all pooled connections."""
         await self._transport.aclose()
 
     async def download(
@@ -104,9 +104,9 @@ class Fetcher:
         max_bytes: int | None = None,
         on_progress: OnProgress | None = None,
     ) -> Fetched:
-        """Write what `url` leads to into `to`; on any failure no file is left there.
+        """Download `url` to the file `to`; on failure, no file is left.
 
-        `on_progress` hears the bytes written and, if the server told, how many there will be.
+        `on_progress` receives the bytes written and, if the server declared it, the total.
         Raises `UrlNotAllowed`, `FetchRefused`, `FetchTooLarge`, `FetchTimeout`, `FetchPaused` or
         `FetchError`.
         """
@@ -116,7 +116,7 @@ class Fetcher:
         left_s = self._policy.total_s
         target = parse(url, self._policy)
         for _ in range(self._policy.max_redirects + 1):
-            # The wait for a slot is ours, not the other server's, so it has a clock of its own.
+            # Waiting for a slot does not count against the server's time limit.
             try:
                 async with self._slots.slot(target.host, wait_s=self._policy.total_s):
                     began = clock()
@@ -130,10 +130,10 @@ class Fetcher:
             if isinstance(outcome, Fetched):
                 return outcome
             target = outcome
-        raise FetchRefused("The address redirects too often.")
+        raise FetchRefused("The address redirects too many times.")
 
     async def _hop(self, url: httpx2.URL, order: _Order) -> Fetched | httpx2.URL:
-        # Asked with the slot in hand: the pause may have begun while this one stood in line.
+        # Checked after the slot is acquired: the pause may have started while this call waited.
         self._pauses.check(url.host)
         async with self._answer(url) as response:
             if response.status_code in _REDIRECTS and "location" in response.headers:
@@ -156,7 +156,7 @@ class Fetcher:
     @asynccontextmanager
     async def _answer(self, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
         policy = self._policy
-        # Each hop is a new request with these headers and no others: nothing to leak to a new host.
+        # Each hop is a new request with only these headers, so nothing leaks to another host.
         request = httpx2.Request(
             "GET",
             url,
@@ -202,13 +202,13 @@ class Fetcher:
 
 
 async def _on_thread(work: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
-    """Run `work` to its end even when canceled: the file it writes to is closed next."""
+    """Run `work` to completion even if canceled, because the file is closed next."""
     running = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
-        running.exception()  # looked at, so that the loop does not report it as forgotten
+        running.exception()  # retrieved, so that the loop does not report it as unhandled
         raise
 
 

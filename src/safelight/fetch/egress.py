@@ -1,7 +1,7 @@
-"""Sends requests through the egress proxy, having looked from here where their names lead.
+"""Sends requests through the egress proxy, after checking what their names resolve to here.
 
-The connection to the other server is the proxy's, so what a name leads to there is for its own
-rules to judge (decision 0011). Ours refuse what can be known here.
+The proxy resolves names itself, so its own rules must guard that (decision 0011). Ours refuse what
+can be known here.
 """
 
 import ssl
@@ -17,7 +17,7 @@ _log = telemetry.logger(__name__)
 
 
 class ProxiedPool:
-    """Connections through one proxy: by CONNECT for https, in absolute form for http."""
+    """Connections through one proxy: CONNECT for https, absolute-form requests for http."""
 
     def __init__(
         self, proxy: Proxy, names: NameGuard, tls: ssl.SSLContext, limits: PoolLimits
@@ -32,7 +32,7 @@ class ProxiedPool:
         )
 
     async def handle_async_request(self, request: httpcore2.Request) -> httpcore2.Response:
-        """Answer what the other server answers; raise a `FetchError`, or as httpcore2 does."""
+        """Return the server's response; raise a `FetchError`, or as httpcore2 does."""
         origin = request.url.origin
         host = origin.host.decode("ascii")
         await self._names.refuse_if_known(host, origin.port)
@@ -41,7 +41,7 @@ class ProxiedPool:
                 _bracketed(request, host) if ":" in host else request
             )
         except httpcore2.ProxyError as error:
-            status = str(error)[:3]  # what follows are the proxy's own words
+            status = str(error)[:3]  # the rest is the proxy's own text
             _log.warning("the egress proxy refused a connection", status=status)
             if status.startswith("4"):
                 raise FetchRefused("The egress proxy refused to connect there.") from None
@@ -52,7 +52,7 @@ class ProxiedPool:
 
 
 def _bracketed(request: httpcore2.Request, host: str) -> httpcore2.Request:
-    """Spell an IPv6 address as request lines need it; its certificate is for the bare one."""
+    """Bracket an IPv6 address for the request line; TLS verifies the bare address."""
     url = request.url
     return httpcore2.Request(
         method=request.method,

@@ -1,10 +1,10 @@
-"""Why a download failed."""
+"""Errors of downloads and outgoing requests."""
 
 from safelight.errors import Remedy, SafelightError
 
 
 class FetchError(SafelightError):
-    """The address could not be downloaded; trying again may help."""
+    """The address could not be downloaded; a retry may help."""
 
     code = "fetch_failed"
     status = 502
@@ -13,7 +13,7 @@ class FetchError(SafelightError):
 
 
 class UrlNotAllowed(FetchError):
-    """The address is malformed, or it or a redirect leads somewhere this server must not go."""
+    """The address is malformed, or it or a redirect leads to a forbidden network."""
 
     code = "url_not_allowed"
     status = 422
@@ -39,7 +39,7 @@ class FetchTooLarge(FetchError):
 
 
 class FetchTimeout(FetchError):
-    """The other server was too slow, or never came to an end."""
+    """The other server was too slow or never finished."""
 
     code = "fetch_timeout"
     status = 504
@@ -47,7 +47,7 @@ class FetchTimeout(FetchError):
 
 
 class FetchPaused(FetchError):
-    """The other server asked to be left alone; `retry_after` says how much longer."""
+    """The other server asked for a pause; `retry_after` is the time left."""
 
     code = "fetch_paused"
     status = 503

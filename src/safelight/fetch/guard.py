@@ -1,8 +1,8 @@
-"""Opens connections to checked addresses only, in the form that httpcore2 asks for.
+"""Connects only to checked addresses, as a network backend for httpcore2.
 
-The name is resolved once, every address it has is judged, and the socket goes to one of those very
-addresses, so a name that changes its answer between check and connection gains nothing. TLS and the
-Host header keep the name. Kept connections are pooled by name and were checked when they opened.
+The name is resolved once, all of its addresses are checked, and the socket connects to one of
+exactly those, so DNS rebinding does not work. TLS and the Host header keep the name. Pooled
+connections are keyed by name and were checked when they opened.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from safelight.fetch.address import Address
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.url import literal, refusal
 
-_MAX_ADDRESSES = 64  # of one name; more is an attack or a mistake
-_MAX_TRIES = 4  # addresses tried before a connection has failed
-_LOOK_UPS = 32  # at once
-_KNOWN_WITHIN_S = 3.0  # what takes longer to look up is not known here
-# What getaddrinfo says of a name that does not exist, as opposed to a resolver in trouble.
+_MAX_ADDRESSES = 64  # per name; more is an attack or a mistake
+_MAX_TRIES = 4  # addresses tried before the connection fails
+_LOOK_UPS = 32  # concurrently
+_KNOWN_WITHIN_S = 3.0  # a slower lookup counts as unknown here
+# getaddrinfo's errors for a nonexistent name, as opposed to a failing resolver.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
 class PoolLimits(TypedDict):
-    """How many connections a pool opens, keeps, and for how long."""
+    """Limits of a connection pool: size, idle connections, and their lifetime in seconds."""
 
     max_connections: int
     max_keepalive_connections: int
@@ -36,16 +36,16 @@ class PoolLimits(TypedDict):
 
 
 class Resolver(Protocol):
-    """Looks names up; raises `OSError` where that fails."""
+    """Resolves names; raises `OSError` on failure."""
 
     async def resolve(self, host: str, port: int) -> Sequence[str]: ...
 
 
 class SystemResolver:
-    """Asks the operating system, on a thread, because its call blocks."""
+    """Resolves with the operating system, on a thread, because the call blocks."""
 
     def __init__(self) -> None:
-        # Its own threads: a flood of slow names must not hold up whoever else needs one.
+        # Its own threads: a flood of slow lookups must not block other users of threads.
         self._threads = anyio.CapacityLimiter(_LOOK_UPS)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
@@ -58,14 +58,14 @@ class SystemResolver:
 
 
 class NameGuard:
-    """Looks names up and judges every address that they have."""
+    """Resolves names and checks all of their addresses."""
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver) -> None:
         self._policy = policy
         self._resolver = resolver
 
     async def addresses(self, host: str, port: int) -> list[Address]:
-        """Return the addresses of `host`, of which any may be connected to."""
+        """Return the addresses of `host`, all of them allowed; raise `UrlNotAllowed` otherwise."""
         addresses = await self._look_up(host, port)
         if not addresses:
             raise refusal()
@@ -73,26 +73,26 @@ class NameGuard:
         return addresses
 
     async def refuse_if_known(self, host: str, port: int) -> None:
-        """Refuse what leads inside as seen from here; a name that is unknown here passes."""
+        """Refuse a host that resolves to a forbidden address here; unknown names pass."""
         try:
             async with asyncio.timeout(min(_KNOWN_WITHIN_S, self._policy.connect_s)):
                 addresses = await self._look_up(host, port)
         except (httpcore2.ConnectError, TimeoutError):
-            return  # the network may leave names to its proxy
+            return  # only the proxy may be able to resolve names
         self._judge(host, port, addresses)
 
     def _judge(self, host: str, port: int, addresses: list[Address]) -> None:
         if len(addresses) > _MAX_ADDRESSES:
             raise refusal()
-        # Only its own public files pass `parse`, so nothing else of this server can be reached.
+        # `parse` lets only this server's public files pass, so nothing else of it can be reached.
         if self._policy.is_own_server(host, port):
             return
-        # One bad address among good ones is refused too: which is used would be a matter of luck.
+        # One forbidden address suffices to refuse: which one gets used would be chance.
         if not all(self._policy.allows_address(address) for address in addresses):
             raise refusal()
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
-        """Return every address of `host`; none where there is no such name."""
+        """Return all addresses of `host`; none if the name does not exist."""
         spelled = literal(host)
         if spelled is not None:
             return [spelled]
@@ -111,7 +111,7 @@ class NameGuard:
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects by name the way httpcore2 wants it, through the guard."""
+    """Implements httpcore2's network backend on top of the guard."""
 
     def __init__(self, names: NameGuard, *, connect_s: float) -> None:
         self._names = names
@@ -148,7 +148,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         self, addresses: list[Address], port: int
     ) -> httpcore2.AsyncNetworkStream:
         tried = addresses[:_MAX_TRIES]
-        # A silent first address leaves time for the others.
+        # Split the time, so that an unresponsive first address leaves some for the others.
         each_s = self._connect_s / len(tried)
         last: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError()
         for address in tried:
@@ -160,6 +160,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 def plain_network() -> httpcore2.AsyncNetworkBackend:
-    """Return what connects without asking."""
-    # httpcore2 types this one as its stand-in for installations without anyio.
+    """Return the unguarded network backend."""
+    # httpcore2 types it as its placeholder for installations without anyio.
     return cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())

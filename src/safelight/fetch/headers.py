@@ -1,4 +1,4 @@
-"""What the headers of an answer say: its type, its size, its name, and when to come back."""
+"""Parses response headers: media type, size, file name and Retry-After."""
 
 import re
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]+')
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the declared type without its parameters, in lower case; empty when there is none."""
+    """Return the declared type without parameters, in lower case; empty if absent."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()[:_MAX_TYPE]
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the declared size of the body as it travels, in bytes."""
+    """Return the declared size of the body on the wire, in bytes."""
     text = headers.get("content-length", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None  # noqa: PLR2004
 
 
 def file_name(headers: Mapping[str, str], path: str) -> str:
-    """Guess what the file is called: what the server says, else the last part of the URL's path.
+    """Return the file name from Content-Disposition, else the last segment of the URL's path.
 
-    It is a label for people, never a path: separators and control characters are gone.
+    It is a label, never a path: separators and control characters are removed.
     """
     name = _disposition_name(headers.get("content-disposition", ""))
     name = name or unquote(path.rpartition("/")[2])
@@ -40,13 +40,13 @@ def file_name(headers: Mapping[str, str], path: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Return how long the server asks to be left alone (RFC 9110, 10.2.3), at most a day."""
+    """Return the Retry-After delay (RFC 9110, 10.2.3), at most a day; None if absent or invalid."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004
         return min(timedelta(seconds=int(text)), _MAX_RETRY)
     try:
         at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # such as an offset of years
+    except (ValueError, OverflowError):  # such as an excessive time zone offset
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

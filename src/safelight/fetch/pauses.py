@@ -1,4 +1,4 @@
-"""Remembers which hosts have asked to be left alone, and until when."""
+"""Tracks hosts that asked for a pause with Retry-After, and until when."""
 
 import time
 from collections import OrderedDict
@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from safelight.fetch.errors import FetchPaused
 
-_MAX_HOSTS = 4096  # under a pause at once; the one not heard of for longest is forgotten first
+_MAX_HOSTS = 4096  # tracked at once; the least recently used is evicted
 
 
 class HostPauses:
-    """The hosts of one process that are under a pause, each for `longest` at most."""
+    """The paused hosts of one process, each for at most `longest`."""
 
     def __init__(self, *, longest: timedelta, clock: Callable[[], float] = time.monotonic) -> None:
         self._longest_s = longest.total_seconds()
@@ -22,7 +22,7 @@ class HostPauses:
         return len(self._until)
 
     def note(self, host: str, wait: timedelta) -> None:
-        """Leave `host` alone for `wait`; of several answers the longest wait counts."""
+        """Pause `host` for `wait`; the longest of several waits applies."""
         until = self._clock() + min(wait.total_seconds(), self._longest_s)
         self._until[host] = max(until, self._until.get(host, until))
         self._until.move_to_end(host)
@@ -30,7 +30,7 @@ class HostPauses:
             self._until.popitem(last=False)
 
     def check(self, host: str) -> None:
-        """Raise `FetchPaused` with the rest of the time while `host` is to be left alone."""
+        """Raise `FetchPaused` with the remaining time while `host` is paused."""
         until = self._until.get(host)
         if until is None:
             return

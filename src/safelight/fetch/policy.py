@@ -1,4 +1,4 @@
-"""What downloads may do: where to, how much, how long."""
+"""Limits on downloads: destinations, sizes and times."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from safelight.fetch.proxy import Proxy
 
 MIB = 2**20
 
-# An object key: folders and a name, and nothing that could lead out of them.
+# An object key: folders and a name, with nothing that could escape them.
 _KEY = re.compile(
     r"[a-z0-9_]+(?:/[a-z0-9_]+)*\.[a-z0-9]{2,5}(?:\?until=\d{1,12}&sig=[\w-]{22})?", re.ASCII
 )
@@ -17,14 +17,13 @@ _KEY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """One installation's limits; times in seconds, sizes in bytes.
+    """An installation's limits; times in seconds, sizes in bytes.
 
     `allow_networks` opens single private networks, `allow_private` all of them; neither opens
-    metadata services. Hosts stand for themselves and everything below them; an empty `allow_hosts`
-    is every host, and `deny_hosts` wins. `own_files` is the address that this server's own public
-    files begin with: they may be fetched wherever the server lies, and nothing beside them; never
-    through `proxy`, which everything else goes through where there is one. A host that asks to be
-    left alone is, for `max_pause_s` at most.
+    metadata services. A host includes its subdomains; an empty `allow_hosts` means every host, and
+    `deny_hosts` takes precedence. `own_files` is the URL prefix of this server's own public files:
+    those, and nothing else on it, may be fetched wherever the server runs, and directly. All other
+    requests go through `proxy`, if set. `max_pause_s` limits the pause a host may ask for.
     """
 
     allow_private: bool = False
@@ -45,23 +44,23 @@ class FetchPolicy:
 
     @property
     def opens_private(self) -> bool:
-        """Whether any private network is open, so that its names are worth a look-up."""
+        """Whether any private network is open, so that local names may be resolved."""
         return self.allow_private or bool(self.allow_networks)
 
     def allows_address(self, address: Address) -> bool:
-        """Say whether a connection may be opened to `address`."""
+        """Return whether connections to `address` are allowed."""
         far = reach(address)
         if far is not Reach.PRIVATE:
             return far is Reach.PUBLIC
         return self.allow_private or any(address in network for network in self.allow_networks)
 
     def is_own_file(self, url: str) -> bool:
-        """Say whether `url` is one of this server's public files, spelled as it hands them out."""
+        """Return whether `url` is one of this server's public files, in canonical form."""
         start = self.own_files
         return bool(start) and url.startswith(start) and bool(_KEY.fullmatch(url[len(start) :]))
 
     def is_own_server(self, host: str, port: int) -> bool:
-        """Say whether `own_files` lie at `host` and `port`."""
+        """Return whether `host` and `port` are those of `own_files`."""
         if not self.own_files:
             return False
         own = urlsplit(self.own_files)
@@ -69,7 +68,7 @@ class FetchPolicy:
         return (own.hostname, own.port or default) == (host, port)
 
     def allows_host(self, host: str) -> bool:
-        """Say whether the lists of hosts admit `host`, given in lower case."""
+        """Return whether the host lists allow `host`, given in lower case."""
         if _listed(host, self.deny_hosts):
             return False
         return not self.allow_hosts or _listed(host, self.allow_hosts)

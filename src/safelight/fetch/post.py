@@ -1,4 +1,4 @@
-"""Posts a message to an address that a stranger gave, guarded as downloads are."""
+"""Posts a message to an untrusted URL, with the same guards as downloads."""
 
 import asyncio
 from contextlib import suppress
@@ -16,16 +16,16 @@ from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.transport import GuardedTransport
 from safelight.fetch.url import parse
 
-_READ_BYTES = 2_000  # of an answer, of which only the beginning is wanted
-_READ_S = 5.0  # for those: what counts is the status, which has come by then
+_READ_BYTES = 2_000  # of the response; the rest is ignored
+_READ_S = 5.0  # for the body; the status, which matters, has arrived by then
 _MOST_FIELDS = 30
-_MOST_CHARS = 200  # of a header field
+_MOST_CHARS = 200  # per header field
 _PRIVATE = frozenset({"set-cookie", "authorization", "proxy-authenticate", "www-authenticate"})
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What came back: status, fields, the first bytes, and when to come again if it said."""
+    """The response: status, headers, first bytes, and the Retry-After delay."""
 
     status: int
     headers: dict[str, str]
@@ -34,12 +34,12 @@ class Posted:
 
 
 class Poster:
-    """Posts within a policy. It follows no redirect, tries nothing twice, and knows no cookies."""
+    """Posts within a policy. No redirects, no retries, no cookies."""
 
     def __init__(
         self, policy: FetchPolicy, resolver: Resolver | None = None, *, total_s: float = 15.0
     ) -> None:
-        # A download may reach this server's own public files; a message may not.
+        # Downloads may reach this server's own public files; messages may not.
         self._policy = replace(policy, own_files="")
         self._total_s = total_s
         self._transport = GuardedTransport(self._policy, resolver or SystemResolver())
@@ -84,7 +84,7 @@ class Poster:
 
 
 def _fields(given: httpx2.Headers) -> dict[str, str]:
-    """Return the header fields that may be shown: not too many, none too long, no secrets."""
+    """Return the header fields to show: bounded in number and length, without secrets."""
     shown = [(name, text) for name, text in given.items() if name.lower() not in _PRIVATE]
     return {
         name.lower()[:_MOST_CHARS]: _storable(text[:_MOST_CHARS])
@@ -93,7 +93,7 @@ def _fields(given: httpx2.Headers) -> dict[str, str]:
 
 
 async def _beginning(response: httpx2.Response) -> str:
-    """Return how the body begins. One that breaks off, or drips, takes nothing from its status."""
+    """Return the start of the body; a broken or slow body does not invalidate the status."""
     gathered = bytearray()
     with suppress(FetchError, TimeoutError):
         async with asyncio.timeout(_READ_S):

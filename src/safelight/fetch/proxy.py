@@ -1,4 +1,4 @@
-"""Where the egress proxy of a network is that has no other way out, and who it takes us for."""
+"""Address and credentials of the egress proxy."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that is spoken to in plain HTTP. Its text never shows the login."""
+    """A plain HTTP proxy. Its repr omits the credentials."""
 
     host: str
     port: int
@@ -15,10 +15,10 @@ class Proxy:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read `http://[user:password@]host:port`, in which user and password may be escaped."""
+        """Parse `http://[user:password@]host:port`, with user and password percent-encoded."""
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise ValueError("A proxy is given as http://[user:password@]host:port.")
+            raise ValueError("A proxy must be given as http://[user:password@]host:port.")
         login = None
         if parts.username is not None:
             login = (unquote_to_bytes(parts.username), unquote_to_bytes(parts.password or ""))

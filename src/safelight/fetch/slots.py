@@ -1,4 +1,4 @@
-"""Keeps the number of simultaneous downloads from one host polite."""
+"""Limits concurrent downloads per host."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class _Host:
     free: asyncio.Semaphore
-    users: int = 0  # holding a slot or waiting for one
+    users: int = 0  # with a slot or waiting for one
 
 
 class HostSlots:
-    """At most `per_host` slots of each host; remembers only hosts in use."""
+    """At most `per_host` slots for each host; tracks only hosts in use."""
 
     def __init__(self, per_host: int) -> None:
         self._per_host = per_host
@@ -21,7 +21,7 @@ class HostSlots:
 
     @asynccontextmanager
     async def slot(self, host: str, *, wait_s: float) -> AsyncIterator[None]:
-        """Hold one slot of `host`; raises `TimeoutError` when none gets free in time."""
+        """Take a slot of `host`; raises `TimeoutError` if none is free within `wait_s` seconds."""
         entry = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._per_host)))
         entry.users += 1
         try:

@@ -1,4 +1,4 @@
-"""Sends requests within a policy, straight or through the egress proxy, for httpx2 to use."""
+"""An httpx2 transport that enforces the policy, directly or through the egress proxy."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ _LIMITS = PoolLimits(max_connections=1024, max_keepalive_connections=32, keepali
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests within a policy and raises Safelight's own errors.
+    """Sends requests within a policy and raises Safelight's errors.
 
     It follows no redirects, keeps no cookies and reads no proxy settings from the environment.
     """
@@ -63,7 +63,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             await self._proxied.aclose()
 
     def _way_to(self, url: str) -> httpcore2.AsyncConnectionPool | ProxiedPool:
-        # A proxy need not reach this server, and its own rules may well forbid that.
+        # The proxy may be unable, or not allowed, to reach this server.
         if self._proxied is None or self._policy.is_own_file(url):
             return self._direct
         return self._proxied
@@ -85,7 +85,7 @@ class _Body(httpx2.AsyncByteStream):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the HTTP library's exceptions into `FetchError`s, without its words."""
+    """Turn the HTTP library's exceptions into `FetchError`s, without their texts."""
     try:
         yield
     except httpcore2.TimeoutException as error:

@@ -1,7 +1,7 @@
-"""Reads and judges a URL: what this returns is what gets requested, so no two parsers disagree.
+"""Parses and checks URLs; the parsed URL is the one requested, so no two parsers can disagree.
 
-A host that any resolver might take for an address in disguise (`0x7f.1`, `127.1`, `2130706433`) is
-refused whatever it stands for.
+A host that a resolver might read as an obfuscated IP address (`0x7f.1`, `127.1`, `2130706433`) is
+always refused.
 """
 
 import re
@@ -20,8 +20,8 @@ REFUSAL = (
 _MAX_CHARS = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Scheme, two slashes, a host without userinfo or percent signs, a plain port. Everything that makes
-# parsers disagree stays outside; what is inside is read by httpx2 alone.
+# Scheme, two slashes, a host without userinfo or percent signs, a plain port. This excludes all
+# that parsers disagree about; only httpx2 parses the rest.
 _SHAPE = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[^/?#@:%\[\]\\]+)(?::[0-9]{1,5})?(?:[/?#][^\\]*)?",
     re.IGNORECASE | re.ASCII,
@@ -32,19 +32,19 @@ _NAME = re.compile(
     re.ASCII,
 )
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
-# Names that resolvers answer from the local machine or the local network (RFC 6761, 6762, 8375).
+# Names that resolve to the local machine or network (RFC 6761, 6762, 8375).
 _LOCAL_NAMES = frozenset(
     {"localhost", "localdomain", "local", "internal", "intranet", "lan", "home.arpa"}
 )
 
 
 def check_url(url: str, policy: FetchPolicy) -> None:
-    """Raise `UrlNotAllowed` for what can be refused without a look-up; opens no connection."""
+    """Raise `UrlNotAllowed` for URLs that can be refused without a DNS lookup or a connection."""
     parse(url, policy)
 
 
 def parse(text: str, policy: FetchPolicy) -> httpx2.URL:
-    """Return the URL to request, its host in lower case without a last dot, or refuse it."""
+    """Return the URL to request, its host in lower case without trailing dot; raise if refused."""
     if policy.is_own_file(text):
         return httpx2.URL(text)
     if len(text) > _MAX_CHARS or not _SHAPE.fullmatch(text) or _has_hidden_characters(text):
@@ -59,14 +59,14 @@ def parse(text: str, policy: FetchPolicy) -> httpx2.URL:
     if url.userinfo or port not in policy.ports or not _host_is_allowed(host, policy):
         raise refusal()
     if policy.is_own_server(host, port):
-        # The connection to it is not judged by address, so whatever is no file must end here,
-        # also when the server is known by a name.
+        # Connections to this server skip the address check, so anything but its public files is
+        # refused here, also by name.
         raise refusal()
     return url
 
 
 def follow(base: httpx2.URL, location: str, policy: FetchPolicy) -> httpx2.URL:
-    """Return where a redirect from `base` leads, judged like a URL that a caller gave."""
+    """Return the target of a redirect from `base`, checked like a caller's URL."""
     if _has_hidden_characters(location) or "\\" in location:
         raise refusal()
     try:
@@ -77,7 +77,7 @@ def follow(base: httpx2.URL, location: str, policy: FetchPolicy) -> httpx2.URL:
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that `host` spells out, or None for a name."""
+    """Return the IP address that `host` is, or None for a name."""
     for kind in (IPv4Address, IPv6Address):
         try:
             return kind(host)
@@ -87,24 +87,24 @@ def literal(host: str) -> Address | None:
 
 
 def port_of(url: httpx2.URL) -> int:
-    """Return the port, also when the URL leaves it to the scheme."""
+    """Return the port, by default the scheme's."""
     return url.port if url.port is not None else _DEFAULT_PORTS[url.scheme]
 
 
 def refusal() -> UrlNotAllowed:
-    """Return the one error of all refusals, so that none says what was found inside the network."""
+    """Return the error for every refusal; it reveals nothing about the internal network."""
     return UrlNotAllowed(REFUSAL)
 
 
 def _has_hidden_characters(text: str) -> bool:
-    # Control and format characters, and every kind of white space but the plain space.
+    # Control and format characters, and all white space except the space.
     return not text.isprintable()
 
 
 def _host_is_allowed(host: str, policy: FetchPolicy) -> bool:
     address = literal(host)
     if address is not None:
-        # By its one canonical spelling, so that no other one slips past a list.
+        # In canonical form, so that no alternative spelling bypasses a list.
         return policy.allows_address(address) and policy.allows_host(str(address))
     if not _NAME.fullmatch(host) or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]):
         return False

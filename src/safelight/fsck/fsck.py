@@ -11,12 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from safelight import ids, telemetry
 from safelight.assets.object_ledger import KEPT
 from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound, SafelightError
 from safelight.fsck import store

@@ -6,8 +6,7 @@ A service never rings the doorbell: the edge does, after the commit that it sees
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound, WrongState
 from safelight.jobs.job import Batch, Job, JobStatus, StaleJob, Tally

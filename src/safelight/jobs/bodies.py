@@ -192,7 +192,7 @@ class UploadBatch(Submission):
     params: Tree = {}
 
 
-class BatchItem(BaseModel):
+class NewBatchItem(BaseModel):
     """One thing to make a 3D model of: a picture of it, or several, each from another side."""
 
     model_config = ConfigDict(extra="forbid")
@@ -228,7 +228,9 @@ def _as_item(given: object) -> object:
     return {"image": given} if isinstance(given, str) else given
 
 
-_Item = Annotated[BatchItem, BeforeValidator(_as_item, json_schema_input_type=str | BatchItem)]
+_Item = Annotated[
+    NewBatchItem, BeforeValidator(_as_item, json_schema_input_type=str | NewBatchItem)
+]
 
 
 class MakeBatch(Submission):
@@ -241,7 +243,7 @@ class MakeBatch(Submission):
     model: Name | None = Field(default=None, description="See `GET /v1/models`.")
     params: Tree = {}
 
-    def whole_items(self) -> list[BatchItem]:
+    def whole_items(self) -> list[NewBatchItem]:
         """Return all items, each with the params of the batch where it has none of its own."""
         return [
             item.model_copy(update={"params": {**self.params, **item.params}})

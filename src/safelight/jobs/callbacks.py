@@ -7,10 +7,9 @@ never rings: the edge does, after the commit that it sees here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from safelight.accounts.signatures import Signatures
 from safelight.accounts.signing import is_signed, sign
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.jobs.ledger import callback_store

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from safelight import documents
 from safelight.errors import InvalidRequest
 from safelight.providers.provider import Model, Role
 
@@ -31,12 +32,12 @@ class JobInput:
             return cls(entry)
         return cls(entry["source"], Role(entry["role"]))
 
-    def entry(self) -> str | dict[str, str]:
+    def entry(self) -> str | documents.JobSource:
         if self.role is Role.REFERENCE:
             return self.source
         return self.document()
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> documents.JobSource:
         return {"source": self.source, "role": self.role.value}
 
 

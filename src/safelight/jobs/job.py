@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from safelight.accounts.account import Visibility
+from safelight.documents.batch import BatchStatus
 
 
 class JobStatus(StrEnum):
@@ -261,7 +262,7 @@ class Tally:
         return round((self.percent + 100.0 * ended) / self.total, 1) if self.total else 100.0
 
 
-def batch_status(tally: Tally) -> str:
+def batch_status(tally: Tally) -> BatchStatus:
     """Derive a batch's status from how many of its jobs are in which status."""
     counts, problems, total = tally.counts, tally.problems, tally.total
     done = {status: counts.get(status, 0) for status in FINAL}

@@ -6,8 +6,7 @@ A service never rings the doorbell: the edge does, after the commit that it sees
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
-
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.jobs.errors import ProvidersUnwell

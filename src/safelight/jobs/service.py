@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import events, ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.walks import Page
 from safelight.errors import NotFound, WrongState

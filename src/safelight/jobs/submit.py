@@ -7,21 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs.bodies import (
-    BatchItem,
     Generate,
     ImportImages,
     ImportItem,
     MakeBatch,
+    NewBatchItem,
     Submission,
     UploadBatch,
 )
@@ -154,7 +153,7 @@ class Submits:
     ) -> Submitted:
         """Queue a batch of one job a picture; `pictures` are asset rows whose bytes are stored."""
         items = [
-            BatchItem(image=picture["id"], name=picture["name"], params=wanted.params)
+            NewBatchItem(image=picture["id"], name=picture["name"], params=wanted.params)
             for picture in pictures
         ]
         batch, rows = self._batch_3d(account_id, wanted, wanted.model, items)
@@ -175,7 +174,7 @@ class Submits:
         return await self._submit_batch(account_id, batch, rows, [], repeat, check)
 
     def _batch_3d(
-        self, account_id: str, wanted: Submission, model: str | None, items: Sequence[BatchItem]
+        self, account_id: str, wanted: Submission, model: str | None, items: Sequence[NewBatchItem]
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
         rows: list[dict[str, Any]] = []

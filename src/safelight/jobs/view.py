@@ -1,13 +1,15 @@
-"""Makes the one public document of a job, and of a batch, wherever it is shown."""
+"""Builds the public documents of jobs and batches, wherever they are shown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from safelight import documents
 from safelight.assets.asset import Asset
 from safelight.assets.urls import Links
 from safelight.assets.view import asset_document
+from safelight.documents.values import Kind, Status
 from safelight.jobs.inputs import JobInput
 from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
 
@@ -20,20 +22,25 @@ class Place:
     eta_s: float | None = None
 
 
-def public_status(job: Job) -> str:
+def public_status(job: Job) -> Status:
     """Return the status as the API names it."""
     return "running" if job.status is JobStatus.WAITING else job.status.value
 
 
+def public_kind(work: Job | Batch) -> Kind:
+    """Return the kind as the API names it."""
+    return cast("Kind", work.kind)
+
+
 def job_document(
     job: Job, outputs: Sequence[Asset], links: Links, *, place: Place | None = None
-) -> dict[str, Any]:
+) -> documents.Job:
     """Return what the API, streams and webhooks say of `job`."""
     place = place or Place()
     address = f"{links.base_url}/v1/jobs/{job.id}"
     return {
         "id": job.id,
-        "kind": job.kind,
+        "kind": public_kind(job),
         "status": public_status(job),
         "stage": job.stage,
         "progress": job.progress,
@@ -46,7 +53,7 @@ def job_document(
         "fallbacks": [each["model"] for each in job.fallbacks],
         "inputs": [JobInput.read(entry).document() for entry in job.inputs],
         "outputs": [asset_document(asset, links) for asset in outputs],
-        "error": job.error if job.status is JobStatus.FAILED else None,
+        "error": _problem(job.error) if job.status is JobStatus.FAILED else None,
         "cost_micros": job.cost_micros,
         "cost_known_micros": job.cost_known_micros,
         "estimate_micros": job.estimate_micros,
@@ -72,19 +79,25 @@ def job_document(
 
 def batch_document(
     batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], links: Links
-) -> dict[str, Any]:
+) -> documents.Batch:
     """Return what the API says of `batch`; its status and progress are derived from its jobs."""
-    items: list[dict[str, Any]] = [
+    items: list[documents.BatchItem] = [
         {
-            "index": job.batch_index,
+            "index": job.batch_index or 0,
             "name": job.name or job.source_url or None,
             "job": job_document(job, outputs.get(job.id, ()), links),
             "problem": None,
         }
         for job in jobs
-    ] + [{**item, "job": None} for item in batch.problems]
+    ]
+    items += [
+        documents.BatchItem(
+            index=item["index"], name=item["name"], job=None, problem=_problem(item["problem"])
+        )
+        for item in batch.problems
+    ]
     summary = batch_summary(batch, tally_of(batch, jobs), links)
-    return summary | {"items": sorted(items, key=lambda item: item["index"])}
+    return {**summary, "items": sorted(items, key=lambda item: item["index"])}
 
 
 def tally_of(batch: Batch, jobs: Sequence[Job]) -> Tally:
@@ -94,12 +107,12 @@ def tally_of(batch: Batch, jobs: Sequence[Job]) -> Tally:
     return Tally(counts, percent, len(batch.problems))
 
 
-def batch_summary(batch: Batch, tally: Tally, links: Links) -> dict[str, Any]:
+def batch_summary(batch: Batch, tally: Tally, links: Links) -> documents.BatchSummary:
     """Return what lists say of `batch`: all but its items."""
     address = f"{links.base_url}/v1/batches/{batch.id}"
     return {
         "id": batch.id,
-        "kind": batch.kind,
+        "kind": public_kind(batch),
         "name": batch.name or None,
         **batch_standing(tally),
         "tags": batch.tags,
@@ -112,7 +125,7 @@ def batch_summary(batch: Batch, tally: Tally, links: Links) -> dict[str, Any]:
     }
 
 
-def batch_standing(tally: Tally) -> dict[str, Any]:
+def batch_standing(tally: Tally) -> documents.BatchStanding:
     """Return how far a batch is."""
     counts = Counter(tally.counts)
     return {
@@ -127,3 +140,7 @@ def batch_standing(tally: Tally) -> dict[str, Any]:
             "canceled": counts[JobStatus.CANCELED],
         },
     }
+
+
+def _problem(stored: Mapping[str, Any] | None) -> documents.Problem | None:
+    return cast("documents.Problem | None", stored)

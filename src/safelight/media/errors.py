@@ -1,4 +1,4 @@
-"""What can be wrong with a file."""
+"""Errors for media files that cannot be read."""
 
 from safelight.errors import SafelightError
 
@@ -19,7 +19,7 @@ class MediaEmpty(MediaError):
 
 
 class MediaUnsupported(MediaError):
-    """The bytes are not of a format that this route takes, whatever the name says."""
+    """The bytes are not in a supported format, whatever the file is named."""
 
     code = "media_unsupported"
     status = 415

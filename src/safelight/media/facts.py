@@ -1,4 +1,4 @@
-"""What a picture may be, and what is known of it once it has been looked at."""
+"""Limits on pictures, and the facts read from one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from safelight.media.headers.header import FORMATS
 
 Exif = Mapping[str, str | int | float]
 Described = Mapping[str, str | int | float | list[str]]
-"""What IPTC or XMP says, under names of our own."""
+"""IPTC or XMP values, under our own names."""
 
 
 @dataclass(frozen=True, slots=True)
 class InspectRules:
-    """What a picture may be. Pixels are width times height, an animation's times its frames too."""
+    """Limits on a picture. Pixels are width times height, for an animation also times frames."""
 
     max_pixels: int = 60_000_000
     max_frames: int = 500
@@ -24,13 +24,14 @@ class InspectRules:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the bytes of a picture say.
+    """Facts read from the bytes of a picture.
 
-    Width and height are as seen, after `orientation` (EXIF's 1 to 8). `depth` is bits a sample.
-    `colors` are up to five, most frequent first, as `#rrggbb`. `placeholder` is a thumbhash in
-    base64, `perceptual_hash` a 64-bit difference hash in hex. `exif` leaves the place out,
-    `iptc` and `xmp` too; `has_location` tells that the original names one. `pages` counts a TIFF's
-    pages or an AVIF's pictures, of which the first is shown, as it is of an APNG's `frames`.
+    Width and height are as displayed, after `orientation` (EXIF's 1 to 8). `depth` is bits per
+    sample. `colors` are up to five, most frequent first, as `#rrggbb`. `placeholder` is a
+    thumbhash in base64, `perceptual_hash` a 64-bit difference hash in hex. `exif`, `iptc` and
+    `xmp` omit the location; `has_location` says that the original contains one. `pages` counts
+    the pages of a TIFF or the pictures of an AVIF; only the first is shown, as with the `frames`
+    of an APNG.
     """
 
     format: str
@@ -55,7 +56,7 @@ class Facts:
     xmp: Described = field(default_factory=dict[str, str | int | float | list[str]])
 
     def document(self) -> dict[str, Any]:
-        """Return, fit for JSON, the facts that an asset has no column for."""
+        """Return the facts without an asset column, as JSON values."""
         described = {"iptc": dict(self.iptc), "xmp": dict(self.xmp)}
         return {
             "format": self.format,
@@ -74,7 +75,7 @@ class Facts:
 
 
 def check_size(width: int, height: int, frames: int, rules: InspectRules) -> None:
-    """Raise `MediaTooManyPixels` for a picture beyond the budgets."""
+    """Raise `MediaTooManyPixels` for a picture that exceeds a limit."""
     if width * height > rules.max_pixels:
         raise MediaTooManyPixels(f"{width} x {height} is more than {rules.max_pixels} pixels.")
     if frames > rules.max_frames:

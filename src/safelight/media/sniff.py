@@ -1,7 +1,7 @@
-"""Tells a file's media type from its first bytes, because names and headers lie."""
+"""Detects a file's media type from its first bytes; names and headers are not trusted."""
 
 HEAD_BYTES = 512
-"""How much of a file `sniff` looks at."""
+"""How many bytes of a file `sniff` reads."""
 
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -20,9 +20,9 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the media type of the file that begins with `head`, or None if it is not known.
+    """Return the media type of a file that starts with `head`, or None if unknown.
 
-    Known means recognised, not allowed: SVG, HTML, PDF and HEIF have names here too.
+    Recognized does not mean allowed: SVG, HTML, PDF and HEIF are detected too.
     """
     for magic, media_type in _MAGIC:
         if head.startswith(magic):

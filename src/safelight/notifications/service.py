@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import InvalidRequest, NotFound, WrongState
 from safelight.notifications import contact as rules

@@ -1,4 +1,4 @@
-"""Storage in a bucket of S3, Google Cloud or Azure, or of what speaks their protocols."""
+"""Storage in a bucket: S3, Google Cloud, Azure, or compatible services."""
 
 import time
 from datetime import timedelta
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from obstore import Attributes
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-# A request is one piece of a few MiB; a result that cannot be kept for longer waits with its job.
+# Each request transfers a few MiB; if storage fails for longer, the job waits with its result.
 _CONNECT = timedelta(seconds=5)
 _PATIENCE = timedelta(seconds=60)
-_WELL_S = 10.0  # that a bucket which took a probe is taken to be well
+_WELL_S = 10.0  # how long a successful probe counts
 _RETRY: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 
 
 class BucketStorage(ObjectStorage):
-    """Storage in a bucket, which is told how to send each object to who asks it directly."""
+    """Storage in a bucket; objects carry their media type and caching for direct downloads."""
 
     def __init__(
         self, place: Place, describe: Describe, *, patience: timedelta = _PATIENCE
     ) -> None:
-        """Credentials come from where the cloud's own tools find them, such as `AWS_…`.
+        """Open the bucket with the cloud's usual credentials, such as `AWS_…` variables.
 
-        `patience` is how long one request may take.
+        `patience` is the timeout of one request.
         """
         super().__init__(_open(place, patience))
         self._storage_class = place.storage_class
@@ -48,7 +48,7 @@ class BucketStorage(ObjectStorage):
         return attributes
 
     async def check(self) -> None:
-        # Balancers ask each process every few seconds, and each write to a bucket costs money.
+        # Load balancers probe each process every few seconds, and each write costs money.
         if time.monotonic() > self._well_until:
             await super().check()
             self._well_until = time.monotonic() + _WELL_S

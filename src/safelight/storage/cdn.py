@@ -1,22 +1,23 @@
-"""What is to know of a CDN in front of public files: that one of them has gone."""
+"""CDN interface: purge removed files."""
 
 from collections.abc import Collection
 from typing import Protocol
 
 
 class Cdn(Protocol):
-    """Copies of public files, near those who look at them."""
+    """A CDN in front of public files."""
 
     async def forget(self, keys: Collection[str]) -> None:
-        """Have it forget objects that have been removed; those it never had are no error.
+        """Purge removed objects; unknown keys are not an error.
 
-        Raises `StorageFailed` where it does not take that now; the same call is made again then.
+        Raises `StorageFailed` if the CDN does not accept that now; the caller retries with the same
+        keys.
         """
         ...
 
 
 class NoCdn:
-    """There is none."""
+    """The null CDN."""
 
     async def forget(self, keys: Collection[str]) -> None:
-        """Nobody has copies."""
+        """Do nothing."""

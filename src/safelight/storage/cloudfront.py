@@ -1,4 +1,4 @@
-"""Has CloudFront forget files that have been removed."""
+"""Purges removed files from CloudFront."""
 
 import hashlib
 from collections.abc import Collection
@@ -11,13 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from safelight.storage.errors import StorageFailed
 
-# At most 3,000 paths may be on their way at once, of all calls together.
+# CloudFront allows 3,000 paths in progress, over all calls.
 _MOST_PATHS = 1000
 _CONFIG = AioConfig(connect_timeout=5, read_timeout=20, retries={"max_attempts": 3})
 
 
 class CloudFrontCdn:
-    """One distribution; credentials come from where AWS's own tools find them."""
+    """One distribution; uses AWS's usual credentials."""
 
     def __init__(self, distribution: str, files_url: str) -> None:
         self._distribution = distribution
@@ -25,12 +25,12 @@ class CloudFrontCdn:
         self._session = AioSession()
 
     async def forget(self, keys: Collection[str]) -> None:
-        """Have it forget these objects; the same call twice is one, as its reference says."""
+        """Purge these objects; the caller reference makes the call idempotent."""
         paths = sorted(f"{self._folder}/{key}" for key in keys)
         if not paths:
             return
         try:
-            # CloudFront is everywhere, and is called as if it were here.
+            # CloudFront is a global service with its API in us-east-1.
             opening: Any = self._session.create_client(
                 "cloudfront", region_name="us-east-1", config=_CONFIG
             )
@@ -45,4 +45,4 @@ class CloudFrontCdn:
                         },
                     )
         except (BotoCoreError, ClientError, OSError, TimeoutError) as error:
-            raise StorageFailed(f"CloudFront was not told what has gone: {error}") from error
+            raise StorageFailed(f"CloudFront did not accept the purge: {error}") from error

@@ -1,4 +1,4 @@
-"""Storage in a folder of this machine; what it has taken survives a power cut."""
+"""Storage in a local folder; stored objects survive a power failure."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from safelight.storage.objects import ObjectStorage, typed_errors
 
 
 class DiskStorage(ObjectStorage):
-    """Storage in `folder`, made if it is missing."""
+    """Storage in `folder`, created if missing."""
 
     def __init__(self, folder: Path) -> None:
         with typed_errors():
@@ -20,7 +20,7 @@ class DiskStorage(ObjectStorage):
 
     async def put(self, key: str, source: Path) -> None:
         await super().put(key, source)
-        # A rename is not durable until file and folder are synced, which obstore leaves out.
+        # A rename is durable only after fsync of file and folder, which obstore does not do.
         with typed_errors():
             await asyncio.to_thread(_sync, self._folder / key)
 

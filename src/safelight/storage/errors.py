@@ -1,4 +1,4 @@
-"""The object store failed."""
+"""Errors of the object store."""
 
 from safelight.errors import Remedy, ServiceError
 
@@ -8,4 +8,4 @@ class StorageFailed(ServiceError):
 
     code = "storage_failed"
     title = "The file store failed"
-    remedy = Remedy.WAIT  # costs no attempt: whatever could be kept again could be made again
+    remedy = Remedy.WAIT  # costs no attempt: the fault is the store's, not the job's

@@ -1,19 +1,19 @@
-"""Writes the rules by which a bucket clears up after itself, in its cloud's own form."""
+"""Generates a bucket's lifecycle rules in its cloud's own format."""
 
 from typing import Any
 
 from safelight.storage.place import Place
 
-_UPLOAD_DAYS = 2  # after which what was begun and never ended goes
-_OLD_VERSION_DAYS = 30  # that a bucket with versions keeps what was removed
+_UPLOAD_DAYS = 2  # after which incomplete uploads are aborted
+_OLD_VERSION_DAYS = 30  # that a versioned bucket keeps removed objects
 _COOL = {"s3": "STANDARD_IA", "gs": "NEARLINE"}
 
 
 def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -> dict[str, Any]:
-    """Return rules for the bucket of `place`: nothing that a row names is ever removed by them.
+    """Return lifecycle rules for the bucket of `place`; they never remove an object in use.
 
-    What begins with `originals` goes to a cheaper class after so many days. Raises `ValueError` for
-    a place that is no bucket.
+    Objects with the prefix `originals` move to a cheaper class after `cool_after_days`. Raises
+    `ValueError` if the place is not a bucket.
     """
     prefix = f"{place.folder}/" if place.folder else ""
     match place.scheme:
@@ -24,7 +24,7 @@ def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -
         case "az":
             return {"rules": _az(f"{place.bucket}/{prefix}", originals, cool_after_days)}
         case _:
-            raise ValueError("Only buckets have rules; a disk needs none.")
+            raise ValueError("Only buckets have lifecycle rules; a disk needs none.")
 
 
 def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _gs(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[s
 
 
 def _az(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
-    # Azure drops what was begun and never ended by itself, after a week.
+    # Azure discards incomplete uploads after a week on its own.
     after = "daysAfterCreationGreaterThan"
     rules = [_az_rule("clear", prefix, {"version": {"delete": {after: _OLD_VERSION_DAYS}}})]
     if cool_after_days is not None:

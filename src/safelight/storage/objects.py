@@ -1,4 +1,4 @@
-"""Storage on any store that obstore can speak to; disks and buckets add what is their own."""
+"""Storage on any obstore backend; the base of disks and buckets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obstore import Attributes, ObjectMeta
     from obstore.store import ObjectStore
 
-# One request each, so that a reader who is slow holds none open, and memory is bounded.
+# One request per piece, so that a slow reader keeps no connection open and memory is bounded.
 _PIECE = 4 * 2**20
 _DELETES_AT_ONCE = 16
 _PROBE = "health/probe"
@@ -38,7 +38,7 @@ class ObjectStorage:
         STORED_BYTES.inc(size)
 
     def _attributes(self, _key: str) -> "Attributes | None":
-        """Return what the store is to keep beside the bytes."""
+        """Return the attributes to store with the object."""
         return None
 
     async def head(self, key: str) -> Stored:
@@ -93,9 +93,9 @@ def _stored(meta: "ObjectMeta") -> Stored:
 
 @contextmanager
 def typed_errors(looked_for: str = "") -> Generator[None]:
-    """Turn the store's and the disk's exceptions into Safelight's own.
+    """Turn exceptions of the store and the disk into Safelight's errors.
 
-    What is not there is `NotFound` where it was looked for, else it is the store itself.
+    A missing file is `NotFound` if its key is given as `looked_for`, else a failure of the store.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Opens the storage that an operator names."""
+"""Opens the configured storage."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from safelight.storage.storage import Describe, Storage
 def open_storage(
     place: Place, public: Place | None, *, describe: Describe, is_public: Callable[[str], bool]
 ) -> Storage:
-    """Return storage in one place, or with what the public may see in a place of its own."""
+    """Return storage in one place, or with public objects in a separate place."""
     kept = _open(place, describe)
     if public is None or public == place:
         return kept

@@ -1,4 +1,4 @@
-"""Storage in two places: what the public may see in one of its own, everything else apart."""
+"""Storage in two places: public objects in one, private objects in the other."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
@@ -8,7 +8,7 @@ from safelight.storage.storage import Storage, Stored
 
 
 class PartedStorage:
-    """Storage that keeps what is public in `public`, and all else in `private`."""
+    """Stores public keys in `public`, and all others in `private`."""
 
     def __init__(self, private: Storage, public: Storage, is_public: Callable[[str], bool]) -> None:
         self._private = private

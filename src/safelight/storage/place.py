@@ -1,4 +1,4 @@
-"""Reads where bytes are to be kept, as an operator writes it: `s3://bucket/folder?region=…`."""
+"""Parses storage URLs such as `s3://bucket/folder?region=…`."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """What may stand behind the `?`: obstore's name of it, and the form of its value."""
+    """A query option: obstore's name for it, and a pattern for its value."""
 
-    setting: str = ""  # none goes with each object instead
+    setting: str = ""  # empty: set per object instead
     form: str = r"\S+"
 
 
@@ -45,11 +45,11 @@ _OPTIONS: Mapping[str, Mapping[str, _Option]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where bytes are kept: a folder of a disk, or a prefix of a bucket."""
+    """A storage location: a local folder, or a prefix in a bucket."""
 
     scheme: str
     bucket: str = ""
-    folder: str = ""  # whole on a disk, else the prefix without slashes around
+    folder: str = ""  # an absolute path, or the prefix without enclosing slashes
     config: Mapping[str, str] = field(default_factory=dict[str, str])  # in obstore's names
     storage_class: str = ""
 
@@ -60,17 +60,17 @@ class Place:
 
 
 def parse_place(text: str) -> Place:
-    """Return the place that `text` says; raise `ValueError` with what is wrong about it."""
+    """Parse a storage URL; raise `ValueError` with the reason if it is invalid."""
     parts = urlsplit(text)
     known = _OPTIONS.get(parts.scheme)
     if known is None or parts.fragment:
         raise ValueError(_HINT)
     if "@" in parts.netloc:
-        raise ValueError("credentials do not belong here: the cloud's usual variables have them")
+        raise ValueError("leave credentials out: they are read from the cloud's usual variables")
     folder = unquote(parts.path)
     if parts.scheme == "file":
         if parts.netloc or parts.query or not folder.startswith("/"):
-            raise ValueError("a folder is given whole, as in `file:///srv/safelight`")
+            raise ValueError("give an absolute path, as in `file:///srv/safelight`")
         return Place("file", folder=folder)
     if not parts.netloc and parts.scheme != "memory":
         raise ValueError(_HINT)
@@ -87,7 +87,7 @@ def _asked(query: str, known: Mapping[str, _Option]) -> dict[str, str]:
     for name, value in found:
         if name not in known or name in asked:
             raise ValueError(
-                f"`{name}` is no option here, or there twice; there are: {', '.join(known)}"
+                f"`{name}` is unknown or repeated; the options are: {', '.join(known)}"
             )
         if not re.fullmatch(known[name].form, value, re.ASCII):
             raise ValueError(f"`{name}` cannot be `{value}`")
@@ -96,7 +96,7 @@ def _asked(query: str, known: Mapping[str, _Option]) -> dict[str, str]:
 
 
 def _completed(config: Mapping[str, str]) -> dict[str, str]:
-    """Add what follows: a key is one of KMS, and what is uploaded has a checksum unless told."""
+    """Add defaults: SHA-256 checksums on uploads, and KMS encryption if a KMS key is given."""
     whole = {"checksum_algorithm": "SHA256", **config}
     if whole["checksum_algorithm"] == "none":
         del whole["checksum_algorithm"]

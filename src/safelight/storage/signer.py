@@ -1,4 +1,4 @@
-"""Signs addresses of private files as CloudFront checks them: a custom policy with SHA-256.
+"""Signs CloudFront URLs of private files, with a custom policy and SHA-256.
 
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html
 """
@@ -18,19 +18,19 @@ _URL_SAFE = str.maketrans("+=/", "-_~")
 
 
 class CloudFrontSigner:
-    """The signed addresses of one distribution."""
+    """Signs URLs of one distribution."""
 
     def __init__(self, files_url: str, key_id: str, key: Path) -> None:
-        """`files_url` is what addresses begin with; `key` is a PEM file without a password.
+        """`files_url` is the URL prefix; `key` is a PEM file without a password.
 
-        Raises `ValueError` for a file that holds no key of those that CloudFront takes.
+        Raises `ValueError` if the file contains no key type that CloudFront supports.
         """
         self._files_url = files_url
         self._key_id = key_id
         self._sign = _signing(key)
 
     async def address(self, key: str, *, lifetime: timedelta) -> str:
-        """Return an address where anybody gets the object for so long."""
+        """Return a signed URL, valid for `lifetime`."""
         url = f"{self._files_url}/{key}"
         ends = {"DateLessThan": {"AWS:EpochTime": int(time.time() + lifetime.total_seconds())}}
         policy = orjson.dumps({"Statement": [{"Resource": url, "Condition": ends}]})
@@ -49,7 +49,7 @@ def _signing(path: Path) -> Callable[[bytes], bytes]:
         return lambda content: key.sign(content, padding.PKCS1v15(), SHA256())
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return lambda content: key.sign(content, ec.ECDSA(SHA256()))
-    raise ValueError(f"{path} holds no RSA or ECDSA key.")
+    raise ValueError(f"{path} contains no RSA or ECDSA key.")
 
 
 def _encoded(content: bytes) -> str:

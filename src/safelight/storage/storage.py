@@ -1,4 +1,4 @@
-"""The socket that bytes are kept behind: whole objects under keys, each written once."""
+"""Storage interface: whole objects under keys, each written once."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is known of an object without reading it. `etag` is without quotes."""
+    """An object's metadata. `etag` is without quotes."""
 
     key: str
     bytes: int
@@ -19,32 +19,32 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """How a bucket is to send an object that is fetched from it directly."""
+    """Response headers for an object downloaded directly from a bucket."""
 
     media_type: str
     cache_control: str
 
 
 Describe = Callable[[str], Served]
-"""Says of a key how its object is to be sent; storage itself knows no media types."""
+"""Returns the response headers for a key; storage itself knows no media types."""
 
 
 class Storage(Protocol):
-    """Whole objects under keys such as `images/job_…/….png`; a key is written once."""
+    """Stores whole objects under keys such as `images/job_…/….png`; a key is written once."""
 
     async def put(self, key: str, source: Path) -> None:
-        """Keep the file's bytes under `key`; when this returns they survive a power cut.
+        """Store the file's bytes under `key`; once this returns they survive a power failure.
 
-        Raises `StorageFull` or `StorageFailed`, and then nothing is there.
+        Raises `StorageFull` or `StorageFailed`, and then nothing is stored.
         """
         ...
 
     async def head(self, key: str) -> Stored:
-        """Raise `NotFound` where there is nothing."""
+        """Return the object's metadata; raise `NotFound` if there is none."""
         ...
 
     def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
-        """Yield bytes `start` up to, not including, `end`."""
+        """Yield bytes from `start` up to but excluding `end`."""
         ...
 
     async def copy_to(self, key: str, target: Path) -> None:
@@ -52,17 +52,17 @@ class Storage(Protocol):
         ...
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; those that are not there are no error."""
+        """Remove objects; missing ones are not an error."""
         ...
 
     def all(self) -> AsyncIterator[Stored]:
-        """Yield every object, in no order; what comes or goes meanwhile may be among them."""
+        """Yield all objects, unordered; concurrent changes may or may not be included."""
         ...
 
     async def address(self, key: str, *, lifetime: timedelta) -> str | None:
-        """Return a URL where anybody gets the object for so long; None where there is no such."""
+        """Return a presigned URL valid for `lifetime`; None if the store cannot presign."""
         ...
 
     async def check(self) -> None:
-        """Raise when the store cannot be reached or written."""
+        """Raise if the store cannot be reached or written."""
         ...

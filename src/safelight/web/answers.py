@@ -1,4 +1,4 @@
-"""Serialises documents, and holds a request open for a while if its caller prefers to wait."""
+"""Writes documents as JSON, and holds a request open for a while if its caller prefers to wait."""
 
 import asyncio
 import hashlib
@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
+from safelight import documents
 from safelight.doorbell import doorbell
 from safelight.ids import PREFIXES
 from safelight.jobs.submit import Submitted
@@ -47,13 +48,13 @@ def has_it(request: Request, etag: str) -> bool:
     return "*" in candidates or etag.removeprefix("W/") in candidates
 
 
-async def job_answer(services: Services, account_id: str, job_id: str) -> dict[str, Any]:
+async def job_answer(services: Services, account_id: str, job_id: str) -> documents.Job:
     """Return the job's public document."""
     view = await services.jobs.view(account_id, job_id)
     return job_document(view.job, view.outputs, services.links, place=view.place)
 
 
-async def batch_answer(services: Services, account_id: str, batch_id: str) -> dict[str, Any]:
+async def batch_answer(services: Services, account_id: str, batch_id: str) -> documents.Batch:
     """Return the batch's public document."""
     view = await services.jobs.view_batch(account_id, batch_id)
     return batch_document(view.batch, view.jobs, view.outputs, services.links)
@@ -76,16 +77,13 @@ async def answer_submit(
     if seconds:
         headers["Preference-Applied"] = f"wait={seconds}"
     name = "batch_id" if made.subject.startswith(PREFIXES["batch"]) else "job_id"
-    return json_response(
-        {name: made.subject, **document} if name == "job_id" else {**document, name: made.subject},
-        200 if seconds and finished else 202,
-        headers,
-    )
+    status = 200 if seconds and finished else 202
+    return json_response({name: made.subject, **document}, status, headers)
 
 
 async def _await_final(
     services: Services, account_id: str, subject: str, seconds: float
-) -> dict[str, Any]:
+) -> documents.Job | documents.Batch:
     read = batch_answer if subject.startswith(PREFIXES["batch"]) else job_answer
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds

@@ -15,8 +15,12 @@ from safelight.web.services import Services
 COOKIE = "safelight_session"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
-_bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer sk_…`")
-_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Set by the login link.")
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="api_key", description="`Authorization: Bearer sk_…`"
+)
+_cookie = APIKeyCookie(
+    name=COOKIE, auto_error=False, scheme_name="session", description="Set by the login link."
+)
 
 
 async def get_services(request: Request) -> Services:

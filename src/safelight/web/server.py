@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
-from safelight.web import problems
+from safelight.web import openapi, problems
 from safelight.web.api import (
     account,
     admin,
@@ -52,28 +52,33 @@ def build(services: Services, *, version: str) -> FastAPI:
         description="Asynchronous media jobs: text to image, import by URL, image to 3D.",
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # web/openapi.py publishes more
+        generate_unique_id_function=openapi.operation_id,
     )
+    openapi.install(app)
     app.state.services = services
     problems.install(app)
-    for part in (
-        files,  # asked for most, and routes are tried in turn
-        submit,
-        admin,
-        callbacks,
-        checks,
-        batches,
-        contacts,
-        jobs,
-        assets,
-        pictures,
-        formats,
-        trash,
-        usage,
-        webhooks,
-        account,
-        health,
+    for router in (
+        files.router,  # asked for most, and routes are tried in turn
+        submit.router,
+        admin.router,
+        admin.jobs_router,
+        callbacks.router,
+        checks.router,
+        batches.router,
+        contacts.router,
+        jobs.router,
+        assets.router,
+        pictures.router,
+        formats.router,
+        trash.router,
+        trash.audit_router,
+        usage.router,
+        webhooks.router,
+        account.router,
+        health.router,
     ):
-        app.include_router(part.router)
+        app.include_router(router)
     _add_pages(app)
     return app
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import events
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import InvalidRequest, NotFound
 from safelight.webhooks import endpoint as rules

@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
 from structlog.stdlib import BoundLogger
 
+from safelight.db import DatabaseError
 from safelight.errors import ServiceError
 
 T = TypeVar("T")
 
-OUTAGE = (SQLAlchemyError, ServiceError, OSError)
+OUTAGE = (DatabaseError, ServiceError, OSError)
 
 
 async def guarded(work: Callable[[], Awaitable[T]], log: BoundLogger) -> T | Exception:

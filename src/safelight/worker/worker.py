@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection
 
 from safelight import ids, telemetry
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.errors import InvalidRequest
-from safelight.media.pictures.spec import MAX_SIDE, Fit, Format, Spec, order, settled
+from safelight.media.pictures.spec import MAX_SIDE, Fit, Format, Spec, negotiate, order
 from safelight.web.api.pictures import PictureQuery
 
 SIDES = st.integers(1, MAX_SIDE)
@@ -29,7 +29,7 @@ def read(text: str) -> Spec:
 
 
 def formats(accept: str, asked: Format = Format.AUTO) -> list[str]:
-    return [spec.format.value for spec in settled(Spec(w=100, format=asked), accept)]
+    return [spec.format.value for spec in negotiate(Spec(w=100, format=asked), accept)]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_settled_when_a_format_is_asked_for_then_is_that(form: str) -> None:
 
 
 def test_settled_when_png_stands_in_then_has_no_quality() -> None:
-    opaque, transparent = settled(Spec(w=9, quality=40), "")
+    opaque, transparent = negotiate(Spec(w=9, quality=40), "")
     assert (opaque.canonical, transparent.canonical) == (
         "format=jpeg&quality=40&w=9",
         "format=png&w=9",

@@ -1,8 +1,9 @@
 """Documents as the API sends them, valid by default, with one thing changed at a time."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from safelight.cli.documents import Asset, Batch, Job, Problem
+from safelight.documents import Asset, Batch, Job
 
 BASE = "http://127.0.0.1:8765"
 
@@ -50,7 +51,7 @@ def done(**changed: Any) -> Job:
     return job(**(final | {"outputs": [asset()]} | changed))
 
 
-def batch(*jobs: Job, problem: Problem | None = None, **changed: Any) -> Batch:
+def batch(*jobs: Job, problem: Mapping[str, Any] | None = None, **changed: Any) -> Batch:
     items: list[dict[str, Any]] = [
         {"index": index, "name": one["name"], "job": one, "problem": None}
         for index, one in enumerate(jobs)

@@ -1,8 +1,9 @@
 """Problems become one line and the right exit code."""
 
+from typing import Any
+
 import pytest
 
-from safelight.cli.documents import Problem
 from safelight.cli.failure import refusal, say
 
 
@@ -29,7 +30,7 @@ from safelight.cli.failure import refusal, say
         ),
     ],
 )
-def test_problem_when_said_is_one_line(problem: Problem, line: str) -> None:
+def test_problem_when_said_is_one_line(problem: dict[str, Any], line: str) -> None:
     assert say(problem) == line
 
 

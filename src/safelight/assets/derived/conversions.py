@@ -1,4 +1,4 @@
-"""3D models in other formats, made when they are first asked for, and kept."""
+"""3D models in other formats, derived on first request and stored."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -17,16 +17,16 @@ from safelight.media.models.take_in import GLB
 from safelight.storage.storage import Storage
 
 _LIMITS = Limits(cpu_s=60, memory_bytes=2 * 2**30, wall_s=90)
-_RULES = MakingRules(max_waiting=256, deadline=timedelta(minutes=5))  # a batch asks for all of it
+_RULES = MakingRules(max_waiting=256, deadline=timedelta(minutes=5))  # batches request many
 
 
 def is_convertible(asset: Asset) -> bool:
-    """Say whether an asset is kept in the one format that others are made of."""
+    """Return whether an asset is a binary glTF, the source of all conversions."""
     return asset.media_type == GLB and asset.key is not None
 
 
 class Conversions:
-    """Other formats of 3D models. Only their owner's key makes one; its address is public."""
+    """Converts 3D models, on behalf of their owner; a result has its asset's visibility."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Conversions:
         )
 
     async def open(self, asset: Asset, form: ModelFormat) -> Variant:
-        """Return the asset in that format, made now if nobody has before.
+        """Return the asset in that format, derived now if necessary.
 
-        Raises `FormatUnavailable` for what is no binary glTF, `MediaUnsupported` for one that
-        cannot be read, and `Busy` or `OutOfResources`.
+        Raises `FormatUnavailable` if it is not a binary glTF, `MediaUnsupported` if it cannot be
+        converted, and `Busy` or `OutOfResources`.
         """
         if not asset.key or not is_convertible(asset):
             raise FormatUnavailable

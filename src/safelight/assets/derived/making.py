@@ -1,4 +1,4 @@
-"""Makes files of assets when they are first asked for, each once whoever asks, and keeps them."""
+"""Derives files from assets on first request, single-flight, and stores them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,13 +18,13 @@ from safelight.errors import NotFound
 from safelight.single_flight import Busy, Once
 from safelight.storage.storage import Storage
 
-_COPIES_A_CHILD = 2  # the next source is there when a child gets free, and no more fill the disk
+_COPIES_A_CHILD = 2  # the next source is ready when a child is free, without filling the disk
 _COME_AGAIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
 class MakingRules:
-    """How much may wait here, and for how long."""
+    """Limits of the queue: its length, and how long a request may take."""
 
     max_waiting: int = 64
     deadline: timedelta = timedelta(seconds=30)
@@ -32,7 +32,7 @@ class MakingRules:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be made: of which asset, from which of its objects, under which name."""
+    """The file to derive: its asset, source object and canonical spec."""
 
     asset_id: str
     account_id: str
@@ -42,7 +42,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file that was made, and the key it gets. A 3D model is 0 pixels wide and high."""
+    """A derived file and its key. Width and height in pixels, 0 for a 3D model."""
 
     path: Path
     key: str
@@ -53,11 +53,11 @@ class Made:
 
 
 Make = Callable[[Path, Path], Awaitable[Made]]
-"""Makes a file of the source in the folder; both are gone afterwards."""
+"""Derives a file from the source into the folder; both are removed afterwards."""
 
 
 class Making:
-    """One way to make files: `children` of them at once."""
+    """Derives files, with up to `children` processes at once."""
 
     def __init__(
         self,
@@ -79,10 +79,10 @@ class Making:
         self._once: Once[tuple[str, str], Variant] = Once(rules.max_waiting)
 
     async def __call__(self, wanted: Wanted, make: Make) -> Variant:
-        """Return what was made, now or by somebody else meanwhile.
+        """Return the variant, derived by this or a concurrent call.
 
-        Raises `NotFound` where the asset has gone, `Busy` where too much waits, and what `make`
-        raises.
+        Raises `NotFound` if the asset is gone, `Busy` if the queue is full or too slow, and
+        whatever `make` raises.
         """
         name = wanted.asset_id, wanted.spec
         return await self._once(name, partial(self._make_in_time, wanted, make))
@@ -95,7 +95,7 @@ class Making:
             raise Busy(retry_after=_COME_AGAIN) from None
 
     async def _make(self, wanted: Wanted, make: Make) -> Variant:
-        # Whoever made it just now may have been done between our look and our turn.
+        # It may have been derived between the caller's lookup and this turn.
         known = await self._db.read(lambda tx: variant_store.get(tx, wanted.asset_id, wanted.spec))
         if known is not None:
             return known
@@ -106,7 +106,7 @@ class Making:
             return await self._keep(wanted, await make(source, Path(folder)))
 
     async def _keep(self, wanted: Wanted, made: Made) -> Variant:
-        """Store the object, then the row. What fails between is swept when its note runs out."""
+        """Store the object, then the row. After a failure between, the sweep removes the object."""
         variant = Variant(
             wanted.asset_id,
             wanted.spec,

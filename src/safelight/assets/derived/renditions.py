@@ -1,4 +1,4 @@
-"""What an asset's row says of the smaller pictures of it, and the keys they are stored under."""
+"""Renditions: their entries in an asset's row, and their keys."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from safelight.media.pictures.picture import RENDITION_SIDES, Picture
 def renditions_of(
     owner: str, pictures: Mapping[str, Picture], visibility: Visibility
 ) -> tuple[dict[str, Rendition], dict[str, Path]]:
-    """Return what a row says of smaller pictures, and the file of each key."""
+    """Return the row's entries for renditions, and the file for each key."""
     renditions: dict[str, Rendition] = {}
     files: dict[str, Path] = {}
     for name, picture in pictures.items():
@@ -23,7 +23,7 @@ def renditions_of(
 
 
 def itself(served: Picture, key: str) -> dict[str, Rendition]:
-    """Return the renditions of a picture that is small enough to be its own."""
+    """Return the renditions of a picture small enough to be its own."""
     return dict.fromkeys(RENDITION_SIDES, _rendition(served, key))
 
 
@@ -38,5 +38,5 @@ def _rendition(picture: Picture, key: str) -> Rendition:
 
 
 def as_it_is(path: Path, found: Facts) -> Picture:
-    """Return a picture that is small and fit enough to be shown."""
+    """Return the original file as the picture to serve."""
     return Picture(path, found.media_type, found.width, found.height, found.bytes)

@@ -1,4 +1,4 @@
-"""The rows of files that were made of assets on the fly, and of the pictures they are made of."""
+"""Rows of derived variants, and of their source pictures."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -16,9 +16,9 @@ from safelight.db.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row of `variants`: what was made of an asset by `spec`, a canonical spelling.
+    """A row of `variants`: a file derived from an asset by the canonical `spec`.
 
-    A 3D model has no size in pixels: 0.
+    Width and height are 0 for a 3D model.
     """
 
     asset_id: str
@@ -32,7 +32,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A picture that is shown, with those of its variants that were asked for, by their spec."""
+    """A served picture, with the requested variants that exist, by spec."""
 
     asset_id: str
     account_id: str
@@ -47,7 +47,7 @@ _COLUMNS = [field.name for field in fields(Variant)]
 
 
 def find(tx: Connection, key: str, specs: Sequence[str]) -> Source | None:
-    """Return the picture that is shown as `key`, and which of `specs` there are already."""
+    """Return the picture served as `key`, with the variants among `specs` that exist."""
     joined = sa.and_(variants.c.asset_id == assets.c.id, variants.c.spec.in_(specs))
     query = (
         sa.select(
@@ -78,21 +78,21 @@ def find(tx: Connection, key: str, specs: Sequence[str]) -> Source | None:
 
 
 def get(tx: Connection, asset_id: str, spec: str) -> Variant | None:
-    """Return what was made of an asset by `spec`, if it was."""
+    """Return the variant of an asset for `spec`, or None."""
     query = sa.select(variants).where(variants.c.asset_id == asset_id, variants.c.spec == spec)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else _to_variant(row)
 
 
 def keep(tx: Connection, variant: Variant, note: str, *, source: str) -> Variant | None:
-    """Write a variant whose object is stored and noted as `note`; return what stands.
+    """Insert a variant whose object is stored and noted as `note`; return the row in effect.
 
-    That is another process's where it was quicker, and None where the asset is gone, or no longer
-    shown as `source`: then the object is left to the next sweep.
+    That is another process's row if that was faster. Returns None if the asset is gone or no longer
+    served as `source`; the object is then left to the next sweep.
     """
-    held = sa.select(assets.c.id).where(assets.c.id == variant.asset_id, assets.c.key == source)
-    # Held until the commit, so that whoever deletes the asset afterwards finds this row.
-    if tx.scalars(held.with_for_update(read=True, key_share=True)).one_or_none() is None:
+    asset = sa.select(assets.c.id).where(assets.c.id == variant.asset_id, assets.c.key == source)
+    # Locked until the commit, so that a later deletion of the asset finds this row.
+    if tx.scalars(asset.with_for_update(read=True, key_share=True)).one_or_none() is None:
         object_ledger.give_up(tx, [note])
         return None
     if not _insert(tx, variant):
@@ -104,7 +104,7 @@ def keep(tx: Connection, variant: Variant, note: str, *, source: str) -> Variant
 
 
 def drop(tx: Connection, asset_ids: Collection[str]) -> dict[str, list[str]]:
-    """Forget what was made of these assets, and return the keys of it by asset."""
+    """Delete the variants of these assets, and return their keys by asset."""
     statement = (
         sa.delete(variants)
         .where(variants.c.asset_id.in_(asset_ids))

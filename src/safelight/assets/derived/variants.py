@@ -1,4 +1,4 @@
-"""Makes pictures of other sizes and formats when they are first asked for, and keeps them."""
+"""Derives pictures in other sizes and formats on first request, and stores them."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -17,19 +17,19 @@ from safelight.assets.keys import EXTENSIONS, is_public, media_type_of
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
 from safelight.errors import NotFound
-from safelight.media.pictures.spec import Spec, order, settled
+from safelight.media.pictures.spec import Spec, negotiate, order
 from safelight.media.pictures.transform import transform
 from safelight.storage.storage import Storage
 from safelight.telemetry import VARIANT_SECONDS, VARIANTS
 
-# AVIF takes the most: 3.6 s and 0.6 GiB at 4096 x 4096, and a large WebP source 0.3 more.
+# AVIF takes most: 3.6 s and 0.6 GiB at 4096 x 4096, plus 0.3 for a large WebP source.
 _LIMITS = Limits(cpu_s=10, memory_bytes=2**30, wall_s=20)
 _UNKNOWN = "There is no such file."
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Where a picture can be had, made then if it is not there: key and signed query, its size."""
+    """The URL path and size of a variant that is derived on first request."""
 
     path: str
     width: int
@@ -37,7 +37,7 @@ class Promise:
 
 
 class Variants:
-    """The variants of pictures that are shown. Only signed addresses make one, or anybody could."""
+    """Variants of served pictures. Only signed URLs derive one, to prevent abuse."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Variants:
         )
 
     async def promise(self, asset: Asset, asked: Spec, *, until: int) -> Promise:
-        """Return what `open` will give for `asked`; raise `NoPublicPicture`.
+        """Return the signed path for `asked`; raise `NoPublicPicture`.
 
-        That of a private picture ends at `until`, in seconds since 1970.
+        For a private picture it expires at `until`, in seconds since 1970.
         """
         if asset.kind is not AssetKind.IMAGE or not (asset.key and asset.width and asset.height):
             raise NoPublicPicture
@@ -79,15 +79,15 @@ class Variants:
     async def open(
         self, key: str, asked: Spec, signature: str, accept: str, *, until: int | None = None
     ) -> Variant:
-        """Return what is to be sent of the picture `key`, made now if nobody has before.
+        """Return the variant to send for the picture `key`, derived now if necessary.
 
-        `accept` is the request's header, and `until` when the address of a private picture ends.
-        Raises `SignatureInvalid` before anything is made, and `NotFound`, `NoPublicPicture`, `Busy`
-        or `OutOfResources`.
+        `accept` is the request's header, and `until` the expiry of a private picture's URL.
+        Raises `SignatureInvalid` before deriving anything, and `NotFound`, `NoPublicPicture`,
+        `Busy` or `OutOfResources`.
         """
         _check_is_picture(key)
         _check_is_open(key, until)
-        specs = settled(asked, accept)
+        specs = negotiate(asked, accept)
         names = [spec.canonical for spec in specs]
         source = await self._db.read(lambda tx: variant_store.find(tx, key, names))
         if source is None:
@@ -132,11 +132,11 @@ def _check_is_open(key: str, until: int | None) -> None:
 
 
 def _signed_text(key: str, asked: Spec, until: int | None) -> str:
-    """Return an address as it is signed; that of a public picture never ends."""
+    """Return the text that is signed; a public picture's URL never expires."""
     ends = "" if until is None else f"until={until}"
     return f"{key}?{'&'.join(filter(None, (asked.canonical, ends)))}"
 
 
 def _new_key(asset_id: str, media_type: str) -> str:
-    """Return a key that cannot be guessed, in a folder that is not served."""
+    """Return an unguessable key in a folder that is not served directly."""
     return f"renditions/{asset_id}/{ids.secret(130)}.{EXTENSIONS[media_type]}"

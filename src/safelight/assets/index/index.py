@@ -1,6 +1,6 @@
-"""The search index, which each database keeps in its own way: FTS5 on SQLite, GIN on PostgreSQL.
+"""The search index: FTS5 on SQLite, GIN on PostgreSQL.
 
-Words come ready to be kept (words.py), so neither engine's own idea of a word plays a part.
+Words arrive tokenized and normalized (words.py), so the engines' own tokenizers are not used.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,12 +20,12 @@ Terms = Sequence[Sequence[str]]
 
 TABLE = sa.table("asset_search")
 _ROWS = Given(number=sa.BigInteger, account_id=sa.Text, words=sa.Text)
-_MOST_POSITIONS = 256  # of one word that a tsvector keeps
+_MOST_POSITIONS = 256  # per word in a tsvector
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands in the index for an asset: its words in order, with spaces between."""
+    """An asset's entry in the index: its words in order, separated by spaces."""
 
     number: int
     account_id: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 def add(tx: Connection, entries: Iterable[Entry]) -> None:
-    """Put assets into the index."""
+    """Add assets to the index."""
     native = _is_postgresql(tx)
     rows = [
         {
@@ -48,24 +48,24 @@ def add(tx: Connection, entries: Iterable[Entry]) -> None:
 
 
 def remove(tx: Connection, numbers: Sequence[int]) -> None:
-    """Take assets out of the index."""
+    """Remove assets from the index."""
     tx.execute(sa.delete(TABLE).where(number(tx).in_(list(numbers))))
 
 
 def number(tx: Connection) -> ColumnElement[int]:
-    """Return the index's column with the numbers of the assets."""
+    """Return the index column with the asset numbers."""
     name = "number" if _is_postgresql(tx) else "rowid"
     return sa.literal_column(f"asset_search.{name}", sa.BigInteger)
 
 
 def matches(tx: Connection, account_id: str, terms: Terms, text: TextQuery) -> TextClause:
-    """Return the condition on the index: one term of each list, and what the text asks for.
+    """Return the condition on the index: one term of each list, and the text query.
 
-    Whose it is is a column on PostgreSQL, whose planner then knows how much that says; a term that
-    millions of assets have would cost a GIN index more than all others. FTS5 passes such terms by.
+    On PostgreSQL the owner is a column, so that the planner knows its selectivity: as a term,
+    shared by millions of assets, it would dominate a GIN lookup. FTS5 skips such terms cheaply.
     """
     if _is_postgresql(tx):
-        # What a query costs depends on its words, so each is planned for its own.
+        # The cost depends on the words, so every query gets its own plan.
         tx.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
         wanted = _spell(terms, text, _as_tsquery, " & ", " | ", " & !")
         return sa.text(
@@ -78,9 +78,9 @@ def matches(tx: Connection, account_id: str, terms: Terms, text: TextQuery) -> T
 
 
 def some(tx: Connection, account_id: str, terms: Terms, *, limit: int) -> list[int]:
-    """Return the numbers of up to `limit` of the account's assets that match, any of them."""
+    """Return the numbers of up to `limit` matching assets of the account, in any order."""
     if _is_postgresql(tx):
-        # It takes many alternatives for many rows, and would read them all; they are few.
+        # The planner overestimates the matches of many alternatives and would scan the table.
         for name in ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan"):
             tx.execute(sa.text(f"SET LOCAL {name} = off"))
     query = (
@@ -112,7 +112,7 @@ def _is_postgresql(tx: Connection) -> bool:
 
 
 def vector(words: str) -> str:
-    """Spell words as a tsvector: each once, with the places where it stands."""
+    """Format words as a tsvector: each once, with its positions."""
     places: dict[str, list[int]] = {}
     for place, word in enumerate(words.split(), start=1):
         places.setdefault(word, []).append(place)
@@ -134,7 +134,7 @@ def _spell(
     unwanted = either.join(map(clause, text.unwanted))
     if not unwanted:
         return query
-    # FTS5 always has the account to begin with; a tsquery may well begin with what it must not be.
+    # FTS5 queries always start with the account; a tsquery may consist of negations only.
     return f"({query}){without}({unwanted})" if query else f"!({unwanted})"
 
 

@@ -1,8 +1,8 @@
-"""The words under which an asset stands in the search index: its text, and a term for each fact.
+"""The words that index an asset: its text, and a term for each fact.
 
 A filter such as a tag or a width becomes a term too, so that one index answers every combination of
-filters and text at the price of its rarest word. Terms begin with `x` and a letter that says what
-they are of; what is free text or long in them is hashed.
+filters and text at the cost of its rarest word. A term starts with `x` and a letter for its field;
+free or long text in it is hashed.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from safelight.assets.keys import EXTENSIONS
 _HASH_CHARS = 10
 _CHUNK = 4  # hex digits of a perceptual hash in one term
 _TEXT_FACTS = ("exif", "iptc", "xmp")
-_LAST_CLASS = 14  # of sizes: 8192 pixels and more
+_LAST_CLASS = 14  # of size classes: 8192 pixels and more
 _NOTHING = "xnothing"  # no asset has it
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is asked for; what is None or empty asks for nothing. Sizes are in pixels, inclusive.
+    """Search criteria; None or empty means any. Sizes are in pixels, inclusive.
 
-    `format` is the extension-like name of the public copy (`jpeg`, `png`, `glb`), `host` where a
-    picture was imported from, or a domain above it. `created_before` is exclusive.
+    `format` is the short name of the public copy's format (`jpeg`, `png`, `glb`), `host` the host a
+    picture was imported from, or a parent domain. `created_before` is exclusive.
     """
 
     text: TextQuery = field(default_factory=TextQuery)
@@ -47,27 +47,27 @@ class Filter:
 
 
 def format_name(media_type: str) -> str:
-    """Return the name that people filter a format by: `image/jpeg` is `jpeg`."""
+    """Return the short name of a format for filters: `jpeg` for `image/jpeg`."""
     if media_type == "model/gltf-binary":
         return EXTENSIONS[media_type]
     return media_type.partition("/")[2]
 
 
 def words_of(asset: Asset) -> str:
-    """Return all words and terms of an asset, with spaces between."""
+    """Return all words and terms of an asset, separated by spaces."""
     text = islice(_text_words(asset), MAX_WORDS)
     return " ".join((*_terms_of(asset), *text))
 
 
 def account(account_id: str) -> str:
-    """Return the term of all that belongs to an account."""
+    """Return the term for an account."""
     return _exact("a", account_id)
 
 
 def alternatives(wanted: Filter) -> list[list[str]]:
-    """Return the terms of a filter: an asset must have one of each list.
+    """Return the terms of a filter: an asset must match one of each list.
 
-    Sizes are asked for only roughly, and times not at all: both are for the rows to say.
+    Sizes are matched only roughly, and times not at all; conditions on the rows do the rest.
     """
     exact = (
         ("f", wanted.format and wanted.format.lower()),
@@ -84,11 +84,11 @@ def alternatives(wanted: Filter) -> list[list[str]]:
 
 
 def look_alikes(perceptual_hash: str) -> list[str]:
-    """Return terms of which a hash at most 7 bits away has at least one.
+    """Return terms of which every hash within 7 bits has at least one.
 
-    Of four chunks of 16 bits, one differs by a bit at most (Norouzi et al., Fast Search in Hamming
-    Space with Multi-Index Hashing). A chunk of one tone is left out while others say more, though
-    then some that differ by 4 bits may be missed: very many pictures have it.
+    One of the four 16-bit chunks differs by at most one bit (Norouzi et al., Fast Search in Hamming
+    Space with Multi-Index Hashing). Uniform chunks, which very many pictures share, are skipped
+    unless all are uniform; some hashes that differ by 4 bits may then be missed.
     """
     chunks = _chunks(perceptual_hash)
     telling = [(place, chunk) for place, chunk in chunks if chunk not in (0, 0xFFFF)] or chunks
@@ -141,7 +141,7 @@ def _kind(kind: str) -> str:
 
 
 def _domains(host: str) -> Iterator[str]:
-    """Yield a host and every domain above it, but for the last label alone."""
+    """Yield a host and its parent domains, except the top-level domain."""
     labels = host.split(".")
     yield from (".".join(labels[start:]) for start in range(max(len(labels) - 1, 1)) if host)
 

@@ -1,8 +1,7 @@
-"""Takes text apart into words to search by, in one way for all databases and languages.
+"""Tokenizes text into search words, uniformly for all databases and languages.
 
-Both databases could do so themselves, but each differently: here a word is folded (case, width,
-accents) and, if English, stemmed, so that `Cafés` is found by `cafe`. Scripts that leave no space
-between words are taken apart by character.
+The databases' own tokenizers differ. Here a word is folded (case, width, accents) and, if English,
+stemmed, so that `cafe` finds `Cafés`. Scripts without spaces between words are split by character.
 """
 
 import re
@@ -16,12 +15,12 @@ import snowballstemmer  # pyright: ignore[reportMissingTypeStubs]
 
 MAX_QUERY = 200
 MAX_CLAUSES = 16
-MAX_WORDS = 2_000  # of one asset
+MAX_WORDS = 2_000  # per asset
 _MAX_LETTERS = 40
 _MIN_PREFIX = 2
 
 _RUN = re.compile(r"[^\W_]+")
-# Han, kana and Hangul, Thai, Lao, Khmer and Myanmar: a character a word.
+# Han, kana and Hangul, Thai, Lao, Khmer and Myanmar: one word per character.
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
 )
@@ -37,7 +36,7 @@ _stemmer = cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: igno
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Words that must follow each other; the last may be the beginning of one."""
+    """Consecutive words; the last may be a prefix."""
 
     words: tuple[str, ...]
     is_prefix: bool = False
@@ -45,7 +44,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class TextQuery:
-    """What the text must hold, all of it, and what it must not."""
+    """Clauses that must all match, and clauses that must not."""
 
     wanted: tuple[Clause, ...] = ()
     unwanted: tuple[Clause, ...] = ()
@@ -58,9 +57,9 @@ def words(text: str) -> Iterator[str]:
 
 
 def parse(query: str) -> TextQuery:
-    """Read what a person typed: words, `"a phrase"`, `-without`, `begin*`.
+    """Parse a search query: words, `"a phrase"`, `-without`, `prefix*`.
 
-    Nothing that can be typed is an error; what holds no word is left out.
+    Never fails; parts without a word are ignored.
     """
     wanted: list[Clause] = []
     unwanted: list[Clause] = []

@@ -1,4 +1,4 @@
-"""Copies what an asset shows to new keys, noted before, for whoever then tells the row."""
+"""Copies an asset's served objects to new keys; the caller updates the row."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from safelight.storage.storage import Storage
 
 
 class Copying:
-    """Objects under other keys."""
+    """Copies objects to new keys, noting them first."""
 
     def __init__(self, database: Database, storage: Storage, scratch: Path) -> None:
         self._db = database
@@ -20,10 +20,10 @@ class Copying:
         self._scratch = scratch
 
     async def __call__(self, account_id: str, moves: Mapping[str, str]) -> str:
-        """Store each object under the key that its own becomes; return the note of the new ones.
+        """Copy each object from its old to its new key; return the note of the new ones.
 
-        They are removed again where no row claims them by that note. Raises `NotFound` where one
-        is not there any more.
+        The copies are removed again unless a row claims them with that note. Raises `NotFound` if
+        an object no longer exists.
         """
         note = Note(ids.new("asset"), account_id, list(moves.values()))
         await self._db.write(lambda tx: object_ledger.note_all(tx, [note]))

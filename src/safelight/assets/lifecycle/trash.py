@@ -1,13 +1,11 @@
-"""Deletes assets so that they can be had back for a while: out of sight at once, gone later.
+"""The trash: deleted assets are hidden at once, can be restored for a while, then are purged.
 
-Addresses of a deleted asset are dead at once: its objects are copied to keys that nobody is served,
-and the old ones go. Brought back, it has other addresses.
+URLs of a deleted asset stop working at once: its objects are copied to keys that are never served,
+and the old ones are removed. A restored asset has new URLs.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
-
-from sqlalchemy import Connection
 
 from safelight import audit
 from safelight.assets import store
@@ -18,15 +16,16 @@ from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.lifecycle.trash_store import Trashed
 from safelight.assets.service import Assets
 from safelight.audit import RETENTION, NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 
 _PURGED_AT_ONCE = 100
-_UNKNOWN = "There is no such asset that could be had back."
+_UNKNOWN = "There is no such asset in the trash."
 
 
 class Trash:
-    """What was deleted, for `kept`; where that is nothing, deleting is for good."""
+    """Deleted assets, kept for `kept`; if that is zero, deletion is permanent."""
 
     def __init__(
         self, database: Database, assets: Assets, copying: Copying, *, kept: timedelta
@@ -37,7 +36,7 @@ class Trash:
         self._kept = kept
 
     async def put(self, account_id: str, asset_id: str, *, actor: str, now: bool = False) -> None:
-        """Delete an asset, for good where `now` or where nothing can be had back here.
+        """Delete an asset, permanently if `now` or if the trash is disabled.
 
         Raises `OnHold`.
         """
@@ -48,7 +47,7 @@ class Trash:
             await self.keep_back([asset], actor=actor)
 
     async def keep_back(self, found: Sequence[Asset], *, actor: str) -> None:
-        """Delete assets that are about to go, if they can be had back here: all of them, or none.
+        """Move assets to the trash, if it is enabled: all of them, or none.
 
         Raises `OnHold`.
         """
@@ -71,13 +70,13 @@ class Trash:
         await self._db.write(write)
 
     async def page(self, account_id: str, *, before: str | None, limit: int) -> list[Trashed]:
-        """Return what of an account's can be had back, newest first."""
+        """Return the account's restorable assets, newest first."""
         return await self._db.read(
             lambda tx: trash_store.page(tx, account_id, before=before, limit=limit)
         )
 
     async def restore(self, account_id: str, asset_id: str, *, actor: str) -> Asset:
-        """Bring an asset back, with all that was said of it, under new addresses."""
+        """Restore an asset with all its data, under new URLs."""
         trashed = await self._get(account_id, asset_id)
         moves = {key: restored_key(key) for key in trashed.asset.shown_keys}
         note = await self._copying(account_id, moves)
@@ -94,7 +93,7 @@ class Trash:
         return back or await self._assets.get(account_id, asset_id)
 
     async def purge(self, account_id: str, asset_id: str, *, actor: str) -> None:
-        """Remove for good what could be had back; raise `OnHold`."""
+        """Delete an asset in the trash permanently; raise `OnHold`."""
         trashed = await self._get(account_id, asset_id)
 
         def write(tx: Connection) -> None:
@@ -105,7 +104,7 @@ class Trash:
         await self._assets.sweep()
 
     async def purge_overdue(self) -> int:
-        """Remove for good what nobody wanted back in time, up to a hundred; return how many."""
+        """Delete overdue assets in the trash permanently, up to a hundred; return how many."""
 
         def write(tx: Connection) -> int:
             found = trash_store.overdue(tx, limit=_PURGED_AT_ONCE)

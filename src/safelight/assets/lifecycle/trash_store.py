@@ -1,4 +1,4 @@
-"""The rows of assets that were deleted and can still be had back."""
+"""Rows of deleted assets that can be restored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TIMES = ("created_at", "expires_at")
 
 @dataclass(frozen=True, slots=True)
 class Trashed:
-    """One row of `trash`: an asset under the keys that its objects have now."""
+    """A row of `trash`: a deleted asset with its objects' current keys."""
 
     asset: Asset
     deleted_at: datetime
@@ -31,9 +31,9 @@ class Trashed:
 def put(
     tx: Connection, asset: Asset, moves: Mapping[str, str], note: str, *, kept: timedelta
 ) -> bool:
-    """Take an asset out of everybody's sight; its objects are noted under new keys as `note`.
+    """Move an asset to the trash; the copies of its objects are noted as `note`.
 
-    False where it is no longer what it was: then they are left to the sweep.
+    Returns False if the asset has changed meanwhile; the copies are then left to the sweep.
     """
     moved = store.take(tx, asset, moves, note)
     if moved is None:
@@ -52,7 +52,7 @@ def put(
 
 
 def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> list[Trashed]:
-    """Return up to `limit` of an account's with ids below `before`, newest first."""
+    """Return up to `limit` rows of an account with ids below `before`, newest first."""
     columns = (trash.c.account_id, trash.c.asset_id)
     wanted = newest(tx, columns, [(account_id,)], before=before, limit=limit)
     query = sa.select(trash).where(among(tx, trash.c.asset_id, wanted))
@@ -61,14 +61,14 @@ def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> 
 
 
 def get(tx: Connection, account_id: str, asset_id: str) -> Trashed | None:
-    """Return one of the account's."""
+    """Return one row of the account, or None."""
     query = sa.select(trash).where(trash.c.asset_id == asset_id, trash.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else _to_trashed(row)
 
 
 def overdue(tx: Connection, *, limit: int) -> list[Trashed]:
-    """Return those whose time is up and whose account is not held, the longest overdue first."""
+    """Return overdue rows whose account has no legal hold, the longest overdue first."""
     query = (
         sa.select(trash)
         .join(accounts, accounts.c.id == trash.c.account_id)
@@ -81,7 +81,7 @@ def overdue(tx: Connection, *, limit: int) -> list[Trashed]:
 
 
 def remove(tx: Connection, trashed: Trashed) -> bool:
-    """Forget one for good; its objects are left to the sweep. False where it has gone already."""
+    """Delete a row; its objects are left to the sweep. Returns False if it is gone already."""
     asset = trashed.asset
     if not _take_out(tx, asset.id):
         return False
@@ -91,7 +91,7 @@ def remove(tx: Connection, trashed: Trashed) -> bool:
 
 
 def restore(tx: Connection, trashed: Trashed, moves: Mapping[str, str], note: str) -> Asset | None:
-    """Bring an asset back under new keys, noted as `note`; None where it has gone already."""
+    """Restore an asset under new keys, noted as `note`; None if it is gone already."""
     if not _take_out(tx, trashed.asset.id):
         object_ledger.give_up(tx, [note])
         return None
@@ -109,7 +109,7 @@ def _take_out(tx: Connection, asset_id: str) -> bool:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON can say it."""
+    """Return a row as JSON values."""
     times = {name: row[name].isoformat() if row[name] else None for name in _TIMES}
     return {**row, **times}
 

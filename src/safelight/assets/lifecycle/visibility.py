@@ -1,10 +1,8 @@
-"""Moves what an asset shows to where others may see it, or to where they no longer can.
+"""Changes an asset's visibility by moving its objects to new keys.
 
-Addresses of public objects are known and kept by caches for good, so that only other keys make an
-asset private: its objects are copied to new ones, the row is told, and the old ones go.
+URLs of public objects are known and cached forever, so only new keys can make an asset private: its
+objects are copied to new keys, the row is updated, and the old ones are removed.
 """
-
-from sqlalchemy import Connection
 
 from safelight import audit
 from safelight.accounts.account import Visibility
@@ -15,12 +13,13 @@ from safelight.assets.keys import moved_key
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.service import Assets
 from safelight.audit import NewLine
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 
 
 class Showing:
-    """Who sees what is kept; each call names the account that asks."""
+    """Changes who can see assets; every call names the requesting account."""
 
     def __init__(self, database: Database, assets: Assets, copying: Copying) -> None:
         self._db = database
@@ -30,9 +29,9 @@ class Showing:
     async def change(
         self, account_id: str, asset_id: str, visibility: Visibility, *, actor: str
     ) -> Asset:
-        """Make an asset public or private, and what was made of it go; return it as it is then.
+        """Make an asset public or private, drop its variants, and return the updated asset.
 
-        What fails on the way leaves it as it was.
+        A failure leaves the asset unchanged.
         """
         asset = await self._assets.get(account_id, asset_id)
         if asset.key is None:
@@ -43,7 +42,7 @@ class Showing:
         try:
             note = await self._copying(account_id, moves)
         except NotFound:
-            # Somebody else was quicker, and what was shown has gone: what they made of it stands.
+            # A concurrent change has moved the objects; it wins.
             return await self._assets.get(account_id, asset_id)
         data = {"visibility": visibility.value}
         line = NewLine(account_id, actor, "asset.shown", asset_id, data)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from safelight.cli.documents import Batch, Item, Problem
-from safelight.cli.failure import say
+from safelight.cli.failure import Received, say
 from safelight.cli.imports.chunks import Chunk
 from safelight.cli.imports.entries import Entry
+from safelight.documents import Batch, BatchItem
 
 INVALID_LINE = "invalid_line"
 _UNKNOWN = "unknown"
@@ -71,7 +71,7 @@ def _invalid(chunk: Chunk) -> list[Failed]:
     return [Failed(entry, INVALID_LINE, entry.fault) for entry in chunk.entries if entry.fault]
 
 
-def _failed(entry: Entry, item: Item) -> Failed | None:
+def _failed(entry: Entry, item: BatchItem) -> Failed | None:
     job = item["job"]
     if job is None:
         return _of_problem(entry, item["problem"] or {})
@@ -82,5 +82,5 @@ def _failed(entry: Entry, item: Item) -> Failed | None:
     return _of_problem(entry, job["error"] or {}, job["id"])
 
 
-def _of_problem(entry: Entry, problem: Problem, job_id: str = "") -> Failed:
+def _of_problem(entry: Entry, problem: Received, job_id: str = "") -> Failed:
     return Failed(entry, problem.get("code", _UNKNOWN), say(problem), job_id)

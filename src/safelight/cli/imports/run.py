@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from safelight.cli.client import Client
-from safelight.cli.documents import Batch
 from safelight.cli.failure import BadUse, Refused
 from safelight.cli.imports.chunks import Chunk, Chunks
 from safelight.cli.imports.journal import Journal, Outcome
@@ -15,6 +14,7 @@ from safelight.cli.imports.outcome import Failed, codes_of, failures_of, refused
 from safelight.cli.imports.patience import Patience
 from safelight.cli.imports.report import Report
 from safelight.cli.imports.tally import Tally
+from safelight.documents import Batch
 
 _FIRST_REST_S = 1.0
 _MOST_REST_S = 10.0

@@ -8,11 +8,12 @@ from importlib import resources
 import httpx2
 
 from safelight.cli.client import Client
-from safelight.cli.documents import Asset, Document, items_of
+from safelight.cli.documents import Document, items_of
 from safelight.cli.failure import Failure, say
 from safelight.cli.outputs import outputs_of
 from safelight.cli.progress import read_document
 from safelight.cli.show import LineDisplay, Screen
+from safelight.documents import Asset
 
 PROMPT = "A red cat playing guitar"
 _MUG_WIDTH = 768

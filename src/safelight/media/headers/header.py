@@ -1,4 +1,4 @@
-"""Reads a picture's format and shape from its header in pure Python, before a decoder sees it."""
+"""Reads a picture's format and size from its header in pure Python, before any decoder runs."""
 
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,14 +18,14 @@ FORMATS = {
     "image/tiff": "tiff",
 }
 
-# Bytes a pixel, measured.
-_GIF_HELD = 8.0  # the canvas and the frame before
+# Bytes per pixel, measured.
+_GIF_HELD = 8.0  # the canvas and the previous frame
 _WEBP_HELD = 19.0  # decoder and encoder
-_WEBP_ALPHA_HELD = 32.0  # the encoder makes three copies more of a picture with alpha
+_WEBP_ALPHA_HELD = 32.0  # the encoder makes three more copies of a picture with alpha
 
 
 class Header(NamedTuple):
-    """What the first bytes say; see `Shape`."""
+    """A picture's format, size and decoder memory; see `Shape`."""
 
     format: str
     width: int
@@ -59,15 +59,15 @@ def _gif(file: BinaryIO) -> Shape:
 
 def _webp(file: BinaryIO) -> Shape:
     kind = take(file, 12, 4)
-    if kind == b"VP8X":  # extended: flags, then a canvas of 24 bits a side, less one
+    if kind == b"VP8X":  # extended: flags, then canvas sides minus one, 24 bits each
         data = take(file, 20, 10)
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (4, 7))
         return _webp_shape(width, height, has_alpha=bool(data[0] & 0x10))
-    if kind == b"VP8L":  # lossless: 14 bits a side, less one, and one of alpha, after a signature
+    if kind == b"VP8L":  # lossless: signature, then sides minus one (14 bits each), alpha bit
         bits = int.from_bytes(take(file, 21, 4), "little")
         width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
         return _webp_shape(width, height, has_alpha=bool(bits >> 28 & 1))
-    if kind == b"VP8 ":  # lossy: 14 bits a side and 2 of scale, after frame tag and start code
+    if kind == b"VP8 ":  # lossy: frame tag, start code, then 14 bits per side and 2 of scale
         width, height = unpack(file, "<HH", 26)
         return _webp_shape(width & 0x3FFF, height & 0x3FFF, has_alpha=False)
     raise MediaError("The WebP does not begin with its picture.")

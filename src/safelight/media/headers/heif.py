@@ -11,13 +11,13 @@ _MAX_BOXES = 64  # before the `meta` box
 _MAX_META_BYTES = 2**20
 _BOX_HEAD = 8  # length and kind
 _ISPE_BYTES = 12
-# Bytes a pixel, measured: the decoder's frames, the same in full colour, and what libvips takes.
+# Bytes per pixel, measured: the decoder's frames, the same in full color, and libvips' own.
 _HELD, _HELD_DEEP = 17.0, 22.0
-_AV1_DEEP = 0x40  # of the third byte of `av1C`: more than 8 bits a sample
+_AV1_DEEP = 0x40  # in the third byte of `av1C`: more than 8 bits per sample
 
 
 def read(file: BinaryIO) -> Shape:
-    """Return the shape of the whole picture."""
+    """Return the shape of the primary picture."""
     meta = _meta(file)
     sizes: list[tuple[int, int]] = []
     held = _HELD
@@ -47,7 +47,7 @@ def _meta(file: BinaryIO) -> bytes:
 
 
 def _properties(boxes: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the properties of all pictures, which `iprp` and inside it `ipco` hold."""
+    """Yield the properties of all pictures, found in `ipco` inside `iprp`."""
     for kind, inside in _boxes(boxes):
         if kind == b"iprp":
             for deeper, properties in _boxes(inside):

@@ -1,4 +1,4 @@
-"""Reads a JPEG's markers: its size, what a progressive one holds in memory, and how many scans."""
+"""Reads a JPEG's markers: size, number of scans, and decoder memory if it is progressive."""
 
 import mmap
 from typing import BinaryIO
@@ -6,14 +6,14 @@ from typing import BinaryIO
 from safelight.media.errors import MediaError, MediaTooManyPixels
 from safelight.media.headers.shape import Shape, take, unpack
 
-_MAX_SEGMENTS = 2048  # before the size is told
+_MAX_SEGMENTS = 2048  # before the frame header
 _MAX_SCANS = 100  # encoders write ten
-# Each scan of a progressive picture visits every pixel again, however little data it has.
+# Each scan of a progressive JPEG visits every pixel again, however little data it has.
 _MAX_SCANNED_PIXELS = 1_000_000_000
 
 _MARK = 0xFF
-_MAX_FILLERS = 16  # of that byte before a marker
-# Start of frame, whatever the coding; those left out are tables and reserved.
+_MAX_FILLERS = 16  # fill bytes before a marker
+# Start of frame, in any coding; the excluded values are tables or reserved.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _IMAGE_MARKERS = frozenset({0xD9, 0xDA})  # end of image, start of scan
@@ -23,7 +23,7 @@ _COEFFICIENT_BYTES = 2
 
 
 def read(file: BinaryIO) -> Shape:
-    """Return the shape; raise `MediaTooManyPixels` for scans beyond what is worth decoding."""
+    """Return the shape; raise `MediaTooManyPixels` if the scans cost too much to decode."""
     offset = 2
     for _ in range(_MAX_SEGMENTS):
         marker, offset = _marker(file, offset)
@@ -59,8 +59,8 @@ def _frame(file: BinaryIO, marker: int, offset: int) -> Shape:
 
 def _scans(file: BinaryIO, start: int) -> int:
     """Count the scans between the frame's header and the end of this picture."""
-    # Neither marker can stand inside coded data. What other pictures a file has, in its metadata
-    # or behind the end, are not looked at.
+    # Neither marker can occur inside coded data. Other pictures in the file, in its metadata or
+    # after the end of image, are ignored.
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = data.find(_END_OF_IMAGE, start)
         end = end if end >= 0 else len(data)
@@ -80,7 +80,7 @@ def _check_scans(pixels: int, scans: int) -> None:
 
 
 def _coefficients(file: BinaryIO, offset: int, components: int) -> float:
-    """Return the bytes a pixel that the coefficients take, by each component's sampling."""
+    """Return the coefficients' size in bytes per pixel, from each component's sampling."""
     data = take(file, offset, 3 * components)
     areas = [(data[at] >> 4) * (data[at] & 15) for at in range(1, len(data), 3)]
     return _COEFFICIENT_BYTES * sum(areas) / max([*areas, 1])

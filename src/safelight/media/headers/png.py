@@ -1,4 +1,4 @@
-"""Reads a PNG's chunks up to its picture: the size, whether it is interlaced, and an APNG's frames.
+"""Reads a PNG's chunks before its image data: size, interlacing, and an APNG's frames.
 
 Structure: https://www.w3.org/TR/png-3/.
 """
@@ -8,16 +8,16 @@ from typing import BinaryIO
 from safelight.media.errors import MediaError
 from safelight.media.headers.shape import Shape, take, unpack
 
-_FIRST_CHUNK = 33  # behind the signature and the header
+_FIRST_CHUNK = 33  # after the signature and the header
 _CHUNK_FRAME = 12  # length, kind and checksum
 _MAX_CHUNKS = 64  # searched for the number of frames
-_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # a pixel, by colour type
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by color type
 _PALETTE = 3
-_PALETTE_BYTES = 4  # a pixel, once its colour has been looked up
+_PALETTE_BYTES = 4  # per pixel, after the palette lookup
 
 
 def read(file: BinaryIO) -> Shape:
-    """Return the shape; the frames are those of an APNG, of which the first is shown."""
+    """Return the shape; `frames` counts those of an APNG, of which only the first is shown."""
     if take(file, 12, 4) != b"IHDR":
         raise MediaError("The PNG does not begin with its header.")
     width, height, depth, kind, _, _, interlace = unpack(file, ">II5B", 16)

@@ -1,4 +1,4 @@
-"""What a header tells a decoder's memory needs from, and how its bytes are read safely."""
+"""Image dimensions and decoder memory, and safe reads from a file header."""
 
 import struct
 from typing import BinaryIO, NamedTuple
@@ -9,8 +9,8 @@ from safelight.media.errors import MediaError, MediaTruncated
 class Shape(NamedTuple):
     """Width and height in pixels as stored, before any orientation.
 
-    `held` is how many bytes a pixel a decoder keeps until the end, beyond the finished picture: 0
-    where it reads row by row. `frames` is what the header says of an animation.
+    `held` is how many bytes per pixel a decoder keeps until the end, beyond the decoded picture: 0
+    if it reads row by row. `frames` is the number that the header declares.
     """
 
     width: int
@@ -20,15 +20,15 @@ class Shape(NamedTuple):
 
 
 def unpack(file: BinaryIO, layout: str, offset: int) -> tuple[int, ...]:
-    """Return the numbers at `offset`; raise `MediaTruncated` where the file is too short."""
+    """Return the numbers at `offset`; raise `MediaTruncated` if the file is too short."""
     return struct.unpack(layout, take(file, offset, struct.calcsize(layout)))
 
 
 def take(file: BinaryIO, offset: int, size: int) -> bytes:
-    """Return `size` bytes at `offset`; raise `MediaTruncated` where the file is too short."""
+    """Return `size` bytes at `offset`; raise `MediaTruncated` if the file is too short."""
     try:
         file.seek(offset)
-    except (OverflowError, OSError):  # an offset beyond what any file system holds
+    except (OverflowError, OSError):  # an offset larger than any file
         raise MediaError("The header points outside the file.") from None
     data = file.read(size)
     if len(data) < size:

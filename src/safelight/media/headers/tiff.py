@@ -1,4 +1,4 @@
-"""Reads a TIFF's first directory: the size, and whether its rows lie in planes or huge strips."""
+"""Reads a TIFF's first directory: size, and whether planes or tall strips need extra memory."""
 
 from typing import BinaryIO
 
@@ -7,11 +7,11 @@ from safelight.media.headers.shape import Shape, take, unpack
 
 _MAX_ENTRIES = 4096
 _BIG = 43  # the version number
-_SHORT, _LONG8 = 3, 16  # types of numbers
+_SHORT, _LONG8 = 3, 16  # field types
 _WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP = 256, 257, 258, 277, 278
 _TILE_HEIGHT = 323
 _WANTED = frozenset({_WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP, _TILE_HEIGHT})
-_TALL = 512  # rows from which strips or tiles are counted as held in memory
+_TALL = 512  # rows from which a strip or tile counts as kept in memory
 _MAX_DEPTH, _MAX_SAMPLES = 64, 8
 
 
@@ -27,7 +27,7 @@ def read(file: BinaryIO) -> Shape:
 
 
 def _directory(file: BinaryIO, order: str, *, big: bool) -> dict[int, int]:
-    """Return the first value of each tag that is wanted."""
+    """Return the first value of each tag in `_WANTED`."""
     (offset,) = unpack(file, order + ("Q" if big else "I"), 8 if big else 4)
     (count,) = unpack(file, order + ("Q" if big else "H"), offset)
     if count > _MAX_ENTRIES:
@@ -44,7 +44,7 @@ def _directory(file: BinaryIO, order: str, *, big: bool) -> dict[int, int]:
 
 
 def _pixel_bytes(tags: dict[int, int]) -> float:
-    # Depths of several samples stand elsewhere in the file, so where there are many it is 16.
+    # The depths of several samples are stored elsewhere in the file; assume 16 bits then.
     samples = min(max(tags.get(_SAMPLES, 1), 1), _MAX_SAMPLES)
     inline = tags.get(_DEPTH, 1)
     depth = inline if inline <= _MAX_DEPTH else 16

@@ -1,4 +1,4 @@
-"""Picks from EXIF what people ask for, bounded and clean; never the place or serial numbers."""
+"""Extracts common EXIF fields, bounded and sanitized; never the location or serial numbers."""
 
 import re
 from collections.abc import Iterable
@@ -28,28 +28,28 @@ _TAGS = (
     "ColorSpace",
 )
 _LOCATION = "exif-ifd3-GPSLatitude"
-_PREFIXES = ("exif-ifd0-", "exif-ifd2-")  # of the picture itself and of how it was taken
+_PREFIXES = ("exif-ifd0-", "exif-ifd2-")  # image and exposure tags
 _MAX_CHARS = 200
 
-# libvips writes `value (as printed, type, n components, m bytes)`.
+# libvips appends ` (as printed, type, n components, m bytes)` to each value.
 _NOTE = re.compile(r" \(.*, [A-Za-z ]+, [0-9]+ components?, [0-9]+ bytes?\)\Z", re.DOTALL)
 _WHOLE = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 _FRACTION = re.compile(r"(-?[0-9]{1,12})/(-?[0-9]{1,12})", re.ASCII)
 
 
 def has_location(fields: Iterable[str]) -> bool:
-    """Say whether the picture's fields, as libvips names them, tell where it was taken."""
+    """Return whether the fields, as libvips names them, contain a location."""
     return _LOCATION in fields
 
 
 def wanted(fields: Iterable[str]) -> dict[str, str]:
-    """Return, by tag, the fields worth reading."""
+    """Return the libvips field for each tag that is present."""
     present = set(fields)
     return {tag: prefix + tag for tag in _TAGS for prefix in _PREFIXES if prefix + tag in present}
 
 
 def value(text: str) -> str | int | float | None:
-    """Return what libvips' text of a tag stands for; None when nothing legible is left."""
+    """Parse libvips' text for a tag; None if nothing printable remains."""
     text = _NOTE.sub("", text)
     if _WHOLE.fullmatch(text):
         return int(text)

@@ -1,6 +1,6 @@
-"""Picks from IPTC (IIM) what people ask for, bounded and clean; never the place.
+"""Extracts common IPTC (IIM) fields, bounded and sanitized; never the location.
 
-Structure: IPTC-NAA Information Interchange Model 4.2, in Photoshop's resources or bare.
+Structure: IPTC-NAA Information Interchange Model 4.2, inside Photoshop resources or bare.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _RESOURCE = b"8BIM"
 _IPTC_RESOURCE = 0x0404
 _MARK = 0x1C
 _HEAD = 5  # mark, record, data set, two bytes of length
-_LONG = 0x8000  # a length that says how long the length is; nothing worth reading is that long
+_LONG = 0x8000  # an extended length; no field of interest is that long
 _MAX_BYTES = 256 * 1024
 _MAX_ENTRIES = 1000
 _MAX_CHARS = 2000
@@ -31,11 +31,11 @@ _NAMES = {
     120: "caption",
 }
 _KEYWORD = 25
-_PLACES = frozenset({90, 92, 95, 100, 101})  # city, part of it, state, country and its code
+_PLACES = frozenset({90, 92, 95, 100, 101})  # city, sublocation, state, country code, country
 
 
 def read(data: bytes) -> tuple[Described, bool]:
-    """Return what `data` says, and whether it names a place; what is broken is left out."""
+    """Return the fields in `data`, and whether it names a place; skips malformed entries."""
     facts: dict[str, str | int | float | list[str]] = {}
     keywords: list[str] = []
     has_place = False
@@ -57,7 +57,7 @@ def read(data: bytes) -> tuple[Described, bool]:
 
 
 def _iim(data: bytes) -> bytes:
-    """Return the IPTC records, out of Photoshop's resources where they are wrapped."""
+    """Return the IPTC records, unwrapped from Photoshop resources if necessary."""
     data = data.removeprefix(_PHOTOSHOP)
     offset = 0
     while data[offset : offset + 4] == _RESOURCE:
@@ -87,7 +87,7 @@ def _entries(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _text(value: bytes, encoding: str) -> str:
     try:
-        text = value.decode("utf-8")  # many write it without saying so
+        text = value.decode("utf-8")  # many writers use it undeclared
     except UnicodeDecodeError:
         text = value.decode(encoding, errors="ignore")
     legible = "".join(character for character in text if character.isprintable())

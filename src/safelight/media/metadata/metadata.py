@@ -1,4 +1,4 @@
-"""Gathers what a picture's EXIF, IPTC and XMP say; child only."""
+"""Reads a picture's EXIF, IPTC and XMP; child only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from safelight.media.metadata import exif, iptc, xmp
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the metadata says, and whether any of it names the place."""
+    """A picture's metadata, and whether any of it names a place."""
 
     exif: Exif
     iptc: Described
@@ -20,7 +20,7 @@ class Told:
 
 
 def read(image: pyvips.Image) -> Told:
-    """Return what the metadata of an opened picture says; what cannot be read is left out."""
+    """Return the metadata of an opened picture; skips unreadable values."""
     fields = image.get_fields()
     iptc_facts, iptc_place = _described(image, fields, "iptc-data", iptc.read)
     xmp_facts, xmp_place = _described(image, fields, "xmp-data", xmp.read)
@@ -43,7 +43,7 @@ def _exif(image: pyvips.Image, fields: list[str]) -> Exif:
     for tag, name in exif.wanted(fields).items():
         try:
             value = exif.value(str(image.get(name)))
-        except UnicodeDecodeError:  # text in no known encoding is no text
+        except UnicodeDecodeError:  # not in a known encoding: skip it
             continue
         if value is not None:
             found[tag] = value

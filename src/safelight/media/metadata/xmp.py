@@ -1,7 +1,7 @@
-"""Picks from an XMP packet what people ask for, bounded and clean; never the place.
+"""Extracts common XMP fields, bounded and sanitized; never the location.
 
-Structure: ISO 16684-1. A packet with any declaration is not read: entities are what XML attacks
-are made of, and XMP needs none.
+Structure: ISO 16684-1. A packet with a declaration is rejected: XML attacks are built from
+entities, and XMP needs none.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ _PLACES = frozenset(
 
 
 def read(packet: bytes) -> tuple[Described, bool]:
-    """Return what `packet` says, and whether it names a place; a broken one says nothing."""
+    """Return the fields in `packet`, and whether it names a place; nothing if it is malformed."""
     root = _parsed(packet)
     facts: dict[str, str | int | float | list[str]] = {}
     if root is None:
@@ -81,7 +81,7 @@ def _parsed(packet: bytes) -> ElementTree.Element | None:
 
 
 def _properties(root: ElementTree.Element) -> Iterator[tuple[str, list[str]]]:
-    """Yield each property's name and texts, whether it is an attribute or an element."""
+    """Yield each property's name and texts, for attributes and elements alike."""
     top = next(root.iter(_RDF + "RDF"), root)
     for described in top.findall(_RDF + "Description"):
         for name, value in described.attrib.items():
@@ -92,7 +92,7 @@ def _properties(root: ElementTree.Element) -> Iterator[tuple[str, list[str]]]:
 
 def _texts(element: ElementTree.Element) -> list[str]:
     items = list(element.iter(_RDF + "li"))
-    # Of alternative languages the default one goes first.
+    # Among language alternatives, the default comes first.
     items.sort(key=lambda item: item.get(_LANGUAGE) != "x-default")
     return _cleaned([item.text or "" for item in items] if items else [element.text or ""])
 
@@ -107,6 +107,6 @@ def _number(text: str) -> int | float | None:
         number = float(text)
     except ValueError:
         return None
-    if not -1 <= number <= 5:  # noqa: PLR2004  what the standard allows
+    if not -1 <= number <= 5:  # noqa: PLR2004  the range in the standard
         return None
     return int(number) if number.is_integer() else number

@@ -1,1 +1,1 @@
-"""3D models: checked when they come, described, and pictured without a GPU or a display."""
+"""3D models: validation, facts, and rendering without a GPU or a display."""

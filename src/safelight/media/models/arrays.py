@@ -1,4 +1,4 @@
-"""The kinds of array that the modules of `model3d` hand each other."""
+"""Array types shared by the model modules."""
 
 from typing import Any, TypeAlias
 

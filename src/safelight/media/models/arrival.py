@@ -1,4 +1,4 @@
-"""Sends a 3D model that has come to a child, and a second time where drawing it was too much."""
+"""Processes a new 3D model in a child, and retries without rendering if that exhausts it."""
 
 from dataclasses import replace
 from functools import partial
@@ -22,10 +22,10 @@ async def receive(
     still: bool,
     report: Report | None = None,
 ) -> TakenInModel:
-    """Return the facts of the binary glTF at `source`, with pictures of it in `folder`.
+    """Return the facts of the binary glTF at `source`, with its renditions in `folder`.
 
-    A model that was paid for is not lost because its drawing took a child down: then it has facts
-    and no pictures. `still` and what is raised are those of `take_in_model`.
+    A model whose rendering exhausts the child keeps its facts and gets no pictures: it may have
+    been paid for. `still` and the errors raised are those of `take_in_model`.
     """
     draw = partial(take_in_model, still=still)
     try:

@@ -1,4 +1,4 @@
-"""Makes a file of another 3D format from a binary glTF: the function to run in a child.
+"""Converts a binary glTF to another 3D format: the function to run in a child.
 
 This module is light, because the server imports it to name the function.
 """
@@ -7,15 +7,15 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-_NAME_LENGTH = 60  # an ending comes after it, and names may hold 255 bytes
-_UNSAFE = re.compile(r"[^\w-]+")  # ends a word in an OBJ, or means something to a file system
+_NAME_LENGTH = 60  # an extension follows, and file names are limited to 255 bytes
+_UNSAFE = re.compile(r"[^\w-]+")  # ends a word in an OBJ, or is special to a file system
 
 
 class ModelFormat(StrEnum):
-    """A format that other programs open; the one that models are kept in is binary glTF.
+    """An export format; models themselves are stored as binary glTF.
 
-    Lengths stay meters, though STL, PLY and OBJ files do not say so. In OBJ and USDZ y points up,
-    as in glTF; in STL and PLY z does, as Blender and what prints models take such files to be.
+    Lengths stay in meters, though STL, PLY and OBJ do not record a unit. In OBJ and USDZ the y axis
+    points up, as in glTF; in STL and PLY the z axis, as Blender and slicers expect.
     """
 
     OBJ = "obj"
@@ -25,7 +25,7 @@ class ModelFormat(StrEnum):
     PLY = "ply"
     """The surface with a color at each vertex, binary."""
     USDZ = "usdz"
-    """What Apple's devices show in a room."""
+    """Augmented reality on Apple devices."""
 
     @property
     def media_type(self) -> str:
@@ -33,14 +33,14 @@ class ModelFormat(StrEnum):
 
     @property
     def ending(self) -> str:
-        """The ending of a file's name, with its dot."""
+        """The file name extension, with its dot."""
         return ".zip" if self is ModelFormat.OBJ else f".{self.value}"
 
 
 _MEDIA_TYPES = {
     ModelFormat.OBJ: "application/zip",
     ModelFormat.STL: "model/stl",
-    ModelFormat.PLY: "model/ply",  # not registered, but what others send
+    ModelFormat.PLY: "model/ply",  # not registered, but common
     ModelFormat.USDZ: "model/vnd.usdz+zip",
 }
 
@@ -48,8 +48,8 @@ _MEDIA_TYPES = {
 def convert(source: Path, format: ModelFormat, folder: Path, name: str) -> Path:  # noqa: A002
     """Return the file written into `folder`, named after `name`; for a child process.
 
-    The same source and name always make the same bytes. Raises `MediaUnsupported` for a model that
-    is compressed or has no surface, and `MediaTruncated` for one whose parts contradict each other.
+    The same source and name always give the same bytes. Raises `MediaUnsupported` for a model that
+    is compressed or has no surface, and `MediaTruncated` for one with inconsistent parts.
     """
     from safelight.media.models.formats.write import write  # noqa: PLC0415  only children
 

@@ -1,4 +1,4 @@
-"""Looks at a model from its header to its pictures, and tells whose fault it is where one fails."""
+"""Inspects and renders a model, and separates faults of the file from failures to render."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,39 +22,39 @@ _EMPTY = "no surface"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A sound file's facts, and its scene, if there is one that can be drawn."""
+    """A valid file's facts, and its scene if it can be rendered."""
 
     facts: ModelFacts
     scene: Scene | None
 
 
 def look(source: Path, rules: ModelRules) -> Seen:
-    """Return what a sound file shows; raise `MediaError` for any other."""
+    """Return the facts and scene of a valid file; raise `MediaError` for an invalid one."""
     cpu.report(2, "checking the model")
     glb = open_glb(source, rules)
     check_images(glb, rules)
     document, claimed = glb.document, facts_of(glb.document, None)
     if glb.is_packed or claimed.triangles == 0:
         return Seen(claimed, None)
-    del glb  # its bytes, before the reader takes them in again
+    del glb  # free its bytes before the file is read again
     cpu.report(8, "measuring the model")
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused after
+    with np.errstate(over="ignore", invalid="ignore"):  # non-finite values are rejected later
         scene = read_scene(source)
     return Seen(facts_of(document, scene), scene)
 
 
 def picture(seen: Seen, folder: Path, *, still: bool) -> tuple[dict[str, Picture], str]:
-    """Return the pictures of a model, written into `folder`, or why there are none.
+    """Write a model's pictures into `folder`; return them, or the reason why there are none.
 
-    The file is sound, and may have been paid for: a failure here costs the pictures alone.
+    The file is valid and may have been paid for, so a failure here loses only the pictures.
     """
     if seen.scene is None:
         return {}, _PACKED if seen.facts.triangles else _EMPTY
     try:
         return draw(seen.scene, folder, still=still), ""
-    except SafelightError as error:  # a texture that is damaged beyond its header
+    except SafelightError as error:  # a texture damaged after its header
         return {}, error.detail
     except MemoryError:
         return {}, "it needs more memory than drawing may use"
-    except Exception as error:  # noqa: BLE001  the reason is told and logged, the model is kept
+    except Exception as error:  # noqa: BLE001  the reason is reported and logged; the model is kept
         return {}, f"drawing failed: {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""Measures a model: what its description counts, and what only its geometry tells."""
+"""Measures a model, from its description and from its geometry."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from safelight.media.models.check.facts import ModelFacts, Place
 from safelight.media.models.check.tree import shown, triangles_of, vertices_of
 from safelight.media.models.formats.scene import Scene
 
-_BITS = 21  # of each axis in the name of a place: three of them fit into 63
+_BITS = 21  # per axis of a packed position: three fit into 63
 _GENERATOR_LENGTH = 200
 _MOST_EXTENSIONS = 50
 
 
 def facts_of(document: Document, scene: Scene | None) -> ModelFacts:
-    """Return the facts; without a `scene` the geometry could not be read, or there is none."""
+    """Return the facts; `scene` is None if the geometry is unreadable or absent."""
     meshes = [document.nodes[index].mesh for index in shown(document)]
     primitives = [
         part for mesh in meshes if mesh is not None for part in document.meshes[mesh].primitives
@@ -43,9 +43,9 @@ def facts_of(document: Document, scene: Scene | None) -> ModelFacts:
 
 
 def is_watertight(points: Floats, triangles: Ints) -> bool:
-    """Return whether each edge is walked as often there as back: the surface has no rim.
+    """Return whether each edge is used equally often in both directions: there is no boundary.
 
-    Points at one place are one, as seams of textures and hard edges double them.
+    Points at the same position count as one, because texture seams and hard edges duplicate them.
     """
     corners = _places(points)[triangles]
     a, b, c = corners.T
@@ -59,7 +59,7 @@ def is_watertight(points: Floats, triangles: Ints) -> bool:
 
 
 def _places(points: Floats) -> Ints:
-    """Return a number (n,) for the place of each point, to a millionth of the model's size."""
+    """Return a number (n,) for each point's position, to a millionth of the model's size."""
     low = points.min(axis=0).astype(np.float64)
     extent = max(float((points.max(axis=0) - low).max()), np.finfo(np.float64).tiny)
     steps = np.rint((points - low) / extent * ((1 << _BITS) - 1)).astype(np.int64)
@@ -80,6 +80,6 @@ def _box(points: Floats) -> tuple[Place, Place]:
 
 
 def _place(point: Floats) -> Place:
-    # As the file has it: the shortest number that is the same in single precision.
+    # As in the file: the shortest number with the same single-precision value.
     x, y, z = (float(str(part)) for part in point)
     return x, y, z

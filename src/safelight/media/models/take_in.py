@@ -1,4 +1,4 @@
-"""Checks a 3D model, finds its facts and makes its pictures, in one visit to a child.
+"""Validates a 3D model, reads its facts and renders its pictures, in one call to a child.
 
 This module is light, because the server imports it to name the functions.
 """
@@ -16,9 +16,9 @@ __all__ = ["GLB", "ModelFacts", "ModelRules", "TakenInModel", "look_at_model", "
 
 @dataclass(frozen=True, slots=True)
 class TakenInModel:
-    """What is known of a model, and what was made of it: `pictures` by the name of the rendition.
+    """A model's facts, and the renditions derived from it: `pictures` by rendition name.
 
-    There are `preview`, `thumb` and `turntable`, or none; then `facts.undrawn` says why.
+    Either `preview`, `thumb` and `turntable`, or none; then `facts.undrawn` is the reason.
     """
 
     facts: ModelFacts
@@ -28,11 +28,10 @@ class TakenInModel:
 def take_in_model(
     source: Path, folder: Path, rules: ModelRules, *, still: bool = True
 ) -> TakenInModel:
-    """Check the binary glTF at `source` and write its pictures into `folder`; for a child.
+    """Validate the binary glTF at `source` and write its pictures into `folder`; for a child.
 
-    Without `still` only the turntable is made. Raises `MediaError` for a file that is damaged,
-    refers to others, or is beyond the budgets. One that is sound but cannot be drawn has facts all
-    the same.
+    Without `still`, only the turntable is rendered. Raises `MediaError` for a file that is damaged,
+    refers to other files, or exceeds a limit. A valid file that cannot be rendered still has facts.
     """
     from safelight.media.models.look import look, picture  # noqa: PLC0415  only children
 
@@ -42,7 +41,7 @@ def take_in_model(
 
 
 def look_at_model(source: Path, rules: ModelRules) -> ModelFacts:
-    """Check the binary glTF at `source` and return its facts alone; raise as `take_in_model`."""
+    """Validate the binary glTF at `source` and return only its facts; raise as `take_in_model`."""
     from safelight.media.models.look import look  # noqa: PLC0415  only children load numpy
 
     return look(source, rules).facts

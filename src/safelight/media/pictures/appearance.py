@@ -1,4 +1,4 @@
-"""Boils a small picture down to a placeholder, a perceptual hash and main colours; child only."""
+"""Computes the placeholder, perceptual hash and main colors of a small picture; child only."""
 
 import base64
 import math
@@ -11,17 +11,17 @@ Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 _COLORS = 5
-_BIN_BITS = 4  # a channel, when counting similar colours
-_APART = 48.0  # least distance, in 8-bit RGB, between two colours worth naming
-_VISIBLE = 128  # alpha from which a pixel counts
+_BIN_BITS = 4  # per channel, when counting similar colors
+_APART = 48.0  # minimum distance between two main colors, in 8-bit RGB
+_VISIBLE = 128  # alpha at which a pixel counts
 _HASH_SIDE = 8
 
 
 def thumbhash(pixels: Bytes) -> str:
-    """Return the ThumbHash of rows of RGBA pixels, at most 100 a side, in base64.
+    """Return the ThumbHash of RGBA pixels, at most 100 per side, in base64.
 
-    The format is Evan Wallace's (https://evanw.github.io/thumbhash/): the average colour and the
-    lowest cosine frequencies of luminance, two colour differences and alpha, four bits each.
+    The format is Evan Wallace's (https://evanw.github.io/thumbhash/): the average color and the
+    lowest cosine frequencies of luminance, two color differences and alpha, four bits each.
     """
     height, width = pixels.shape[:2]
     luminance, yellow_blue, red_green, alpha = _planes(pixels)
@@ -58,7 +58,7 @@ def thumbhash(pixels: Bytes) -> str:
 
 
 def difference_hash(gray: Bytes) -> str:
-    """Return 64 bits in hex: whether each pixel of 8 rows of 9 is darker than the next."""
+    """Return 64 bits in hex: whether each pixel is darker than the next, in 8 rows of 9."""
     bits = 0
     for row in gray.reshape(_HASH_SIDE, _HASH_SIDE + 1).tolist():
         for left, right in pairwise(row):
@@ -67,7 +67,7 @@ def difference_hash(gray: Bytes) -> str:
 
 
 def main_colors(pixels: Bytes) -> tuple[str, ...]:
-    """Return up to five colours of RGBA pixels as `#rrggbb`, most frequent first."""
+    """Return up to five colors of RGBA pixels as `#rrggbb`, most frequent first."""
     flat = pixels.reshape(-1, 4)
     visible = flat[flat[:, 3] >= _VISIBLE][:, :3].astype(np.int64)
     if not len(visible):
@@ -88,7 +88,7 @@ def main_colors(pixels: Bytes) -> tuple[str, ...]:
 
 
 def _planes(pixels: Bytes) -> tuple[Floats, Floats, Floats, Floats]:
-    """Split into luminance, yellow-blue, red-green and alpha, over the average colour."""
+    """Split into luminance, yellow-blue, red-green and alpha, composited over the average color."""
     channels = pixels.astype(np.float64) / 255.0
     alpha = channels[..., 3]
     total = float(alpha.sum())
@@ -99,7 +99,7 @@ def _planes(pixels: Bytes) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _encode(plane: Floats, across: int, down: int) -> tuple[float, list[float], float]:
-    """Return a plane's mean, its lowest frequencies scaled to 0..1, and that scale."""
+    """Return a plane's mean, its lowest frequencies scaled to 0..1, and the scale."""
     height, width = plane.shape
     waves_x = np.cos(np.pi / width * np.outer(_steps(across), _steps(width) + 0.5))
     waves_y = np.cos(np.pi / height * np.outer(_steps(down), _steps(height) + 0.5))
@@ -121,5 +121,5 @@ def _steps(count: int) -> Floats:
 
 
 def _round(number: float) -> int:
-    """Round halves up, as the reference implementation does."""
+    """Round half up, as the reference implementation does."""
     return math.floor(number + 0.5)

@@ -1,4 +1,4 @@
-"""Decodes a picture once, from end to end, and gathers its facts on the way; child only."""
+"""Decodes a picture once, completely, and reads its facts on the way; child only."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from safelight.media.pictures.vips import (
     to_srgb,
 )
 
-_SMALL = 100  # pixels of the longest side, the most a thumbhash takes
+_SMALL = 100  # pixels of the longest side, the maximum for a ThumbHash
 _COLOR_BANDS = 3
 _SPACES = {
     "srgb": "rgb",
@@ -38,15 +38,15 @@ _SPACES = {
     "labs": "lab",
 }
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32}
-_TURNED = 5  # the first of EXIF's orientations that swap width and height
+_TURNED = 5  # the first EXIF orientation that swaps width and height
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A picture's facts, and its pixels in memory in 8-bit sRGB, as stored: not turned yet.
+    """A picture's facts, and its pixels in 8-bit sRGB, not yet rotated upright.
 
-    `sizes` are by the name of the rendition. `whole` is there if it was asked for, and never for
-    animations and GIFs, which are not encoded anew.
+    `sizes` are by rendition name. `whole` is present on request, except for animations and GIFs,
+    which are not re-encoded.
     """
 
     facts: Facts
@@ -55,17 +55,17 @@ class Seen:
 
 
 def examine(path: Path, header: Header, rules: InspectRules, *, whole: bool = False) -> Seen:
-    """Return what is to be seen of a picture whose header has passed."""
+    """Decode a picture whose header has passed the checks."""
     form = header.format
     if form == "gif" and not is_whole(path):
         raise MediaTruncated
     with decoding():
         image = open_picture(path, form)
         frames = frames_of(image, form)
-        # The decoder's own idea counts too: it is the one that allocates.
+        # Check the decoder's own values too: it does the allocation.
         check_size(image.width, image.height, frames, rules)
         if frames > 1:
-            # The first frame is decoded twice; reading all of them is what finds damage.
+            # Read every frame to detect damage, even though that decodes the first one twice.
             open_picture(path, form, every_frame=True).avg()
         is_still = form != "gif" and frames == 1
         kept = to_srgb(image).copy_memory() if whole and is_still else None
@@ -75,7 +75,7 @@ def examine(path: Path, header: Header, rules: InspectRules, *, whole: bool = Fa
 
 
 def _sizes(image: pyvips.Image) -> dict[str, pyvips.Image]:
-    """Return the renditions' pixels, each made from the one before; this reads every pixel."""
+    """Return the renditions' pixels, each derived from the previous one; reads every pixel."""
     made: dict[str, pyvips.Image] = {}
     for name, side in RENDITION_SIDES.items():
         smaller = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
@@ -101,7 +101,7 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
         pages=pages_of(image, form),
         color_space=_SPACES.get(str(image.interpretation), "other"),
         depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
-        has_alpha=bool(image.hasalpha()),  # pyvips answers with a number
+        has_alpha=bool(image.hasalpha()),  # pyvips returns a number
         has_icc="icc-profile-data" in image.get_fields(),
         has_location=told.has_location,
         orientation=orientation,
@@ -117,7 +117,7 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
 
 
 def _rgba(small: pyvips.Image) -> appearance.Bytes:
-    """Return rows of RGBA pixels; `small` is 8-bit and gray or sRGB, with alpha or without."""
+    """Return rows of RGBA pixels; `small` is 8-bit gray or sRGB, with or without alpha."""
     data = np.frombuffer(small.write_to_memory(), dtype=np.uint8)
     bands = data.reshape(small.height, small.width, small.bands)
     alpha = bands[..., -1:] if small.hasalpha() else np.full_like(bands[..., :1], 255)

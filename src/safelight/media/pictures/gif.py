@@ -1,7 +1,7 @@
-"""Reads a GIF's blocks without decoding: whether one is cut, and a copy of the picture alone.
+"""Reads a GIF's blocks without decoding: detects truncation, and copies without metadata.
 
-libvips forgives a cut once a frame is complete, and to encode a long animation anew takes half a
-minute, so both are done here on the blocks. Structure: the GIF89a specification.
+libvips accepts a truncated file once a frame is complete, and re-encoding a long animation takes
+half a minute, so both work on the blocks. Structure: the GIF89a specification.
 """
 
 import mmap
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_HEADER = 13  # bytes up to the global colour table
+_HEADER = 13  # bytes up to the global color table
 _DESCRIPTOR = 10
 _FLAGS_AT = 10
 _TRAILER = b"\x3b"
 _IMAGE, _EXTENSION = 0x2C, 0x21
-_CONTROL, _APPLICATION = 0xF9, 0xFF  # kinds of extension: delay and disposal; anything at all
-_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # the applications that say how often to repeat
+_CONTROL, _APPLICATION = 0xF9, 0xFF  # extension labels: delay and disposal; application data
+_LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # application blocks with the loop count
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Block:
 
 
 def is_whole(path: Path) -> bool:
-    """Say whether no block is cut; a file that only lacks its last byte counts as whole."""
+    """Return whether all blocks are complete; a missing last byte is tolerated."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             return all(block.end <= len(data) for block in _blocks(data))
@@ -35,7 +35,7 @@ def is_whole(path: Path) -> bool:
 
 
 def strip(source: Path, to: Path) -> None:
-    """Copy a whole GIF's frames and timing: no comments, no metadata, nothing behind the end."""
+    """Copy a complete GIF's frames and timing: no comments, no metadata, no trailing data."""
     with (
         source.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -49,10 +49,10 @@ def strip(source: Path, to: Path) -> None:
 
 
 def _blocks(data: mmap.mmap) -> Iterator[_Block]:
-    """Yield blocks up to the trailer, or what decoders take for one; `IndexError` if one is cut."""
+    """Yield blocks up to the trailer or an unknown byte; `IndexError` if one is truncated."""
     start = _first_block(data)
     while start < len(data):
-        if data[start] == _IMAGE:  # descriptor, colour table, code size, data
+        if data[start] == _IMAGE:  # descriptor, color table, code size, data
             table = _color_table(data[start + _DESCRIPTOR - 1])
             end = _skip(data, start + _DESCRIPTOR + table + 1)
         elif data[start] == _EXTENSION:  # kind, data
@@ -78,7 +78,7 @@ def _color_table(flags: int) -> int:
 
 
 def _skip(data: mmap.mmap, offset: int) -> int:
-    """Return where the sub-blocks that begin at `offset` end."""
+    """Return the end of the sub-blocks that start at `offset`."""
     while length := data[offset]:
         offset += length + 1
     return offset + 1

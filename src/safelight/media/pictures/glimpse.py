@@ -1,4 +1,4 @@
-"""Makes a small picture of unfinished work, to be told in an event: the function to run in a child.
+"""Renders a small preview of unfinished work for an event: the function to run in a child.
 
 This module is light, because the server imports it to name the function.
 """
@@ -13,13 +13,13 @@ from safelight.media.pictures.inspect import passed
 SIDE = 320
 """Pixels of the longest side."""
 
-_MAX_BYTES = 48_000  # noise at that size has 40,000
+_MAX_BYTES = 48_000  # noise at that size takes 40,000
 
 
 def glimpse(path: Path, rules: InspectRules) -> str:
-    """Return the picture at `path` as a `data:` URI of WebP, small; for a child process.
+    """Return the picture at `path` as a small WebP in a `data:` URI; for a child process.
 
-    Raises `MediaError` where it cannot be read, and for one that stays too large.
+    Raises `MediaError` if it cannot be read or stays too large.
     """
     header = passed(path, rules)
     from safelight.media.pictures.render import small  # noqa: PLC0415  only children load the decoder

@@ -1,4 +1,4 @@
-"""Finds out what a picture is and makes what the public sees of it, in one visit to a child.
+"""Reads a picture's facts and derives its public renditions, in one call to a child.
 
 This module is light, because the server imports it to name the function.
 """
@@ -16,7 +16,7 @@ _SHOWN = frozenset({"png", "jpeg", "webp"})
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What is known of a picture, and what was made of it: `pictures` by the name of the rendition.
+    """A picture's facts, and the renditions derived from it: `pictures` by rendition name.
 
     `served` is the public copy: upright, 8-bit sRGB and without any metadata.
     """
@@ -27,10 +27,10 @@ class TakenIn:
 
 
 def take_in(source: Path, folder: Path, rules: InspectRules, *, serve: bool) -> TakenIn:
-    """Decode the picture at `source` once and write what is made of it into `folder`.
+    """Decode the picture at `source` once and write its renditions into `folder`.
 
-    Without `serve` there is no public copy, and a picture that is small and fit to be shown has no
-    `pictures` either: it is its own thumb and preview. Raises what `inspect` raises.
+    Without `serve` there is no public copy. Then a small picture in a web format has no `pictures`
+    either: it is its own thumb and preview. Raises as `inspect` does.
     """
     header = passed(source, rules)
     from safelight.media.pictures.decode import examine  # noqa: PLC0415  only children load the decoder

@@ -1,7 +1,7 @@
-"""Finds out what a picture is, or refuses it: the function to run in a child.
+"""Reads a picture's facts or rejects it: the function to run in a child.
 
-This module is light, because the server imports it to name the function; the decoder and numpy come
-in with `safelight.media.pictures.decode`, inside the child.
+This module is light, because the server imports it to name the function; the child imports the
+decoder and numpy with `safelight.media.pictures.decode`.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["Facts", "Header", "InspectRules", "inspect", "passed", "read_header"
 
 
 def inspect(path: Path, rules: InspectRules) -> Facts:
-    """Decode the picture at `path` from end to end and return its facts; for a child process.
+    """Decode the picture at `path` completely and return its facts; for a child process.
 
     Raises `MediaEmpty`, `MediaUnsupported`, `MediaTooManyPixels`, `MediaTruncated` or `MediaError`.
     """

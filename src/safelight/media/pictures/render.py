@@ -1,4 +1,4 @@
-"""Encodes a picture's public copy and smaller ones; child only."""
+"""Encodes a picture's public copy and its renditions; child only."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from safelight.media.pictures.decode import Seen
 from safelight.media.pictures.picture import Picture
 from safelight.media.pictures.vips import decoding, open_picture, to_srgb
 
-_NOTHING = 0  # of the metadata is kept
+_NOTHING = 0  # keep no metadata
 _QUALITY = 90
 _RENDITION_QUALITY = 80
-_GLIMPSE_QUALITY = 60  # it is shown for seconds, and kept with the events
-_EFFORT = 2  # of WebP; more costs twice the time for a thirtieth of the bytes
-_LARGE = 16_000_000  # pixels from which speed counts more than bytes
+_GLIMPSE_QUALITY = 60  # shown for seconds, and stored with the events
+_EFFORT = 2  # of WebP; more takes twice the time to save 3% of the bytes
+_LARGE = 16_000_000  # pixels at which speed matters more than size
 _LARGE_EFFORT = 0
 _COMPRESSION, _LARGE_COMPRESSION = 6, 1  # of PNG
 _MAX_JPEG_SIDE = 65_500
 
 
 def render(seen: Seen, folder: Path) -> dict[str, Picture]:
-    """Write the smaller pictures into `folder`, by the name of the rendition."""
+    """Write the renditions into `folder`; return them by name."""
     made: dict[str, Picture] = {}
     with decoding():
         for name, pixels in seen.sizes.items():
@@ -33,7 +33,7 @@ def render(seen: Seen, folder: Path) -> dict[str, Picture]:
 
 
 def small(path: Path, form: str, side: int) -> bytes:
-    """Return a picture of a known format as WebP, no side longer than `side` pixels."""
+    """Return a picture as WebP, no side longer than `side` pixels."""
     with decoding():
         image = open_picture(path, form).thumbnail_image(side, height=side, size="down")
         return to_srgb(image).webpsave_buffer(Q=_GLIMPSE_QUALITY, effort=_EFFORT, keep=_NOTHING)
@@ -64,7 +64,7 @@ def _still(image: pyvips.Image, folder: Path, form: str) -> Picture:
 
 
 def _public_format(image: pyvips.Image, form: str) -> str:
-    """Choose what browsers show: the original's format, or JPEG for AVIF (slow), HEIC and TIFF."""
+    """Choose a format for browsers: the original's, or JPEG or PNG for AVIF, HEIC and TIFF."""
     if form in {"jpeg", "png", "webp"}:
         return form
     fits = max(image.width, image.height) <= _MAX_JPEG_SIDE
@@ -72,7 +72,7 @@ def _public_format(image: pyvips.Image, form: str) -> str:
 
 
 def _stripped(seen: Seen, source: Path, folder: Path) -> Picture:
-    """Copy frames as they are: a new encoding would be slow, and for a GIF worse."""
+    """Copy the encoded frames: re-encoding would be slow, and lossy for a GIF."""
     facts = seen.facts
     path = folder / f"served.{facts.format}"
     strip = gif.strip if facts.format == "gif" else webp.strip

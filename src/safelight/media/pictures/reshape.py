@@ -1,4 +1,4 @@
-"""Scales, cuts and encodes one picture, decoding no more of it than that needs; child only."""
+"""Scales, crops and encodes one picture, decoding no more than necessary; child only."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,15 @@ from safelight.media.pictures.picture import Picture
 from safelight.media.pictures.spec import Format, Order
 from safelight.media.pictures.vips import decoding, to_srgb
 
-_NOTHING = 0  # of the metadata is kept
-_WEBP_EFFORT = 2  # more costs twice the time for a thirtieth of the bytes
-_AVIF_EFFORT = 1  # 0.2 s at 1024 pixels; 2 takes half as much again for the same bytes
-_AVIF_QUALITY = 0.8  # of the number asked for looks like WebP at that number
+_NOTHING = 0  # keep no metadata
+_WEBP_EFFORT = 2  # more takes twice the time to save 3% of the bytes
+_AVIF_EFFORT = 1  # 0.2 s at 1024 pixels; 2 takes 50% longer for the same size
+_AVIF_QUALITY = 0.8  # times the requested quality matches WebP's appearance
 _WHITE = [255.0, 255.0, 255.0]
 
 
 def reshape(source: Path, target: Path, order: Order) -> Picture:
-    """Return what was written to `target`: upright, in sRGB, the first frame of an animation."""
+    """Write the picture to `target`: upright, in sRGB, the first frame of an animation."""
     with decoding():
         image = to_srgb(_scaled(source, order))
         if image.hasalpha() and order.format is Format.JPEG:
@@ -29,7 +29,7 @@ def reshape(source: Path, target: Path, order: Order) -> Picture:
 
 
 def _scaled(source: Path, order: Order) -> pyvips.Image:
-    # By name and not by pixels: so JPEG and WebP are decoded at a fraction of their size.
+    # Load from the path, not from pixels, so that JPEG and WebP are decoded at reduced size.
     options: dict[str, Any] = {"size": "force"}
     if order.is_cut:
         options = {"size": "both", "crop": "centre"}

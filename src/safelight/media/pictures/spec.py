@@ -1,4 +1,4 @@
-"""Which picture is asked for on the fly: its one spelling, its format, its size. Rules only."""
+"""On-the-fly variants: the canonical query, format negotiation and size. Pure rules."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -6,24 +6,24 @@ from enum import StrEnum
 from safelight.errors import InvalidRequest
 
 MAX_SIDE = 4096
-"""Pixels of the longest side that is made; a side that is not asked for has this limit too."""
+"""Longest side of a variant in pixels; also the limit for a side that is not specified."""
 
 MAX_QUALITY = 100
 DEFAULT_QUALITY = 75
 
-_MAX_RANGES = 100  # of an Accept header that are looked at
+_MAX_RANGES = 100  # read from an Accept header
 
 
 class Fit(StrEnum):
-    """How a picture of one shape goes into a box of another."""
+    """How a picture is fitted into a box of another aspect ratio."""
 
     CONTAIN = "contain"  # all of it, inside the box
-    COVER = "cover"  # fills the box, what hangs over is cut off
+    COVER = "cover"  # fills the box, cropping the rest
     FILL = "fill"  # stretched to the box
 
 
 class Format(StrEnum):
-    """What the picture is encoded as; AUTO is settled for each request."""
+    """The encoding; AUTO is negotiated per request."""
 
     AUTO = "auto"
     WEBP = "webp"
@@ -39,7 +39,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is asked for: a box in pixels, how to fit in, and how to encode."""
+    """A requested variant: a box in pixels, how to fit it, and how to encode."""
 
     w: int | None = None
     h: int | None = None
@@ -48,7 +48,7 @@ class Spec:
     quality: int = DEFAULT_QUALITY
 
     def __post_init__(self) -> None:
-        """Raise `InvalidRequest` for parameters that do not go together."""
+        """Raise `InvalidRequest` for conflicting parameters."""
         if self.fit is not Fit.CONTAIN and (self.w is None or self.h is None):
             raise _refusal("fit", f"`{self.fit.value}` needs both `w` and `h`.")
         if self.format is Format.PNG and self.quality != DEFAULT_QUALITY:
@@ -56,9 +56,9 @@ class Spec:
 
     @property
     def canonical(self) -> str:
-        """The one spelling: by name, without what is a default. It is signed, and names the cache.
+        """The canonical query: sorted by name, defaults omitted. It is signed and keys the cache.
 
-        A default can therefore never change: addresses signed before would mean something else.
+        A default can therefore never change: URLs signed earlier would mean something else.
         """
         given: dict[str, str | int | None] = {
             "fit": None if self.fit is Fit.CONTAIN else self.fit.value,
@@ -70,16 +70,16 @@ class Spec:
         return "&".join(f"{name}={value}" for name, value in given.items() if value is not None)
 
     def encoded_as(self, form: Format) -> "Spec":
-        """Return the same picture in a format that is settled."""
+        """Return the same variant in a concrete format."""
         quality = DEFAULT_QUALITY if form is Format.PNG else self.quality
         return replace(self, format=form, quality=quality)
 
 
-def settled(spec: Spec, accept: str) -> list[Spec]:
-    """Return what to answer with: one spec, or for `auto` two, opaque and transparent pictures'.
+def negotiate(spec: Spec, accept: str) -> list[Spec]:
+    """Return the negotiated specs: one, or two for `auto`: for opaque and transparent pictures.
 
-    `accept` is the request's header. Only who names AVIF or WebP gets it: `image/*` and `*/*` are
-    sent by programs that know neither.
+    `accept` is the request's header. AVIF and WebP must be named in it: clients that support
+    neither send `image/*` and `*/*` too.
     """
     if spec.format is not Format.AUTO:
         return [spec]
@@ -92,14 +92,14 @@ def settled(spec: Spec, accept: str) -> list[Spec]:
 def _best_modern(accept: str) -> Format | None:
     liked = _qualities(accept)
     best, most = None, 0.0
-    for form in (Format.AVIF, Format.WEBP):  # of two liked equally, the smaller
+    for form in (Format.AVIF, Format.WEBP):  # on a tie, the smaller encoding
         if liked.get(form.media_type, 0.0) > most:
             best, most = form, liked[form.media_type]
     return best
 
 
 def _qualities(accept: str) -> dict[str, float]:
-    """Return how much each media range is liked (RFC 9110, 12.4.2); a malformed one not at all."""
+    """Return the weight of each media range (RFC 9110, 12.4.2); 0 for a malformed one."""
     found: dict[str, float] = {}
     for entry in accept.split(",", _MAX_RANGES)[:_MAX_RANGES]:
         name, *parameters = (part.strip().lower() for part in entry.split(";"))
@@ -118,7 +118,7 @@ def _weight(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a child is told to make: exactly this many pixels, cut out or scaled, so encoded."""
+    """Instructions for a child: the exact size, cropped or scaled, and the encoding."""
 
     width: int
     height: int
@@ -128,10 +128,10 @@ class Order:
 
 
 def order(spec: Spec, width: int, height: int) -> Order:
-    """Return what to make of a picture of that size; `spec` has its format settled.
+    """Return the instructions for a picture of that size; `spec` has a concrete format.
 
-    Nothing is enlarged but by `fill`. A box that the picture cannot cover is made smaller until it
-    can: the shape is what whoever cuts cares for.
+    Only `fill` enlarges. A box that the picture cannot cover is scaled down until it can: when
+    cropping, the aspect ratio matters more than the size.
     """
     box_width, box_height = spec.w or MAX_SIDE, spec.h or MAX_SIDE
     wide, high = box_width / width, box_height / height

@@ -1,4 +1,4 @@
-"""Makes one picture of another size or format: the function to run in a child.
+"""Derives a variant of a picture in another size or format: the function to run in a child.
 
 This module is light, because the server imports it to name the function.
 """
@@ -12,9 +12,9 @@ __all__ = ["transform"]
 
 
 def transform(source: Path, target: Path, order: Order) -> Picture:
-    """Write to `target` what `order` says of the picture at `source`; for a child process.
+    """Write the variant in `order` of the picture at `source` to `target`; for a child process.
 
-    Raises `MediaTruncated` where `source` cannot be decoded.
+    Raises `MediaTruncated` if `source` cannot be decoded.
     """
     from safelight.media.pictures.reshape import reshape  # noqa: PLC0415  only children load the decoder
 

@@ -1,4 +1,4 @@
-"""Opens pictures with libvips, each with the loader that its first bytes call for; child only."""
+"""Opens pictures with libvips, using the loader for their detected format; child only."""
 
 import logging
 from collections.abc import Generator
@@ -10,14 +10,14 @@ import pyvips
 
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 
-# Loaders that libvips does not trust with strangers' files (SVG, PDF, MATLAB …) stay shut even if
-# a crafted file got one called.
+# Loaders that libvips deems unsafe for untrusted files (SVG, PDF, MATLAB …) stay disabled even if
+# a crafted file selected one.
 pyvips.block_untrusted_set(True)
-# It warns once a damaged tile; what matters comes as an error.
+# It warns for each damaged tile; relevant problems raise errors.
 logging.getLogger("pyvips").setLevel(logging.ERROR)
-# Every picture comes once, so remembered results would only hold memory.
+# Every picture is processed once, so cached results would only use memory.
 pyvips.cache_set_max(0)
-# The pool runs one child a core; threads inside would only compete.
+# The pool runs one child per core; threads inside would only compete.
 pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 _LOADERS = {
@@ -32,18 +32,18 @@ _LOADERS = {
 ANIMATED = frozenset({"gif", "webp"})
 """The formats whose pages are frames over time."""
 
-# What libvips and the libraries below it say.
+# Error messages of libvips and its libraries.
 _NO_MEMORY = ("out of memory", "memory allocation", "cannot allocate")
-_HOSTILE = "security limit"  # libheif calls its refusals memory errors
+_HOSTILE = "security limit"  # libheif reports its limits as memory errors
 _NO_DECODER = "Support for this compression format has not been built in"
 
 _GRAY = frozenset({"b-w", "grey16"})
 
 
 def open_picture(path: Path, form: str, *, every_frame: bool = False) -> pyvips.Image:
-    """Return the picture, not decoded yet; pixels are read once, from top to bottom.
+    """Return the picture, not decoded yet; pixels can be read once, from top to bottom.
 
-    With `every_frame` the frames of an animation hang below each other.
+    With `every_frame`, the frames of an animation are stacked vertically.
     """
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
     if every_frame and form in ANIMATED:
@@ -53,17 +53,17 @@ def open_picture(path: Path, form: str, *, every_frame: bool = False) -> pyvips.
 
 
 def frames_of(image: pyvips.Image, form: str) -> int:
-    """Return how many frames an animation has; 1 for a still, and for a TIFF of many pages."""
+    """Return how many frames an animation has; 1 for a still, also for a multipage TIFF."""
     return field(image, "n-pages", 1) if form in ANIMATED else 1
 
 
 def pages_of(image: pyvips.Image, form: str) -> int:
-    """Return how many pictures a file holds besides each other, of which the first is shown."""
+    """Return how many independent pictures a file contains; only the first is shown."""
     return 1 if form in ANIMATED else field(image, "n-pages", 1)
 
 
 def field(image: pyvips.Image, name: str, default: int) -> int:
-    """Return a whole number that came with the picture, or `default`."""
+    """Return an integer header field, or `default`."""
     value = image.get(name) if image.get_typeof(name) else default
     return value if isinstance(value, int) else default
 
@@ -81,14 +81,14 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
         try:
             plain = image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
             return _without_profile(plain)
-        except pyvips.Error:  # a damaged profile: better slightly wrong colours than no picture
+        except pyvips.Error:  # a damaged profile: slightly wrong colors are better than no picture
             pass
     space = "b-w" if image.interpretation in _GRAY else "srgb"
     return image.colourspace(space).cast("uchar")
 
 
 def _without_profile(image: pyvips.Image) -> pyvips.Image:
-    """Drop the profile, which is sRGB by now, so that nobody applies it again."""
+    """Drop the profile so that it is not applied again; the pixels are sRGB now."""
     plain = image.copy()
     plain.remove("icc-profile-data")
     return plain
@@ -100,7 +100,7 @@ def _is_out_of_memory(message: str) -> bool:
 
 @contextmanager
 def decoding() -> Generator[None]:
-    """Turn libvips' errors into `MediaTruncated`, which stands for damaged files too."""
+    """Turn libvips errors into `MediaTruncated`, which also covers damaged files."""
     try:
         yield
     except pyvips.Error as error:
@@ -112,6 +112,6 @@ def decoding() -> Generator[None]:
             ) from error
         raise MediaTruncated from error
     except UnicodeDecodeError as error:
-        # Damaged bytes got into a name or a message, on which pyvips chokes before it clears it.
+        # Damaged bytes reached a name or a message; pyvips fails to decode it without clearing it.
         pyvips.vips_lib.vips_error_clear()
         raise MediaTruncated from error

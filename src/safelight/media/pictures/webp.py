@@ -1,6 +1,6 @@
-"""Copies an animated WebP without its metadata, chunk by chunk; encoding it anew takes too long.
+"""Copies an animated WebP without its metadata, chunk by chunk; re-encoding takes too long.
 
-Structure: RFC 9649. The colour profile stays, because the frames mean their colours by it.
+Structure: RFC 9649. The color profile is kept, because the frames' colors depend on it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _PIECE_BYTES = 2**20
 
 
 def strip(source: Path, to: Path) -> None:
-    """Copy the canvas, profile and frames of an animation, and nothing else."""
+    """Copy only the canvas, profile and frames of an animation."""
     with source.open("rb") as file, to.open("wb") as copy:
         copy.write(file.read(_RIFF_HEAD))
         for kind, size in _chunks(file):
@@ -28,7 +28,7 @@ def strip(source: Path, to: Path) -> None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield the kind and size of each chunk inside the RIFF, with `file` at its data."""
+    """Yield the kind and size of each chunk in the RIFF, with `file` positioned at its data."""
     file.seek(4)
     end = int.from_bytes(file.read(4), "little") + _CHUNK_HEAD
     start = _RIFF_HEAD
@@ -39,7 +39,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             return
         size = int.from_bytes(head[4:], "little")
         yield head[:4], size
-        start += _CHUNK_HEAD + size + size % 2  # chunks begin at even places
+        start += _CHUNK_HEAD + size + size % 2  # chunks start at even offsets
 
 
 def _copy_data(file: BinaryIO, copy: BinaryIO, size: int, *, clear_flags: bool) -> None:

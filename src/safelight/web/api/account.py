@@ -1,12 +1,13 @@
 """Who is asking, the browser's session, and which models there are."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.service import SESSION_LASTS
@@ -14,6 +15,7 @@ from safelight.errors import InvalidRequest
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer
+from safelight.web.contract import returns
 
 router = APIRouter(tags=["account"])
 
@@ -50,14 +52,14 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
     return _with_cookie(request, RedirectResponse("/", 303), session)
 
 
-@router.post("/v1/session", status_code=204)
+@router.post("/v1/session", **returns(None, Unauthenticated, status=204))
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     session = await services.accounts.open_session(body.key)
     return _with_cookie(request, Response(status_code=204), session)
 
 
-@router.delete("/v1/session", status_code=204)
+@router.delete("/v1/session", **returns(None, status=204))
 async def sign_out(request: Request, caller: Reader, services: Parts) -> Response:
     """End the browser's session."""
     if request.cookies.get(COOKIE):
@@ -67,13 +69,13 @@ async def sign_out(request: Request, caller: Reader, services: Parts) -> Respons
     return response
 
 
-@router.get("/v1/account")
+@router.get("/v1/account", **returns(documents.Account))
 async def get_account(caller: Reader, services: Parts) -> Response:
     """Return the account that the key belongs to."""
     return _account(await services.accounts.get(caller.account_id), caller)
 
 
-@router.patch("/v1/account")
+@router.patch("/v1/account", **returns(documents.Account))
 async def change_account(body: AccountChange, caller: Admin, services: Parts) -> Response:
     """Change what holds for all of the account; what there is already stays as it is."""
     values = body.model_dump(exclude_unset=True)
@@ -84,28 +86,28 @@ async def change_account(body: AccountChange, caller: Admin, services: Parts) ->
 
 
 def _account(account: Account, caller: Caller) -> Response:
-    return json_response(
-        {
-            "id": account.id,
-            "name": account.name,
-            "scopes": sorted(scope.value for scope in caller.scopes),
-            "visibility": account.visibility,
-            "keep_image_s": account.keep_image_s,
-            "keep_model_3d_s": account.keep_model_3d_s,
-            "held": bool(account.hold),
-            "created_at": account.created_at,
-        }
-    )
+    document: documents.Account = {
+        "id": account.id,
+        "name": account.name,
+        "scopes": sorted(scope.value for scope in caller.scopes),
+        "visibility": account.visibility.value,
+        "keep_image_s": account.keep_image_s,
+        "keep_model_3d_s": account.keep_model_3d_s,
+        "held": bool(account.hold),
+        "created_at": account.created_at,
+    }
+    return json_response(document)
 
 
-@router.get("/v1/account/signing-key")
+@router.get("/v1/account/signing-key", **returns(documents.SigningKey))
 async def get_signing_key(caller: Writer, services: Parts) -> Response:
     """Return the key that signs addresses of pictures on the fly; keep it on your servers."""
     key = await services.signatures.key_of(caller.account_id)
-    return json_response({"signing_key": key}, headers={"Cache-Control": "no-store"})
+    document: documents.SigningKey = {"signing_key": key}
+    return json_response(document, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", **returns(documents.ModelList, conditional=True))
 async def list_models(
     request: Request, caller: Reader, services: Parts, kind: Kind | None = None
 ) -> Response:
@@ -115,11 +117,11 @@ async def list_models(
     """
     unwell = {each.provider for each in await services.operations.unwell()}
     shown = [
-        _model_document(model) | {"degraded": model.provider in unwell}
+        _model_document(model, degraded=model.provider in unwell)
         for model in services.registry.models(caller.account_id)
         if kind is None or kind in model.kinds
     ]
-    document = {
+    document: documents.ModelList = {
         "data": shown,
         "aliases": services.registry.aliases(caller.account_id),
         "currency": services.currency,
@@ -128,7 +130,7 @@ async def list_models(
     return conditional_response(request, document)
 
 
-def _model_document(model: Model) -> dict[str, object]:
+def _model_document(model: Model, *, degraded: bool) -> documents.Model:
     return {
         "id": model.id,
         "provider": model.provider,
@@ -136,12 +138,13 @@ def _model_document(model: Model) -> dict[str, object]:
         "description": model.description,
         "kinds": sorted(kind.value for kind in model.kinds),
         "lane": model.lane.value,
-        "params_schema": model.params_schema,
+        "params_schema": dict(model.params_schema),
         "max_inputs": model.max_inputs,
         "timeout_s": model.timeout.total_seconds(),
         "roles": sorted(role.value for role in model.roles),
         "price_micros": model.usual_micros,
-        "price": None if model.price is None else asdict(model.price),
+        "price": cast("documents.ModelPrice", asdict(model.price)) if model.price else None,
+        "degraded": degraded,
     }
 
 

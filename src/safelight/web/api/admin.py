@@ -1,11 +1,12 @@
 """Operations: lanes, dead letters and accounts' limits for admins; own dead letters for anyone."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from safelight import documents
 from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
@@ -15,12 +16,15 @@ from safelight.jobs.job import Job
 from safelight.jobs.ledger.dead_letters import Mark, Which
 from safelight.jobs.operations import MOST_REDRIVEN
 from safelight.jobs.scheduling.lane_counts import COUNTED, LaneCount, ProviderCount
+from safelight.jobs.view import public_kind
 from safelight.providers.provider import Kind
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts, Writer
+from safelight.web.contract import returns
 from safelight.web.services import Services
 
 router = APIRouter(prefix="/v1", tags=["operations"])
+jobs_router = APIRouter(prefix="/v1", tags=["jobs"])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_IN_FLIGHT = 1_000_000
@@ -71,20 +75,20 @@ class Listing(Filter):
     cursor: Cursor = None
 
 
-class RedriveOwn(Filter):
+class RedriveJobs(Filter):
     """Body of `POST /v1/jobs/redrive`."""
 
     limit: int = Field(1_000, ge=1, le=MOST_REDRIVEN, description="At most so many, newest first.")
     cursor: Cursor = None
 
 
-class RedriveAny(RedriveOwn):
+class RedriveDeadLetters(RedriveJobs):
     """Body of `POST /v1/admin/dead-letters/redrive`."""
 
     account_id: Name | None = None
 
 
-class AccountChange(BaseModel):
+class AccountLimitsChange(BaseModel):
     """Body of `PATCH /v1/admin/accounts/{id}`; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
@@ -100,48 +104,49 @@ class AccountChange(BaseModel):
 # --- lanes -----------------------------------------------------------------------------------
 
 
-@router.get("/admin/lanes")
+@router.get("/admin/lanes", **returns(documents.Lanes))
 async def list_lanes(caller: Admin, services: Parts) -> Response:
     """Return what stands in each lane and at each provider that has work."""
     found = await services.operations.overview()
-    return json_response(
-        {
-            "lanes": [_lane_document(lane) for lane in found.lanes],
-            "providers": [_provider_document(provider) for provider in found.providers],
-            "unwell": [
-                {
-                    "provider": each.provider,
-                    "reason": each.reason,
-                    "refused_look": each.refused_look,
-                    "advice": each.advice(),
-                    "faults": each.faults,
-                    "shut_until": each.shut_until,
-                }
-                for each in await services.operations.unwell()
-            ],
-        }
-    )
+    document: documents.Lanes = {
+        "lanes": [_lane_document(lane) for lane in found.lanes],
+        "providers": [_provider_document(provider) for provider in found.providers],
+        "unwell": [
+            {
+                "provider": each.provider,
+                "reason": each.reason,
+                "refused_look": each.refused_look,
+                "advice": each.advice(),
+                "faults": each.faults,
+                "shut_until": each.shut_until,
+            }
+            for each in await services.operations.unwell()
+        ],
+    }
+    return json_response(document)
 
 
-@router.post("/admin/lanes/{name}/pause")
-async def pause(name: Name, caller: Admin, services: Parts) -> Response:
+@router.post("/admin/lanes/{name}/pause", **returns(documents.LaneState))
+async def pause_lane(name: Name, caller: Admin, services: Parts) -> Response:
     """Let a lane start nothing more; what runs or waits there goes on."""
     since = await services.operations.pause(name)
-    return json_response({"name": name, "paused": True, "paused_at": since})
+    document: documents.LaneState = {"name": name, "paused": True, "paused_at": since}
+    return json_response(document)
 
 
-@router.post("/admin/lanes/{name}/resume")
-async def resume(name: Name, caller: Admin, services: Parts) -> Response:
+@router.post("/admin/lanes/{name}/resume", **returns(documents.LaneState))
+async def resume_lane(name: Name, caller: Admin, services: Parts) -> Response:
     """Let a lane start jobs again."""
     await services.operations.resume(name)
     services.bell.ring(doorbell.lane(name))
-    return json_response({"name": name, "paused": False, "paused_at": None})
+    document: documents.LaneState = {"name": name, "paused": False, "paused_at": None}
+    return json_response(document)
 
 
 # --- dead letters ----------------------------------------------------------------------------
 
 
-@router.get("/admin/dead-letters")
+@router.get("/admin/dead-letters", **returns(documents.DeadLetterList))
 async def list_dead_letters(
     caller: Admin, services: Parts, wanted: Annotated[Listing, Query()]
 ) -> Response:
@@ -149,46 +154,46 @@ async def list_dead_letters(
     found = await services.operations.dead_letters(
         wanted.which(wanted.account_id), after=_mark(wanted.cursor), limit=wanted.limit
     )
-    return json_response(
-        {
-            "data": [_dead_letter_document(job) for job in found.jobs],
-            "next_cursor": _cursor(found.last),
-        }
-    )
+    document: documents.DeadLetterList = {
+        "data": [_dead_letter_document(job) for job in found.jobs],
+        "next_cursor": _cursor(found.last),
+    }
+    return json_response(document)
 
 
-@router.post("/admin/dead-letters/redrive")
-async def redrive_any(body: RedriveAny, caller: Admin, services: Parts) -> Response:
+@router.post("/admin/dead-letters/redrive", **returns(documents.Redriven))
+async def redrive_dead_letters(
+    body: RedriveDeadLetters, caller: Admin, services: Parts
+) -> Response:
     """Queue failed jobs of all accounts anew, the one that failed last first."""
     return await _redrive(services, body.which(body.account_id), body)
 
 
-@router.post("/jobs/redrive", tags=["jobs"])
-async def redrive_own(body: RedriveOwn, caller: Writer, services: Parts) -> Response:
+@jobs_router.post("/jobs/redrive", **returns(documents.Redriven))
+async def redrive_jobs(body: RedriveJobs, caller: Writer, services: Parts) -> Response:
     """Queue your failed jobs anew, the one that failed last first."""
     return await _redrive(services, body.which(caller.account_id), body)
 
 
-async def _redrive(services: Services, which: Which, body: RedriveOwn) -> Response:
+async def _redrive(services: Services, which: Which, body: RedriveJobs) -> Response:
     done = await services.operations.redrive(which, after=_mark(body.cursor), limit=body.limit)
     services.bell.ring(
         *map(doorbell.lane, sorted(done.lanes)), *map(doorbell.subject, sorted(done.batch_ids))
     )
-    return json_response(
-        {
-            "redriven": done.redriven,
-            "skipped": done.skipped,
-            "next_cursor": _cursor(done.last),
-        }
-    )
+    document: documents.Redriven = {
+        "redriven": done.redriven,
+        "skipped": done.skipped,
+        "next_cursor": _cursor(done.last),
+    }
+    return json_response(document)
 
 
 # --- accounts --------------------------------------------------------------------------------
 
 
-@router.patch("/admin/accounts/{account_id}")
-async def change_account(
-    account_id: Name, body: AccountChange, caller: Admin, services: Parts
+@router.patch("/admin/accounts/{account_id}", **returns(documents.AccountLimits))
+async def change_account_limits(
+    account_id: Name, body: AccountLimitsChange, caller: Admin, services: Parts
 ) -> Response:
     """Say how many jobs of an account may be in flight at once, or hold all that it has."""
     values = body.model_dump(exclude_unset=True)
@@ -201,7 +206,7 @@ async def change_account(
 # --- documents -------------------------------------------------------------------------------
 
 
-def _lane_document(lane: LaneCount) -> dict[str, Any]:
+def _lane_document(lane: LaneCount) -> documents.Lane:
     wait = lane.oldest_wait
     return {
         "name": lane.name,
@@ -218,7 +223,7 @@ def _lane_document(lane: LaneCount) -> dict[str, Any]:
     }
 
 
-def _provider_document(provider: ProviderCount) -> dict[str, Any]:
+def _provider_document(provider: ProviderCount) -> documents.ProviderLoad:
     return {
         "name": provider.name,
         "ready": provider.ready,
@@ -229,27 +234,27 @@ def _provider_document(provider: ProviderCount) -> dict[str, Any]:
     }
 
 
-def _dead_letter_document(job: Job) -> dict[str, Any]:
+def _dead_letter_document(job: Job) -> documents.DeadLetter:
     """Return what an admin needs to know: whose it is and why it failed, not what was asked."""
     return {
         "id": job.id,
         "account_id": job.account_id,
         "batch_id": job.batch_id,
-        "kind": job.kind,
+        "kind": public_kind(job),
         "model": job.model,
         "provider": job.provider,
         "lane": job.lane,
-        "error": job.error,
+        "error": cast("documents.Problem | None", job.error),
         "attempts": job.attempts,
         "crashes": job.crashes,
         "cost_micros": job.cost_micros,
         "created_at": job.created_at,
         "started_at": job.started_at,
-        "finished_at": job.finished_at,
+        "finished_at": job.finished_at or job.created_at,
     }
 
 
-def _account_document(account: Account) -> dict[str, Any]:
+def _account_document(account: Account) -> documents.AccountLimits:
     return {
         "id": account.id,
         "name": account.name,

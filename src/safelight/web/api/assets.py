@@ -1,55 +1,61 @@
 """Assets: upload one to refer to, find, look, say more about, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
 
+from safelight import documents
 from safelight.assets.asset import AssetKind
+from safelight.assets.errors import OnHold, ShowsNothing
 from safelight.assets.index.terms import Filter
 from safelight.assets.index.words import MAX_QUERY, TextQuery, parse
 from safelight.assets.intake import Origin
 from safelight.assets.search import FACETS, Facets
 from safelight.assets.view import asset_document
-from safelight.errors import InvalidRequest
+from safelight.cpu import OutOfResources
+from safelight.errors import InvalidRequest, StorageFull
 from safelight.jobs import bodies
 from safelight.jobs.bodies import AssetChange, Hold, UploadFields
 from safelight.jobs.fields import Time
+from safelight.media.errors import (
+    MediaEmpty,
+    MediaError,
+    MediaTooManyPixels,
+    MediaTruncated,
+    MediaUnsupported,
+)
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.api.jobs import Limit
 from safelight.web.auth import Admin, Parts, Reader, Writer
+from safelight.web.contract import form, returns
+from safelight.web.errors import TooManyFiles
 from safelight.web.uploads import read_fields, received
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
-_FILE_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "name": {"type": "string"},
-                        "caption": {"type": "string"},
-                        "external_id": {"type": "string"},
-                        "tags": {"type": "string", "description": "A JSON list."},
-                        "metadata": {"type": "string", "description": "A JSON object."},
-                        "visibility": {"type": "string", "enum": ["public", "private"]},
-                    },
-                }
-            }
-        },
-    }
-}
 _Text = Annotated[str | None, Query(max_length=255)]
 _Pixels = Annotated[int | None, Query(ge=1, le=1_000_000)]
 _MAX_DISTANCE = 16  # of 64 bits; beyond, pictures have nothing in common
 
 
-@router.post("/uploads", status_code=201, openapi_extra=_FILE_SCHEMA)
-async def upload(request: Request, caller: Writer, services: Parts) -> Response:
+@router.post(
+    "/uploads",
+    **returns(
+        documents.Asset,
+        TooManyFiles,
+        MediaError,
+        MediaEmpty,
+        MediaUnsupported,
+        MediaTruncated,
+        MediaTooManyPixels,
+        OutOfResources,
+        StorageFull,
+        status=201,
+        headers=["Location"],
+        form=form(UploadFields, file="file"),
+    ),
+)
+async def upload_asset(request: Request, caller: Writer, services: Parts) -> Response:
     """Keep one picture, to show or to refer to from a prompt."""
     await services.check_space()
     async with received(
@@ -72,7 +78,7 @@ async def upload(request: Request, caller: Writer, services: Parts) -> Response:
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})
 
 
-@router.get("/assets")
+@router.get("/assets", **returns(documents.AssetList, conditional=True))
 async def list_assets(
     request: Request,
     caller: Reader,
@@ -124,7 +130,7 @@ async def list_assets(
     before = int(cursor) if cursor else None
     found = await services.assets.page(caller.account_id, wanted, before=before, limit=limit + 1)
     shown = found[:limit]
-    document: dict[str, Any] = {
+    document: documents.AssetList = {
         "data": [asset_document(asset, services.links) for asset in shown],
         "next_cursor": str(shown[-1].number) if len(found) > limit else None,
     }
@@ -134,15 +140,15 @@ async def list_assets(
     return conditional_response(request, document)
 
 
-@router.get("/assets/{asset_id}")
+@router.get("/assets/{asset_id}", **returns(documents.Asset, conditional=True))
 async def get_asset(request: Request, asset_id: str, caller: Reader, services: Parts) -> Response:
     """Return one asset with all its facts."""
     asset = await services.assets.get(caller.account_id, asset_id)
     return conditional_response(request, asset_document(asset, services.links))
 
 
-@router.get("/assets/{asset_id}/similar")
-async def similar_assets(
+@router.get("/assets/{asset_id}/similar", **returns(documents.SimilarAssetList, conditional=True))
+async def list_similar_assets(
     request: Request,
     asset_id: str,
     caller: Reader,
@@ -156,11 +162,14 @@ async def similar_assets(
     found = await services.assets.similar(
         caller.account_id, asset_id, distance=distance, limit=limit
     )
-    data = [asset_document(asset, services.links) | {"distance": bits} for asset, bits in found]
-    return conditional_response(request, {"data": data, "next_cursor": None})
+    data: list[documents.SimilarAsset] = [
+        {**asset_document(asset, services.links), "distance": bits} for asset, bits in found
+    ]
+    document: documents.SimilarAssetList = {"data": data, "next_cursor": None}
+    return conditional_response(request, document)
 
 
-@router.patch("/assets/{asset_id}")
+@router.patch("/assets/{asset_id}", **returns(documents.Asset, ShowsNothing, StorageFull))
 async def change_asset(
     asset_id: str, body: AssetChange, caller: Writer, services: Parts
 ) -> Response:
@@ -175,7 +184,7 @@ async def change_asset(
     return json_response(asset_document(asset, services.links))
 
 
-@router.delete("/assets/{asset_id}", status_code=204)
+@router.delete("/assets/{asset_id}", **returns(None, OnHold, StorageFull, status=204))
 async def delete_asset(
     asset_id: str,
     caller: Writer,
@@ -191,7 +200,7 @@ async def delete_asset(
     return Response(status_code=204)
 
 
-@router.put("/assets/{asset_id}/hold")
+@router.put("/assets/{asset_id}/hold", **returns(documents.Asset))
 async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) -> Response:
     """Let an asset not go, neither by its time nor by anybody, until it is released."""
     asset = await services.assets.hold(
@@ -200,7 +209,7 @@ async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) 
     return json_response(asset_document(asset, services.links))
 
 
-@router.delete("/assets/{asset_id}/hold")
+@router.delete("/assets/{asset_id}/hold", **returns(documents.Asset))
 async def release_asset(asset_id: str, caller: Admin, services: Parts) -> Response:
     """Let a held asset go again."""
     asset = await services.assets.hold(caller.account_id, asset_id, "", actor=caller.key_id)
@@ -222,8 +231,8 @@ def _facet_names(text: str | None) -> list[str]:
     return names
 
 
-def _facets_document(counted: Facets) -> dict[str, Any]:
-    return {
+def _facets_document(counted: Facets) -> documents.Facets:
+    found: dict[str, Any] = {
         "counted": counted.counted,
         "complete": counted.is_complete,
         **{
@@ -231,3 +240,4 @@ def _facets_document(counted: Facets) -> dict[str, Any]:
             for name, counts in counted.counts.items()
         },
     }
+    return cast("documents.Facets", found)

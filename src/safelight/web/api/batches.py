@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from safelight import documents
 from safelight.assets.derived.conversions import is_convertible
 from safelight.assets.derived.variant_store import Variant
 from safelight.doorbell import doorbell
@@ -22,11 +23,18 @@ from safelight.jobs.topics import topics_of
 from safelight.jobs.view import batch_summary
 from safelight.media.models.convert import ModelFormat
 from safelight.web.answers import answer_submit, batch_answer, conditional_response, json_response
-from safelight.web.api.formats import FormatQuery
-from safelight.web.api.jobs import Cursor, LastEventId, Limit, paged, stream
-from safelight.web.api.submit import IdempotencyKey, check_source, check_told, repeat_of
+from safelight.web.api.formats import CONVERSION_PROBLEMS, FormatQuery
+from safelight.web.api.jobs import Cursor, LastEventId, Limit, cursor_after, stream
+from safelight.web.api.submit import (
+    SUBMIT_PROBLEMS,
+    IdempotencyKey,
+    check_source,
+    check_told,
+    repeat_of,
+)
 from safelight.web.archive import Entry, archive
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.contract import returns, sends, streams, submits
 from safelight.web.errors import TooManyFiles
 from safelight.web.package import MANIFEST, clean, manifest, pack
 from safelight.web.services import Services
@@ -34,8 +42,11 @@ from safelight.web.services import Services
 router = APIRouter(prefix="/v1", tags=["batches"])
 
 
-@router.post("/batches", status_code=202)
-async def make_batch(
+@router.post(
+    "/batches",
+    **submits(documents.SubmittedBatch, problems=(*SUBMIT_PROBLEMS, TooManyFiles)),
+)
+async def create_batch(
     request: Request,
     body: MakeBatch,
     caller: Writer,
@@ -59,23 +70,27 @@ async def make_batch(
     return await answer_submit(request, services, caller.account_id, made)
 
 
-@router.get("/batches")
+@router.get("/batches", **returns(documents.BatchList, conditional=True))
 async def list_batches(
     request: Request, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Return your batches without their items, newest first."""
     found = await services.batches.page(caller.account_id, before=cursor, limit=limit + 1)
     shown = [batch_summary(batch, tally, services.links) for batch, tally in found[:limit]]
-    return conditional_response(request, paged(shown, more=len(found) > limit))
+    document: documents.BatchList = {
+        "data": shown,
+        "next_cursor": cursor_after(shown, more=len(found) > limit),
+    }
+    return conditional_response(request, document)
 
 
-@router.get("/batches/{batch_id}")
+@router.get("/batches/{batch_id}", **returns(documents.Batch, conditional=True))
 async def get_batch(request: Request, batch_id: str, caller: Reader, services: Parts) -> Response:
     """Return one batch with all its items."""
     return conditional_response(request, await batch_answer(services, caller.account_id, batch_id))
 
 
-@router.patch("/batches/{batch_id}")
+@router.patch("/batches/{batch_id}", **returns(documents.Batch))
 async def change_batch(
     batch_id: str, body: BatchChange, caller: Writer, services: Parts
 ) -> Response:
@@ -85,7 +100,7 @@ async def change_batch(
     return json_response(await batch_answer(services, caller.account_id, batch_id))
 
 
-@router.get("/batches/{batch_id}/events", response_class=StreamingResponse)
+@router.get("/batches/{batch_id}/events", **streams(documents.Batch, documents.BatchEvent))
 async def follow_batch(
     batch_id: str, caller: Reader, services: Parts, last_event_id: LastEventId = None
 ) -> Response:
@@ -97,21 +112,29 @@ async def follow_batch(
     return stream(services, caller.account_id, batch_id, last_event_id)
 
 
-@router.post("/batches/{batch_id}/cancel")
+@router.post("/batches/{batch_id}/cancel", **returns(documents.Batch))
 async def cancel_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
     """End every job of the batch that has not ended."""
     _ring(services, batch_id, await services.batches.cancel(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id))
 
 
-@router.post("/batches/{batch_id}/redrive", status_code=202)
+@router.post("/batches/{batch_id}/redrive", **returns(documents.Batch, status=202))
 async def redrive_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
     """Queue every failed job of the batch anew."""
     _ring(services, batch_id, await services.batches.redrive(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id), 202)
 
 
-@router.get("/batches/{batch_id}/download", response_class=StreamingResponse)
+@router.get(
+    "/batches/{batch_id}/download",
+    **sends(
+        ["application/zip"],
+        WrongState,
+        *CONVERSION_PROBLEMS,
+        headers=["Content-Disposition"],
+    ),
+)
 async def download_batch(
     batch_id: str,
     caller: Reader,

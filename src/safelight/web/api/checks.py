@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from fastapi import APIRouter, Response
 
-from safelight import telemetry
+from safelight import documents, telemetry
+from safelight.documents.operations import CheckStatus
 from safelight.errors import NotFound, SafelightError
 from safelight.jobs.fields import Name
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Provider
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts
+from safelight.web.contract import returns
 from safelight.web.services import Services
 
 router = APIRouter(prefix="/v1/admin/checks", tags=["operations"])
@@ -21,18 +22,19 @@ _CHECK_S = 20.0
 _log = telemetry.logger(__name__)
 
 
-@router.post("")
-async def check_all(caller: Admin, services: Parts) -> Response:
+@router.post("", **returns(documents.CheckList))
+async def check_installation(caller: Admin, services: Parts) -> Response:
     """Look at every part of this process's installation, and ask every vendor, at no cost."""
     parts: Mapping[str, Callable[[], Awaitable[object]]] = services.checks | services.soft_checks
     found = await asyncio.gather(
         *(_result(name, check) for name, check in parts.items()),
         *(_of_provider(services, plug) for plug in services.registry.providers),
     )
-    return json_response({"data": [_public_address(services), *found]})
+    document: documents.CheckList = {"data": [_public_address(services), *found]}
+    return json_response(document)
 
 
-@router.post("/{provider}")
+@router.post("/{provider}", **returns(documents.CheckList))
 async def check_provider(provider: Name, caller: Admin, services: Parts) -> Response:
     """Ask one vendor, at no cost, whether it lets us in."""
     try:
@@ -40,10 +42,11 @@ async def check_provider(provider: Name, caller: Admin, services: Parts) -> Resp
     except UnknownModel:
         known = ", ".join(each.name for each in services.registry.providers)
         raise NotFound(f"There is no provider {provider!r}. Installed: {known}.") from None
-    return json_response({"data": [await _of_provider(services, plug)]})
+    document: documents.CheckList = {"data": [await _of_provider(services, plug)]}
+    return json_response(document)
 
 
-def _public_address(services: Services) -> dict[str, Any]:
+def _public_address(services: Services) -> documents.Check:
     address = services.callback_addresses.base_url
     if address:
         return _document("callbacks", "ok", f"providers are told to report to {address}")
@@ -54,18 +57,18 @@ def _public_address(services: Services) -> dict[str, Any]:
     )
 
 
-async def _of_provider(services: Services, plug: Provider) -> dict[str, Any]:
+async def _of_provider(services: Services, plug: Provider) -> documents.Check:
     models = [model.id for model in plug.capabilities()]
     address = None
     if plug.shares_callback_address:
         address = await services.callback_addresses.shared(plug.name)
     found = await _result(plug.name, plug.verify, empty="nobody to ask")
-    return found | {"models": models, "callback_url": address}
+    return {**found, "models": models, "callback_url": address}
 
 
 async def _result(
     name: str, check: Callable[[], Awaitable[object]], *, empty: str = ""
-) -> dict[str, Any]:
+) -> documents.Check:
     try:
         async with asyncio.timeout(_CHECK_S):
             told = await check()
@@ -79,5 +82,5 @@ async def _result(
     return _document(name, "ok", told if isinstance(told, str) and told else empty)
 
 
-def _document(name: str, status: str, detail: str, *, code: str = "") -> dict[str, Any]:
+def _document(name: str, status: CheckStatus, detail: str, *, code: str = "") -> documents.Check:
     return {"name": name, "status": status, "detail": detail, "code": code or None}

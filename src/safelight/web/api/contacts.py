@@ -1,17 +1,20 @@
 """Contacts: who is told by mail, SMS or a topic; and the pages where they say yes or no."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from safelight import documents
+from safelight.errors import WrongState
 from safelight.notifications.contact import Channel, Contact
 from safelight.notifications.notice import Notice
 from safelight.web.answers import json_response
-from safelight.web.api.jobs import Cursor, Limit, paged
+from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.api.webhooks import Pattern
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.contract import returns
 from safelight.web.services import Services
 
 router = APIRouter(tags=["contacts"])
@@ -49,7 +52,7 @@ class ContactChange(BaseModel):
     digest: Digest = False
 
 
-class Code(BaseModel):
+class ContactCode(BaseModel):
     """Body of `POST /v1/contacts/{id}/confirm`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -57,8 +60,8 @@ class Code(BaseModel):
     code: str = Field(max_length=64)
 
 
-@router.post("/v1/contacts", status_code=201)
-async def create(body: NewContact, caller: Writer, services: Parts) -> Response:
+@router.post("/v1/contacts", **returns(documents.Contact, WrongState, status=201))
+async def create_contact(body: NewContact, caller: Writer, services: Parts) -> Response:
     """Add somebody to tell. They are asked first, and told nothing until they say yes."""
     made = await services.contacts.create(
         caller.account_id, body.channel, body.address, wanted=body.events, digest=body.digest
@@ -66,56 +69,64 @@ async def create(body: NewContact, caller: Writer, services: Parts) -> Response:
     return json_response(_document(made), 201)
 
 
-@router.get("/v1/contacts")
+@router.get("/v1/contacts", **returns(documents.ContactList))
 async def list_contacts(caller: Reader, services: Parts) -> Response:
     """Return your contacts, oldest first."""
     found = await services.contacts.all_of(caller.account_id)
-    return json_response({"data": [_document(each) for each in found], "next_cursor": None})
+    document: documents.ContactList = {
+        "data": [_document(each) for each in found],
+        "next_cursor": None,
+    }
+    return json_response(document)
 
 
-@router.get("/v1/contacts/{contact_id}")
+@router.get("/v1/contacts/{contact_id}", **returns(documents.Contact))
 async def get_contact(contact_id: str, caller: Reader, services: Parts) -> Response:
     """Return one contact."""
     return json_response(_document(await services.contacts.get(caller.account_id, contact_id)))
 
 
-@router.patch("/v1/contacts/{contact_id}")
-async def change(contact_id: str, body: ContactChange, caller: Writer, services: Parts) -> Response:
+@router.patch("/v1/contacts/{contact_id}", **returns(documents.Contact))
+async def change_contact(
+    contact_id: str, body: ContactChange, caller: Writer, services: Parts
+) -> Response:
     """Change of what a contact is told, and whether once a day."""
     values = body.model_dump(exclude_unset=True)
     changed = await services.contacts.change(caller.account_id, contact_id, values)
     return json_response(_document(changed))
 
 
-@router.delete("/v1/contacts/{contact_id}", status_code=204)
-async def delete(contact_id: str, caller: Writer, services: Parts) -> Response:
+@router.delete("/v1/contacts/{contact_id}", **returns(None, status=204))
+async def delete_contact(contact_id: str, caller: Writer, services: Parts) -> Response:
     """Remove a contact."""
     await services.contacts.delete(caller.account_id, contact_id)
     return Response(status_code=204)
 
 
-@router.post("/v1/contacts/{contact_id}/confirm")
-async def confirm(contact_id: str, body: Code, caller: Writer, services: Parts) -> Response:
+@router.post("/v1/contacts/{contact_id}/confirm", **returns(documents.Contact))
+async def confirm_contact(
+    contact_id: str, body: ContactCode, caller: Writer, services: Parts
+) -> Response:
     """Prove by the code that was sent there that messages arrive and are wanted."""
     found = await services.contacts.confirm(caller.account_id, contact_id, body.code)
     return json_response(_document(found))
 
 
-@router.post("/v1/contacts/{contact_id}/code", status_code=202)
-async def send_code(contact_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/v1/contacts/{contact_id}/code", **returns(documents.Contact, WrongState, status=202))
+async def send_contact_code(contact_id: str, caller: Writer, services: Parts) -> Response:
     """Send a new code, at most five times; the one before is void."""
     found = await services.contacts.send_code(caller.account_id, contact_id)
     return json_response(_document(found), 202)
 
 
-@router.post("/v1/contacts/{contact_id}/test", status_code=202)
-async def test(contact_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/v1/contacts/{contact_id}/test", **returns(None, WrongState, status=202))
+async def test_contact(contact_id: str, caller: Writer, services: Parts) -> Response:
     """Send a message that says nothing; the contact's notices say how that went."""
     await services.contacts.test(caller.account_id, contact_id)
     return Response(status_code=202)
 
 
-@router.get("/v1/contacts/{contact_id}/notices")
+@router.get("/v1/contacts/{contact_id}/notices", **returns(documents.NoticeList))
 async def list_notices(
     contact_id: str, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
@@ -124,7 +135,11 @@ async def list_notices(
         caller.account_id, contact_id, before=cursor, limit=limit + 1
     )
     shown = [_notice_document(each) for each in found[:limit]]
-    return json_response(paged(shown, more=len(found) > limit))
+    document: documents.NoticeList = {
+        "data": shown,
+        "next_cursor": cursor_after(shown, more=len(found) > limit),
+    }
+    return json_response(document)
 
 
 # --- pages for whoever was written to; the link is their credential ----------------------------
@@ -170,7 +185,7 @@ def _page(services: Services, question: str, text: str, button: str = "") -> Res
     return HTMLResponse(services.templates.page(facts))
 
 
-def _document(contact: Contact) -> dict[str, Any]:
+def _document(contact: Contact) -> documents.Contact:
     return {
         "id": contact.id,
         "channel": contact.channel.value,
@@ -184,7 +199,7 @@ def _document(contact: Contact) -> dict[str, Any]:
     }
 
 
-def _notice_document(notice: Notice) -> dict[str, Any]:
+def _notice_document(notice: Notice) -> documents.Notice:
     return {
         "id": notice.id,
         "event_id": notice.event_id,

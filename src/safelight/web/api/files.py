@@ -3,15 +3,18 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 from pydantic import Field
 
-from safelight.assets.errors import SignatureInvalid
+from safelight.assets.errors import NoPublicPicture, SignatureInvalid
 from safelight.assets.keys import EXTENSIONS, cache_control_of, is_public, media_type_of
 from safelight.errors import NotFound
 from safelight.media.pictures.spec import Format
+from safelight.web.api.formats import CONVERSION_PROBLEMS
 from safelight.web.api.pictures import PictureQuery, refuse_repeated
 from safelight.web.auth import Parts
+from safelight.web.contract import sends
+from safelight.web.errors import RangeNotSatisfiable, TooManyRequests
 from safelight.web.objects import Shown, serve
 from safelight.web.services import Services
 
@@ -33,7 +36,20 @@ class FileQuery(PictureQuery):
     )
 
 
-@router.get("/files/{key:path}", response_class=StreamingResponse)
+@router.get(
+    "/files/{key:path}",
+    **sends(
+        EXTENSIONS,
+        SignatureInvalid,
+        NoPublicPicture,
+        RangeNotSatisfiable,
+        TooManyRequests,
+        *CONVERSION_PROBLEMS,
+        parameters=["If-None-Match", "Range"],
+        headers=["ETag", "Accept-Ranges", "Content-Disposition"],
+        statuses=[206, 304, 307],
+    ),
+)
 @router.head("/files/{key:path}", include_in_schema=False)
 async def get_file(
     request: Request, key: str, services: Parts, query: Annotated[FileQuery, Query()]

@@ -6,12 +6,19 @@ from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 
 from safelight.assets.asset import Asset
-from safelight.errors import NotFound
+from safelight.assets.errors import FormatUnavailable
+from safelight.cpu import OutOfResources
+from safelight.errors import NotFound, StorageFull
+from safelight.media.errors import MediaUnsupported
 from safelight.media.models.convert import ModelFormat
+from safelight.single_flight import Busy
 from safelight.web.auth import Parts, Reader
+from safelight.web.contract import redirects
 from safelight.web.services import Services
 
 router = APIRouter(prefix="/v1", tags=["assets"])
+
+CONVERSION_PROBLEMS = (FormatUnavailable, MediaUnsupported, Busy, OutOfResources, StorageFull)
 
 FormatQuery = Annotated[
     ModelFormat | None,
@@ -19,8 +26,10 @@ FormatQuery = Annotated[
 ]
 
 
-@router.get("/assets/{asset_id}/formats/{form}", response_class=RedirectResponse)
-async def get_format(asset_id: str, form: ModelFormat, caller: Reader, services: Parts) -> Response:
+@router.get("/assets/{asset_id}/formats/{form}", **redirects(*CONVERSION_PROBLEMS))
+async def get_asset_format(
+    asset_id: str, form: ModelFormat, caller: Reader, services: Parts
+) -> Response:
     """Lead to a 3D model in another format, which is made now if nobody has asked before.
 
     OBJ is a ZIP with its materials and textures. Lengths are meters.

@@ -2,30 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from safelight import errors, telemetry
+from safelight import documents, errors, telemetry
+from safelight.documents.operations import ReadinessStatus
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts
+from safelight.web.contract import JSON, ref, response, returns, sends
 from safelight.web.services import Services
 
 router = APIRouter(tags=["health"])
 
 _CHECK_S = 3.0
+READY = returns(documents.Readiness)
+READY["responses"][503] = response(503, {JSON: {"schema": ref(documents.Readiness)}})
 _log = telemetry.logger(__name__)
 
 
-@router.get("/health/live")
-async def live() -> Response:
+@router.get("/health/live", **returns(documents.Liveness))
+async def get_liveness() -> Response:
     """Say that the process runs."""
-    return json_response({"status": "ok"})
+    document: documents.Liveness = {"status": "ok"}
+    return json_response(document)
 
 
-@router.get("/health/ready")
-async def ready(services: Parts) -> Response:
+@router.get("/health/ready", **READY)
+async def get_readiness(services: Parts) -> Response:
     """Say whether this process can serve: database, storage and disk.
 
     Without its doorbell it can, only later: then it is `degraded`, and ready all the same.
@@ -34,11 +38,11 @@ async def ready(services: Parts) -> Response:
     results = await asyncio.gather(*(_probe(check) for check in checks.values()))
     found = dict(zip(checks, results, strict=True))
     failed = {name for name, result in found.items() if result["status"] != "ok"}
-    document = {"status": _verdict(services, failed), "checks": found}
+    document: documents.Readiness = {"status": _verdict(services, failed), "checks": found}
     return json_response(document, 200 if document["status"] in ("ok", "degraded") else 503)
 
 
-def _verdict(services: Services, failed: set[str]) -> str:
+def _verdict(services: Services, failed: set[str]) -> ReadinessStatus:
     if services.stopping.is_set():
         return "stopping"
     if failed & set(services.checks):
@@ -46,7 +50,7 @@ def _verdict(services: Services, failed: set[str]) -> str:
     return "degraded" if failed else "ok"
 
 
-async def _probe(check: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+async def _probe(check: Callable[[], Awaitable[None]]) -> documents.Probe:
     try:
         async with asyncio.timeout(_CHECK_S):
             await check()
@@ -60,23 +64,22 @@ async def _probe(check: Callable[[], Awaitable[None]]) -> dict[str, Any]:
     return {"status": "ok"}
 
 
-@router.get("/metrics")
-async def metrics() -> Response:
+@router.get("/metrics", **sends(["text/plain"]))
+async def get_metrics() -> Response:
     """Return this process's metrics in Prometheus's text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/problems/{code}")
-async def problem(code: str) -> Response:
+@router.get("/problems/{code}", **returns(documents.ProblemType))
+async def get_problem_type(code: str) -> Response:
     """Explain an error code; a problem's `type` leads here."""
     kind = errors.codes().get(code)
     if kind is None:
         raise errors.NotFound("There is no such error code.")
-    return json_response(
-        {
-            "code": code,
-            "status": kind.status,
-            "title": kind.title,
-            "meaning": " ".join((kind.__doc__ or "").split()),
-        }
-    )
+    document: documents.ProblemType = {
+        "code": code,
+        "status": kind.status,
+        "title": kind.title,
+        "meaning": " ".join((kind.__doc__ or "").split()),
+    }
+    return json_response(document)

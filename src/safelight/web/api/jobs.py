@@ -1,19 +1,23 @@
 """Jobs: look at them, follow them, cancel, redrive, delete."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
+from safelight import documents
+from safelight.assets.errors import OnHold
 from safelight.doorbell import doorbell
 from safelight.errors import NotFound, WrongState
-from safelight.jobs.job import Job, JobStatus
+from safelight.jobs.job import Attempt, Job, JobStatus
 from safelight.jobs.topics import topics_of
 from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
 from safelight.web.answers import conditional_response, job_answer, json_response
-from safelight.web.api.formats import FormatQuery, key_in_format
+from safelight.web.api.formats import CONVERSION_PROBLEMS, FormatQuery, key_in_format
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.contract import redirects, returns, streams
 from safelight.web.feeds import feed_of
 from safelight.web.services import Services
 from safelight.web.sse import follow
@@ -32,7 +36,7 @@ Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` o
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-@router.get("/jobs")
+@router.get("/jobs", **returns(documents.JobList, conditional=True))
 async def list_jobs(
     request: Request,
     caller: Reader,
@@ -60,15 +64,16 @@ async def list_jobs(
         statuses=_SHOWN_AS[status] if status else (),
     )
     shown = [job_document(view.job, view.outputs, services.links) for view in page.rows]
-    return conditional_response(request, {"data": shown, "next_cursor": page.next})
+    document: documents.JobList = {"data": shown, "next_cursor": page.next}
+    return conditional_response(request, document)
 
 
-def paged(documents: list[dict[str, Any]], *, more: bool) -> dict[str, Any]:
-    """Return a page of a list; the cursor is the last id, so new rows never shift it."""
-    return {"data": documents, "next_cursor": documents[-1]["id"] if more else None}
+def cursor_after(shown: Sequence[Mapping[str, Any]], *, more: bool) -> str | None:
+    """Return the cursor of the next page: the last id, so that new rows never shift a page."""
+    return shown[-1]["id"] if more else None
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", **returns(documents.Job, conditional=True))
 @router.get("/result/{job_id}", include_in_schema=False)
 @router.get("/status/{job_id}", include_in_schema=False)
 async def get_job(request: Request, job_id: str, caller: Reader, services: Parts) -> Response:
@@ -76,33 +81,33 @@ async def get_job(request: Request, job_id: str, caller: Reader, services: Parts
     return conditional_response(request, await job_answer(services, caller.account_id, job_id))
 
 
-@router.get("/jobs/{job_id}/attempts")
-async def get_attempts(job_id: str, caller: Reader, services: Parts) -> Response:
+@router.get("/jobs/{job_id}/attempts", **returns(documents.AttemptList))
+async def list_attempts(job_id: str, caller: Reader, services: Parts) -> Response:
     """Return the ledger of the job: what was sent to which provider, and what became of it."""
     found = await services.jobs.attempts(caller.account_id, job_id)
-    return json_response(
-        {
-            "data": [
-                {
-                    "id": attempt.id,
-                    "number": attempt.number,
-                    "provider": attempt.provider,
-                    "state": attempt.state.value,
-                    "outcome": attempt.outcome.value if attempt.outcome else None,
-                    "ground": None if attempt.is_open else attempt.ground.value,
-                    "error": attempt.error,
-                    "cost_micros": attempt.cost_micros,
-                    "created_at": attempt.created_at,
-                    "closed_at": attempt.closed_at,
-                }
-                for attempt in found
-            ],
-            "next_cursor": None,
-        }
-    )
+    document: documents.AttemptList = {
+        "data": [_attempt_document(attempt) for attempt in found],
+        "next_cursor": None,
+    }
+    return json_response(document)
 
 
-@router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
+def _attempt_document(attempt: Attempt) -> documents.Attempt:
+    return {
+        "id": attempt.id,
+        "number": attempt.number,
+        "provider": attempt.provider,
+        "state": attempt.state.value,
+        "outcome": attempt.outcome.value if attempt.outcome else None,
+        "ground": None if attempt.is_open else attempt.ground.value,
+        "error": cast("documents.Problem | None", attempt.error),
+        "cost_micros": attempt.cost_micros,
+        "created_at": attempt.created_at,
+        "closed_at": attempt.closed_at,
+    }
+
+
+@router.get("/jobs/{job_id}/events", **streams(documents.Job, documents.JobEvent))
 async def follow_job(
     request: Request,
     job_id: str,
@@ -127,8 +132,8 @@ def stream(
     )
 
 
-@router.get("/jobs/{job_id}/download", response_class=RedirectResponse)
-async def download(
+@router.get("/jobs/{job_id}/download", **redirects(WrongState, *CONVERSION_PROBLEMS))
+async def download_job(
     job_id: str, caller: Reader, services: Parts, form: FormatQuery = None
 ) -> Response:
     """Lead to the job's first output, to be saved as a file; a 3D model in any of its formats."""
@@ -141,22 +146,22 @@ async def download(
     return RedirectResponse(services.links.download(key), 303)
 
 
-@router.post("/jobs/{job_id}/cancel")
-async def cancel(job_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/jobs/{job_id}/cancel", **returns(documents.Job, WrongState))
+async def cancel_job(job_id: str, caller: Writer, services: Parts) -> Response:
     """End a job that is queued or running."""
     _ring(services, await services.jobs.cancel(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id))
 
 
-@router.post("/jobs/{job_id}/redrive", status_code=202)
-async def redrive(job_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/jobs/{job_id}/redrive", **returns(documents.Job, WrongState, status=202))
+async def redrive_job(job_id: str, caller: Writer, services: Parts) -> Response:
     """Queue a failed or canceled job anew."""
     _ring(services, await services.jobs.redrive(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id), 202)
 
 
-@router.delete("/jobs/{job_id}", status_code=204)
-async def delete(
+@router.delete("/jobs/{job_id}", **returns(None, WrongState, OnHold, status=204))
+async def delete_job(
     job_id: str,
     caller: Writer,
     services: Parts,

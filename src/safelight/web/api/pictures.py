@@ -6,10 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from safelight import documents
+from safelight.assets.errors import NoPublicPicture
 from safelight.errors import InvalidRequest
 from safelight.media.pictures.spec import DEFAULT_QUALITY, MAX_QUALITY, MAX_SIDE, Fit, Format, Spec
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader
+from safelight.web.contract import returns
 
 router = APIRouter(prefix="/v1", tags=["assets"])
 
@@ -43,8 +46,8 @@ def refuse_repeated(request: Request) -> None:
         )
 
 
-@router.get("/assets/{asset_id}/renditions")
-async def sign_picture(
+@router.get("/assets/{asset_id}/renditions", **returns(documents.SignedRendition, NoPublicPicture))
+async def sign_rendition(
     request: Request,
     asset_id: str,
     caller: Reader,
@@ -56,15 +59,14 @@ async def sign_picture(
     asked = query.spec()
     asset = await services.assets.get(caller.account_id, asset_id)
     promise = await services.variants.promise(asset, asked, until=services.links.until())
-    return json_response(
-        {
-            "url": f"{services.links.base_url}/files/{promise.path}",
-            "w": asked.w,
-            "h": asked.h,
-            "fit": asked.fit.value,
-            "format": asked.format.value,
-            "quality": None if asked.format is Format.PNG else asked.quality,
-            "width": promise.width,
-            "height": promise.height,
-        }
-    )
+    document: documents.SignedRendition = {
+        "url": f"{services.links.base_url}/files/{promise.path}",
+        "w": asked.w,
+        "h": asked.h,
+        "fit": asked.fit.value,
+        "format": asked.format.value,
+        "quality": None if asked.format is Format.PNG else asked.quality,
+        "width": promise.width,
+        "height": promise.height,
+    }
+    return json_response(document)

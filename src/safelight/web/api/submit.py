@@ -6,13 +6,19 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Header, Request, Response
 
-from safelight.errors import InvalidRequest, SafelightError
+from safelight import documents
+from safelight.errors import InvalidRequest, NotFound, SafelightError, StorageFull
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.jobs import bodies
 from safelight.jobs.bodies import Generate, ImportImages, ImportItem, Submission, UploadBatch
+from safelight.jobs.errors import IdempotencyConflict
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Refused, Repeat, Submitted
+from safelight.media.errors import MediaEmpty
+from safelight.providers.errors import UnknownModel
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
+from safelight.web.contract import form, submits
 from safelight.web.errors import TooManyFiles
 from safelight.web.services import Services
 from safelight.web.uploads import Upload, read_fields, received
@@ -21,6 +27,7 @@ router = APIRouter(prefix="/v1", tags=["submit"])
 
 BATCH_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _MAX_NAME = 255
+SUBMIT_PROBLEMS = (IdempotencyConflict, UnknownModel, NotFound, StorageFull)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -32,8 +39,8 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/generate", status_code=202)
-async def generate(
+@router.post("/generate", **submits(documents.SubmittedJob, problems=SUBMIT_PROBLEMS))
+async def create_generation(
     request: Request, body: Generate, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Make pictures from a prompt, and from reference pictures where there are any."""
@@ -52,8 +59,15 @@ async def generate(
     return await answer_submit(request, services, caller.account_id, made)
 
 
-@router.post("/images", status_code=202)
-async def import_images(
+@router.post(
+    "/images",
+    **submits(
+        documents.SubmittedJob,
+        documents.SubmittedBatch,
+        problems=(*SUBMIT_PROBLEMS, UrlNotAllowed, TooManyFiles),
+    ),
+)
+async def create_import(
     request: Request,
     body: ImportImages,
     caller: Writer,
@@ -83,33 +97,11 @@ async def import_images(
 
 @router.post(
     "/upload/batch",
-    status_code=202,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["files"],
-                        "properties": {
-                            "files": {
-                                "type": "array",
-                                "items": {"type": "string", "format": "binary"},
-                            },
-                            "name": {"type": "string"},
-                            "model": {"type": "string"},
-                            "params": {"type": "string", "description": "A JSON object."},
-                            "tags": {"type": "string", "description": "A JSON list."},
-                            "metadata": {"type": "string", "description": "A JSON object."},
-                            "webhook_url": {"type": "string"},
-                            "notify": {"type": "string", "description": "A JSON list."},
-                        },
-                    }
-                }
-            },
-        }
-    },
+    **submits(
+        documents.SubmittedBatch,
+        problems=(*SUBMIT_PROBLEMS, TooManyFiles, MediaEmpty),
+        form=form(UploadBatch, file="files", many=True),
+    ),
 )
 async def upload_batch(
     request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None

@@ -1,46 +1,55 @@
 """Deleted assets that can be had back, and the audit log that tells who deleted them."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Response
 
+from safelight import documents
+from safelight.assets.errors import OnHold
 from safelight.assets.lifecycle.trash_store import Trashed
 from safelight.assets.view import asset_document
+from safelight.errors import StorageFull
 from safelight.web.answers import json_response
-from safelight.web.api.jobs import Cursor, Limit, paged
+from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.contract import returns
 
 router = APIRouter(prefix="/v1", tags=["assets"])
+audit_router = APIRouter(prefix="/v1", tags=["account"])
 
 _Word = Annotated[str | None, Query(max_length=64)]
 
 
-@router.get("/trash")
+@router.get("/trash", **returns(documents.TrashList))
 async def list_trash(
     caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Return deleted assets that can be had back, newest first."""
     found = await services.trash.page(caller.account_id, before=cursor, limit=limit + 1)
     shown = [_document(each) for each in found[:limit]]
-    return json_response(paged(shown, more=len(found) > limit))
+    document: documents.TrashList = {
+        "data": shown,
+        "next_cursor": cursor_after(shown, more=len(found) > limit),
+    }
+    return json_response(document)
 
 
-@router.post("/trash/{asset_id}/restore")
-async def restore(asset_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/trash/{asset_id}/restore", **returns(documents.Asset, StorageFull))
+async def restore_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
     """Bring a deleted asset back, with all that was said of it. Its addresses are new ones."""
     asset = await services.trash.restore(caller.account_id, asset_id, actor=caller.key_id)
     return json_response(asset_document(asset, services.links))
 
 
-@router.delete("/trash/{asset_id}", status_code=204)
-async def purge(asset_id: str, caller: Writer, services: Parts) -> Response:
+@router.delete("/trash/{asset_id}", **returns(None, OnHold, status=204))
+async def purge_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
     """Remove a deleted asset for good."""
     await services.trash.purge(caller.account_id, asset_id, actor=caller.key_id)
     return Response(status_code=204)
 
 
-@router.get("/audit", tags=["account"])
+@audit_router.get("/audit", **returns(documents.AuditList))
 async def list_audit(
     caller: Reader,
     services: Parts,
@@ -54,11 +63,12 @@ async def list_audit(
     found = await services.audit.page(
         caller.account_id, before=cursor, limit=limit, subject=subject, action=action
     )
-    data = [asdict(line) for line in found.rows]
-    return json_response({"data": data, "next_cursor": found.next})
+    data = [cast("documents.AuditLine", asdict(line)) for line in found.rows]
+    document: documents.AuditList = {"data": data, "next_cursor": found.next}
+    return json_response(document)
 
 
-def _document(trashed: Trashed) -> dict[str, Any]:
+def _document(trashed: Trashed) -> documents.TrashedAsset:
     asset = trashed.asset
     return {
         "id": asset.id,

@@ -2,15 +2,23 @@
 
 from fastapi import APIRouter, Response
 
+from safelight import documents
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader
+from safelight.web.contract import returns
 
 router = APIRouter(prefix="/v1/usage", tags=["account"])
 
 
-@router.get("/storage")
-async def storage_usage(caller: Reader, services: Parts) -> Response:
+@router.get("/storage", **returns(documents.StorageUsage))
+async def get_storage_usage(caller: Reader, services: Parts) -> Response:
     """Return how many files and bytes you keep, by kind; it takes longer the more there are."""
     found = await services.storage_usage.of(caller.account_id)
-    data = [{"what": each.what, "count": each.count, "bytes": each.bytes} for each in found]
-    return json_response({"data": data, "bytes": sum(each.bytes for each in found)})
+    data: list[documents.UsageLine] = [
+        {"what": each.what, "count": each.count, "bytes": each.bytes} for each in found
+    ]
+    document: documents.StorageUsage = {
+        "data": data,
+        "bytes": sum(each.bytes for each in found),
+    }
+    return json_response(document)

@@ -1,15 +1,20 @@
 """Webhook endpoints: where an account wants to be told, and what was sent there."""
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from safelight import documents
+from safelight.errors import InvalidRequest
+from safelight.fetch.errors import UrlNotAllowed
 from safelight.jobs.fields import Time
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.contract import returns
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
 from safelight.webhooks.endpoint import FINAL_EVENTS, Endpoint
+from safelight.webhooks.errors import EndpointDisabled
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -26,7 +31,7 @@ Patterns = Annotated[
 Thin = Annotated[bool, Field(description="Leave the document of the job or batch out.")]
 
 
-class NewEndpoint(BaseModel):
+class NewWebhook(BaseModel):
     """Body of `POST /v1/webhooks`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,7 +41,7 @@ class NewEndpoint(BaseModel):
     thin: Thin = False
 
 
-class EndpointChange(BaseModel):
+class WebhookChange(BaseModel):
     """Body of `PATCH /v1/webhooks/{id}`; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid")
@@ -47,7 +52,7 @@ class EndpointChange(BaseModel):
     disabled: bool = Field(default=False, description="`false` has it told again.")
 
 
-class Since(BaseModel):
+class RedeliverSince(BaseModel):
     """Body of `POST /v1/webhooks/{id}/redeliver`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -56,8 +61,8 @@ class Since(BaseModel):
     delivered_too: bool = Field(default=False, description="Those that arrived as well.")
 
 
-@router.post("", status_code=201)
-async def create(body: NewEndpoint, caller: Writer, services: Parts) -> Response:
+@router.post("", **returns(documents.WebhookWithSecret, UrlNotAllowed, status=201))
+async def create_webhook(body: NewWebhook, caller: Writer, services: Parts) -> Response:
     """Make an endpoint. Its `secret`, which signs what is sent, is shown only here."""
     services.check_url(body.url)
     made = await services.webhooks.create(
@@ -66,29 +71,33 @@ async def create(body: NewEndpoint, caller: Writer, services: Parts) -> Response
     return json_response(_with_secret(made), 201)
 
 
-@router.get("")
-async def list_endpoints(caller: Reader, services: Parts) -> Response:
+@router.get("", **returns(documents.WebhookList))
+async def list_webhooks(caller: Reader, services: Parts) -> Response:
     """Return your endpoints, oldest first."""
     found = await services.webhooks.all_of(caller.account_id)
-    return json_response({"data": [_document(each) for each in found], "next_cursor": None})
+    document: documents.WebhookList = {
+        "data": [_document(each) for each in found],
+        "next_cursor": None,
+    }
+    return json_response(document)
 
 
-@router.get("/default/secret")
-async def default_secret(caller: Writer, services: Parts) -> Response:
+@router.get("/default/secret", **returns(documents.WebhookWithSecret))
+async def get_default_secret(caller: Writer, services: Parts) -> Response:
     """Return what messages to the `webhook_url` of a job or batch are signed with."""
     found = await services.webhooks.default(caller.account_id)
     return json_response(_with_secret(found))
 
 
-@router.get("/{endpoint_id}")
-async def get_endpoint(endpoint_id: str, caller: Reader, services: Parts) -> Response:
+@router.get("/{endpoint_id}", **returns(documents.Webhook))
+async def get_webhook(endpoint_id: str, caller: Reader, services: Parts) -> Response:
     """Return one endpoint."""
     return json_response(_document(await services.webhooks.get(caller.account_id, endpoint_id)))
 
 
-@router.patch("/{endpoint_id}")
-async def change(
-    endpoint_id: str, body: EndpointChange, caller: Writer, services: Parts
+@router.patch("/{endpoint_id}", **returns(documents.Webhook, UrlNotAllowed))
+async def change_webhook(
+    endpoint_id: str, body: WebhookChange, caller: Writer, services: Parts
 ) -> Response:
     """Change an endpoint, disable it, or enable it again."""
     values = body.model_dump(exclude_unset=True)
@@ -101,28 +110,28 @@ async def change(
     return json_response(_document(found))
 
 
-@router.post("/{endpoint_id}/rotate")
-async def rotate(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/{endpoint_id}/rotate", **returns(documents.WebhookWithSecret))
+async def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: Parts) -> Response:
     """Make a new `secret`, shown only here. For 24 h messages are signed with the old one too."""
     found = await services.webhooks.rotate(caller.account_id, endpoint_id)
     return json_response(_with_secret(found))
 
 
-@router.delete("/{endpoint_id}", status_code=204)
-async def delete(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+@router.delete("/{endpoint_id}", **returns(None, InvalidRequest, status=204))
+async def delete_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
     """Remove an endpoint with its deliveries."""
     await services.webhooks.delete(caller.account_id, endpoint_id)
     return Response(status_code=204)
 
 
-@router.post("/{endpoint_id}/test", status_code=202)
-async def test(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+@router.post("/{endpoint_id}/test", **returns(documents.Delivery, EndpointDisabled, status=202))
+async def test_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
     """Send a `webhook.test` at once; the delivery says how that went."""
     found = await services.webhooks.test(caller.account_id, endpoint_id)
     return json_response(_delivery_document(found), 202)
 
 
-@router.get("/{endpoint_id}/deliveries")
+@router.get("/{endpoint_id}/deliveries", **returns(documents.DeliveryList))
 async def list_deliveries(
     endpoint_id: str,
     caller: Reader,
@@ -137,20 +146,27 @@ async def list_deliveries(
     )
     shown = [_delivery_document(each) for each in found[:limit]]
     more = shown[-1]["id"] if len(found) > limit else None
-    return json_response({"data": shown, "next_cursor": more})
+    document: documents.DeliveryList = {"data": shown, "next_cursor": more}
+    return json_response(document)
 
 
-@router.get("/{endpoint_id}/deliveries/{delivery_id}")
+@router.get("/{endpoint_id}/deliveries/{delivery_id}", **returns(documents.DeliveryWithLog))
 async def get_delivery(
     endpoint_id: str, delivery_id: str, caller: Reader, services: Parts
 ) -> Response:
     """Return one delivery with its last tries: what was sent, what came back, how long it took."""
     found = await services.webhooks.delivery(caller.account_id, endpoint_id, delivery_id)
-    log = [_try_document(each) for each in found.tries]
-    return json_response(_delivery_document(found.delivery) | {"log": log})
+    document: documents.DeliveryWithLog = {
+        **_delivery_document(found.delivery),
+        "log": [_try_document(each) for each in found.tries],
+    }
+    return json_response(document)
 
 
-@router.post("/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202)
+@router.post(
+    "/{endpoint_id}/deliveries/{delivery_id}/redeliver",
+    **returns(documents.Delivery, EndpointDisabled, status=202),
+)
 async def redeliver(
     endpoint_id: str, delivery_id: str, caller: Writer, services: Parts
 ) -> Response:
@@ -159,9 +175,11 @@ async def redeliver(
     return json_response(_delivery_document(found), 202)
 
 
-@router.post("/{endpoint_id}/redeliver", status_code=202)
+@router.post(
+    "/{endpoint_id}/redeliver", **returns(documents.Redelivered, EndpointDisabled, status=202)
+)
 async def redeliver_since(
-    endpoint_id: str, body: Since, caller: Writer, services: Parts
+    endpoint_id: str, body: RedeliverSince, caller: Writer, services: Parts
 ) -> Response:
     """Send all messages again that were made since then and failed: at most 10,000 a call.
 
@@ -170,10 +188,11 @@ async def redeliver_since(
     count, more = await services.webhooks.redeliver_since(
         caller.account_id, endpoint_id, body.since, delivered_too=body.delivered_too
     )
-    return json_response({"redelivered": count, "next_since": more}, 202)
+    document: documents.Redelivered = {"redelivered": count, "next_since": more}
+    return json_response(document, 202)
 
 
-def _document(endpoint: Endpoint) -> dict[str, Any]:
+def _document(endpoint: Endpoint) -> documents.Webhook:
     return {
         "id": endpoint.id,
         "url": endpoint.url or None,
@@ -188,11 +207,11 @@ def _document(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _with_secret(endpoint: Endpoint) -> dict[str, Any]:
-    return _document(endpoint) | {"secret": endpoint.secret}
+def _with_secret(endpoint: Endpoint) -> documents.WebhookWithSecret:
+    return {**_document(endpoint), "secret": endpoint.secret}
 
 
-def _delivery_document(delivery: Delivery) -> dict[str, Any]:
+def _delivery_document(delivery: Delivery) -> documents.Delivery:
     return {
         "id": delivery.id,
         "event_id": delivery.event_id,
@@ -210,13 +229,13 @@ def _delivery_document(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _try_document(each: Logged) -> dict[str, Any]:
+def _try_document(each: Logged) -> documents.DeliveryTry:
     return {
         "number": each.number,
         "at": each.at,
         "took_ms": each.took_ms,
         "status": each.status,
         "error": each.error or None,
-        "request": each.request,
-        "answer": each.answer,
+        "request": cast("documents.HttpMessage", each.request),
+        "answer": cast("documents.HttpMessage | None", each.answer),
     }

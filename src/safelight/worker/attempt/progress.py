@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from safelight import telemetry
 from safelight.cpu import OutOfResources
+from safelight.db import DatabaseError
 from safelight.db.grouped import Grouped
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import SafelightError
@@ -99,7 +98,7 @@ class ProgressWriter:
             await self._write_down(said)
         except StaleJob:
             return  # whoever moved the job rang; the worker lets go of it by itself
-        except (SQLAlchemyError, SafelightError, OSError) as error:
+        except (DatabaseError, SafelightError, OSError) as error:
             # The work matters more than word of it: the next report tries again.
             _log.warning("progress not written", error=str(error))
             return

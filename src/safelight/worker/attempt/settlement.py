@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from safelight import telemetry
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import ServiceError
 from safelight.jobs import retry

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from safelight import telemetry
+from safelight.db import DatabaseError
 from safelight.db.grouped import Grouped
 from safelight.errors import SafelightError
 from safelight.jobs.job import Attempt, StaleJob
@@ -34,7 +33,7 @@ async def _store(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) 
     while True:
         try:
             kept = await keep((attempt.id, ticket))
-        except (SQLAlchemyError, SafelightError, OSError) as error:
+        except (DatabaseError, SafelightError, OSError) as error:
             _log.warning("ticket not stored; trying again", attempt=attempt.id, error=str(error))
             await asyncio.sleep(_TRY_AGAIN_S)
         else:

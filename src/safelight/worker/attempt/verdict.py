@@ -8,9 +8,8 @@ import errno
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from safelight import telemetry
+from safelight.db import DatabaseError
 from safelight.errors import Remedy, SafelightError, ServiceError, StorageFull
 from safelight.jobs import retry
 from safelight.jobs.errors import JobTimeout
@@ -95,7 +94,7 @@ def name(error: Exception, job: Job, *, timed_out: bool) -> SafelightError:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return StorageFull()
     _log.exception("a run failed unforeseen", exc_info=error)
-    if isinstance(error, SQLAlchemyError):
+    if isinstance(error, DatabaseError):
         return ServiceError("The database did not take a write.")
     return SafelightError()
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight.assets import store as asset_store
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.jobs.job import Attempt, Claim, Job

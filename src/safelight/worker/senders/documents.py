@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
+from safelight import documents
 from safelight.assets import store as asset_store
 from safelight.assets.urls import Links
+from safelight.db import Connection
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import batch_document, job_document
@@ -16,7 +16,7 @@ _LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "meta
 _LONG_IN_BATCH = frozenset({"items", "tags", "metadata"})
 
 
-def job_of(tx: Connection, account_id: str, job_id: str, links: Links) -> dict[str, Any] | None:
+def job_of(tx: Connection, account_id: str, job_id: str, links: Links) -> documents.Job | None:
     """Return the document of an account's job."""
     job = job_store.get(tx, account_id, job_id)
     if job is None:
@@ -24,7 +24,9 @@ def job_of(tx: Connection, account_id: str, job_id: str, links: Links) -> dict[s
     return job_document(job, asset_store.of_jobs(tx, [job.id]).get(job.id, []), links)
 
 
-def batch_of(tx: Connection, account_id: str, batch_id: str, links: Links) -> dict[str, Any] | None:
+def batch_of(
+    tx: Connection, account_id: str, batch_id: str, links: Links
+) -> documents.Batch | None:
     """Return the document of an account's batch."""
     batch = batch_store.get(tx, account_id, batch_id)
     if batch is None:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import Connection
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
 from safelight.assets.urls import Links
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.jobs.job import JobStatus
 from safelight.jobs.ledger import store as job_store

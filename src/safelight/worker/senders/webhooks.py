@@ -7,10 +7,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from safelight import events, telemetry
 from safelight.assets.urls import Links
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
 from safelight.fetch import Poster

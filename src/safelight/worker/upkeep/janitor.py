@@ -5,11 +5,10 @@ import math
 import time
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from safelight import telemetry
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.types import clock
 from safelight.doorbell import doorbell

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from prometheus_client import Gauge
-from sqlalchemy import Connection
 
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.jobs.scheduling import lane_counts
 from safelight.jobs.scheduling.lane_counts import Flight, LaneCount

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection
-
 from safelight import telemetry
 from safelight.accounts import store as account_store
+from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.jobs.ledger import idempotency, old_rows
 from safelight.jobs.ledger.old_rows import Mark, Swept

@@ -1,4 +1,4 @@
-"""Checks that all data of a glTF lies inside what it is a part of, aligned as it must be.
+"""Checks that all data of a glTF lies within its buffers, views and accessors, and is aligned.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers to accessors).
 """
@@ -16,9 +16,9 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "
 
 
 def check_data(document: Document, available: Sequence[int], *, is_packed: bool) -> None:
-    """Raise `MediaTruncated` unless all fits; `available` are the bytes of each buffer.
+    """Raise `MediaTruncated` if data lies out of bounds; `available` are buffer sizes in bytes.
 
-    Where the model `is_packed`, what its extension fills may be missing.
+    If the model `is_packed`, a buffer that its extension fills may be absent.
     """
     for index, buffer in enumerate(document.buffers):
         if available[index] < buffer.byte_length and not (is_packed and available[index] == 0):
@@ -32,7 +32,7 @@ def check_data(document: Document, available: Sequence[int], *, is_packed: bool)
 
 
 def part(parts: Sequence[T], index: int, whose: str) -> T:
-    """Return one of `parts`; raise `MediaTruncated` if there is none of that number."""
+    """Return `parts[index]`; raise `MediaTruncated` if there is none."""
     if index >= len(parts):
         raise MediaTruncated(f"The 3D file's {whose} refers to what is not there.")
     return parts[index]

@@ -1,4 +1,4 @@
-"""Takes the container of a binary glTF 2.0 apart: its description, and its binary chunk.
+"""Splits a binary glTF 2.0 container into its JSON and its binary chunk.
 
 Layout: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#glb-file-format-specification
 """
@@ -13,7 +13,7 @@ _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
 _START = _HEADER.size + _CHUNK.size
 _VERSION = 2
-_MAX_JSON = 16 * 2**20  # an empty list of two bytes grows to thirty times that in memory
+_MAX_JSON = 16 * 2**20  # parsing can expand it thirtyfold: an empty list takes two bytes
 
 
 def open_container(whole: memoryview) -> tuple[bytes, memoryview]:
@@ -39,7 +39,7 @@ def open_container(whole: memoryview) -> tuple[bytes, memoryview]:
 
 
 def data_of(address: str) -> bytes:
-    """Return what an address holds in itself; raise `MediaError` for any other address."""
+    """Return the content of a `data:` URI; raise `MediaError` for any other URI."""
     head, _, body = address.partition(",")
     if not head.startswith("data:"):
         raise MediaUnsupported("The 3D file refers to other files.")

@@ -1,4 +1,4 @@
-"""Reads the JSON of a glTF: within budgets, with types, and with nothing that lies elsewhere."""
+"""Parses the JSON of a glTF: within limits, typed, and without references to other files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,10 +28,10 @@ _LISTS = (
 
 
 def describe(text: bytes, rules: ModelRules) -> Document:
-    """Return what the JSON says.
+    """Return the parsed JSON.
 
-    Raises `MediaTruncated` where it says no glTF, `MediaUnsupported` where it refers to files,
-    and `MediaError` where it says more than it may.
+    Raises `MediaTruncated` if it is not a glTF, `MediaUnsupported` if it refers to other files,
+    and `MediaError` if it exceeds a limit.
     """
     try:
         words = orjson.loads(text)
@@ -50,7 +50,7 @@ def describe(text: bytes, rules: ModelRules) -> Document:
 
 
 def _check_lists(words: Mapping[str, Any], rules: ModelRules) -> None:
-    """Raise `MediaError` where there is more to look at than one file may have."""
+    """Raise `MediaError` if any list is longer than its limit."""
     limits = dict.fromkeys(_LISTS, rules.max_parts)
     limits |= {"nodes": rules.max_nodes, "images": rules.max_textures}
     for name, most in limits.items():

@@ -1,4 +1,4 @@
-"""What the JSON of a glTF 2.0 says, with types: of its words those that a check needs.
+"""Types for the JSON of a glTF 2.0, limited to the properties that the checks need.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 5 (properties).
 """
@@ -12,34 +12,34 @@ T = TypeVar("T")
 
 Index: TypeAlias = Annotated[int, Field(ge=0)]
 Size: TypeAlias = Annotated[int, Field(ge=1)]
-# A hostile list of a million mistakes is not worth a million errors.
+# Stops at the first error, so that a hostile list does not yield a million of them.
 Many: TypeAlias = Annotated[list[T], FailFast()]
 
 UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5121, 5123, 5125
 
 
 class Properties(BaseModel):
-    """What all have in common: names as in the file, and the unknown is left alone."""
+    """Base of all types: camel case in the file, unknown properties ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
 
 class Asset(Properties):
-    """Which glTF it is, and what wrote it."""
+    """The glTF version and the program that wrote the file."""
 
     version: str
     generator: str = ""
 
 
 class Buffer(Properties):
-    """Bytes: those of the file's binary chunk, or of an address."""
+    """A buffer: the file's binary chunk, or a URI."""
 
     byte_length: Size
     uri: str | None = None
 
 
 class View(Properties):
-    """A part of a buffer; rows of vertices may lie `byte_stride` apart."""
+    """A slice of a buffer; consecutive vertices may be `byte_stride` bytes apart."""
 
     buffer: Index
     byte_offset: Index = 0
@@ -48,20 +48,20 @@ class View(Properties):
 
 
 class SparseValues(Properties):
-    """What items of an accessor are replaced by."""
+    """The replacement values of a sparse accessor."""
 
     buffer_view: Index
     byte_offset: Index = 0
 
 
 class SparseIndices(SparseValues):
-    """Which items those are."""
+    """The indices of the replaced items."""
 
     component_type: Literal[5121, 5123, 5125]
 
 
 class Sparse(Properties):
-    """The `count` items that differ from an accessor's view."""
+    """The `count` items that override an accessor's view."""
 
     count: Size
     indices: SparseIndices
@@ -69,7 +69,7 @@ class Sparse(Properties):
 
 
 class Accessor(Properties):
-    """`count` items of a type; without a view all are 0 until `sparse` says otherwise."""
+    """`count` items of one type; without a view they are 0, except those in `sparse`."""
 
     buffer_view: Index | None = None
     byte_offset: Index = 0
@@ -80,7 +80,7 @@ class Accessor(Properties):
 
 
 class Primitive(Properties):
-    """One surface: accessors by what they mean, corners, and a look."""
+    """One surface: accessors by attribute name, indices, and a material."""
 
     attributes: dict[str, Index]
     indices: Index | None = None
@@ -89,13 +89,13 @@ class Primitive(Properties):
 
 
 class Mesh(Properties):
-    """Surfaces that belong together."""
+    """A group of primitives."""
 
     primitives: Annotated[Many[Primitive], Field(min_length=1)]
 
 
 class Node(Properties):
-    """A place in the tree, and what stands there."""
+    """A node of the tree, with its mesh."""
 
     children: Many[Index] = []
     mesh: Index | None = None
@@ -103,33 +103,33 @@ class Node(Properties):
 
 
 class Scene(Properties):
-    """The trees that are shown together."""
+    """The root nodes that are shown together."""
 
     nodes: Many[Index] = []
 
 
 class Skin(Properties):
-    """The nodes that a mesh hangs on, and an accessor of where each was then."""
+    """The joints a mesh is bound to, and an accessor of their inverse bind matrices."""
 
     joints: Annotated[Many[Index], Field(min_length=1)]
     inverse_bind_matrices: Index | None = None
 
 
 class TexturePlace(Properties):
-    """A texture by its number, as a material names it."""
+    """A material's reference to a texture, by index."""
 
     index: Index
 
 
 class Roughness(Properties):
-    """The metallic-roughness look."""
+    """The metallic-roughness textures."""
 
     base_color_texture: TexturePlace | None = None
     metallic_roughness_texture: TexturePlace | None = None
 
 
 class Material(Properties):
-    """What a surface looks like."""
+    """A material, reduced to its textures."""
 
     pbr_metallic_roughness: Roughness = Roughness()
     normal_texture: TexturePlace | None = None
@@ -148,19 +148,19 @@ class Material(Properties):
 
 
 class WebpSource(Properties):
-    """EXT_texture_webp: the image to take instead."""
+    """EXT_texture_webp: the image to use instead."""
 
     source: Index
 
 
 class TextureExtensions(Properties):
-    """What extensions say of a texture."""
+    """A texture's extensions."""
 
     webp: WebpSource | None = Field(default=None, alias="EXT_texture_webp")
 
 
 class Texture(Properties):
-    """An image, and how it goes on beyond its edges."""
+    """An image with a sampler."""
 
     source: Index | None = None
     sampler: Index | None = None
@@ -172,14 +172,14 @@ class Texture(Properties):
 
 
 class Image(Properties):
-    """A picture: of a view, or of an address."""
+    """An image, in a buffer view or a URI."""
 
     uri: str | None = None
     buffer_view: Index | None = None
 
 
 class Document(Properties):
-    """The whole; each list may be missing."""
+    """The root object; each list may be absent."""
 
     asset: Asset
     extensions_used: Many[str] = []

@@ -1,4 +1,4 @@
-"""Which glTF extensions stand in the way: those that a file cannot be seen without.
+"""Checks the glTF extensions that a file requires.
 
 https://github.com/KhronosGroup/glTF/tree/main/extensions
 """
@@ -15,14 +15,14 @@ _READ = frozenset(
         "KHR_texture_transform",
     }
 )
-# What they add may be left out of a small picture.
+# Optional for rendering: they can be ignored.
 _ADDS = (
     "KHR_animation_",
     "KHR_lights_",
     "KHR_materials_",
     "KHR_xmp",
 )
-# Viewers know them, Safelight does not: such a file is kept, but there are no pictures of it.
+# Viewers support them, Safelight does not: such a file is kept, but not rendered.
 _PACKS = frozenset(
     {
         "EXT_mesh_gpu_instancing",
@@ -38,9 +38,9 @@ _PACKS = frozenset(
 
 
 def check(document: Document) -> bool:
-    """Return whether a known extension that Safelight cannot read packs the model.
+    """Return whether the model is packed by a known extension that Safelight cannot read.
 
-    Raises `MediaUnsupported` where the file needs an extension that nobody here has heard of.
+    Raises `MediaUnsupported` if the file requires an unknown extension.
     """
     needed = frozenset(document.extensions_required)
     for name in sorted(needed - _READ - _PACKS):

@@ -1,4 +1,4 @@
-"""What a 3D model may be, and what is known of it once it has been looked at."""
+"""Limits on 3D models, and the facts read from one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +8,17 @@ Place = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ModelRules:
-    """What a 3D model may be; beyond it a file is refused before anything is decoded.
+    """Limits on a 3D model; a file beyond them is rejected before anything is decoded.
 
-    Triangles and vertices count as often as the scene shows them. A texture's pixels are width
-    times height.
+    Triangles and vertices count once per instance in the scene. A texture's pixels are width times
+    height.
     """
 
     max_triangles: int = 2_000_000
     max_vertices: int = 4_000_000
     max_nodes: int = 20_000
-    max_depth: int = 256  # of nodes below nodes
-    max_parts: int = 50_000  # of any other kind: accessors, primitives, materials …
+    max_depth: int = 256  # of nested nodes
+    max_parts: int = 50_000  # in any other list: accessors, primitives, materials …
     max_textures: int = 256
     max_texture_pixels: int = 8192 * 8192
     max_pixels: int = 4 * 8192 * 8192  # of all textures together
@@ -26,11 +26,11 @@ class ModelRules:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the bytes of a model say; sizes in meters, as its scene shows it at rest.
+    """Facts read from a model; sizes in meters, of its scene at rest.
 
-    Where the geometry is packed in a way that only its `extensions` name, or there is none, the
-    counts are what the file claims, and `box` and `watertight` are None.
-    `undrawn` says why there are no pictures of it; it is empty where there are.
+    If the geometry is packed by one of its `extensions`, or there is none, the counts are those
+    that the file declares, and `box` and `watertight` are None. `undrawn` is the reason why it has
+    no pictures, or empty.
     """
 
     triangles: int
@@ -47,7 +47,7 @@ class ModelFacts:
     undrawn: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return, fit for JSON, what an asset has no column for."""
+        """Return the facts without an asset column, as JSON values."""
         sure: dict[str, Any] = {
             "triangles": self.triangles,
             "vertices": self.vertices,
@@ -60,7 +60,7 @@ class ModelFacts:
         return sure | self._measures() | self._words()
 
     def _measures(self) -> dict[str, Any]:
-        """Return what needed the geometry: the box as two corners, and its sides."""
+        """Return the facts derived from geometry: the box as two corners, and its sides."""
         found: dict[str, Any] = {}
         if self.watertight is not None:
             found["watertight"] = self.watertight
@@ -81,5 +81,5 @@ class ModelFacts:
 
 
 def _rounded(length: float) -> float:
-    """Return six significant digits: more is the noise of a subtraction."""
+    """Round to six significant digits; more would be subtraction noise."""
     return float(f"{length:.6g}")

@@ -1,4 +1,4 @@
-"""Checks that a file is a whole binary FBX; what is in it, only its maker's tools can say.
+"""Checks that a file is a complete binary FBX; its content is proprietary and not parsed.
 
 Layout: https://code.blender.org/2013/08/fbx-binary-file-format-specification/
 """
@@ -10,12 +10,12 @@ from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
 MEDIA_TYPE = "application/vnd.autodesk.fbx"
 
 _MAGIC = b"Kaydara FBX Binary  \x00\x1a\x00"
-_OLDEST = 7000  # of the versions that have this layout
+_OLDEST = 7000  # version with this layout
 _FOOT = bytes.fromhex("f85a8c6adef5d97eece90ce3758f290b")
 
 
 def check(path: Path) -> None:
-    """Raise `MediaError` unless the file has a known version and ends as such files do."""
+    """Raise `MediaError` unless the file has a supported version and the FBX footer."""
     size = path.stat().st_size
     if size == 0:
         raise MediaEmpty

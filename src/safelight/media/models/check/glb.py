@@ -1,4 +1,4 @@
-"""Opens a binary glTF 2.0 that is what it says: its description with types, and its buffers."""
+"""Opens and validates a binary glTF 2.0: its typed JSON, and its buffers."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from safelight.media.models.check.tree import check_nodes
 
 @dataclass(frozen=True, slots=True)
 class Glb:
-    """A file that is what it says: all that it refers to is there and inside its bounds.
+    """A validated file: every reference resolves and lies within bounds.
 
-    A buffer that an extension fills has no bytes. `is_packed` tells that an extension which
-    Safelight cannot read is needed to see the model.
+    A buffer that an extension fills is empty. `is_packed` is true if showing the model requires an
+    extension that Safelight cannot read.
     """
 
     document: Document
@@ -32,13 +32,13 @@ class Glb:
         return self.buffers[view.buffer][view.byte_offset : view.byte_offset + view.byte_length]
 
     def image(self, index: int) -> bytes:
-        """Return the file of an image."""
+        """Return an image's encoded bytes."""
         image = self.document.images[index]
         return data_of(image.uri) if image.uri else bytes(self.view(image.buffer_view or 0))
 
 
 def open_glb(path: Path, rules: ModelRules) -> Glb:
-    """Return the checked file; no vertex and no texture has been decoded yet.
+    """Return the validated file, with no vertex or texture decoded yet.
 
     Raises `MediaEmpty`, `MediaTruncated`, `MediaUnsupported` or `MediaError`.
     """

@@ -1,4 +1,4 @@
-"""Checks a model's textures by their headers: a size within the budgets, before any decoder."""
+"""Checks a model's textures by their headers against the limits, before any decoder runs."""
 
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -12,9 +12,9 @@ _FORMATS = frozenset({"png", "jpeg", "webp"})
 
 
 def check_images(glb: Glb, rules: ModelRules) -> None:
-    """Raise `MediaError` unless each texture is a picture that a viewer may decode.
+    """Raise `MediaError` unless each texture is a supported picture within the limits.
 
-    What only an extension can read is not looked at, for nothing here ever decodes it.
+    Textures that only an extension can read are skipped; nothing here decodes them.
     """
     total = 0
     for index in sorted({index for each in glb.document.textures for index in each.sources()}):
@@ -39,7 +39,7 @@ def _pixels(glb: Glb, index: int) -> int:
 
 
 def _header(data: bytes) -> Header:
-    with NamedTemporaryFile() as file:  # headers are read from files, as pictures come in them
+    with NamedTemporaryFile() as file:  # `read_header` takes a path
         file.write(data)
         file.flush()
         return read_header(Path(file.name))

@@ -1,4 +1,4 @@
-"""Checks that the meshes, materials, textures and skins of a glTF refer to what is there.
+"""Checks the references between a glTF's meshes, materials, textures and skins.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.7 to 3.9.
 """
@@ -17,9 +17,9 @@ _INDICES = frozenset({UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT})
 
 
 def check_parts(document: Document, *, is_packed: bool) -> None:
-    """Raise `MediaTruncated` where a part refers to none, or to one of the wrong kind.
+    """Raise `MediaTruncated` for a reference to a missing part or to one of the wrong type.
 
-    Where the model `is_packed`, indices may be what its extension fills.
+    If the model `is_packed`, its extension may supply the indices.
     """
     for index, mesh in enumerate(document.meshes):
         for primitive in mesh.primitives:

@@ -1,4 +1,4 @@
-"""Checks a glTF's nodes: a forest that ends, whose scene stays within the budgets."""
+"""Checks a glTF's nodes: an acyclic forest whose scene stays within the limits."""
 
 from safelight.media.errors import MediaError, MediaTruncated
 from safelight.media.models.check.document import Document, Primitive
@@ -8,7 +8,7 @@ _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
 def roots(document: Document) -> list[int]:
-    """Return the nodes of the scene that is shown; without any scene, those below no other."""
+    """Return the root nodes of the default scene; without scenes, all nodes without a parent."""
     if document.scenes:
         return document.scenes[document.scene or 0].nodes
     below = {child for node in document.nodes for child in node.children}
@@ -16,7 +16,7 @@ def roots(document: Document) -> list[int]:
 
 
 def triangles_of(document: Document, primitive: Primitive) -> int:
-    """Return how many triangles a primitive says it has; points and lines have none."""
+    """Return how many triangles a primitive declares; points and lines have none."""
     if primitive.indices is not None:
         corners = document.accessors[primitive.indices].count
     else:
@@ -34,13 +34,13 @@ def vertices_of(document: Document, primitive: Primitive) -> int:
 def shown(document: Document) -> list[int]:
     """Return the nodes of the scene, each after its parent."""
     found = list(roots(document))
-    for index in found:  # it grows as it is walked
+    for index in found:  # grows while it is iterated
         found.extend(document.nodes[index].children)
     return found
 
 
 def check_nodes(document: Document, rules: ModelRules) -> None:
-    """Raise `MediaError` for a ring, too deep a tree, or more geometry than may be shown."""
+    """Raise `MediaError` for a cycle, too deep a tree, or too much geometry."""
     _check_references(document)
     _check_depth(document, rules.max_depth)
     meshes = [document.nodes[index].mesh for index in shown(document)]
@@ -78,7 +78,7 @@ def _check_references(document: Document) -> None:
 
 
 def _check_depth(document: Document, most: int) -> None:
-    """Go down from all that have no parent; nodes that are never reached turn in a ring."""
+    """Descend from all nodes without a parent; nodes never reached form a cycle."""
     children = {child for node in document.nodes for child in node.children}
     level = [index for index in range(len(document.nodes)) if index not in children]
     reached = 0

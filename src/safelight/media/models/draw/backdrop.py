@@ -1,4 +1,4 @@
-"""What a model stands before: a bright wall and floor, and its own soft shadow on the ground."""
+"""The backdrop of a model: a bright wall and floor, and a soft shadow on the ground."""
 
 import numpy as np
 
@@ -10,22 +10,22 @@ from safelight.media.models.draw.stage import Stage
 
 _TOP, _BOTTOM = vector(0.88, 0.90, 0.93), vector(0.70, 0.72, 0.76)
 _VIGNETTE = 0.16
-_DETAIL = 4  # pixels of the image for one of the ground's shadow, which is blurred anyway
+_DETAIL = 4  # image pixels per shadow pixel; the shadow is blurred anyway
 _LEAST, _MOST = 96, 256  # pixels of its side
-_REACH = 3.2  # radii of the model that it covers, from edge to edge
-# How far the shadow leans for each unit of height, how blurred it is (radii), and how dark.
+_REACH = 3.2  # width of the shadow map, in radii of the model
+# Shadow offset per unit of height, blur in radii, and darkness.
 _SHADOWS = ((0.05, 0.05, 0.42), (0.45, 0.17, 0.34))
 
 
 class Backdrop:
-    """The empty scene of one camera, and the shadow of one model that turns in it."""
+    """The backdrop for one camera, with the shadow of one rotating model."""
 
     def __init__(self, camera: Camera, stage: Stage) -> None:
         self._ground = stage.ground
         self._side = min(max(camera.side // _DETAIL, _LEAST), _MOST)
         self._wide = _wider(stage, _REACH / self._side)
         self._wall = _wall(camera.side)
-        # Where the key light throws shadows, in the model's axes.
+        # The direction of shadows cast by the key light, in the model's axes.
         self._away = -(KEY @ camera.turn)[[0, 2]]
         self._blurs = [_blur(self._side, each * self._side / _REACH) for _, each, _ in _SHADOWS]
         places = (camera.ground(stage.ground) / _REACH + 0.5) * self._side - 0.5
@@ -35,7 +35,7 @@ class Backdrop:
         self._beyond = (places[self._floor] - self._first).astype(np.float32)
 
     def behind(self, points: Floats) -> Floats:
-        """Return the light (side * side, 3) of all but the model, whose turned points are given."""
+        """Return the backdrop's light (side * side, 3), shadowed by the model's rotated points."""
         lit = np.ones((self._side, self._side), np.float32)
         for (lean, _, darkness), blur in zip(_SHADOWS, self._blurs, strict=True):
             lit *= 1 - np.float32(darkness) * (blur @ self._thrown(points, lean) @ blur)
@@ -44,7 +44,7 @@ class Backdrop:
         return light
 
     def _thrown(self, points: Floats, lean: float) -> Floats:
-        """Return 1 where the model stands between the ground and the light, else 0."""
+        """Return 1 where the model blocks the light from the ground, else 0."""
         height = points[:, 1:2] - self._ground
         places = points[:, [0, 2]] + height * (self._away * lean)
         pixels = (places / _REACH + 0.5) * self._side
@@ -54,7 +54,7 @@ class Backdrop:
         return shadow.astype(np.float32)
 
     def _seen(self, ground: Floats) -> Floats:
-        """Return what lies on the ground, rows along z and columns along x, where it is seen."""
+        """Sample the ground map (rows along z, columns along x) at each visible floor pixel."""
         (column, row), (x, y) = self._first.T, self._beyond.T
         near = ground[row, column] * (1 - x) + ground[row, column + 1] * x
         far = ground[row + 1, column] * (1 - x) + ground[row + 1, column + 1] * x
@@ -62,7 +62,7 @@ class Backdrop:
 
 
 def _wider(stage: Stage, size: float) -> Ints:
-    """Return the triangles (k, 3) wider than `size`; for the others their corners will do."""
+    """Return the triangles (k, 3) wider than `size`; corners suffice for the others."""
     wide = np.zeros(len(stage.triangles), bool)
     for one, two in ((0, 1), (1, 2), (2, 0)):
         edges = stage.points[stage.triangles[:, one]] - stage.points[stage.triangles[:, two]]
@@ -79,9 +79,9 @@ def _wall(side: int) -> Floats:
 
 
 def _blur(side: int, sigma: float) -> Floats:
-    """Return the symmetric (side, side) that blurs columns from the left and rows from the right.
+    """Return the symmetric blur matrix (side, side): left for columns, right for rows.
 
-    Beyond the edges is nothing.
+    Values beyond the edges count as 0.
     """
     off = np.subtract.outer(np.arange(side), np.arange(side))
     bell = np.exp(-(off**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))

@@ -1,4 +1,4 @@
-"""Lights a surface: key, fill and rim light, sky and bounce; and codes light as sRGB.
+"""Shades a surface with key, fill and rim light, sky and bounce; encodes light as sRGB.
 
 All colors here are linear light (sRGB primaries), 0 to 1.
 """
@@ -21,17 +21,17 @@ def _direction(x: float, y: float, z: float) -> Floats:
     return vector(x, y, z, scale=1 / math.hypot(x, y, z))
 
 
-# Directions in the camera's axes, so that what is seen is always well lit.
+# Directions in the camera's axes, so that the visible side is always well lit.
 KEY = _direction(-0.5, 0.75, 0.75)
 _KEY_COLOR = vector(1.0, 0.96, 0.90, scale=0.68)
 _FILL, _FILL_COLOR = _direction(0.9, 0.15, 0.5), vector(0.80, 0.90, 1.0, scale=0.18)
 _SKY, _BOUNCE = vector(0.94, 0.97, 1.0, scale=0.52), vector(1.0, 0.96, 0.92, scale=0.26)
 _HALF = _direction(*(KEY + vector(0, 0, 1)).tolist())  # between the key light and the camera
-_WRAP = 0.2  # how far the key light reaches beyond the edge of its own side
+_WRAP = 0.2  # how far the key light wraps around the edge
 _SHINE, _GLOSS = 0.10, 36.0
 _RIM, _RIM_POWER = 0.16, 3.5
-_CONTACT = 0.45  # how much darker the underside is right above the ground
-_CONTACT_REACH = 0.22  # of the model's radius
+_CONTACT = 0.45  # how much darker the underside is just above the ground
+_CONTACT_REACH = 0.22  # in radii of the model
 
 
 def _linear_levels() -> Floats:
@@ -41,11 +41,11 @@ def _linear_levels() -> Floats:
 
 
 LINEAR = _linear_levels()
-"""The linear light of each level of 8-bit sRGB (IEC 61966-2-1)."""
+"""Linear light for each 8-bit sRGB level (IEC 61966-2-1)."""
 
 
 def to_srgb(light: Floats) -> Bytes:
-    """Return 8-bit sRGB of linear light; what is too bright rolls off instead of clipping."""
+    """Return 8-bit sRGB of linear light; highlights roll off instead of clipping."""
     rolled = np.where(light > 0.8, 1 - 0.2 * np.exp(-(light - 0.8) / 0.2), light)  # noqa: PLR2004
     high = 1.055 * np.maximum(rolled, _LINEAR_DARK) ** (1 / 2.4) - 0.055
     coded = np.where(rolled <= _LINEAR_DARK, rolled * 12.92, high)
@@ -53,7 +53,7 @@ def to_srgb(light: Floats) -> Bytes:
 
 
 def shade(color: Floats, normals: Floats, upward: Floats, above: Floats) -> Floats:
-    """Return the light (n, 3) that surfaces of `color` send to the camera.
+    """Return the light (n, 3) that surfaces of `color` reflect to the camera.
 
     `normals` (n, 3) are in the camera's axes, `upward` (n,) their part along the model's y, and
     `above` (n,) the height over the ground in radii of the model.

@@ -1,4 +1,4 @@
-"""Makes the pictures of a model: a preview, its thumb, and a turntable that moves; child only."""
+"""Renders a model's preview, thumb and animated turntable; child only."""
 
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,20 @@ from safelight.media.models.formats.scene import Scene
 from safelight.media.pictures.picture import RENDITION_SIDES, Picture
 
 _YAW, _PITCH = 28.0, 12.0
-_TEXTURE_SIDE = 2048  # twice the preview's: as many texels as it has samples
+_TEXTURE_SIDE = 2048  # twice the preview's side: one texel per sample
 _FRAMES = 24
 _FRAME_SIDE = 320
 _FRAME_MS = 125
 _QUALITY, _TURNTABLE_QUALITY = 86, 82
 _EFFORT = 2
-_NOTHING = 0  # of the metadata is kept
+_NOTHING = 0  # keep no metadata
 _MEDIA_TYPE = "image/webp"
 
 
 def draw(scene: Scene, folder: Path, *, still: bool) -> dict[str, Picture]:
-    """Write the pictures into `folder`, by the name of the rendition.
+    """Write the pictures into `folder`; return them by rendition name.
 
-    Without `still` there is the turntable alone.
+    Without `still`, only the turntable is rendered.
     """
     cpu.report(20, "reading the textures")
     stage = make_stage(scene)
@@ -38,7 +38,7 @@ def draw(scene: Scene, folder: Path, *, still: bool) -> dict[str, Picture]:
 
 
 def _stills(stage: Stage, textures: Textures, folder: Path) -> dict[str, Picture]:
-    """Write the preview, and from it what is smaller."""
+    """Write the preview, and the smaller renditions derived from it."""
     cpu.report(30, "rendering the preview")
     side = RENDITION_SIDES["preview"]
     pixels = Renderer(stage, textures, _PITCH, side).draw(_YAW)
@@ -53,7 +53,7 @@ def _stills(stage: Stage, textures: Textures, folder: Path) -> dict[str, Picture
 
 
 def _turntable(stage: Stage, textures: Textures, folder: Path) -> dict[str, Picture]:
-    """Write one turn to the left, from where the preview stands; it goes round for ever."""
+    """Write one turn to the left, starting at the preview's angle, as an endless loop."""
     renderer = Renderer(stage, textures, _PITCH, _FRAME_SIDE)
     film = np.empty((_FRAMES, _FRAME_SIDE, _FRAME_SIDE, 3), np.uint8)
     for number, frame in enumerate(film):
@@ -65,7 +65,7 @@ def _turntable(stage: Stage, textures: Textures, folder: Path) -> dict[str, Pict
 
 
 def _moving(film: Bytes) -> pyvips.Image:
-    """Return the frames below each other, as libvips wants them, to be shown in turn for ever."""
+    """Return the frames stacked vertically, as libvips expects, in an endless loop."""
     image = pyvips.Image.new_from_array(film.reshape(-1, *film.shape[2:])).copy()
     values: dict[str, tuple[int, Any]] = {
         "page-height": (pyvips.GValue.gint_type, film.shape[1]),

@@ -1,4 +1,4 @@
-"""Finds which triangles each pixel shows: the nearest of each sample, in numpy."""
+"""Rasterizes triangles: finds the nearest one at each sample, in numpy."""
 
 from collections.abc import Callable, Generator
 from typing import NamedTuple, TypeAlias
@@ -8,21 +8,21 @@ import numpy as np
 from safelight.media.models.arrays import Bools, Floats, Ints
 from safelight.media.models.draw.spans import Spans, batches, counted, cut, split
 
-# At once: they bound the memory.
+# Batch sizes, to bound memory.
 _TRIANGLES, _SAMPLES, _PIXELS = 200_000, 1_000_000, 200_000
 _LOW_BITS = 32
 _LOW = (1 << _LOW_BITS) - 1
 
 
 SAMPLES = 2
-"""Of each pixel, a side."""
+"""Samples per pixel, along each side."""
 
 
 class Hits(NamedTuple):
-    """What pixels show: flat `pixels` (k,), each once, the triangle that each shows and where.
+    """Visible triangles: flat `pixels` (k,), each once, with the triangle it shows and where.
 
-    `samples` are flat places on the finer image, and `shares` the part of a pixel's samples that
-    show this triangle, 0 to 1.
+    `samples` are flat positions on the sample grid, and `shares` the fraction of a pixel's samples
+    that show this triangle, 0 to 1.
     """
 
     pixels: Ints
@@ -32,11 +32,11 @@ class Hits(NamedTuple):
 
 
 Sieve: TypeAlias = Callable[[Ints, Ints], Bools]
-"""Which samples are there at all, told by triangles (k,) and flat samples (k,)."""
+"""Decides which samples exist, from triangles (k,) and flat samples (k,)."""
 
 
 class Raster:
-    """The nearest triangle of each sample of a square image of `side` pixels, so far."""
+    """The nearest triangle so far at each sample of a square image of `side` pixels."""
 
     def __init__(self, side: int) -> None:
         self._side = side
@@ -46,10 +46,10 @@ class Raster:
     def add(
         self, corners: Floats, nearness: Floats, chosen: Ints, sieve: Sieve | None = None
     ) -> None:
-        """Put the `chosen` of triangles on the image.
+        """Draw the `chosen` triangles.
 
-        `corners` (m, 3, 2) are places on the image, x right and y down, in samples; `nearness`
-        (m, 3) is one over their depth, which is what runs straight across an image.
+        `corners` (m, 3, 2) are positions on the image, x right and y down, in samples; `nearness`
+        (m, 3) is 1 / depth, which is linear across the image.
         """
         for some in split(chosen, _TRIANGLES):
             slopes = _slopes(corners[some], nearness[some])
@@ -58,11 +58,11 @@ class Raster:
                     triangles = some[part]
                     key = (near.view(np.int32).astype(np.int64) << _LOW_BITS) | triangles
                     if sieve is not None:
-                        key *= sieve(triangles, samples)  # 0 is farther than anything
+                        key *= sieve(triangles, samples)  # 0 is farther than everything
                     np.maximum.at(self._nearest, samples, key)
 
     def hits(self) -> Generator[Hits]:
-        """Yield what is seen, a part at a time; a pixel comes once for each of its triangles."""
+        """Yield the visible triangles in batches; a pixel occurs once for each of its triangles."""
         shown = np.where(self._nearest > 0, self._nearest & _LOW, -1)
         grid = shown.reshape(self._side, SAMPLES, self._side, SAMPLES)
         places = [(down, across) for down in range(SAMPLES) for across in range(SAMPLES)]
@@ -83,7 +83,7 @@ class Raster:
 
 
 def covered(corners: Floats, side: int) -> Bools:
-    """Return (side, side): where any triangle is, whichever way it faces."""
+    """Return the mask (side, side) covered by any triangle, facing either way."""
     edges = np.zeros((side, side + 1), np.int64)
     for some in split(np.arange(len(corners)), _TRIANGLES):
         for spans in cut(corners[some], side):
@@ -93,7 +93,7 @@ def covered(corners: Floats, side: int) -> Bools:
 
 
 def weights(corners: Floats, x: Floats, y: Floats) -> Floats:
-    """Return the part (k, 3) that each corner has in a place of its triangle, on the image."""
+    """Return the barycentric weights (k, 3) of positions on the image."""
     (x0, y0), (x1, y1), (x2, y2) = (corners[:, k].T for k in range(3))
     area = doubled_area(corners)
     area[area == 0] = np.inf
@@ -109,7 +109,7 @@ def doubled_area(corners: Floats) -> Floats:
 
 
 def _slopes(corners: Floats, nearness: Floats) -> Floats:
-    """Return (m, 3): how nearness grows to the right and downwards, and what it is at 0, 0."""
+    """Return (m, 3): the gradient of nearness to the right and downward, and its value at 0, 0."""
     (x0, y0), (x1, y1), (x2, y2) = (corners[:, k].T for k in range(3))
     area = doubled_area(corners)
     area[area == 0] = np.inf

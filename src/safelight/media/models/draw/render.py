@@ -1,4 +1,4 @@
-"""Draws a stage without a GPU or a display: what is seen, its colors, and the light on it."""
+"""Renders a stage without a GPU or a display: visibility, colors, lighting."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from safelight.media.models.draw.raster import SAMPLES, Hits, Raster, doubled_ar
 from safelight.media.models.draw.stage import COLOR, HEIGHT, NORMAL, PLACE, Layer, Stage
 from safelight.media.models.draw.textures import Textures
 
-_FLAT = 0.05  # a normal shorter than this is none
+_FLAT = 0.05  # normals shorter than this count as missing
 _TINY = np.float32(1e-20)
-# How much must be there for a sample to show it: half transparent surfaces become a fine pattern,
-# which the mean of the samples makes even (ordered dithering, Bayer).
+# Alpha thresholds by sample: translucent surfaces become a fine pattern, which averaging the
+# samples smooths (Bayer ordered dithering).
 _PATTERN = (
     np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) + 0.5
 ) / 16
 
 
 class Renderer:
-    """Draws one stage from one camera, turned as often as is wanted."""
+    """Renders one stage from one camera, at any rotation."""
 
     def __init__(self, stage: Stage, textures: Textures, pitch: float, size: int) -> None:
-        """Pictures have `size` by `size` pixels, seen from `pitch` degrees above."""
+        """Set up for pictures of `size` by `size` pixels, seen from `pitch` degrees above."""
         self._stage = stage
         self._textures = textures
         self._size = size
@@ -49,7 +49,7 @@ class Renderer:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A stage as one camera sees it after a turn; places on the image in samples."""
+    """A rotated stage as one camera sees it; image positions are in samples."""
 
     stage: Stage
     textures: Textures
@@ -58,7 +58,7 @@ class _View:
     points: Floats  # (n, 3)
     corners: Floats  # (m, 3, 2)
     nearness: Floats  # (m, 3)
-    areas: Floats  # (m,), negative where a triangle shows its front
+    areas: Floats  # (m,), negative for front faces
 
     @classmethod
     def of(cls, stage: Stage, textures: Textures, camera: Camera, yaw: float) -> "_View":
@@ -69,7 +69,7 @@ class _View:
         return cls(stage, textures, camera, yaw, points, corners, near, areas)
 
     def visible(self, size: int) -> Iterator[Hits]:
-        """Return what each of `size` by `size` pixels shows of the model."""
+        """Return the visible triangles for `size` by `size` pixels."""
         paints, paint = self.stage.paints, self.stage.paint
         shown = (self.areas < 0) | (paints.is_double_sided[paint] & (self.areas > 0))
         is_cut = paints.is_cut[paint]
@@ -79,7 +79,7 @@ class _View:
         return raster.hits()
 
     def light(self, triangles: Ints, samples: Ints) -> Floats:
-        """Return the light (k, 3) that samples send to the camera."""
+        """Return the light (k, 3) of samples toward the camera."""
         traits = self._traits(triangles, samples)
         normals = self._normals(triangles, traits)
         seen = normals @ self.camera.turn.T.astype(np.float32)
@@ -91,7 +91,7 @@ class _View:
         return light
 
     def _is_there(self, triangles: Ints, samples: Ints) -> Bools:
-        """Return where surfaces with holes have none."""
+        """Return where surfaces with cutouts or transparency are opaque."""
         alpha = self._color(triangles, self._traits(triangles, samples))[:, 3]
         paint = self.stage.paint[triangles]
         down, across = np.divmod(samples, self.camera.side)
@@ -103,7 +103,7 @@ class _View:
         return alpha >= needed
 
     def _traits(self, triangles: Ints, samples: Ints) -> Floats:
-        """Return the mean (k, w) of the traits of triangles' corners, as seen at samples."""
+        """Return the vertex traits (k, w) interpolated at samples, perspective-correct."""
         down, across = np.divmod(samples, self.camera.side)
         flat = weights(self.corners[triangles], across + 0.5, down + 0.5) * self.nearness[triangles]
         weight = (flat / flat.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -114,7 +114,7 @@ class _View:
         return traits
 
     def _normals(self, triangles: Ints, traits: Floats) -> Floats:
-        """Return unit normals (k, 3) in the model's axes, on the side that is seen."""
+        """Return unit normals (k, 3) in the model's axes, on the visible side."""
         normals = turned(traits[:, NORMAL], self.yaw)
         length = np.sqrt((normals * normals).sum(axis=1))
         flat = np.flatnonzero(length < _FLAT)

@@ -1,7 +1,7 @@
-"""Cuts triangles into runs of samples, row by row, many at once.
+"""Converts triangles to horizontal spans of samples, vectorized.
 
-A sample belongs to the triangle that it lies in. An edge is followed from its upper end in both
-triangles that share it, so that between them no sample is left out or taken twice.
+A sample belongs to the triangle that contains it. A shared edge is walked from its upper end in
+both triangles, so that no sample between them is missed or drawn twice.
 """
 
 from collections.abc import Generator
@@ -11,11 +11,11 @@ import numpy as np
 
 from safelight.media.models.arrays import Floats, Ints
 
-_ROWS = 400_000  # at once: it bounds the memory
+_ROWS = 400_000  # per batch, to bound memory
 
 
 class Spans(NamedTuple):
-    """Runs of pixels: the triangle, the row, and the columns from `first` up to before `end`."""
+    """Spans: the triangle, the row, and the columns from `first` up to but excluding `end`."""
 
     triangles: Ints
     rows: Ints
@@ -24,7 +24,7 @@ class Spans(NamedTuple):
 
 
 def cut(corners: Floats, side: int) -> Generator[Spans]:
-    """Yield what the triangles (m, 3, 2) cover of an image of `side` by `side` samples."""
+    """Yield the spans that triangles (m, 3, 2) cover in an image of `side` by `side` samples."""
     edges, first, end = _edges(corners, side)
     tall = np.flatnonzero(end > first)
     for some in batches(tall, (end - first)[tall], _ROWS):
@@ -42,10 +42,10 @@ def cut(corners: Floats, side: int) -> Generator[Spans]:
 
 
 def _edges(corners: Floats, side: int) -> tuple[Floats, Ints, Ints]:
-    """Return each triangle's edges (m, 7), and its rows from the first up to before the end.
+    """Return each triangle's edges (m, 7), and its first and end (exclusive) row.
 
-    Of the edges there are the upper and the middle corner, and how far to the right each row takes
-    the long edge, the upper one and the lower one.
+    A row of edges has the upper and the middle corner, and the inverse slopes of the long, the
+    upper and the lower edge.
     """
     (x0, y0), (x1, y1), (x2, y2) = (corners[:, k].T for k in range(3))
     x0, y0, x1, y1 = _ordered(x0, y0, x1, y1)
@@ -61,7 +61,7 @@ def _edges(corners: Floats, side: int) -> tuple[Floats, Ints, Ints]:
 def _ordered(
     x0: Floats, y0: Floats, x1: Floats, y1: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return two places with the upper one first."""
+    """Return two points with the upper one first."""
     turn = y1 < y0
     return (
         np.where(turn, x1, x0),
@@ -72,7 +72,7 @@ def _ordered(
 
 
 def split(chosen: Ints, most: int) -> Generator[Ints]:
-    """Yield `chosen` in parts of at most `most`."""
+    """Yield `chosen` in slices of at most `most`."""
     for start in range(0, len(chosen), most):
         yield chosen[start : start + most]
 
@@ -89,6 +89,6 @@ def batches(chosen: Ints, sizes: Ints, most: int) -> Generator[Ints]:
 
 
 def counted(first: Ints, lengths: Ints) -> Ints:
-    """Return for each run the numbers from `first` on, run after run."""
+    """Return, for each run, consecutive numbers starting at `first`, concatenated."""
     before = np.cumsum(lengths) - lengths
     return np.arange(int(lengths.sum())) + np.repeat(first - before, lengths)

@@ -1,4 +1,4 @@
-"""A scene made ready for drawing: one mesh in a ball of radius 1, and a table of its paints."""
+"""A scene prepared for rendering: one mesh in a ball of radius 1, and a table of its paints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from safelight.media.models.draw.textures import WRAPS
 from safelight.media.models.formats.scene import Material, Opacity, Part, Picture, Scene, Texture
 
 NORMAL, HEIGHT, PLACE, COLOR = slice(0, 3), 3, slice(4, 6), slice(6, 10)
-"""Of traits: a unit normal or 0 where the surface is flat, y, a texture place, linear RGBA."""
+"""Columns of `traits`: a unit normal or 0 on flat surfaces, y, a texture position, linear RGBA."""
 
 _TINY = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A factor (k, 4) for each paint, the texture (k,) it multiplies, and its wraps (k, 2)."""
+    """Per paint: a factor (k, 4), the texture (k,) it multiplies, and the wrap modes (k, 2)."""
 
     factors: Floats
     textures: Ints
@@ -26,10 +26,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Paints:
-    """What surfaces look like, a row for each material; texture 0 is none.
+    """The appearance of surfaces, one row per material; texture 0 is none.
 
-    A place is there if its alpha reaches the `cutoffs`: 0 lets all pass. `is_blended` tells that
-    alpha means how much of it is there.
+    A sample is opaque if its alpha reaches the `cutoffs`; 0 lets everything pass. With
+    `is_blended`, alpha is the degree of opacity.
     """
 
     color: Layer
@@ -45,10 +45,10 @@ class Paints:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Points (n, 3), and what else a vertex has: `traits` (n, 10, or 6 where none has a color).
+    """Points (n, 3) and the other vertex attributes, `traits` (n, 10, or 6 without vertex colors).
 
-    Traits stand together because they are read together. `paint` (m,) is what each of the
-    `triangles` (m, 3) has.
+    Traits share one array because they are read together. `paint` (m,) is the material index of
+    each of the `triangles` (m, 3).
     """
 
     points: Floats
@@ -64,16 +64,16 @@ class Stage:
 
 
 def pictures_of(scene: Scene) -> list[Picture]:
-    """Return the pictures that are drawn, in the order that a stage numbers them from 1."""
+    """Return the pictures in use, in the order of their texture numbers, which start at 1."""
     layers = [layer for each in scene.materials for layer in (each.color_texture, _glow_of(each))]
     return list(dict.fromkeys(layer.picture for layer in layers if layer))
 
 
 def make_stage(scene: Scene) -> Stage:
-    """Return the scene around its middle, large or small as it may be."""
+    """Return the scene, centered and scaled to the unit ball."""
     points = np.concatenate([part.points for part in scene.parts]).astype(np.float64)
     points -= (points.min(axis=0) + points.max(axis=0)) / 2
-    points /= max(float(np.abs(points).max()), _TINY)  # before squares grow out of bounds
+    points /= max(float(np.abs(points).max()), _TINY)  # first, so that squares do not overflow
     points /= max(float(np.linalg.norm(points, axis=1).max()), _TINY)
     counts = [len(part.points) for part in scene.parts]
     starts = np.cumsum(counts) - counts

@@ -1,4 +1,4 @@
-"""Textures in memory: one long row of texels of all of them, read at many places at once."""
+"""Textures in memory: one flat array of all texels, sampled at many positions at once."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from safelight.media.models.draw.light import LINEAR
 from safelight.media.models.formats.scene import Wrap
 from safelight.media.pictures.vips import decoding, to_srgb
 
-_ALL_TEXELS = 16_000_000  # of all textures together, at four bytes each
-_FARTHEST = float(2**30)  # places beyond it would not fit a whole number
+_ALL_TEXELS = 16_000_000  # in all textures together, four bytes each
+_FARTHEST = float(2**30)  # positions beyond it would overflow an integer
 _RGBA = 4
 WRAPS = {Wrap.REPEAT: 0, Wrap.MIRROR: 1, Wrap.CLAMP: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Textures:
-    """Texels (n,) of RGBA in 32 bits, and for each texture where it starts and its size.
+    """Texels (n,) of 32-bit RGBA, and the start and size of each texture.
 
-    The first texture is a single white texel, for surfaces that have none.
+    The first texture is a single white texel, for surfaces without a texture.
     """
 
     texels: Ints
@@ -31,9 +31,9 @@ class Textures:
     rows: Ints
 
     def read(self, which: Ints, places: Floats, wraps: Ints) -> Floats:
-        """Return the linear RGBA (k, 4) of texture `which` (k,) at places (k, 2), between texels.
+        """Return linear RGBA (k, 4) of textures `which` (k,) at positions (k, 2), interpolated.
 
-        Places have 0, 0 at the lower left; `wraps` (k, 2) are what is beyond the edges.
+        Positions have 0, 0 at the lower left; `wraps` (k, 2) are the modes beyond the edges.
         """
         columns, rows, starts = self.columns[which], self.rows[which], self.starts[which]
         left, right, x = _neighbors(places[:, 0], columns, wraps[:, 0])
@@ -44,7 +44,7 @@ class Textures:
         return _mixed(over, under, y)
 
     def halved(self) -> "Textures":
-        """Return the same at half the size, each texel the mean of four."""
+        """Return the textures at half size, each texel the mean of four."""
         return _joined([_half(self._pixels(index)) for index in range(1, len(self.starts))])
 
     def _light(self, index: Ints) -> Floats:
@@ -92,7 +92,7 @@ def _half(pixels: Bytes) -> Bytes:
 
 
 def _neighbors(places: Floats, sizes: Ints, wraps: Ints) -> tuple[Ints, Ints, Floats]:
-    """Return the texels on either side along one axis, and how far it is to the second."""
+    """Return the texels on either side along one axis, and the fraction toward the second."""
     at = np.clip(places.astype(np.float64) * sizes - 0.5, -_FARTHEST, _FARTHEST)
     first = np.floor(at)
     beyond = (at - first).astype(np.float32)[:, None]

@@ -1,1 +1,1 @@
-"""Reads binary glTF and writes it in the formats of other programs; only children import this."""
+"""Converts binary glTF to other formats; only children import this."""

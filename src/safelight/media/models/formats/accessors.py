@@ -1,4 +1,4 @@
-"""Turns glTF's accessors into arrays: strides, sparse values and normalized integers included.
+"""Decodes glTF accessors into arrays, with strides, sparse values and normalized integers.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#accessors
 """
@@ -17,13 +17,13 @@ _Numbers: TypeAlias = npt.NDArray[Any]
 
 _KINDS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _SHAPES = {"SCALAR": (), "VEC2": (2,), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
-_MOST = 6_000_000  # values: three for each of the most triangles that a model may have
+_MOST = 6_000_000  # values: three per triangle of the largest model allowed
 
 
 def read_floats(document: Document, index: int, *shapes: str) -> Floats:
-    """Return an accessor's values, normalized integers as the fractions that they stand for.
+    """Return an accessor's values as floats; normalized integers become fractions.
 
-    Raises `MediaTruncated` if they are not of one of the shapes, such as "VEC3".
+    Raises `MediaTruncated` unless they have one of the shapes, such as "VEC3".
     """
     accessor = document.item("accessors", index)
     values = _values(document, accessor, shapes)
@@ -34,12 +34,12 @@ def read_floats(document: Document, index: int, *shapes: str) -> Floats:
 
 
 def read_integers(document: Document, index: int, *shapes: str) -> Ints:
-    """Return an accessor's values as whole numbers; raises as `read_floats` does."""
+    """Return an accessor's values as integers; raises as `read_floats` does."""
     return _values(document, document.item("accessors", index), shapes).astype(np.int64)
 
 
 def is_stored(document: Document, index: int) -> bool:
-    """Return whether an accessor has values of its own; those of compressed meshes have none."""
+    """Return whether an accessor stores values; those of compressed meshes do not."""
     accessor = document.item("accessors", index)
     return "bufferView" in accessor or "sparse" in accessor
 
@@ -70,7 +70,7 @@ def _values(document: Document, accessor: Json, shapes: tuple[str, ...]) -> _Num
 def _stored(
     document: Document, where: Json, kind: np.dtype[Any], shape: tuple[int, ...]
 ) -> _Numbers:
-    """Return what lies in a buffer view; a ValueError or TypeError if the view is too short."""
+    """Return the array in a buffer view; a ValueError or TypeError if the view is too short."""
     view = document.item("bufferViews", where["bufferView"])
     size = math.prod(shape[1:]) * kind.itemsize
     inner = (4 * kind.itemsize, kind.itemsize) if len(shape) == 3 else (kind.itemsize,)  # noqa: PLR2004

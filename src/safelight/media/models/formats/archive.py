@@ -1,4 +1,4 @@
-"""Writes a zip whose bytes depend on its content alone, and aligned where a reader wants that."""
+"""Writes deterministic zips, with optional alignment of their content."""
 
 import struct
 import zipfile
@@ -10,23 +10,23 @@ from typing import IO
 
 _LOCAL_HEADER = 30  # bytes, before the name
 _EXTRA_HEADER = struct.Struct("<HH")
-_PADDING = 0x1986  # the kind that USD's own packages call theirs
-_FILE = 0o100644 << 16  # a plain file that everybody may read
-_FAST = 4  # of zlib's 9: text grows by a twentieth, and takes half the time
+_PADDING = 0x1986  # the extra field id that USD's own packages use
+_FILE = 0o100644 << 16  # a regular file, readable by everyone
+_FAST = 4  # of zlib's 9: half the time for 5% more bytes of text
 
 
 class Archive:
-    """A zip that is written file by file.
+    """A zip, written file by file.
 
-    With `align` the files are stored as they are, the content of each beginning at a multiple of so
-    many bytes; without, they are compressed.
+    With `align`, files are stored uncompressed, and their content starts at multiples of that many
+    bytes; without it, they are compressed.
     """
 
     def __init__(self, path: Path, *, align: int = 0) -> None:
         self._align = align
         self._kind = zipfile.ZIP_STORED if align else zipfile.ZIP_DEFLATED
         self._zip = zipfile.ZipFile(path, "w", self._kind, compresslevel=_FAST)
-        self._end = 0  # where the next file's header goes
+        self._end = 0  # offset of the next file's header
 
     def __enter__(self) -> "Archive":
         return self
@@ -41,8 +41,8 @@ class Archive:
 
     @contextmanager
     def file(self, name: str) -> Generator[IO[bytes]]:
-        """Hand out a file to write to; one at a time."""
-        info = zipfile.ZipInfo(name)  # of 1980, the first year that a zip can name
+        """Open a file for writing; one at a time."""
+        info = zipfile.ZipInfo(name)  # dated 1980, the earliest year in a zip
         info.compress_type = self._kind
         info.external_attr = _FILE
         start = self._end + _LOCAL_HEADER + len(name.encode())
@@ -52,7 +52,7 @@ class Archive:
         self._end = start + len(info.extra) + info.compress_size
 
     def _padding(self, start: int) -> bytes:
-        """Return an extra field after which a multiple of `align` is reached."""
+        """Return an extra field that pads the content to a multiple of `align`."""
         if not self._align or start % self._align == 0:
             return b""
         size = -(start + _EXTRA_HEADER.size) % self._align

@@ -1,4 +1,4 @@
-"""A binary glTF taken apart: its description, and the bytes that it points at.
+"""A parsed binary glTF: its JSON, and the buffers it refers to.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers)
 """
@@ -14,25 +14,26 @@ from safelight.media.models.check.container import data_of, open_container
 
 Json: TypeAlias = dict[str, Any]
 
-# What a file may insist on: the first are followed, the others change what no other format has.
+# Extensions that a file may require: the first are applied; the others have no counterpart in the
+# target formats and are ignored.
 _FOLLOWED = frozenset({"KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp"})
 _LEFT_OUT = ("KHR_materials_", "KHR_lights_", "KHR_animation_", "KHR_xmp")
 
 
 @dataclass(slots=True)
 class Document:
-    """The description as JSON, and the binary chunk."""
+    """The JSON and the binary chunk."""
 
     json: Json
     binary: memoryview
     _decoded: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
 
     def items(self, name: str) -> list[Json]:
-        """Return one of the description's lists, such as its nodes."""
+        """Return one of the top-level lists, such as nodes."""
         return self.json.get(name, [])
 
     def item(self, name: str, index: int) -> Json:
-        """Return one entry of a list; a LookupError if there is none."""
+        """Return one entry of a list; raises LookupError if there is none."""
         return self.items(name)[index]
 
     def view(self, index: int) -> memoryview:
@@ -57,7 +58,7 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Return the file's parts; raise `MediaUnsupported` if it needs what is not known here."""
+    """Return the parsed file; raise `MediaUnsupported` if it requires an unknown extension."""
     text, binary = open_container(memoryview(path.read_bytes()))
     document = Document(orjson.loads(text), binary)
     needed = [name for name in document.json.get("extensionsRequired", []) if not _is_known(name)]

@@ -1,4 +1,4 @@
-"""Reads glTF's materials and textures; what is not PNG or JPEG becomes PNG.
+"""Reads glTF materials and textures; converts WebP textures to PNG.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#materials
 """
@@ -23,7 +23,7 @@ _ENDINGS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg"}
 
 @dataclass(frozen=True, slots=True)
 class Laying:
-    """How textures lie on a surface: which set of places they take, and where those are moved."""
+    """A texture mapping: the set of texture coordinates, and their transform."""
 
     places: int = 0
     offset: tuple[float, float] = (0.0, 0.0)
@@ -43,7 +43,7 @@ class Laying:
         )
 
     def apply(self, uv: Floats) -> Floats:
-        """Return places with 0, 0 at the lower left, from glTF's with 0, 0 at the upper left."""
+        """Transform glTF's coordinates, whose origin is the upper left, to a lower left origin."""
         cosine, sine = np.cos(self.rotation), np.sin(self.rotation)
         turn = np.array([[cosine, sine], [-sine, cosine]])
         moved = (uv * np.array(self.scale)) @ turn.T + np.array(self.offset)
@@ -52,10 +52,10 @@ class Laying:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A material and how its textures lie.
+    """A material and its texture mapping.
 
-    No other format lets each texture lie in a way of its own, so those that lie otherwise than the
-    first one are left out.
+    The target formats have one mapping per material, so textures with a mapping different from the
+    first one are omitted.
     """
 
     material: Material
@@ -63,7 +63,7 @@ class Look:
 
 
 class Looks:
-    """The materials of one document, each read once, when it is first wanted."""
+    """The materials of one document, read lazily and cached."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -71,7 +71,7 @@ class Looks:
         self._picture = cache(self._load)
 
     def look(self, index: int | None) -> Look:
-        """Return a material; glTF's default one where a surface names none."""
+        """Return a material; glTF's default if `index` is None."""
         return self._plain if index is None else self._read(index)
 
     @cached_property
@@ -145,7 +145,7 @@ def _material(given: Json, textures: Mapping[str, Texture]) -> Material:
 
 
 def _body(given: Json) -> Json:
-    """Return what a surface is of, in today's words if it is told in those that came before.
+    """Return the metallic-roughness properties, converted from the older specular-glossiness.
 
     https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Archived
     """

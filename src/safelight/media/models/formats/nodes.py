@@ -1,4 +1,4 @@
-"""Walks glTF's tree of nodes: where in the model each of them stands.
+"""Walks the tree of glTF nodes and computes their transforms.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#transformations
 """
@@ -12,11 +12,11 @@ from safelight.media.errors import MediaTruncated
 from safelight.media.models.formats.document import Document, Json
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
-"""(4, 4), to be multiplied with columns."""
+"""(4, 4), applied to column vectors."""
 
 
 def placed_nodes(document: Document) -> dict[int, Matrix]:
-    """Return the nodes of the model's scene in the order of the tree, each with its place."""
+    """Return the scene's nodes in depth-first order, with their global transforms."""
     found: dict[int, Matrix] = {}
     waiting = [(index, np.eye(4)) for index in reversed(_roots(document))]
     while waiting:

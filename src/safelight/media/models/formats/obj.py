@@ -1,8 +1,8 @@
 """Writes a zip of a Wavefront OBJ, its MTL and its textures.
 
 Layouts: http://paulbourke.net/dataformats/obj/ and http://paulbourke.net/dataformats/mtl/, with
-colors after a vertex's place, and roughness and the like in the MTL, as Blender and three.js write
-and read them.
+vertex colors and the MTL's physically based properties as Blender and three.js write and read
+them.
 """
 
 import re
@@ -20,12 +20,12 @@ from safelight.media.models.formats.text import write_rows
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _WORD_LENGTH = 60
-_SHININESS = 1000  # of a mirror, as Blender has it
-_REFLECTED = 0.04  # by what is no metal, of the light that falls straight on it
+_SHININESS = 1000  # of a mirror, as in Blender
+_REFLECTED = 0.04  # by non-metals, at normal incidence
 
 
 def write_obj(scene: Scene, target: Path, name: str) -> None:
-    """Write the zip; y is up, as OBJ files are customarily read."""
+    """Write the zip; y is up, the convention for OBJ."""
     pictures = _named(scene.pictures, name)
     materials = _material_names(scene.materials)
     with Archive(target) as archive:
@@ -43,7 +43,7 @@ def write_obj(scene: Scene, target: Path, name: str) -> None:
 
 
 class _Written:
-    """How much of each kind stands in the OBJ, whose numbers count from the file's start."""
+    """Counts of the elements written so far; OBJ indices are global to the file."""
 
     def __init__(self) -> None:
         self._points = self._places = self._normals = 0
@@ -72,7 +72,7 @@ class _Written:
 
 
 def _named(pictures: Iterable[Picture], name: str) -> dict[Picture, str]:
-    """Return file names: the model's own for its first picture, and that with a number."""
+    """Return file names: the model's name for the first picture, then numbered ones."""
     return {
         picture: f"{name}{f'-{number}' if number > 1 else ''}.{picture.ending}"
         for number, picture in enumerate(pictures, 1)
@@ -91,9 +91,9 @@ def _material_names(materials: Iterable[Material]) -> dict[Material, str]:
 
 
 def _described(material: Material, label: str, pictures: dict[Picture, str]) -> str:
-    """Return a material's lines; its colors in sRGB, for most readers show them as they stand.
+    """Return a material's lines; its colors in sRGB, because most readers do not convert them.
 
-    Roughness and metalness that a texture tells are left out: MTL wants a picture for each.
+    Roughness and metalness textures are omitted: MTL needs a separate picture for each.
     """
     red, green, blue, _ = material.color
     gloss = (1 - material.roughness) ** 2
@@ -129,7 +129,7 @@ def _opacity(material: Material) -> float:
     match material.opacity:
         case Opacity.OPAQUE:
             return 1.0
-        case Opacity.MASK:  # what its texture cuts out is left to that
+        case Opacity.MASK:  # the texture's own alpha does the rest
             return float(alpha >= material.cutoff or material.color_texture is not None)
         case Opacity.BLEND:
             return alpha
@@ -140,5 +140,5 @@ def _color(*parts: float) -> str:
 
 
 def _word(name: str) -> str:
-    """Return a name in one word, as OBJ's names have to be."""
+    """Return a name without spaces, as OBJ requires."""
     return _UNSAFE.sub("-", name).strip("-")[:_WORD_LENGTH] or "part"

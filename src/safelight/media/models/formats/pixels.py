@@ -1,4 +1,4 @@
-"""Decodes textures, reads colors between their pixels, and turns light into sRGB and back."""
+"""Decodes and samples textures, and converts between linear light and sRGB."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,14 +8,14 @@ from safelight.media.errors import MediaUnsupported
 from safelight.media.models.formats.scene import Bytes, Floats, Ints, Picture, Texture, Wrap
 from safelight.media.pictures.vips import decoding, to_srgb
 
-_LARGEST = 4096  # pixels a side: finer than any model's vertices lie
+_LARGEST = 4096  # pixels per side: finer than any model's vertices
 _MOST_PIXELS = 200_000_000
 _RGBA = 4
 _LOADERS = {"png": "pngload_buffer", "jpg": "jpegload_buffer", "webp": "webpload_buffer"}
 
 
 def as_png(data: bytes) -> bytes:
-    """Return a WebP picture as PNG; raise `MediaUnsupported` for any other kind."""
+    """Convert a WebP picture to PNG; raise `MediaUnsupported` for any other format."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise MediaUnsupported("A texture of the 3D model is of a kind that is not supported.")
     with decoding():
@@ -23,7 +23,7 @@ def as_png(data: bytes) -> bytes:
 
 
 def decode(picture: Picture) -> Bytes:
-    """Return a picture's RGBA (rows, columns, 4), shrunk if it is very large."""
+    """Return a picture's RGBA (rows, columns, 4), scaled down if very large."""
     with decoding():
         image = _open(picture.data, picture.ending)
         image = image.thumbnail_image(_LARGEST, height=_LARGEST, size="down", no_rotate=True)
@@ -35,7 +35,7 @@ def decode(picture: Picture) -> Bytes:
 
 
 def sample(pixels: Bytes, texture: Texture, uv: Floats) -> Floats:
-    """Return the linear RGBA (n, 4) at places of a texture's pixels, read between them."""
+    """Return linear RGBA (n, 4) at texture coordinates, interpolated."""
     rows, columns = pixels.shape[:2]
     left, right, x = _neighbors(uv[:, 0], columns, texture.across)
     top, bottom, y = _neighbors(1 - uv[:, 1], rows, texture.down)
@@ -45,14 +45,14 @@ def sample(pixels: Bytes, texture: Texture, uv: Floats) -> Floats:
 
 
 def to_linear(values: Floats) -> Floats:
-    """Return sRGB parts as linear light (IEC 61966-2-1); both 0 to 1."""
+    """Convert sRGB to linear light (IEC 61966-2-1); both 0 to 1."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(  # noqa: PLR2004
         np.float32
     )
 
 
 def to_encoded(values: Floats) -> Floats:
-    """Return linear light as sRGB parts (IEC 61966-2-1); both 0 to 1."""
+    """Convert linear light to sRGB (IEC 61966-2-1); both 0 to 1."""
     clipped = np.clip(values, 0, 1)
     curve = 1.055 * np.power(clipped, 1 / 2.4) - 0.055
     return np.where(clipped <= 0.0031308, 12.92 * clipped, curve).astype(np.float32)  # noqa: PLR2004
@@ -67,9 +67,9 @@ def _open(data: bytes, ending: str) -> pyvips.Image:
 
 
 def _neighbors(places: Floats, size: int, wrap: Wrap) -> tuple[Ints, Ints, Floats]:
-    """Return the pixels on either side of places along one axis, and how far it is to the second.
+    """Return the pixels on either side along one axis, and the fraction toward the second.
 
-    Those (n, 1) go with colors.
+    The fractions have the shape (n, 1), to broadcast over colors.
     """
     at = places.astype(np.float64) * size - 0.5
     first = np.floor(at)

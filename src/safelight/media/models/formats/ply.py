@@ -26,10 +26,10 @@ _WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def write_ply(scene: Scene, target: Path, _name: str) -> None:
-    """Write all parts as one surface, z up, its colors as they are seen, in sRGB.
+    """Write all parts as one surface, z up, with the visible colors in sRGB.
 
-    It has normals where all parts have some, colors where any part has one, and alpha where any
-    part is transparent.
+    It has normals if all parts have them, colors if any part has one, and alpha if any part is
+    transparent.
     """
     fields = _fields(scene)
     with target.open("wb") as file:
@@ -97,14 +97,14 @@ def _fill(rows: npt.NDArray[np.void], fields: _Fields, values: npt.NDArray[Any])
 
 
 class _Colors:
-    """Works out what color is seen at each vertex."""
+    """Computes the visible color of each vertex."""
 
     def __init__(self) -> None:
-        # Parts of one look follow each other, and a large picture is large in memory.
+        # Parts with the same material are adjacent, and a large picture takes much memory.
         self._decode = lru_cache(maxsize=1)(decode)
 
     def of(self, part: Part) -> Bytes:
-        """Return sRGB and alpha (n, 4): the material's color times its texture's and the vertex's.
+        """Return sRGB and alpha (n, 4): material color times texture times vertex color.
 
         https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#metallic-roughness-material
         """

@@ -1,4 +1,4 @@
-"""Puts a surface where its node or its skeleton places it.
+"""Transforms a surface by its node or its skeleton.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#skins
 """
@@ -16,17 +16,17 @@ _TINY = 1e-30
 
 
 def joint_matrices(document: Document, skin: Json, places: Mapping[int, Matrix]) -> Matrix:
-    """Return (joints, 4, 4): how each joint of a skin, as it stands, moves what hangs on it."""
+    """Return the skinning matrices (joints, 4, 4) of a skin at rest."""
     standing = np.stack([places[joint] for joint in skin["joints"]])
     if "inverseBindMatrices" not in skin:
         return standing
-    # glTF's matrices are stored by columns.
+    # glTF stores matrices in column-major order.
     bound = read_floats(document, skin["inverseBindMatrices"], "MAT4").transpose(0, 2, 1)
     return standing @ bound[: len(standing)]
 
 
 def vertex_matrices(hung: Ints, weights: Floats, joints: Matrix) -> Matrix:
-    """Return (n, 4, 4): how each vertex moves with the joints (n, k) it hangs on."""
+    """Return each vertex's matrix (n, 4, 4), blended from its joints (n, k)."""
     shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), np.float32(_TINY))
     moved = np.zeros((len(hung), 4, 4))
     for k in range(hung.shape[1]):
@@ -35,13 +35,13 @@ def vertex_matrices(hung: Ints, weights: Floats, joints: Matrix) -> Matrix:
 
 
 def move_points(points: Floats, matrix: Matrix) -> Floats:
-    """Return points (n, 3) moved by one matrix, or each by its own of (n, 4, 4)."""
+    """Transform points (n, 3) by one matrix, or each by its own of (n, 4, 4)."""
     moved = (matrix[..., :3, :3] @ points[..., None])[..., 0] + matrix[..., :3, 3]
     return moved.astype(np.float32)
 
 
 def move_normals(normals: Floats, matrix: Matrix) -> Floats:
-    """Return normals (n, 3) turned with the surface, of unit length."""
+    """Transform normals (n, 3) and renormalize them."""
     moved = (_cofactors(matrix[..., :3, :3]) @ normals[..., None])[..., 0]
     moved *= np.where(np.linalg.det(matrix[..., :3, :3]) < 0, -1.0, 1.0)[..., None]
     length = np.linalg.norm(moved, axis=-1, keepdims=True)
@@ -49,12 +49,12 @@ def move_normals(normals: Floats, matrix: Matrix) -> Floats:
 
 
 def is_mirrored(matrix: Matrix) -> bool:
-    """Return whether one matrix (4, 4) turns left hands into right ones."""
+    """Return whether a matrix (4, 4) flips handedness."""
     return bool(np.linalg.det(matrix[:3, :3]) < 0)
 
 
 def _cofactors(matrix: Matrix) -> Matrix:
-    """Return the inverse transposed times the determinant, which singular matrices have too."""
+    """Return the cofactors: inverse transpose times determinant, also for singular matrices."""
     first, second, third = (matrix[..., k, :] for k in range(3))
     rows = (np.cross(second, third), np.cross(third, first), np.cross(first, second))
     return np.stack(rows, axis=-2)

@@ -1,4 +1,4 @@
-"""Reads a binary glTF into a scene: meshes placed, instances repeated, looks resolved."""
+"""Reads a binary glTF into a scene: transforms applied, instances expanded, materials resolved."""
 
 import struct
 from collections.abc import Generator, Mapping
@@ -16,18 +16,19 @@ from safelight.media.models.formats.nodes import Matrix, placed_nodes
 from safelight.media.models.formats.scene import Floats, Part, Scene
 from safelight.media.models.formats.surfaces import Surface, read_surface
 
-# Of the whole model, what stands in it many times counted each time.
+# For the whole model, counting every instance.
 _MOST_TRIANGLES = 2_000_000
 _MOST_PARTS = 10_000
-# What a description that contradicts itself or the data runs into.
+# Errors that an inconsistent description can cause.
 _WRONG = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, struct.error)
 
 
 def read_scene(path: Path) -> Scene:
-    """Return the model in the file, as it stands before any animation.
+    """Return the model in the file, at rest.
 
-    Raises `MediaUnsupported` for what is compressed, too much or no surface, and `MediaTruncated`
-    where the description does not fit the data. Lines, points and morph targets are left out.
+    Raises `MediaUnsupported` if the model is compressed, too large or has no surface, and
+    `MediaTruncated` if the description does not match the data. Lines, points and morph targets are
+    omitted.
     """
     with _describing():
         document = read_document(path)
@@ -40,7 +41,7 @@ def read_scene(path: Path) -> Scene:
 
 @contextmanager
 def _describing() -> Generator[None]:
-    """Turn what a wrong description runs into, whatever it is, into `MediaTruncated`."""
+    """Turn any error caused by an inconsistent description into `MediaTruncated`."""
     try:
         yield
     except _WRONG as error:
@@ -81,7 +82,7 @@ class _Reader:
         return pose.joint_matrices(self.document, skin, self.places)
 
     def _surfaces(self, index: int, mesh: Json) -> list[Surface]:
-        """Return a mesh's surfaces, read once however often it stands in the model."""
+        """Return a mesh's surfaces, read once for all instances."""
         if index not in self.surfaces:
             read = (read_surface(self.document, self.looks, each) for each in mesh["primitives"])
             self.surfaces[index] = [surface for surface in read if surface]
@@ -91,7 +92,7 @@ class _Reader:
 def _placed(name: str, surface: Surface, matrix: Matrix, joints: Matrix | None) -> Part:
     triangles = surface.triangles
     if joints is not None and surface.joints is not None and surface.weights is not None:
-        # What hangs on a skeleton stands where that does, wherever its own node is.
+        # Joints position a skinned mesh; its own node's transform is ignored.
         matrix = pose.vertex_matrices(surface.joints, surface.weights, joints)
     elif pose.is_mirrored(matrix):
         triangles = triangles[:, ::-1]
@@ -108,7 +109,7 @@ def _placed(name: str, surface: Surface, matrix: Matrix, joints: Matrix | None) 
 
 
 def _mended(values: Floats) -> Floats:
-    """Return the values with 0 for what is no number: a flaw in the looks, which costs no model."""
+    """Replace NaN and infinities with 0: a flaw in appearance is no reason to reject the model."""
     return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 

@@ -1,6 +1,6 @@
-"""A model as every writer gets it: flat parts in one space, each with its look.
+"""The model that all writers take: flat parts in one coordinate space, each with a material.
 
-Axes are glTF's: x to the right, y up, z towards the viewer; meters. Colors are linear, 0 to 1.
+Axes as in glTF: x to the right, y up, z toward the viewer; meters. Colors are linear, 0 to 1.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 
 class Wrap(StrEnum):
-    """What is beyond a texture's edge."""
+    """The wrap mode beyond a texture's edge."""
 
     REPEAT = "repeat"
     MIRROR = "mirror"
@@ -25,16 +25,16 @@ class Wrap(StrEnum):
 
 
 class Opacity(StrEnum):
-    """What a material's alpha means."""
+    """How a material's alpha is interpreted."""
 
-    OPAQUE = "opaque"  # nothing
-    MASK = "mask"  # there or not, as it is above the cutoff or not
+    OPAQUE = "opaque"  # ignored
+    MASK = "mask"  # visible if it reaches the cutoff
     BLEND = "blend"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """An encoded picture, PNG or JPEG as `ending` says."""
+    """An encoded picture, PNG or JPEG according to `ending`."""
 
     data: bytes
     ending: str
@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """A picture laid over a surface, and how it goes on beyond its sides."""
+    """A picture mapped to a surface, and its wrap modes."""
 
     picture: Picture
     across: Wrap = Wrap.REPEAT
@@ -51,9 +51,9 @@ class Texture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """A look: factors, and the textures that they multiply.
+    """A material: factors, and the textures they multiply.
 
-    Roughness is in the green and metalness in the blue of `surface`.
+    The green channel of `surface` is roughness, the blue channel metalness.
     """
 
     name: str = ""
@@ -87,7 +87,7 @@ class Material:
 class Part:
     """A surface of one material: points (n, 3) and triangles (m, 3), counterclockwise from outside.
 
-    `normals` (n, 3) are of unit length; without them the triangles are flat. Texture places `uv`
+    `normals` (n, 3) have unit length; without them the triangles are flat. Texture coordinates `uv`
     (n, 2) have 0, 0 at a picture's lower left corner. `colors` (n, 4) multiply the material's.
     """
 

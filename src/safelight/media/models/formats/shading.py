@@ -1,4 +1,4 @@
-"""Writes a material as a USD preview surface and the textures that it reads.
+"""Writes a material as a USD preview surface with its texture readers.
 
 https://openusd.org/release/spec_usdpreviewsurface.html
 """
@@ -14,7 +14,7 @@ _INDENT = " " * 8
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A material, and what the surface that wears it tells of each vertex."""
+    """A material, and the vertex attributes of the surface that uses it."""
 
     material: Material
     has_places: bool
@@ -22,7 +22,7 @@ class Use:
 
 
 def material_text(use: Use, name: str, path: str, pictures: Mapping[Picture, str]) -> bytes:
-    """Return the material's prim, to stand at `path`."""
+    """Return the material's prim, for `path`."""
     shaders = _Shaders(path, pictures)
     inputs = _surface(use, shaders)
     lines = [
@@ -37,7 +37,7 @@ def material_text(use: Use, name: str, path: str, pictures: Mapping[Picture, str
 
 
 class _Shaders:
-    """The nodes that a surface's inputs come from, as they are asked for."""
+    """The shader nodes that feed a surface's inputs, created on demand."""
 
     def __init__(self, path: str, pictures: Mapping[Picture, str]) -> None:
         self.lines: list[str] = []
@@ -54,7 +54,7 @@ class _Shaders:
         bias: tuple[float, ...] = (0, 0, 0, 0),
         is_color: bool = False,
     ) -> str:
-        """Return the path of a node that gives a texture's values times `scale` plus `bias`."""
+        """Return the path of a node that outputs a texture's values times `scale` plus `bias`."""
         self._reader("Places", "float2", "st")
         lines = [
             f"asset inputs:file = @{self._pictures[texture.picture]}@",
@@ -74,7 +74,7 @@ class _Shaders:
         return f"{self._path}/{name}"
 
     def colors(self) -> str:
-        """Return the output that gives the colors of the vertices."""
+        """Return the output with the vertex colors."""
         return f"{self._reader('Colors', 'float3', 'displayColor')}.outputs:result"
 
     def _reader(self, name: str, kind: str, primvar: str) -> str:
@@ -106,7 +106,7 @@ def _surface(use: Use, shaders: _Shaders) -> list[str]:
 
 
 def _color(use: Use, shaders: _Shaders) -> list[str]:
-    """Return color and opacity; a texture takes the place of the colors of vertices."""
+    """Return color and opacity inputs; a texture replaces vertex colors."""
     material = use.material
     alpha = [] if material.opacity is Opacity.OPAQUE else [material.color[3]]
     if use.has_places and material.color_texture:

@@ -11,10 +11,10 @@ import numpy as np
 from safelight.media.models.formats.scene import Floats, Scene
 from safelight.media.models.formats.turned import z_up
 
-# Readers take a header that begins with "solid" for the other kind of STL, which is text.
+# Readers take a header that starts with "solid" for a text STL.
 _HEADER = b"Binary STL by Safelight, z up, meters".ljust(80)
 _FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
-_AT_ONCE = 1 << 16  # triangles, for memory's sake
+_AT_ONCE = 1 << 16  # triangles, to bound memory
 _TINY = 1e-30
 
 
@@ -34,7 +34,7 @@ def write_stl(scene: Scene, target: Path, _name: str) -> None:
 
 
 def _facing(corners: Floats) -> Floats:
-    """Return the unit normals (m, 3) of triangles (m, 3, 3); nothing for those without an area."""
+    """Return unit normals (m, 3) of triangles (m, 3, 3); zero for those without an area."""
     sides = corners[:, 1:].astype(np.float64) - corners[:, :1]
     normals = np.cross(sides[:, 0], sides[:, 1])
     length = np.linalg.norm(normals, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Reads glTF's primitives: each a surface of one material, in the space of its mesh.
+"""Reads glTF primitives: each a surface of one material, in its mesh's coordinate space.
 
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#meshes
 """
@@ -21,7 +21,7 @@ _DRACO = "KHR_draco_mesh_compression"
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What `Part` has, before it is placed; `joints` and `weights` (n, 4) hang it on a skeleton."""
+    """A `Part` before its transform; `joints` and `weights` (n, 4) bind it to a skeleton."""
 
     points: Floats
     triangles: Ints
@@ -34,7 +34,7 @@ class Surface:
 
 
 def read_surface(document: Document, looks: Looks, primitive: Json) -> Surface | None:
-    """Return a primitive's surface with the vertices that it uses; None if it has no triangles."""
+    """Return a primitive's surface with the vertices it uses; None if it has no triangles."""
     mode = primitive.get("mode", _TRIANGLES)
     if mode < _TRIANGLES:  # points and lines
         return None
@@ -72,7 +72,7 @@ def read_surface(document: Document, looks: Looks, primitive: Json) -> Surface |
 
 
 def _assembled(indices: Ints, mode: int) -> Ints:
-    """Return (m, 3) of a list, a strip or a fan of triangles."""
+    """Return triangles (m, 3) from a list, a strip or a fan."""
     if mode == _TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
     if mode not in {_STRIP, _FAN}:
@@ -84,14 +84,14 @@ def _assembled(indices: Ints, mode: int) -> Ints:
         corners = np.stack([each, each + 1 + each % 2, each + 2 - each % 2], axis=1)
     triangles = indices[corners]
     a, b, c = triangles.T
-    # Strips turn corners by way of triangles without an area.
+    # Strips contain degenerate triangles where they turn corners.
     return triangles[(a != b) & (b != c) & (c != a)]
 
 
 def _used(triangles: Ints, count: int) -> tuple[Ints, Ints]:
-    """Return which of `count` vertices triangles use, and the triangles in terms of those.
+    """Return which of `count` vertices are used, and the triangles reindexed to those.
 
-    Meshes may share one long list of vertices, of which each takes a few.
+    Meshes may share one long list of vertices and use few of them each.
     """
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < count:
         raise MediaTruncated("The 3D file names vertices that it does not have.")

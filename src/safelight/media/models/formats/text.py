@@ -1,4 +1,4 @@
-"""Writes arrays as lines of text, fast and without holding all of it."""
+"""Writes arrays as lines of text, in batches of bounded memory."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -9,9 +9,9 @@ _ROWS = 1 << 16  # formatted at once
 
 
 def write_rows(file: IO[bytes], row: str, values: Floats | Ints) -> None:
-    """Write each of `values` (n, k) by the %-format `row`, which has k places.
+    """Write each row of `values` (n, k) with the %-format `row`, which takes k values.
 
-    Nine digits (`%.9g`) hold any number of single precision exactly.
+    Nine digits (`%.9g`) represent any single-precision number exactly.
     """
     for some in _chunks(values):
         file.write((row * len(some) % tuple(some.ravel().tolist())).encode("ascii"))

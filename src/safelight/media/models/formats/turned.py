@@ -1,4 +1,4 @@
-"""Turns a model upright for formats whose readers take z to be up."""
+"""Rotates a model for formats whose convention is z up."""
 
 import numpy as np
 
@@ -6,6 +6,6 @@ from safelight.media.models.formats.scene import Floats
 
 
 def z_up(vectors: Floats) -> Floats:
-    """Return vectors (n, 3) with y's part in z: what was up stays up, and the front faces -y."""
+    """Rotate vectors (n, 3) from y up to z up; the front then faces -y."""
     x, y, z = vectors.T
     return np.stack([x, -z, y], axis=1)

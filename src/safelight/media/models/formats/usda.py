@@ -1,6 +1,6 @@
-"""Writes a scene as the text form of Universal Scene Description, y up, in meters.
+"""Writes a scene as USDA, the text form of Universal Scene Description, y up, in meters.
 
-https://openusd.org/release/spec_usdpreviewsurface.html says what of the looks means what.
+Materials follow https://openusd.org/release/spec_usdpreviewsurface.html.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _TUPLES = {1: "%d, ", 2: "(%.9g, %.9g), ", 3: "(%.9g, %.9g, %.9g), "}
 
 
 def write_usda(file: IO[bytes], scene: Scene, pictures: Mapping[Picture, str]) -> None:
-    """Write the stage; `pictures` says which file each picture is in."""
+    """Write the stage; `pictures` maps each picture to its file."""
     file.write(_HEAD.encode())
     uses = {use: f"Look_{n}" for n, use in enumerate(dict.fromkeys(map(_use, scene.parts)), 1)}
     _line(file, '    def Scope "Looks"\n    {')
@@ -45,7 +45,7 @@ def write_usda(file: IO[bytes], scene: Scene, pictures: Mapping[Picture, str]) -
 
 
 def _use(part: Part) -> Use:
-    """Return how a part uses its material; a preview surface cannot ask what there is."""
+    """Return a part's material and attributes; a preview surface cannot test for attributes."""
     return Use(part.material, has_places=part.uv is not None, has_colors=part.colors is not None)
 
 
@@ -67,7 +67,7 @@ def _write_part(file: IO[bytes], part: Part, name: str, look: str) -> None:
     if part.colors is not None:
         colors = part.colors[:, :3] * np.array(part.material.color[:3], np.float32)
         _array(file, "color3f[] primvars:displayColor", colors, per_vertex=True)
-    # Subdivision would round off what is meant to have edges.
+    # Subdivision would round off hard edges.
     _line(file, '        uniform token subdivisionScheme = "none"\n    }')
 
 

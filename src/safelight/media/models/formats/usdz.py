@@ -1,4 +1,4 @@
-"""Writes a USDZ: a zip of files that are not compressed, each beginning at a multiple of 64 bytes.
+"""Writes a USDZ: a zip of uncompressed files, each aligned to 64 bytes.
 
 https://openusd.org/release/spec_usdz.html
 """
@@ -13,13 +13,13 @@ _ALIGNMENT = 64
 
 
 def write_usdz(scene: Scene, target: Path, _name: str) -> None:
-    """Write the package. Names within are its own, for no reader shows them."""
+    """Write the package, with generic file names inside; no reader shows them."""
     pictures = {
         picture: f"textures/{number}.{picture.ending}"
         for number, picture in enumerate(scene.pictures, 1)
     }
     with Archive(target, align=_ALIGNMENT) as archive:
-        with archive.file("model.usda") as file:  # a package's first file is the one it opens with
+        with archive.file("model.usda") as file:  # the first file is the package's entry point
             write_usda(file, scene, pictures)
         for picture, name in pictures.items():
             with archive.file(name) as file:

@@ -1,4 +1,4 @@
-"""Reads a model and hands it to the writer of the format that is wanted."""
+"""Reads a model and passes it to the writer for a format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +21,6 @@ _WRITERS: dict[str, Callable[[Scene, Path, str], None]] = {
 def write(source: Path, kind: str, target: Path, name: str) -> None:
     """Write the model at `source` to `target`; files inside a zip are named after `name`.
 
-    A kind that is not in the table is a KeyError: `ModelFormat` lists the same ones.
+    Raises KeyError for a kind that `ModelFormat` does not list.
     """
     _WRITERS[kind](read_scene(source), target, name)

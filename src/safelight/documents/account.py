@@ -1,0 +1,62 @@
+"""The documents of an account: itself, its signing key, its audit log."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from safelight.documents.values import Cursor, Moment, Visibility
+
+AccountId = Annotated[str, Field(examples=["acc_01k9x3v7q2m8"])]
+KeptSeconds = Annotated[float | None, Field(description="Null: as the installation is configured.")]
+
+
+class Account(TypedDict):
+    """An account, as one of its API keys sees it."""
+
+    id: AccountId
+    name: str
+    scopes: Annotated[
+        list[Literal["read", "write", "admin", "login"]],
+        Field(description="What this key may do.", examples=[["read", "write"]]),
+    ]
+    visibility: Annotated[Visibility, Field(description="Default for new assets.")]
+    keep_image_s: KeptSeconds
+    keep_model_3d_s: KeptSeconds
+    held: Annotated[bool, Field(description="Everything is under legal hold.")]
+    created_at: Moment
+
+
+class AccountLimits(TypedDict):
+    """An account, as the installation's operator sees it."""
+
+    id: AccountId
+    name: str
+    max_in_flight: Annotated[int | None, Field(description="Concurrent jobs; null: the default.")]
+    hold: Annotated[str, Field(description="Reason of the legal hold; empty when there is none.")]
+    created_at: Moment
+
+
+class SigningKey(TypedDict):
+    """The key that signs URLs of renditions."""
+
+    signing_key: str
+
+
+class AuditLine(TypedDict):
+    """One thing somebody did."""
+
+    id: Annotated[str, Field(examples=["aud_01k9x3v7q2m8"])]
+    account_id: AccountId
+    at: Moment
+    actor: Annotated[str, Field(description="An API key's id, or `retention`.")]
+    action: Annotated[str, Field(examples=["asset.deleted"])]
+    subject: Annotated[str, Field(examples=["ast_01k9x3v7q2m8"])]
+    data: dict[str, Any]
+
+
+class AuditList(TypedDict):
+    """A page of the audit log."""
+
+    data: list[AuditLine]
+    next_cursor: Cursor
