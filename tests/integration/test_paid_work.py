@@ -23,6 +23,7 @@ from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderOutOfCredit,
+    ProviderRefused,
     ProviderRejected,
     ProviderUnauthorized,
     UnknownOutcome,
@@ -274,20 +275,20 @@ async def verdict_without_a_lease(shop: Workshop) -> tuple[Job, Job]:
 
 
 async def test_verdict_when_its_worker_lost_the_lease_ends_the_job(shop: Workshop) -> None:
-    shop.provider.verdict_at_once = Failed(errors.ProviderRefused(), COST)
+    shop.provider.verdict_at_once = Failed(ProviderRefused(), COST)
     told, later = await verdict_without_a_lease(shop)
     assert (told.status, later.seq) == (JobStatus.FAILED, told.seq)
-    assert (told.error or {})["code"] == errors.ProviderRefused.code
+    assert (told.error or {})["code"] == ProviderRefused.code
     assert (shop.calls(told)["start"], told.cost_micros) == (1, COST)
 
 
 async def test_unfit_result_when_its_worker_lost_the_lease_is_not_paid_for_again(
     shop: Workshop,
 ) -> None:
-    shop.intake.failures.append(errors.MediaTruncated())
+    shop.intake.failures.append(MediaTruncated())
     told, later = await verdict_without_a_lease(shop)
     assert (told.status, later.seq) == (JobStatus.FAILED, told.seq)
-    assert (told.error or {})["code"] == errors.MediaTruncated.code
+    assert (told.error or {})["code"] == MediaTruncated.code
     assert (shop.calls(told)["start"], told.cost_micros) == (1, COST)
 
 

@@ -84,6 +84,12 @@ def test_architecture_page_when_an_event_type_exists_names_it() -> None:
     assert {kind for kind in events.TYPES if f"`{kind}`" not in text} == set()
 
 
+def test_architecture_page_when_a_package_exists_has_it_in_its_layout() -> None:
+    layout = (_DOCS / "architecture.md").read_text().split("## ")[1]
+    found = {path.stem for path in _SOURCE.iterdir() if not path.name.startswith((".", "__"))}
+    assert {name for name in found if f"`{name}`" not in layout} == set()
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
 def test_page_when_it_links_within_the_repository_leads_somewhere(page: Path) -> None:
     assert list(_broken_links(page)) == []

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from safelight import documents
 from safelight.assets.urls import Links
 from safelight.jobs import view
 from safelight.jobs.job import JobStatus, Tally, batch_status
@@ -69,7 +70,7 @@ def test_job_document_when_a_retried_job_has_an_old_error_shows_none() -> None:
     assert view.job_document(failed, [], LINKS)["error"] == factories.PROBLEM
 
 
-def batch_of(*statuses: JobStatus, problems: int = 0, **changes: Any) -> dict[str, Any]:
+def batch_of(*statuses: JobStatus, problems: int = 0, **changes: Any) -> documents.Batch:
     jobs = [
         factories.job(status=status, batch_id="bat_1", batch_index=problems + index, **changes)
         for index, status in enumerate(statuses)
