@@ -1,4 +1,4 @@
-"""What the settings mean: each function makes of them what one part takes.
+"""Turns settings into the values that each part takes.
 
 Raises `SettingInvalid` where one cannot be understood.
 """

@@ -467,7 +467,7 @@ async def test_mail_when_its_sender_dies_before_it_is_written_down_comes_once_mo
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, "settle", dies)
+        broken.setattr(store, "record", dies)
         await desk.tell()
     assert (await desk.log(contact))[0].state.value == "pending"
     first, second = await desk.later()

@@ -1,4 +1,4 @@
-"""What a submission returned, whether a job or a batch, item by item."""
+"""The result of a submission, a job or a batch, item by item."""
 
 from safelight.documents import Batch, BatchItem, Job
 
@@ -13,5 +13,5 @@ def items_of(document: Document) -> list[BatchItem]:
 
 
 def title_of(job: Job) -> str:
-    """Return what a person recognises `job` by."""
+    """Return a label that people recognize the job by."""
     return job["name"] or job["prompt"] or job["source_url"] or job["id"]

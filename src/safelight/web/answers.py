@@ -24,7 +24,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait(?:=(\d{1,6}))?\s*(?:$|[,;])", re.IGNORECAS
 def json_response(
     document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return `document` as JSON. Lists of hundreds of items make a quick serialiser worth it."""
+    """Return `document` as JSON. Lists of hundreds of items make a quick serializer worth it."""
     body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
     return Response(body, status, dict(headers or {}), "application/json")
 

@@ -1,4 +1,4 @@
-"""What HTTP refuses before a request reaches a service."""
+"""Requests that HTTP refuses before they reach a service."""
 
 from safelight.errors import Remedy, RequestError
 

@@ -1,4 +1,4 @@
-"""What streams of jobs and of batches tell, as web/sse.py asks for it."""
+"""Feeds of jobs and batches for server-sent events."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a batch is taken home as: its files under names that people recognise, and a manifest."""
+"""A batch as a ZIP: file names that people recognize, and a manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

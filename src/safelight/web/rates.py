@@ -1,4 +1,4 @@
-"""Limits how often one thing is asked for, so that a favourite leaves room for all others."""
+"""Rate limits per file."""
 
 import time
 from collections import OrderedDict

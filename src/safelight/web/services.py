@@ -1,4 +1,4 @@
-"""What the web edge is given to work with."""
+"""The services behind the routes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

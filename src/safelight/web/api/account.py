@@ -1,4 +1,4 @@
-"""Who is asking, the browser's session, and which models there are."""
+"""Routes for the caller, the browser session, and the models."""
 
 from dataclasses import asdict
 from typing import Annotated, cast

@@ -1,4 +1,4 @@
-"""What providers report by themselves, attempts found by their tickets, and who is unwell."""
+"""Callbacks of providers, attempts by ticket, and circuit breakers."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who sees what jobs make, and what an account's jobs make if they do not say."""
+"""Visibility of outputs, and its default per account."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a job was before it fell back, which are due to, and who was told of unwell providers."""
+"""The first plan of a job that fell back, due times, and alerts about providers."""
 
 import sqlalchemy as sa
 from alembic import op

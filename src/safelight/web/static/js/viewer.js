@@ -1,4 +1,4 @@
-/** The dialog that shows one result large, steps to its neighbours and tells all that is known. */
+/** The dialog that shows one result large, with its details and links to the previous and next. */
 
 import { el, icon, iconButton } from "./dom.js";
 import { factSections } from "./facts.js";
