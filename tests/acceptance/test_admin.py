@@ -276,7 +276,7 @@ async def test_dead_letter_commands_when_used_in_turn_list_and_redrive(
     assert safelight("redrive", "--all-failed", "--model", "fake").stdout == "1 queued anew\n"
     await until(api, mine, "succeeded")
     done = json.loads(safelight("redrive", "--all-failed", "--all-accounts", "--json").stdout)
-    assert done == {"redriven": 1, "skipped": 0}
+    assert done == {"redriven": 1, "skipped": 0, "next_cursor": None}
     await until(stranger, theirs, "succeeded")
     assert safelight("dead-letters").stderr == "There are no such dead letters.\n"
 

@@ -105,7 +105,7 @@ def test_backup_when_restored_into_an_empty_installation_is_all_there(
         restored = run(data, "restore", str(tmp_path / "all.tar"), **extra)
         assert restored.returncode == 0, restored.stderr
         again = run(data, "restore", str(tmp_path / "all.tar"), **extra)
-        assert (again.returncode, "already" in again.stderr) == (1, True)
+        assert (again.returncode, "empty installation" in again.stderr) == (1, True)
         new = RunningServer(data, extra)
         new.start()
         try:

@@ -22,7 +22,7 @@ from tests.servers import wait_until_async
 from tests.stubs.fal import KEY, FalStub
 
 ROOT = Path(__file__).parents[2]
-ICONS = ROOT / "src" / "safelight" / "providers" / "sketch" / "data" / "icons.zip"
+ICONS = ROOT / "src" / "safelight" / "providers" / "local" / "sketch" / "data" / "icons.zip"
 SIDE = 256
 WAIT_S = 100.0
 TRIPO = "fal/tripo3d/tripo/v2.5/image-to-3d"

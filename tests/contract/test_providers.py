@@ -105,7 +105,16 @@ async def finished(
 
 def test_plugs_when_counted_are_all_that_there_are() -> None:
     root = Path(__file__).parents[2] / "src" / "safelight" / "providers"
-    shared = {"__init__", "__pycache__", "adoption", "api", "finished", "results"}
+    shared = {
+        "__init__",
+        "__pycache__",
+        "adoption",
+        "api",
+        "finished",
+        "plug",
+        "results",
+        "untrusted",
+    }
     found = {path.stem for room in ("local", "remote") for path in (root / room).iterdir()} - shared
     assert {name.removesuffix("_service") for name in found} - {"diffusers"} == {*NEAR, *FAR}, (
         "diffusers has a group of tests of its own"

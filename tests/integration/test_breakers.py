@@ -226,7 +226,7 @@ async def test_provider_when_it_refuses_looks_is_named_with_the_remedy_until_it_
     database: Database, account: str, kind: type[errors.SafelightError]
 ) -> None:
     await database.write(lambda tx: breakers.note_fault(tx, "fake", kind(), looking=True))
-    with pytest.raises(ProvidersUnwell, match=f"fake \\({kind.code}\\) refuses to tell"):
+    with pytest.raises(ProvidersUnwell, match=f"fake \\({kind.code}\\) rejects lookups"):
         await Operations(database).check_providers()
     await database.write(lambda tx: breakers.note_seen(tx, ["other"]))
     assert await is_shut(database)
