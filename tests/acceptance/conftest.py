@@ -172,3 +172,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     running.start()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def api_document() -> None:
+    """Have the API document ready, so that no timed response waits for it."""
+    documented.prepare()
