@@ -34,7 +34,7 @@ Answers = dict[str, list[Row]]  # tables by title
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to measure, how much of it, and where to write it."""
+    """The benchmarks to run, their size, and the output file."""
 
     names: list[str]
     sizes: Sizes

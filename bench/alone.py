@@ -1,4 +1,4 @@
-"""Safelight by itself on SQLite: submits, starts and no-op jobs, against what the disk can do."""
+"""Safelight alone on SQLite: submits, starts and no-op jobs, against the limit of the disk."""
 
 from bench import jobs, limit
 from bench.server import running_server

@@ -1,4 +1,4 @@
-"""What a claim of 100 jobs costs on PostgreSQL, however many are queued behind them."""
+"""Cost of claiming 100 jobs on PostgreSQL, by the length of the queue."""
 
 import time
 from collections.abc import Callable

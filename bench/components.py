@@ -53,7 +53,7 @@ class Valkey:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What the measured services stand on, and a folder for their files."""
+    """The servers behind the measured services, and a folder for their files."""
 
     postgres: Postgres
     valkey: Valkey

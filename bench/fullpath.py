@@ -1,4 +1,4 @@
-"""Jobs a second from the first submit by HTTP to the last picture that is stored and told of."""
+"""Jobs per second from the first HTTP submit to the last stored and announced picture."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

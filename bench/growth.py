@@ -1,4 +1,4 @@
-"""What reads cost, and how fast expired rows go, in a database that has grown, on both kinds."""
+"""Latency of reads and speed of retention in a large database, SQLite and PostgreSQL."""
 
 import time
 from datetime import timedelta

@@ -47,7 +47,7 @@ _SIDES = (640, 800, 1024, 1280, 1600, 1920, 2560, 3000, 4000, 4032, 6000)
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What many generated assets have in common."""
+    """Fields shared by many generated assets."""
 
     asset: Asset
     words: str  # without what differs

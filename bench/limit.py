@@ -1,4 +1,4 @@
-"""What the disk and SQLite alone can do, to hold everything else against."""
+"""The physical limit: the throughput of the disk and of SQLite alone."""
 
 import sqlite3
 import time

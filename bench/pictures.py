@@ -35,7 +35,7 @@ def child(source: Path, folder: Path) -> None:
 
 
 async def whole(source: Path, folder: Path, at_once: int) -> None:
-    """Answer each line of the input with pictures that are kept for good, `at_once` at a time."""
+    """Store the pictures of each input line permanently, `at_once` at a time."""
     database = open_database(f"sqlite:///{folder / 'safelight.db'}")
     await migrate(database)
     origin = Origin(await new_account(database))

@@ -1,4 +1,4 @@
-"""What Safelight and its peers have in common, so that one piece of code measures both."""
+"""The interface that Safelight and its peers share, so that one benchmark measures both."""
 
 import json
 from collections.abc import Iterator

@@ -157,7 +157,7 @@ class Emoji(TypedDict):
 
 
 class Facts(TypedDict):
-    """What the provider knows of an icon without drawing it; lengths are in its 32 units."""
+    """Facts about an icon that need no drawing; lengths are in its 32 units."""
 
     box: list[float]  # left, top, right, bottom of what is painted
     top: list[float]  # the upper outline, at COLUMNS places from left to right

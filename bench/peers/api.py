@@ -17,14 +17,14 @@ from bench.peers.worker import app as celery
 
 
 class Params(BaseModel):
-    """What the provider is told."""
+    """Params for the provider."""
 
     seconds: float = Field(default=0, ge=0, le=3600)
     outputs: int = Field(default=1, ge=0, le=8)
 
 
 class Generate(BaseModel):
-    """What is wanted."""
+    """A request body."""
 
     prompt: str = Field(max_length=4000)
     model: str

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS bare (
 
 
 class Generate(BaseModel):
-    """What is wanted."""
+    """A request body."""
 
     prompt: str
     model: str

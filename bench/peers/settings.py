@@ -1,4 +1,4 @@
-"""What the peer's processes are told by their environment: `PEER_…`."""
+"""Settings of the peer's processes: environment variables `PEER_…`."""
 
 from functools import cache
 from pathlib import Path

@@ -116,7 +116,7 @@ async def open_safelight(
         fetcher = await stack.enter_async_context(Fetcher(configured.fetch_policy(settings)))
         poster = await stack.enter_async_context(Poster(configured.fetch_policy(settings)))
         await migrate(database)
-        # The lock on the data directory says that whoever held these leases is dead.
+        # The lock on the data directory proves that the holders of these leases are dead.
         if sole:
             await database.write(claims.end_all_leases)
         links = configured.links(settings, await Signatures(database).files_key())
@@ -145,7 +145,7 @@ async def open_safelight(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an installation keeps, and what takes care of it beside a server."""
+    """An opened installation without a server: its database, files and repair."""
 
     database: Database
     storage: Storage

@@ -107,7 +107,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What several parts use."""
+    """Objects that several parts use."""
 
     registry: Registry
     assets: Assets

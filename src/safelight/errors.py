@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 
 class Remedy(StrEnum):
-    """What a job does about an error."""
+    """The effect of an error on its job."""
 
     RETRY = "retry"  # costs an attempt, after a backoff
     WAIT = "wait"  # not now; costs no attempt

@@ -26,7 +26,7 @@ OWNER_SCOPES = (Scope.READ, Scope.WRITE, Scope.ADMIN)
 
 
 class Visibility(StrEnum):
-    """Who can fetch an asset: anyone with its URL, or holders of a signed URL that expires."""
+    """Visibility of an asset: public by URL, or private by a signed URL that expires."""
 
     PUBLIC = "public"
     PRIVATE = "private"

@@ -78,5 +78,5 @@ class Asset:
 
     @property
     def visibility(self) -> Visibility:
-        """Who can fetch it; an asset that serves nothing is private."""
+        """Its visibility; an asset without files is private."""
         return visibility_of(self.key) if self.key else Visibility.PRIVATE

@@ -71,7 +71,7 @@ def _named(settings: Settings) -> tuple[str, str] | None:
 
 
 async def _running(settings: Settings, note: Callable[[str], None]) -> tuple[str, str] | None:
-    """Return the server of the data directory, once whoever holds that has announced it."""
+    """Return the server of the data directory, once the process that locks it has announced one."""
     began = time.monotonic()
     told = False
     while datadir.is_claimed(settings.data_dir):

@@ -24,7 +24,7 @@ class Failure(Exception):
 
 
 class BadUse(Failure):
-    """What was typed cannot be done as it stands."""
+    """The command line is invalid."""
 
     exit_code = 2
 

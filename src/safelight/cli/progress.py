@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What one event changes, and the whole document if it was the last event."""
+    """The change by one event, and the whole document if it was the last event."""
 
     rows: tuple[Row, ...] = ()
     final: Document | None = None

@@ -1,4 +1,4 @@
-"""The server process: ready, announced and told of; then it serves until it is asked to stop."""
+"""The server process: starts, announces its URL, and serves until it is asked to stop."""
 
 import asyncio
 import os

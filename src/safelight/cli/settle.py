@@ -20,7 +20,7 @@ def settle(work: Coroutine[None, None, None]) -> int:
     except SafelightError as error:
         return _complain(error.detail)
     except BrokenPipeError:
-        raise  # whoever read the output has seen enough; typer ends quietly
+        raise  # the reader closed the pipe; typer exits quietly
     except OSError as error:
         return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:

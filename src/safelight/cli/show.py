@@ -22,7 +22,7 @@ class Display(Protocol):
 
 
 class Screen:
-    """Where a command writes: notes for people, results for whoever asked."""
+    """Output of a command: notes to stderr, results to stdout."""
 
     def __init__(self, out: Console | None = None, notes: Console | None = None) -> None:
         self.out = out or Console(highlight=False)

@@ -12,7 +12,7 @@ from safelight.documents.values import Moment, Percent, Status
 
 
 class Envelope(TypedDict):
-    """What every event says."""
+    """Fields of every event."""
 
     id: Annotated[str, Field(examples=["evt_01k9x3v7q2m8"])]
     type: Annotated[str, Field(examples=["job.succeeded"])]
@@ -29,7 +29,7 @@ class Event(Envelope):
 
 
 class JobNews(TypedDict):
-    """What happened to a job; a final event carries the whole job."""
+    """A job event; a final one carries the whole job."""
 
     status: Status
     stage: str | None
@@ -55,13 +55,13 @@ class BatchItemNews(JobNews):
 
 
 class BatchProgress(BatchStanding):
-    """What happened to the jobs of a batch since the last event."""
+    """Changes to the jobs of a batch since the last event."""
 
     items: list[BatchItemNews]
 
 
 class BatchNews(TypedDict):
-    """What happened to a batch as a whole; the final event carries the whole batch."""
+    """A batch event; the final one carries the whole batch."""
 
     name: str
     batch: NotRequired[Batch]

@@ -35,7 +35,7 @@ class Problem(TypedDict):
 
 
 class ProblemType(TypedDict):
-    """What an error code means."""
+    """The explanation of an error code."""
 
     code: Annotated[str, Field(examples=["not_found"])]
     status: Annotated[int, Field(examples=[404])]

@@ -208,7 +208,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a callback reports: its attempt or ticket, and whether its sender is authenticated.
+    """The content of a callback: its attempt or ticket, and whether its sender is authenticated.
 
     A proven callback is stored and handed to `check`, which then need not poll. Any other only
     triggers a poll. Both ids are None if the callback is about no job, such as a subscription
@@ -221,7 +221,7 @@ class News:
 
 
 class AttemptHandle(Protocol):
-    """What a provider may read and report about its attempt."""
+    """The attempt as a provider sees it: its id, and progress reports."""
 
     @property
     def id(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Writes documents as JSON, and holds a request open for a while if its caller prefers to wait."""
+"""Writes JSON responses, and waits for the result if the caller prefers (`Prefer: wait`)."""
 
 import asyncio
 import hashlib
@@ -24,13 +24,13 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait(?:=(\d{1,6}))?\s*(?:$|[,;])", re.IGNORECAS
 def json_response(
     document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return `document` as JSON. Lists of hundreds of items make a quick serializer worth it."""
+    """Return `document` as JSON; orjson, because lists have hundreds of items."""
     body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
     return Response(body, status, dict(headers or {}), "application/json")
 
 
 def conditional_response(request: Request, document: Mapping[str, Any]) -> Response:
-    """Return `document`, or 304 where the caller has it already and says so by `If-None-Match`."""
+    """Return `document`, or 304 if `If-None-Match` names its ETag."""
     body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
     etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
@@ -63,7 +63,7 @@ async def batch_answer(services: Services, account_id: str, batch_id: str) -> do
 async def answer_submit(
     request: Request, services: Services, account_id: str, made: Submitted
 ) -> Response:
-    """Ring for what was submitted and answer 202, or 200 if it finishes while the caller waits."""
+    """Ring the doorbell and return 202, or 200 if the job finishes while the caller waits."""
     services.bell.ring(*(doorbell.lane(lane) for lane in made.lanes))
     seconds = min(_preferred_wait(request), services.limits.wait_s)
     if made.job is not None and not seconds:
@@ -99,7 +99,7 @@ async def _await_final(
 
 
 def _preferred_wait(request: Request) -> int:
-    """Return the seconds of `Prefer: wait=N` (RFC 7240); a bare `wait` means as long as allowed."""
+    """Return the seconds of `Prefer: wait=N` (RFC 7240); a bare `wait` is the maximum."""
     found = _WAIT.search(request.headers.get("prefer", ""))
     if found is None:
         return 0

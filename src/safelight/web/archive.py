@@ -1,4 +1,4 @@
-"""Streams many objects as one ZIP while they are read from storage: nothing is built on disk."""
+"""Streams stored objects as one ZIP, without a temporary file."""
 
 import zipfile
 from collections.abc import AsyncIterator, Iterable
@@ -10,13 +10,13 @@ import anyio.to_thread
 
 from safelight.storage.storage import Storage
 
-_QUICK = 1  # of zlib's levels: pictures do not shrink, and models shrink well at any
-_EPOCH = datetime(1980, 1, 1, tzinfo=UTC)  # a ZIP knows no earlier time
+_QUICK = 1  # zlib level: pictures do not compress, and models compress well at any level
+_EPOCH = datetime(1980, 1, 1, tzinfo=UTC)  # the earliest time that a ZIP can hold
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of the ZIP: an object of the storage, or bytes at hand."""
+    """A file of the ZIP: a stored object, or bytes in memory."""
 
     path: str
     made_at: datetime
@@ -25,10 +25,10 @@ class Entry:
 
 
 async def archive(storage: Storage, entries: Iterable[Entry]) -> AsyncIterator[bytes]:
-    """Yield the ZIP's bytes; holds no more than a piece of one object at a time.
+    """Yield the ZIP's bytes; buffers one chunk of one object at a time.
 
-    Raises `NotFound` in the middle where an object has gone: the reader's file is then cut off,
-    and no tool takes it for whole.
+    Raises `NotFound` midway if an object was removed: the download is then truncated, and no tool
+    accepts it as complete.
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", compresslevel=_QUICK) as zipped:
@@ -36,7 +36,7 @@ async def archive(storage: Storage, entries: Iterable[Entry]) -> AsyncIterator[b
             info = zipfile.ZipInfo(entry.path, max(entry.made_at, _EPOCH).timetuple()[:6])
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
-            # A file that may pass 4 GiB says so at its beginning.
+            # ZIP64 must be declared in the local header, before the size is known.
             is_long = entry.size >= zipfile.ZIP64_LIMIT // 2
             with zipped.open(info, "w", force_zip64=is_long) as target:
                 async for piece in _pieces(storage, entry):
@@ -55,7 +55,7 @@ async def _pieces(storage: Storage, entry: Entry) -> AsyncIterator[bytes]:
 
 
 class _Sink:
-    """What a ZIP is written to: it cannot seek, and gives away what it has."""
+    """An unseekable sink for the ZIP writer, drained after each write."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -65,10 +65,10 @@ class _Sink:
         return len(piece)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """No-op: writes are not buffered."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """No-op: no file is open."""
 
     def take(self) -> bytes:
         taken = bytes(self._held)

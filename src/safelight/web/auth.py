@@ -1,4 +1,4 @@
-"""Finds out who asks: an API key in a header, or a browser session in a cookie."""
+"""Authenticates callers: an API key in a header, or a browser session in a cookie."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ _cookie = APIKeyCookie(
 
 
 async def get_services(request: Request) -> Services:
-    """Return what `app.py` put together. Like all here it is async: others run in threads."""
+    """Return the services. Async like all dependencies here: FastAPI runs others in threads."""
     return request.app.state.services
 
 
@@ -50,7 +50,7 @@ async def _caller(
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """A cookie is sent by the browser, not by the page: another site's page must gain nothing."""
+    """Refuse cross-site requests (CSRF): browsers attach cookies to them."""
     if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("sec-fetch-site")
@@ -62,7 +62,7 @@ def _refuse_other_sites(request: Request) -> None:
 
 
 class _Needs:
-    """A dependency that lets callers with a scope pass."""
+    """A dependency that requires a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

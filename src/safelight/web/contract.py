@@ -90,7 +90,7 @@ def sends(
     headers: Iterable[str] = (),
     statuses: Iterable[int] = (),
 ) -> Declared:
-    """Declare the bytes of a file; `statuses` are those beside 200."""
+    """Declare the bytes of a file; `statuses` are the success statuses besides 200."""
     content: Content = {media_type: {"schema": BINARY} for media_type in media_types}
     answers = {200: response(200, content, headers)}
     for status in statuses:
@@ -157,7 +157,7 @@ def _declared(
     named = [{"$ref": f"#/components/parameters/{name}"} for name in parameters]
     return {
         "status_code": status,
-        "response_class": Response,  # its content is as declared here
+        "response_class": Response,  # this route declares its content itself
         "responses": {**answers, **refusals(problems)},
         "openapi_extra": {**(extra or {}), **({"parameters": named} if named else {})},
     }

@@ -20,7 +20,7 @@ class TooLarge(RequestError):
 
 
 class TooManyFiles(RequestError):
-    """More files came than one batch may hold."""
+    """The batch has too many files."""
 
     code = "too_many_files"
     status = 422
@@ -36,9 +36,9 @@ class RangeNotSatisfiable(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """One file is asked for more often than it may be; `retry_after` says when to ask again."""
+    """The rate limit of a file is exceeded; `retry_after` is when to retry."""
 
     code = "too_many_requests"
     status = 429
-    title = "This is asked for too often"
+    title = "Rate limit exceeded"
     remedy = Remedy.WAIT

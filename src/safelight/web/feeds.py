@@ -15,7 +15,7 @@ _FINAL_JOB = frozenset({"job.succeeded", "job.failed", "job.canceled"})
 
 
 def feed_of(services: Services, account_id: str, subject: str) -> Feed:
-    """Return what happens to a job or batch, as its owner may see it."""
+    """Return the events of a job or batch, as its owner may see them."""
     kind = BatchFeed if subject.startswith(PREFIXES["batch"]) else JobFeed
     return kind(services, account_id, subject)
 
@@ -34,14 +34,14 @@ class _Feed:
         return await self._services.jobs.news(self._account_id, self._subject, heads)
 
     async def _ending(self, event: Event) -> Mapping[str, Any]:
-        """Return the whole job where an event ends it."""
+        """Return the whole job for its final event."""
         if event.type not in _FINAL_JOB:
             return {}
         return {"job": await job_answer(self._services, self._account_id, event.subject)}
 
 
 class JobFeed(_Feed):
-    """One job: each of its events, and of its progress the newest."""
+    """The feed of one job: each event, and only the newest progress."""
 
     async def snapshot(self) -> Snapshot:
         view = await self._services.jobs.view(self._account_id, self._subject)
@@ -58,9 +58,9 @@ class JobFeed(_Feed):
 
 
 class BatchFeed(_Feed):
-    """A batch: all that happened to its jobs since the last look is one event.
+    """The feed of a batch: all changes of its jobs since the last look are one event.
 
-    However many jobs it has, a viewer gets no more events than there are looks.
+    So the number of events is bounded by the number of looks, not of jobs.
     """
 
     async def snapshot(self) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Serves one object of the storage: immutable, in ranges, and never run by a browser."""
+"""Serves one stored object: immutable, with ranges, never executed by a browser."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from safelight.storage.storage import Storage, Stored
 from safelight.web.answers import has_it
 from safelight.web.errors import RangeNotSatisfiable
 
-_AT_ONCE = 2**20  # bytes that are not worth a stream, which takes tasks of its own
+_AT_ONCE = 2**20  # bytes; smaller objects are sent at once, because a stream costs a task
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An object as it is sent; `varies` where another request at its address may get another."""
+    """A response body; `varies` if the response depends on `Accept`."""
 
     key: str
     media_type: str
@@ -28,7 +28,7 @@ class Shown:
 
 
 async def serve(request: Request, storage: Storage, shown: Shown) -> Response:
-    """Answer GET or HEAD, whole, in part or "not modified"; raise `NotFound`."""
+    """Respond to GET or HEAD with 200, 206 or 304; raise `NotFound`."""
     stored = await storage.head(shown.key)
     etag = f'"{stored.etag}"'
     headers = _headers(shown) | {"ETag": etag}
@@ -61,14 +61,14 @@ def _headers(shown: Shown) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
-        "Access-Control-Allow-Origin": "*",  # as public as its address: 3D viewers fetch it
+        "Access-Control-Allow-Origin": "*",  # 3D viewers fetch it across origins
         "Content-Disposition": f'{kind}; filename="{shown.name}"',
         **({"Vary": "Accept"} if shown.varies else {}),
     }
 
 
 def _parse_range(header: str, stored: Stored) -> tuple[int, int] | None:
-    """Return the bytes asked for (RFC 9110, 14.2); None for forms that may be answered in whole."""
+    """Return the requested range (RFC 9110, 14.2); None for forms that may be ignored."""
     found = _RANGE.fullmatch(header.strip())
     if found is None or found.groups() == ("", ""):
         return None

@@ -1,4 +1,4 @@
-"""Publishes the OpenAPI document: what routes declare, and what follows from them."""
+"""Publishes the OpenAPI document from the routes' declarations."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ URL = "/openapi.json"
 
 TAGS = [
     {"name": "submit", "description": "Start jobs."},
-    {"name": "jobs", "description": "Look at jobs, follow, cancel, redrive and delete them."},
+    {"name": "jobs", "description": "List, follow, cancel, redrive and delete jobs."},
     {"name": "batches", "description": "Several jobs as one."},
     {"name": "assets", "description": "Pictures and 3D models that are stored."},
     {"name": "files", "description": "The bytes of assets."},
@@ -40,7 +40,7 @@ _PARAMETERS: Mapping[str, tuple[str, Schema]] = {
         "`wait=N` waits up to N seconds for the result (RFC 7240).",
         {"type": "string", "examples": ["wait=30"]},
     ),
-    "If-None-Match": ("An `ETag` from before: 304 if nothing changed.", {"type": "string"}),
+    "If-None-Match": ("An earlier `ETag`: 304 if nothing changed.", {"type": "string"}),
     "Range": ("Part of the file (RFC 9110).", {"type": "string", "examples": ["bytes=0-1023"]}),
 }
 _HEADERS: Mapping[str, tuple[str, Schema]] = {
@@ -111,13 +111,13 @@ def build(app: FastAPI) -> Schema:
 
 
 def _named(schemas: Schema) -> Schema:
-    """Leave out FastAPI's own error schemas, which nothing here answers with."""
+    """Remove FastAPI's error schemas, which no route here returns."""
     unused = ("HTTPValidationError", "ValidationError")
     return {name: schemas[name] for name in sorted(schemas) if name not in unused}
 
 
 class _Plain(GenerateJsonSchema):
-    """Without a title for each field that only repeats its name."""
+    """A schema generator without field titles, which only repeat the names."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         del schema

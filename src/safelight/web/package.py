@@ -18,7 +18,7 @@ from safelight.jobs.view import batch_summary, tally_of
 MANIFEST = "manifest.json"
 
 _MOST_LETTERS = 120
-# What some system forbids in the name of a file, or reads as something else.
+# Characters that some system forbids or interprets in file names.
 _FORBIDDEN = str.maketrans(
     dict.fromkeys('<>:"/\\|?*', "_") | {chr(code): "_" for code in range(32)}
 )
@@ -26,7 +26,7 @@ _FORBIDDEN = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """One file: where it lies in the package, and where in the storage."""
+    """One file: its path in the package, and its key in storage."""
 
     path: str
     key: str
@@ -39,9 +39,9 @@ class Packed:
 def pack(
     view: BatchView, *, previews: bool, converted: Mapping[str, Variant] | None = None
 ) -> list[Packed]:
-    """Return the files of every job that has succeeded, in the order of the batch.
+    """Return the files of all succeeded jobs, in batch order.
 
-    Of assets in `converted`, by their id, it is the other format that is packed.
+    Assets in `converted`, by id, are packed in their converted format.
     """
     others = converted or {}
     found = [
@@ -58,7 +58,7 @@ def pack(
 
 
 def manifest(view: BatchView, files: Sequence[Packed], links: Links) -> Mapping[str, Any]:
-    """Return what the package says of itself, also of what is missing from it."""
+    """Return the manifest, including missing files."""
     paths: dict[str, list[str]] = {}
     for file in files:
         paths.setdefault(file.asset_id, []).append(file.path)
@@ -92,7 +92,7 @@ def manifest(view: BatchView, files: Sequence[Packed], links: Links) -> Mapping[
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return the names, with a number in those that a file system would take for an earlier one."""
+    """Number the names that a case-insensitive file system would confuse."""
     taken: set[str] = set()
     found: list[str] = []
     for name in names:
@@ -107,7 +107,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def clean(name: str) -> str:
-    """Return a name that every system can store; empty where nothing of it is left."""
+    """Return a file name that is valid on every system; empty if none remains."""
     return name.translate(_FORBIDDEN)[:_MOST_LETTERS].strip(" .")
 
 
@@ -134,7 +134,7 @@ def _files(
 
 
 def _stem(job: Job, asset: Asset) -> str:
-    """Return how people know the item: by its own name, or that of the file it came from."""
+    """Return the item's name: its own, or that of its input file."""
     for name in (job.name, unquote(urlsplit(job.source_url).path), asset.name):
         if stem := clean(PurePosixPath(name).stem):
             return stem

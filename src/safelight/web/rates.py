@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from safelight.web.errors import TooManyRequests
 
-_REMEMBERED = 10_000  # names; the one not asked for longest is forgotten first, and begins anew
+_REMEMBERED = 10_000  # buckets; the least recently used is dropped first
 _BURST_S = 2.0
 
 
 class Rates:
-    """A token bucket for each name, in this process: `per_s` a second, twice that at once.
+    """A token bucket per name, in this process: `per_s` per second, with a burst of twice that.
 
     0 is no limit.
     """

@@ -1,4 +1,4 @@
-"""Builds the web application: routes, limits on what comes in, ids and headers on what goes out."""
+"""Builds the web application: routes, request limits, request ids and response headers."""
 
 import time
 from http import HTTPStatus
@@ -52,14 +52,14 @@ def build(services: Services, *, version: str) -> FastAPI:
         description="Asynchronous media jobs: text to image, import by URL, image to 3D.",
         docs_url=None,
         redoc_url=None,
-        openapi_url=None,  # web/openapi.py publishes more
+        openapi_url=None,  # web/openapi.py publishes its own
         generate_unique_id_function=openapi.operation_id,
     )
     openapi.install(app)
     app.state.services = services
     problems.install(app)
     for router in (
-        files.router,  # asked for most, and routes are tried in turn
+        files.router,  # the busiest first: routes are matched in order
         submit.router,
         admin.router,
         admin.jobs_router,
@@ -93,7 +93,7 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 
 
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
-    """Return `app` behind the outermost layer, which even unexpected errors pass through."""
+    """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.file_origins))
     return _Edge(app, max_body_bytes=services.limits.body_bytes, policy=policy)
 
@@ -151,7 +151,7 @@ class _Edge:
         _note(scope, status, time.perf_counter() - began)
 
     def _metered(self, receive: Receive) -> Receive:
-        """Count the body as it comes: one without a declared length has the same limit."""
+        """Count the body while it streams, so that the limit holds without a Content-Length."""
         seen = 0
 
         async def metered() -> Message:
@@ -177,13 +177,13 @@ def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("X-Frame-Options", "DENY")
-    # A cache that is told nothing may keep what it likes: a CDN does, for a day.
+    # Without this, caches may apply heuristics: one CDN caches for a day.
     if "ETag" not in headers:
         headers.setdefault("Cache-Control", "no-store")
 
 
 def _shown_path(scope: Scope) -> str:
-    """Return the path for a log, without the token that is the credential of a callback."""
+    """Return the path for logs, without the token of a callback URL."""
     path: str = scope["path"]
     return f"{path.rpartition('/')[0]}/…" if path.startswith(callbacks.PREFIX) else path
 
@@ -193,7 +193,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     path = getattr(route, "path", "unmatched")
     telemetry.REQUESTS.labels(scope["method"], path, status).observe(seconds)
     account_id = scope["state"].get("account_id")
-    # Reads are many and say little; the metrics count them all.
+    # Reads are many; metrics count them.
     quiet = scope["method"] in ("GET", "HEAD") and status < HTTPStatus.INTERNAL_SERVER_ERROR
     write = _log.debug if quiet else _log.info
     write(

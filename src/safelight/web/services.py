@@ -32,7 +32,7 @@ from safelight.webhooks.service import Webhooks
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may bring or ask for."""
+    """Limits of one request."""
 
     body_bytes: int
     file_bytes: int
@@ -44,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of Safelight that routes call, put together by `app.py`."""
+    """The services that routes call, built by `composed.py`."""
 
     accounts: Accounts
     jobs: Jobs
@@ -67,17 +67,21 @@ class Services:
     signatures: Signatures
     links: Links
     storage: Storage
-    direct: Callable[[str], Awaitable[str | None]]  # where else a private file can be had
+    direct: Callable[
+        [str], Awaitable[str | None]
+    ]  # where to redirect for a private file, or None to stream it
     registry: Registry
     bell: Doorbell
     limits: Limits
     file_rates: Rates
-    file_origins: tuple[str, ...]  # other than this server, that pages may show files from
+    file_origins: tuple[str, ...]  # other origins from which pages may load files
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
-    checks: dict[str, Callable[[], Awaitable[None]]]  # what readiness depends on, by name
-    soft_checks: dict[str, Callable[[], Awaitable[None]]]  # without these it is only degraded
+    checks: dict[str, Callable[[], Awaitable[None]]]  # readiness checks by name
+    soft_checks: dict[
+        str, Callable[[], Awaitable[None]]
+    ]  # if one fails, the process is degraded but ready
     scratch: Path
-    currency: str  # of every price and cost, as ISO 4217 spells it
-    public_url: str  # what absolute addresses begin with, without a slash at its end
+    currency: str  # ISO 4217 code of all prices and costs
+    public_url: str  # base of absolute URLs, without a trailing slash
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

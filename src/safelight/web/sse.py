@@ -1,4 +1,4 @@
-"""Follows something live: a snapshot first, then each event once, until it is final.
+"""Server-sent events: a snapshot first, then each event once, until the subject is final.
 
 The rules of a stream, for any subject:
 - it opens with what was missed since Last-Event-ID, then a snapshot of the present;
@@ -23,7 +23,7 @@ from safelight.events import Event
 
 LOOK_EVERY = timedelta(seconds=2)  # without a ring
 HEARTBEAT = timedelta(seconds=15)
-PACE_S = 0.25  # at most four looks a second for each viewer, however fast the rings come
+PACE_S = 0.25  # at most four looks per second per viewer, however often it rings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event as a viewer gets it; what comes after `id` is what one who saw it has missed."""
+    """One event as sent; a viewer that reconnects with `id` gets the events after it."""
 
     type: str
     document: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Told:
 
 
 class Feed(Protocol):
-    """Something that can be followed."""
+    """A source of events."""
 
     topic: str
 
@@ -60,14 +60,14 @@ class Feed(Protocol):
         ...
 
     async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
-        """Return what a viewer is told of these events, oldest first; it may be less than all."""
+        """Return the events to send, oldest first; several may be merged into one."""
         ...
 
 
 async def follow(
     feed: Feed, bell: Doorbell, *, last_event_id: str | None, stopping: asyncio.Event
 ) -> AsyncIterator[bytes]:
-    """Yield the stream's bytes. Ends early when `stopping` is set, so that a server can stop."""
+    """Yield the stream's bytes; ends early when `stopping` is set."""
     with bell.listen(feed.topic) as ear:
         snapshot = await feed.snapshot()
         if last_event_id:
@@ -97,7 +97,7 @@ async def follow(
 
 
 def frame(event: str, data: Mapping[str, Any], event_id: str | None = None) -> bytes:
-    """Return one event on the wire. JSON escapes line breaks, so `data` is a single line."""
+    """Encode one event. JSON escapes line breaks, so `data` is a single line."""
     head = f"id: {event_id}\n" if event_id else ""
     body = orjson.dumps(data, option=orjson.OPT_UTC_Z).decode()
     return f"{head}event: {event}\ndata: {body}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Receives multipart forms: files go to disk as they come, within limits, and then away."""
+"""Receives multipart forms: files stream to disk within limits and are removed afterwards."""
 
 import asyncio
 import hashlib
@@ -43,7 +43,7 @@ async def received(
     """Yield the files of `field` and the text fields.
 
     Raises `TooManyFiles`, `TooLarge`, `MediaEmpty`, or `InvalidRequest` for fields that do not
-    belong; whatever was received is removed in every case.
+    belong; received files are removed in every case.
     """
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="upload-", dir=folder))
     try:
@@ -68,7 +68,7 @@ async def received(
 
 
 def read_fields(fields: dict[str, str]) -> dict[str, Any]:
-    """Return a form's text fields as a body: those that hold more than text are JSON."""
+    """Return a form's text fields as a body; lists and objects are parsed as JSON."""
     body: dict[str, Any] = {}
     for name, text in fields.items():
         try:
@@ -110,7 +110,7 @@ async def _save(file: UploadFile, target: Path, max_bytes: int) -> Upload:
 
 
 def _clean_name(name: str) -> str:
-    """Return a bare name: what a browser sends may hold a path, a NUL or half a character."""
+    """Return a bare file name: browsers may send paths, NULs or invalid UTF-8."""
     bare = PurePosixPath(name.replace("\\", "/")).name
     text = bare.encode("utf-8", "replace").decode().replace("\x00", "")
     return text[:_MAX_NAME] or "unnamed"

@@ -36,7 +36,7 @@ _STDIN_REPORT = "import.failures.csv"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be typed of a list; None is what was not."""
+    """Options for a list; None if not given."""
 
     tags: tuple[str, ...] = ()
     form: str | None = None

@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Noted:
-    """What is known of one chunk."""
+    """The state of one chunk."""
 
     size: int
     mark: str
@@ -48,7 +48,7 @@ class Noted:
 
 
 class _Line(TypedDict):
-    """What lines hold; each type has some of it, and what it lacks makes it no such line."""
+    """Fields of journal lines; a line that lacks a field of its type is invalid."""
 
     type: str
     version: int

@@ -19,7 +19,7 @@ _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MAN
 
 
 class Patience:
-    """What the calls of one command share: since when nothing was answered, and who was told."""
+    """Shared by the calls of one command: when an outage began, and whether it was reported."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from safelight.cli.show import Screen
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What stands at the end of a command, of this one and those before it on the same list."""
+    """Totals at the end of a command, including earlier runs on the same list."""
 
     name: str
     tally: Tally

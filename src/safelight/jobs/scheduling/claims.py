@@ -114,7 +114,7 @@ def renew(tx: Connection, *, worker: str, running: Iterable[Claim], lease: timed
 
 
 def take(tx: Connection, job: Job) -> Claim:
-    """Take a job that waits or runs, and that the caller has locked, from whoever has it."""
+    """Take over a waiting or running job that the caller has locked; its former claim is void."""
     if job.status is JobStatus.WAITING:
         (job,) = _lease(tx, [job.id], JobStatus.WAITING, _Lease("", timedelta()))
     return Claim(job.id, job.fence)

@@ -32,22 +32,26 @@ class SignIn(BaseModel):
 
 
 class AccountChange(BaseModel):
-    """Body of `PATCH /v1/account`; what is left out stays, null is as the installation says."""
+    """Body of `PATCH /v1/account`; omitted fields stay; null means the installation's default."""
 
     model_config = STRICT
 
     visibility: Visibility = Field(
         Visibility.PUBLIC,
         strict=False,
-        description="Of what its jobs make and it uploads, unless they say.",
+        description="Default for outputs and uploads that do not specify one.",
     )
-    keep_image_s: Kept = Field(None, description="Seconds that pictures its jobs make stay.")
-    keep_model_3d_s: Kept = Field(None, description="Seconds that 3D models its jobs make stay.")
+    keep_image_s: Kept = Field(
+        None, description="Retention of pictures made by its jobs, in seconds."
+    )
+    keep_model_3d_s: Kept = Field(
+        None, description="Retention of 3D models made by its jobs, in seconds."
+    )
 
 
 @router.get("/login", include_in_schema=False)
 async def login(request: Request, services: Parts, token: str = "") -> Response:
-    """Open the web page from the login link that the server prints at its start."""
+    """Open the web page from the login link that the server prints at startup."""
     try:
         session = await services.accounts.open_session(token)
     except Unauthenticated:
@@ -64,7 +68,7 @@ async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
 
 @router.delete("/v1/session", **returns(None, status=204))
 async def sign_out(request: Request, caller: Reader, services: Parts) -> Response:
-    """End the browser's session."""
+    """End the browser session."""
     if request.cookies.get(COOKIE):
         await services.accounts.close_session(caller.key_id)
     response = Response(status_code=204)
@@ -74,13 +78,13 @@ async def sign_out(request: Request, caller: Reader, services: Parts) -> Respons
 
 @router.get("/v1/account", **returns(documents.Account))
 async def get_account(caller: Reader, services: Parts) -> Response:
-    """Return the account that the key belongs to."""
+    """Return the account of the key."""
     return _account(await services.accounts.get(caller.account_id), caller)
 
 
 @router.patch("/v1/account", **returns(documents.Account))
 async def change_account(body: AccountChange, caller: Admin, services: Parts) -> Response:
-    """Change what holds for all of the account; what there is already stays as it is."""
+    """Change the account's defaults; existing assets keep their settings."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidRequest("There is nothing to change.")
@@ -104,7 +108,7 @@ def _account(account: Account, caller: Caller) -> Response:
 
 @router.get("/v1/account/signing-key", **returns(documents.SigningKey))
 async def get_signing_key(caller: Writer, services: Parts) -> Response:
-    """Return the key that signs addresses of pictures on the fly; keep it on your servers."""
+    """Return the key that signs URLs of on-the-fly pictures; keep it on your servers."""
     key = await services.signatures.key_of(caller.account_id)
     document: documents.SigningKey = {"signing_key": key}
     return json_response(document, headers={"Cache-Control": "no-store"})
@@ -114,9 +118,9 @@ async def get_signing_key(caller: Writer, services: Parts) -> Response:
 async def list_models(
     request: Request, caller: Reader, services: Parts, kind: Kind | None = None
 ) -> Response:
-    """Return the models that you may use, with what each takes and costs.
+    """Return the available models, with their params and prices.
 
-    One is `degraded` while its provider is left alone: its jobs wait.
+    A model is `degraded` while its provider's circuit breaker is open: its jobs wait.
     """
     unwell = {each.provider for each in await services.operations.unwell()}
     shown = [

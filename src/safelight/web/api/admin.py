@@ -1,4 +1,4 @@
-"""Operations: lanes, dead letters and accounts' limits for admins; own dead letters for anyone."""
+"""Routes for operations: lanes, dead letters, account limits, and redrive."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, cast
@@ -31,7 +31,7 @@ _MOST_IN_FLIGHT = 1_000_000
 
 
 class Filter(BaseModel):
-    """Which dead letters are meant; what is left out is not looked at."""
+    """A filter of dead letters; omitted fields match everything."""
 
     model_config = STRICT
 
@@ -44,7 +44,7 @@ class Filter(BaseModel):
     finished_before: Time | None = None
 
     def which(self, account_id: str | None) -> Which:
-        """Return it for the store; None is every account."""
+        """Return the filter for the store; None is every account."""
         return Which(
             account_id=account_id,
             model=self.model,
@@ -61,8 +61,7 @@ Cursor = Annotated[
     str | None,
     Field(
         pattern="^[0-9]{1,16}-[0-9a-z_]{1,64}$",
-        description="`next_cursor` of the last answer, which one with few letters, or none, may"
-        " have as well.",
+        description="`next_cursor` of the previous page; even a short page may have one.",
     ),
 ]
 
@@ -80,7 +79,7 @@ class Listing(Filter):
 class RedriveJobs(Filter):
     """Body of `POST /v1/jobs/redrive`."""
 
-    limit: int = Field(1_000, ge=1, le=MOST_REDRIVEN, description="At most so many, newest first.")
+    limit: int = Field(1_000, ge=1, le=MOST_REDRIVEN, description="Maximum number, newest first.")
     cursor: Cursor = None
 
 
@@ -91,15 +90,20 @@ class RedriveDeadLetters(RedriveJobs):
 
 
 class AccountLimitsChange(BaseModel):
-    """Body of `PATCH /v1/admin/accounts/{id}`; what is left out stays as it is."""
+    """Body of `PATCH /v1/admin/accounts/{id}`; omitted fields stay."""
 
     model_config = STRICT
 
     max_in_flight: int | None = Field(
-        None, ge=0, le=_MOST_IN_FLIGHT, description="Jobs at once; null is what the settings say."
+        None,
+        ge=0,
+        le=_MOST_IN_FLIGHT,
+        description="Concurrent jobs; null is the default from the settings.",
     )
     hold: str = Field(
-        "", max_length=500, description="Why nothing of it may go; empty is that it may."
+        "",
+        max_length=500,
+        description="Reason for a legal hold on everything it has; empty lifts the hold.",
     )
 
 
@@ -108,7 +112,7 @@ class AccountLimitsChange(BaseModel):
 
 @router.get("/admin/lanes", **returns(documents.Lanes))
 async def list_lanes(caller: Admin, services: Parts) -> Response:
-    """Return what stands in each lane and at each provider that has work."""
+    """Return the queued and running jobs per lane and provider."""
     found = await services.operations.overview()
     document: documents.Lanes = {
         "lanes": [_lane_document(lane) for lane in found.lanes],
@@ -130,7 +134,7 @@ async def list_lanes(caller: Admin, services: Parts) -> Response:
 
 @router.post("/admin/lanes/{name}/pause", **returns(documents.LaneState))
 async def pause_lane(name: Name, caller: Admin, services: Parts) -> Response:
-    """Let a lane start nothing more; what runs or waits there goes on."""
+    """Pause a lane: no job starts; running and waiting jobs continue."""
     since = await services.operations.pause(name)
     document: documents.LaneState = {"name": name, "paused": True, "paused_at": since}
     return json_response(document)
@@ -138,7 +142,7 @@ async def pause_lane(name: Name, caller: Admin, services: Parts) -> Response:
 
 @router.post("/admin/lanes/{name}/resume", **returns(documents.LaneState))
 async def resume_lane(name: Name, caller: Admin, services: Parts) -> Response:
-    """Let a lane start jobs again."""
+    """Resume a lane."""
     await services.operations.resume(name)
     services.bell.ring(doorbell.lane(name))
     document: documents.LaneState = {"name": name, "paused": False, "paused_at": None}
@@ -152,7 +156,7 @@ async def resume_lane(name: Name, caller: Admin, services: Parts) -> Response:
 async def list_dead_letters(
     caller: Admin, services: Parts, wanted: Annotated[Listing, Query()]
 ) -> Response:
-    """Return failed jobs of all accounts, the one that failed last first."""
+    """Return the failed jobs of all accounts, latest failure first."""
     found = await services.operations.dead_letters(
         wanted.which(wanted.account_id), after=_mark(wanted.cursor), limit=wanted.limit
     )
@@ -167,13 +171,13 @@ async def list_dead_letters(
 async def redrive_dead_letters(
     body: RedriveDeadLetters, caller: Admin, services: Parts
 ) -> Response:
-    """Queue failed jobs of all accounts anew, the one that failed last first."""
+    """Redrive failed jobs of all accounts, latest failure first."""
     return await _redrive(services, body.which(body.account_id), body)
 
 
 @jobs_router.post("/jobs/redrive", **returns(documents.Redriven))
 async def redrive_jobs(body: RedriveJobs, caller: Writer, services: Parts) -> Response:
-    """Queue your failed jobs anew, the one that failed last first."""
+    """Redrive your failed jobs, latest failure first."""
     return await _redrive(services, body.which(caller.account_id), body)
 
 
@@ -197,7 +201,7 @@ async def _redrive(services: Services, which: Which, body: RedriveJobs) -> Respo
 async def change_account_limits(
     account_id: Name, body: AccountLimitsChange, caller: Admin, services: Parts
 ) -> Response:
-    """Say how many jobs of an account may be in flight at once, or hold all that it has."""
+    """Set an account's limit of jobs in flight, or its legal hold."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidRequest("There is nothing to change.")
@@ -237,7 +241,7 @@ def _provider_document(provider: ProviderCount) -> documents.ProviderLoad:
 
 
 def _dead_letter_document(job: Job) -> documents.DeadLetter:
-    """Return what an admin needs to know: whose it is and why it failed, not what was asked."""
+    """Return the owner and the error of a failed job, without its prompt and inputs."""
     return {
         "id": job.id,
         "account_id": job.account_id,
@@ -267,7 +271,7 @@ def _account_document(account: Account) -> documents.AccountLimits:
 
 
 def _cursor(mark: Mark | None) -> str | None:
-    # Its time stands in the cursor, as a job that was redriven meanwhile has none any more.
+    # The cursor carries the time, because a job that was redriven meanwhile has lost its own.
     return None if mark is None else f"{to_microseconds(mark.finished_at)}-{mark.job_id}"
 
 

@@ -1,4 +1,4 @@
-"""Assets: upload one to refer to, find, look, say more about, delete."""
+"""Routes for assets: upload, search, read, change, delete."""
 
 from typing import Annotated, Any, cast
 
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1", tags=["assets"])
 
 _Text = Annotated[str | None, Query(max_length=255)]
 _Pixels = Annotated[int | None, Query(ge=1, le=1_000_000)]
-_MAX_DISTANCE = 16  # of 64 bits; beyond, pictures have nothing in common
+_MAX_DISTANCE = 16  # of 64 bits; pictures that differ in more are not alike
 
 
 @router.post(
@@ -56,7 +56,7 @@ _MAX_DISTANCE = 16  # of 64 bits; beyond, pictures have nothing in common
     ),
 )
 async def upload_asset(request: Request, caller: Writer, services: Parts) -> Response:
-    """Keep one picture, to show or to refer to from a prompt."""
+    """Upload one picture, to show or to use as a reference."""
     await services.check_space()
     async with received(
         request,
@@ -86,13 +86,13 @@ async def list_assets(
     *,
     q: Annotated[
         str | None,
-        Query(max_length=MAX_QUERY, description='Words, `"a phrase"`, `-without`, `begin*`.'),
+        Query(max_length=MAX_QUERY, description='Words, `"a phrase"`, `-without`, `prefix*`.'),
     ] = None,
     kind: AssetKind | None = None,
     form: Annotated[str | None, Query(alias="format", max_length=16)] = None,
     tag: Annotated[list[str], Query(max_length=16, description="All of them.")] = [],  # noqa: B006
     host: Annotated[
-        str | None, Query(max_length=255, description="Imported from it, or from below it.")
+        str | None, Query(max_length=255, description="Imported from this host or its subdomains.")
     ] = None,
     job_id: _Text = None,
     external_id: _Text = None,
@@ -107,10 +107,10 @@ async def list_assets(
     ] = None,
     limit: Limit = 50,
     cursor: Annotated[
-        str | None, Query(pattern=r"^\d{1,18}$", description="`next_cursor` of the last page.")
+        str | None, Query(pattern=r"^\d{1,18}$", description="`next_cursor` of the previous page.")
     ] = None,
 ) -> Response:
-    """Return your pictures and 3D models that match, newest first."""
+    """Return the matching pictures and 3D models, newest first."""
     wanted = Filter(
         text=_text(q),
         kind=kind,
@@ -154,11 +154,11 @@ async def list_similar_assets(
     caller: Reader,
     services: Parts,
     distance: Annotated[
-        int, Query(ge=0, le=_MAX_DISTANCE, description="Bits of 64 that may differ.")
+        int, Query(ge=0, le=_MAX_DISTANCE, description="Maximum distance, in bits of 64.")
     ] = 7,
     limit: Limit = 20,
 ) -> Response:
-    """Return pictures that look like this one, nearest first."""
+    """Return similar pictures, nearest first."""
     found = await services.assets.similar(
         caller.account_id, asset_id, distance=distance, limit=limit
     )
@@ -173,7 +173,7 @@ async def list_similar_assets(
 async def change_asset(
     asset_id: str, body: AssetChange, caller: Writer, services: Parts
 ) -> Response:
-    """Change what you say of an asset; what is left out stays as it is."""
+    """Change an asset; omitted fields stay."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidRequest("There is nothing to change.")
@@ -190,11 +190,11 @@ async def delete_asset(
     caller: Writer,
     services: Parts,
     *,
-    now: Annotated[bool, Query(description="For good, whatever could be had back.")] = False,
+    now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,
 ) -> Response:
-    """Remove an asset and its renditions; for as long as the installation says it can be had back.
+    """Delete an asset and its renditions; it stays in the trash for the configured time.
 
-    Its addresses are dead at once.
+    Its URLs stop working at once.
     """
     await services.trash.put(caller.account_id, asset_id, actor=caller.key_id, now=now)
     return Response(status_code=204)
@@ -202,7 +202,7 @@ async def delete_asset(
 
 @router.put("/assets/{asset_id}/hold", **returns(documents.Asset))
 async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) -> Response:
-    """Let an asset not go, neither by its time nor by anybody, until it is released."""
+    """Place an asset under legal hold: it neither expires nor can be deleted until released."""
     asset = await services.assets.hold(
         caller.account_id, asset_id, body.reason, actor=caller.key_id
     )
@@ -211,7 +211,7 @@ async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) 
 
 @router.delete("/assets/{asset_id}/hold", **returns(documents.Asset))
 async def release_asset(asset_id: str, caller: Admin, services: Parts) -> Response:
-    """Let a held asset go again."""
+    """Release an asset from its legal hold."""
     asset = await services.assets.hold(caller.account_id, asset_id, "", actor=caller.key_id)
     return json_response(asset_document(asset, services.links))
 

@@ -1,4 +1,4 @@
-"""Batches: make one of pictures that are here, find, follow, change, end, retry, take home."""
+"""Routes for batches: create, list, follow, change, cancel, redrive, download."""
 
 import asyncio
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ async def create_batch(
     services: Parts,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Make a 3D model of each item: a picture that is here or at an address, or several views."""
+    """Make a 3D model of each item: an asset, a URL, or several views of one object."""
     repeat = await repeat_of(request, key)
 
     async def submit() -> Submitted:
@@ -94,7 +94,7 @@ async def get_batch(request: Request, batch_id: str, caller: Reader, services: P
 async def change_batch(
     batch_id: str, body: BatchChange, caller: Writer, services: Parts
 ) -> Response:
-    """Give a batch another name, other tags or metadata; what is left out stays."""
+    """Change a batch's name, tags or metadata; omitted fields stay."""
     values = body.model_dump(exclude_unset=True)
     await services.batches.change(caller.account_id, batch_id, values)
     return json_response(await batch_answer(services, caller.account_id, batch_id))
@@ -106,7 +106,7 @@ async def follow_batch(
 ) -> Response:
     """Follow a batch as server-sent events, until all its jobs are final.
 
-    What happened to its jobs since the last look is one `batch.progress`, of a few a second.
+    All changes of its jobs since the last look are one `batch.progress`, a few per second.
     """
     await services.batches.tally(caller.account_id, batch_id)
     return stream(services, caller.account_id, batch_id, last_event_id)
@@ -114,14 +114,14 @@ async def follow_batch(
 
 @router.post("/batches/{batch_id}/cancel", **returns(documents.Batch))
 async def cancel_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
-    """End every job of the batch that has not ended."""
+    """Cancel all unfinished jobs of the batch."""
     _ring(services, batch_id, await services.batches.cancel(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id))
 
 
 @router.post("/batches/{batch_id}/redrive", **returns(documents.Batch, status=202))
 async def redrive_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
-    """Queue every failed job of the batch anew."""
+    """Redrive all failed jobs of the batch."""
     _ring(services, batch_id, await services.batches.redrive(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id), 202)
 
@@ -140,10 +140,10 @@ async def download_batch(
     caller: Reader,
     services: Parts,
     *,
-    previews: Annotated[bool, Query(description="With a picture of each 3D model.")] = False,
+    previews: Annotated[bool, Query(description="Include a picture of each 3D model.")] = False,
     form: FormatQuery = None,
 ) -> Response:
-    """Return all results in one ZIP, with a manifest that says what each is."""
+    """Return all results in one ZIP, with a manifest."""
     view = await services.jobs.view_batch(caller.account_id, batch_id)
     converted = await _converted(services, view, form) if form else {}
     files = pack(view, previews=previews, converted=converted)
@@ -166,7 +166,7 @@ async def download_batch(
 
 
 async def _converted(services: Services, view: BatchView, form: ModelFormat) -> dict[str, Variant]:
-    """Have every model of the batch in another format; what has none stays as it is."""
+    """Convert every model of the batch; those without conversions stay as they are."""
     models = [asset for made in view.outputs.values() for asset in made if is_convertible(asset)]
     found = await asyncio.gather(*(services.conversions.open(model, form) for model in models))
     return {each.asset_id: each for each in found}

@@ -1,4 +1,4 @@
-"""Where providers report; the address itself is the credential, and their signature the proof."""
+"""Callback routes of providers; the URL is the credential, the signature the proof."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,7 +14,7 @@ PREFIX = "/callbacks/"
 
 @router.post(PREFIX + "{provider}/{token}", status_code=204, include_in_schema=False)
 async def receive(request: Request, provider: str, token: str, services: Parts) -> Response:
-    """Take in what a provider says of one of its jobs."""
+    """Receive a provider's callback about one of its jobs."""
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -1,4 +1,4 @@
-"""Checks of an installation, for `safelight doctor`: each part, and each vendor's credentials."""
+"""Routes for `safelight doctor`: checks of each part, and of each vendor's credentials."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,7 +24,7 @@ _log = telemetry.logger(__name__)
 
 @router.post("", **returns(documents.CheckList))
 async def check_installation(caller: Admin, services: Parts) -> Response:
-    """Look at every part of this process's installation, and ask every vendor, at no cost."""
+    """Check every part of this installation and every provider, at no cost."""
     parts: Mapping[str, Callable[[], Awaitable[object]]] = services.checks | services.soft_checks
     found = await asyncio.gather(
         *(_result(name, check) for name, check in parts.items()),
@@ -36,7 +36,7 @@ async def check_installation(caller: Admin, services: Parts) -> Response:
 
 @router.post("/{provider}", **returns(documents.CheckList))
 async def check_provider(provider: Name, caller: Admin, services: Parts) -> Response:
-    """Ask one vendor, at no cost, whether it lets us in."""
+    """Check the credentials of one provider, at no cost."""
     try:
         plug = services.registry.provider(provider)
     except UnknownModel:

@@ -1,4 +1,4 @@
-"""Contacts: who is told by mail, SMS or a topic; and the pages where they say yes or no."""
+"""Routes for contacts (mail, SMS, topics), and their pages to confirm and unsubscribe."""
 
 from typing import Annotated
 
@@ -24,11 +24,14 @@ Patterns = Annotated[
     list[Pattern],
     Field(
         max_length=32,
-        description="Event types told as they happen; none tells only of jobs that name it.",
+        description="Event types to notify of; empty notifies only of jobs that name the contact.",
     ),
 ]
 Digest = Annotated[
-    bool, Field(description="Ends of jobs and batches once a day, instead of one by one.")
+    bool,
+    Field(
+        description="Send a daily digest of finished jobs and batches instead of single messages."
+    ),
 ]
 _Secret = Annotated[str, Query(max_length=64)]
 
@@ -40,12 +43,14 @@ class NewContact(BaseModel):
 
     channel: Annotated[Channel, Field(strict=False)]
     address: str = Field(max_length=320, description="A mail address, phone number, or topic ARN.")
-    events: Patterns | None = Field(default=None, description="Else what is usual there.")
+    events: Patterns | None = Field(
+        default=None, description="By default, those usual for its channel."
+    )
     digest: Digest = False
 
 
 class ContactChange(BaseModel):
-    """Body of `PATCH /v1/contacts/{id}`; what is left out stays."""
+    """Body of `PATCH /v1/contacts/{id}`; omitted fields stay."""
 
     model_config = STRICT
 
@@ -63,7 +68,7 @@ class ContactCode(BaseModel):
 
 @router.post("/v1/contacts", **returns(documents.Contact, WrongState, status=201))
 async def create_contact(body: NewContact, caller: Writer, services: Parts) -> Response:
-    """Add somebody to tell. They are asked first, and told nothing until they say yes."""
+    """Add a contact. Nothing is sent before the recipient confirms."""
     made = await services.contacts.create(
         caller.account_id, body.channel, body.address, wanted=body.events, digest=body.digest
     )
@@ -91,7 +96,7 @@ async def get_contact(contact_id: str, caller: Reader, services: Parts) -> Respo
 async def change_contact(
     contact_id: str, body: ContactChange, caller: Writer, services: Parts
 ) -> Response:
-    """Change of what a contact is told, and whether once a day."""
+    """Change a contact's event types or digest."""
     values = body.model_dump(exclude_unset=True)
     changed = await services.contacts.change(caller.account_id, contact_id, values)
     return json_response(_document(changed))
@@ -108,21 +113,21 @@ async def delete_contact(contact_id: str, caller: Writer, services: Parts) -> Re
 async def confirm_contact(
     contact_id: str, body: ContactCode, caller: Writer, services: Parts
 ) -> Response:
-    """Prove by the code that was sent there that messages arrive and are wanted."""
+    """Confirm a contact by the code that was sent to it."""
     found = await services.contacts.confirm(caller.account_id, contact_id, body.code)
     return json_response(_document(found))
 
 
 @router.post("/v1/contacts/{contact_id}/code", **returns(documents.Contact, WrongState, status=202))
 async def send_contact_code(contact_id: str, caller: Writer, services: Parts) -> Response:
-    """Send a new code, at most five times; the one before is void."""
+    """Send a new code, at most five times; the previous one expires."""
     found = await services.contacts.send_code(caller.account_id, contact_id)
     return json_response(_document(found), 202)
 
 
 @router.post("/v1/contacts/{contact_id}/test", **returns(None, WrongState, status=202))
 async def test_contact(contact_id: str, caller: Writer, services: Parts) -> Response:
-    """Send a message that says nothing; the contact's notices say how that went."""
+    """Send a test message; the contact's notices show the outcome."""
     await services.contacts.test(caller.account_id, contact_id)
     return Response(status_code=202)
 
@@ -131,7 +136,7 @@ async def test_contact(contact_id: str, caller: Writer, services: Parts) -> Resp
 async def list_notices(
     contact_id: str, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """Return what was sent to a contact, and how that went, newest first."""
+    """Return the notices of a contact with their outcome, newest first."""
     found = await services.contacts.notices(
         caller.account_id, contact_id, before=cursor, limit=limit + 1
     )
@@ -143,12 +148,12 @@ async def list_notices(
     return json_response(document)
 
 
-# --- pages for whoever was written to; the link is their credential ----------------------------
+# --- pages for recipients; the link is their credential -----------------------------------------
 
 
 @router.get("/contacts/{contact_id}/confirm", include_in_schema=False)
 async def ask_to_confirm(contact_id: str, code: _Secret, services: Parts) -> Response:
-    """Ask, because mail scanners follow links and press no buttons."""
+    """Ask for a click, because mail scanners follow links but press no buttons."""
     found = await services.contacts.look_by_link(contact_id, code)
     text = f"{found.address} is then told what happens to the jobs of an account here."
     return _page(services, "Do you want to be told?", text, "Yes, tell me")
@@ -156,14 +161,14 @@ async def ask_to_confirm(contact_id: str, code: _Secret, services: Parts) -> Res
 
 @router.post("/contacts/{contact_id}/confirm", include_in_schema=False)
 async def confirm_by_link(contact_id: str, code: _Secret, services: Parts) -> Response:
-    """Take it that whoever has the link wants to be told."""
+    """Confirm the contact."""
     await services.contacts.confirm_by_link(contact_id, code)
     return _page(services, "Thank you", "You will be told. Each mail has a link that ends it.")
 
 
 @router.get("/contacts/{contact_id}/stop", include_in_schema=False)
 async def ask_to_stop(contact_id: str, token: _Secret, services: Parts) -> Response:
-    """Ask likewise."""
+    """Ask for a click before unsubscribing."""
     found = await services.contacts.look_to_stop(contact_id, token)
     text = f"Nothing more is then sent to {found.address}."
     return _page(services, "Stop these messages?", text, "Stop them")
@@ -171,7 +176,7 @@ async def ask_to_stop(contact_id: str, token: _Secret, services: Parts) -> Respo
 
 @router.post("/contacts/{contact_id}/stop", include_in_schema=False)
 async def stop_by_link(contact_id: str, token: _Secret, services: Parts) -> Response:
-    """Tell them nothing more; mail programs post here by themselves (RFC 8058)."""
+    """Unsubscribe; mail programs post here for one-click unsubscribe (RFC 8058)."""
     await services.contacts.stop_by_link(contact_id, token)
     return _page(services, "Stopped", "Nothing more is sent to you.")
 

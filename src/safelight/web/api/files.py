@@ -1,4 +1,4 @@
-"""Files by their key, and pictures made of them by parameters that their owner signed."""
+"""Routes for files by key, and for on-the-fly pictures by signed parameters."""
 
 from typing import Annotated
 
@@ -21,18 +21,18 @@ from safelight.web.services import Services
 router = APIRouter(tags=["files"])
 
 _SIGNED = {"until", "sig"}
-_LAST_SECOND = 10**11  # far beyond any address that is made
+_LAST_SECOND = 10**11  # far longer than any URL that is issued
 
 
 class FileQuery(PictureQuery):
-    """What may stand behind the address of a file: nothing else, as caches keep each apart."""
+    """Query parameters of a file's URL; others are refused, because caches key on them."""
 
-    download: bool = Field(False, description="Save it instead of showing it.")
+    download: bool = Field(False, description="Serve as an attachment.")
     until: int | None = Field(
-        None, ge=0, le=_LAST_SECOND, description="When the address of a private file ends."
+        None, ge=0, le=_LAST_SECOND, description="When the URL of a private file expires."
     )
     sig: str | None = Field(
-        None, description="The signature that every parameter but `download` needs."
+        None, description="Signature; required for every parameter except `download`."
     )
 
 
@@ -54,11 +54,11 @@ class FileQuery(PictureQuery):
 async def get_file(
     request: Request, key: str, services: Parts, query: Annotated[FileQuery, Query()]
 ) -> Response:
-    """Return what is shown of an asset, or a picture made of it. Keys cannot be guessed.
+    """Return a stored file, or a picture derived from it. Keys cannot be guessed.
 
-    With any of `w`, `h`, `fit`, `format` and `quality` the picture is made when it is first asked
-    for; the address is then signed with the account's signing key. Addresses of private files are
-    signed by this server, and end. Originals are not served here.
+    With any of `w`, `h`, `fit`, `format` and `quality` the picture is derived on first request; the
+    URL is then signed with the account's signing key. URLs of private files are signed by this
+    server and expire. Originals are not served here.
     """
     refuse_repeated(request)
     media_type = media_type_of(key)
@@ -83,9 +83,9 @@ async def get_file(
 
 def _check(services: Services, key: str, query: FileQuery) -> None:
     if query.until is None or query.sig is None:
-        raise SignatureInvalid("This file is private: its address is signed, and ends.")
+        raise SignatureInvalid("This file is private: request a signed URL for it.")
     if not services.links.is_signed(key, query.until, query.sig):
-        raise SignatureInvalid("This address has ended, or was not made here.")
+        raise SignatureInvalid("This URL has expired, or its signature is invalid.")
 
 
 async def _picture(request: Request, key: str, services: Services, query: FileQuery) -> Shown:

@@ -1,4 +1,4 @@
-"""3D models in other formats: made when they are first asked for, then at a permanent address."""
+"""Routes for 3D models in other formats: converted on first request, then at a permanent URL."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ CONVERSION_PROBLEMS = (FormatUnavailable, MediaUnsupported, Busy, OutOfResources
 
 FormatQuery = Annotated[
     ModelFormat | None,
-    Query(alias="format", description="Of a 3D model: another format than it is kept in."),
+    Query(alias="format", description="For 3D models: a format to convert to."),
 ]
 
 
@@ -30,7 +30,7 @@ FormatQuery = Annotated[
 async def get_asset_format(
     asset_id: str, form: ModelFormat, caller: Reader, services: Parts
 ) -> Response:
-    """Lead to a 3D model in another format, which is made now if nobody has asked before.
+    """Redirect to a 3D model in another format, converted on first request.
 
     OBJ is a ZIP with its materials and textures. Lengths are meters.
     """
@@ -40,7 +40,7 @@ async def get_asset_format(
 
 
 async def key_in_format(services: Services, asset: Asset, form: ModelFormat | None) -> str:
-    """Return the key of an asset's public copy, in another format where one is asked for."""
+    """Return the key of an asset's public copy, or of its conversion if `form` names one."""
     if form is not None:
         return (await services.conversions.open(asset, form)).key
     if asset.key is None:

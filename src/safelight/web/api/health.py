@@ -1,4 +1,4 @@
-"""Probes: is the process alive, can it serve, and its metrics."""
+"""Routes for probes, metrics and error codes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,16 +23,16 @@ _log = telemetry.logger(__name__)
 
 @router.get("/health/live", **returns(documents.Liveness))
 async def get_liveness() -> Response:
-    """Say that the process runs."""
+    """Liveness probe."""
     document: documents.Liveness = {"status": "ok"}
     return json_response(document)
 
 
 @router.get("/health/ready", **READY)
 async def get_readiness(services: Parts) -> Response:
-    """Say whether this process can serve: database, storage and disk.
+    """Readiness probe: database, storage and disk.
 
-    Without its doorbell it can, only later: then it is `degraded`, and ready all the same.
+    Without its doorbell it is `degraded` but still ready: work only starts later.
     """
     checks = services.checks | services.soft_checks
     results = await asyncio.gather(*(_probe(check) for check in checks.values()))
@@ -72,7 +72,7 @@ async def get_metrics() -> Response:
 
 @router.get("/problems/{code}", **returns(documents.ProblemType))
 async def get_problem_type(code: str) -> Response:
-    """Explain an error code; a problem's `type` leads here."""
+    """Explain an error code; the `type` of a problem links here."""
     kind = errors.codes().get(code)
     if kind is None:
         raise errors.NotFound("There is no such error code.")

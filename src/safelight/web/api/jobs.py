@@ -1,4 +1,4 @@
-"""Jobs: look at them, follow them, cancel, redrive, delete."""
+"""Routes for jobs: list, read, follow, cancel, redrive, delete."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
@@ -33,7 +33,8 @@ _SHOWN_AS: dict[str, tuple[JobStatus, ...]] = {
 }
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 Cursor = Annotated[
-    str | None, Query(min_length=1, max_length=64, description="`next_cursor` of the last page.")
+    str | None,
+    Query(min_length=1, max_length=64, description="`next_cursor` of the previous page."),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
@@ -54,8 +55,8 @@ async def list_jobs(
 ) -> Response:
     """Return your jobs, newest first.
 
-    A search by kind or model looks at some thousand jobs for a page: one with few jobs, or none,
-    may have a `next_cursor`, and only one without it is the last.
+    A filter by kind or model scans a few thousand jobs per page: a short or empty page may have a
+    `next_cursor`; the last page has none.
     """
     wanted = {"kind": kind, "batch_id": batch_id, "model": model}
     page = await services.jobs.page(
@@ -71,7 +72,7 @@ async def list_jobs(
 
 
 def cursor_after(shown: Sequence[Mapping[str, Any]], *, more: bool) -> str | None:
-    """Return the cursor of the next page: the last id, so that new rows never shift a page."""
+    """Return the cursor of the next page: the last id, so new rows never shift a page."""
     return shown[-1]["id"] if more else None
 
 
@@ -85,7 +86,7 @@ async def get_job(request: Request, job_id: str, caller: Reader, services: Parts
 
 @router.get("/jobs/{job_id}/attempts", **returns(documents.AttemptList))
 async def list_attempts(job_id: str, caller: Reader, services: Parts) -> Response:
-    """Return the ledger of the job: what was sent to which provider, and what became of it."""
+    """Return the attempts of a job: the provider, outcome and cost of each."""
     found = await services.jobs.attempts(caller.account_id, job_id)
     document: documents.AttemptList = {
         "data": [_attempt_document(attempt) for attempt in found],
@@ -125,7 +126,7 @@ async def follow_job(
 def stream(
     services: Services, account_id: str, subject: str, last_event_id: str | None
 ) -> StreamingResponse:
-    """Return what happens to a job or batch as server-sent events."""
+    """Return the events of a job or batch as a stream of server-sent events."""
     feed = feed_of(services, account_id, subject)
     return StreamingResponse(
         follow(feed, services.bell, last_event_id=last_event_id, stopping=services.stopping),
@@ -138,7 +139,7 @@ def stream(
 async def download_job(
     job_id: str, caller: Reader, services: Parts, form: FormatQuery = None
 ) -> Response:
-    """Lead to the job's first output, to be saved as a file; a 3D model in any of its formats."""
+    """Redirect to the download of the job's first output; a 3D model in any of its formats."""
     view = await services.jobs.view(caller.account_id, job_id)
     if view.job.status is not JobStatus.SUCCEEDED:
         raise WrongState("The job has no result to download.")
@@ -150,14 +151,14 @@ async def download_job(
 
 @router.post("/jobs/{job_id}/cancel", **returns(documents.Job, WrongState))
 async def cancel_job(job_id: str, caller: Writer, services: Parts) -> Response:
-    """End a job that is queued or running."""
+    """Cancel a queued or running job."""
     _ring(services, await services.jobs.cancel(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id))
 
 
 @router.post("/jobs/{job_id}/redrive", **returns(documents.Job, WrongState, status=202))
 async def redrive_job(job_id: str, caller: Writer, services: Parts) -> Response:
-    """Queue a failed or canceled job anew."""
+    """Redrive a failed or canceled job."""
     _ring(services, await services.jobs.redrive(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id), 202)
 
@@ -168,9 +169,9 @@ async def delete_job(
     caller: Writer,
     services: Parts,
     *,
-    now: Annotated[bool, Query(description="For good, whatever could be had back.")] = False,
+    now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,
 ) -> Response:
-    """Remove a finished job with its outputs; for a while these can be had back, as assets can."""
+    """Delete a finished job with its outputs, which go to the trash like deleted assets."""
     await services.jobs.delete(caller.account_id, job_id, actor=caller.key_id, now=now)
     return Response(status_code=204)
 

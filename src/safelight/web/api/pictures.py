@@ -1,4 +1,4 @@
-"""Addresses of pictures of another size or format: what to ask for, and the signature for it."""
+"""Routes that sign URLs of on-the-fly pictures."""
 
 from collections import Counter
 from typing import Annotated
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["assets"])
 
 
 class PictureQuery(BaseModel):
-    """The parameters of a picture on the fly."""
+    """The parameters of an on-the-fly picture."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,18 +26,18 @@ class PictureQuery(BaseModel):
     h: int | None = Field(None, ge=1, le=MAX_SIDE, description="Height of the box, in pixels.")
     fit: Fit = Field(
         Fit.CONTAIN,
-        description="All of it inside the box, filling it with the rest cut off, or stretched.",
+        description="Fit the picture inside the box, cover the box and crop, or stretch.",
     )
-    format: Format = Field(Format.AUTO, description="`auto` goes by the request's `Accept`.")
+    format: Format = Field(Format.AUTO, description="`auto` negotiates by the request's `Accept`.")
     quality: int = Field(DEFAULT_QUALITY, ge=1, le=MAX_QUALITY, description="Not for PNG.")
 
     def spec(self) -> Spec:
-        """Return what is asked for; raise `InvalidRequest` for what does not go together."""
+        """Parse the parameters; raise `InvalidRequest` for invalid combinations."""
         return Spec(self.w, self.h, self.fit, self.format, self.quality)
 
 
 def refuse_repeated(request: Request) -> None:
-    """Raise `InvalidRequest` where a parameter comes twice: readers differ in which one counts."""
+    """Raise `InvalidRequest` for a repeated parameter: parsers differ in which one they use."""
     counted = Counter(name for name, _ in request.query_params.multi_items())
     repeated = [name for name, times in counted.items() if times > 1]
     if repeated:
@@ -54,7 +54,7 @@ async def sign_rendition(
     services: Parts,
     query: Annotated[PictureQuery, Query()],
 ) -> Response:
-    """Return the signed address of another size or format of a picture; it is not made yet."""
+    """Return the signed URL of a picture in another size or format, derived on first request."""
     refuse_repeated(request)
     asked = query.spec()
     asset = await services.assets.get(caller.account_id, asset_id)

@@ -1,4 +1,4 @@
-"""The submits: a prompt, addresses, or a batch of pictures; each answered at once with an id."""
+"""Routes that submit work: a prompt, URLs, or pictures; each returns an id at once."""
 
 import asyncio
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         max_length=idempotency.MAX_KEY_LENGTH,
-        description="Same key and same request: the same job, made once.",
+        description="A repeated request with the same key returns the same job.",
     ),
 ]
 
@@ -43,7 +43,7 @@ IdempotencyKey = Annotated[
 async def create_generation(
     request: Request, body: Generate, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
-    """Make pictures from a prompt, and from reference pictures where there are any."""
+    """Generate pictures from a prompt and optional reference pictures."""
     repeat = await repeat_of(request, key)
 
     async def submit() -> Submitted:
@@ -74,7 +74,7 @@ async def create_import(
     services: Parts,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Import one address as a job, or several as a batch; a bad one does not stop the rest."""
+    """Import one URL as a job, or several as a batch; a bad URL does not stop the others."""
     repeat = await repeat_of(request, key)
 
     async def submit() -> Submitted:
@@ -106,7 +106,7 @@ async def create_import(
 async def upload_batch(
     request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
-    """Make a 3D model of each picture. All are checked before anything is queued."""
+    """Make a 3D model of each uploaded picture. All are checked before any job is queued."""
     limits = services.limits
     async with received(
         request,
@@ -117,7 +117,7 @@ async def upload_batch(
     ) as (uploads, fields):
         wanted = bodies.parse(UploadBatch, read_fields(fields))
         repeat = _repeat_of_form(request, key, uploads, fields)
-        # Sent again, its files need no keeping.
+        # A repeated request needs no storage for its files.
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
             await services.check_space()
@@ -129,7 +129,7 @@ async def upload_batch(
 
 
 async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[dict[str, Any]]:
-    """Check every picture, then store them all: one that is bad refuses the call."""
+    """Check every picture, then store all; one bad picture fails the request."""
     facts = await asyncio.gather(
         *(services.intake.inspect(upload.path) for upload in uploads), return_exceptions=True
     )
@@ -156,7 +156,7 @@ def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[st
 
 
 async def check_told(services: Services, account_id: str, wanted: Submission) -> None:
-    """See to it that whoever is to be told may be, and that there is who tells them."""
+    """Check that the webhook URL is allowed and that the named contacts exist."""
     if wanted.webhook_url:
         _check_address(services, "webhook_url", wanted.webhook_url)
         await services.webhooks.default(account_id)
@@ -165,7 +165,7 @@ async def check_told(services: Services, account_id: str, wanted: Submission) ->
 
 
 def check_source(services: Services, field: str, source: str) -> None:
-    """Raise `InvalidRequest` for an address that may not be fetched."""
+    """Raise `InvalidRequest` for a URL that must not be fetched."""
     if not source.startswith("ast_"):
         _check_address(services, field, source)
 
@@ -182,7 +182,7 @@ def _check_address(services: Services, field: str, address: str) -> None:
 def _checked(
     services: Services, item: ImportItem | InvalidRequest, entry: object
 ) -> ImportItem | Refused:
-    """Return an item that may be downloaded, or what is wrong with the entry that it was."""
+    """Return the item if its URL is allowed, else the error of its entry."""
     is_object = isinstance(entry, Mapping)
     name = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)[:_MAX_NAME]
     try:
@@ -195,7 +195,7 @@ def _checked(
 
 
 async def repeat_of(request: Request, key: str | None) -> Repeat | None:
-    """Return how a JSON request is known again."""
+    """Return the fingerprint of a JSON request."""
     if not key:
         return None
     return Repeat(
@@ -206,7 +206,7 @@ async def repeat_of(request: Request, key: str | None) -> Repeat | None:
 def _repeat_of_form(
     request: Request, key: str | None, uploads: list[Upload], fields: dict[str, str]
 ) -> Repeat | None:
-    """Compare a form by its parts: two sendings of the same one differ in their boundaries."""
+    """Fingerprint a form by its parts, because the multipart boundary differs each time."""
     if not key:
         return None
     parts = [f"{name}\n{text}".encode() for name, text in sorted(fields.items())]

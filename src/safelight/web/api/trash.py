@@ -1,4 +1,4 @@
-"""Deleted assets that can be had back, and the audit log that tells who deleted them."""
+"""Routes for the trash and the audit log."""
 
 from dataclasses import asdict
 from typing import Annotated, cast
@@ -25,7 +25,7 @@ _Word = Annotated[str | None, Query(max_length=64)]
 async def list_trash(
     caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
-    """Return deleted assets that can be had back, newest first."""
+    """Return the assets in the trash, newest first."""
     found = await services.trash.page(caller.account_id, before=cursor, limit=limit + 1)
     shown = [_document(each) for each in found[:limit]]
     document: documents.TrashList = {
@@ -37,14 +37,14 @@ async def list_trash(
 
 @router.post("/trash/{asset_id}/restore", **returns(documents.Asset, StorageFull))
 async def restore_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
-    """Bring a deleted asset back, with all that was said of it. Its addresses are new ones."""
+    """Restore an asset from the trash, with its metadata and new URLs."""
     asset = await services.trash.restore(caller.account_id, asset_id, actor=caller.key_id)
     return json_response(asset_document(asset, services.links))
 
 
 @router.delete("/trash/{asset_id}", **returns(None, OnHold, status=204))
 async def purge_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
-    """Remove a deleted asset for good."""
+    """Delete an asset from the trash permanently."""
     await services.trash.purge(caller.account_id, asset_id, actor=caller.key_id)
     return Response(status_code=204)
 
@@ -59,7 +59,7 @@ async def list_audit(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return who did what to what you keep, newest first."""
+    """Return the audit log of your account, newest first."""
     found = await services.audit.page(
         caller.account_id, before=cursor, limit=limit, subject=subject, action=action
     )

@@ -1,4 +1,4 @@
-"""How much an account keeps."""
+"""Route for storage usage."""
 
 from fastapi import APIRouter, Response
 
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1/usage", tags=["account"])
 
 @router.get("/storage", **returns(documents.StorageUsage))
 async def get_storage_usage(caller: Reader, services: Parts) -> Response:
-    """Return how many files and bytes you keep, by kind; it takes longer the more there are."""
+    """Return your stored files and bytes by kind; slower with more files."""
     found = await services.storage_usage.of(caller.account_id)
     data: list[documents.UsageLine] = [
         {"what": each.what, "count": each.count, "bytes": each.bytes} for each in found

@@ -1,4 +1,4 @@
-"""Webhook endpoints: where an account wants to be told, and what was sent there."""
+"""Routes for webhook endpoints and their deliveries."""
 
 from typing import Annotated, cast
 
@@ -19,17 +19,17 @@ from safelight.webhooks.errors import EndpointDisabled
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-Address = Annotated[str, Field(max_length=2048, description="Where messages are posted to.")]
+Address = Annotated[str, Field(max_length=2048, description="URL that messages are posted to.")]
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]
 Patterns = Annotated[
     list[Pattern],
     Field(
         min_length=1,
         max_length=32,
-        description="Event types; `job.*` is all that begin so, `*` is all.",
+        description="Event types; `job.*` matches the prefix, `*` matches all.",
     ),
 ]
-Thin = Annotated[bool, Field(description="Leave the document of the job or batch out.")]
+Thin = Annotated[bool, Field(description="Omit the document of the job or batch.")]
 
 
 class NewWebhook(BaseModel):
@@ -43,14 +43,14 @@ class NewWebhook(BaseModel):
 
 
 class WebhookChange(BaseModel):
-    """Body of `PATCH /v1/webhooks/{id}`; what is left out stays."""
+    """Body of `PATCH /v1/webhooks/{id}`; omitted fields stay."""
 
     model_config = STRICT
 
     url: Address = ""
     events: Patterns = list(FINAL_EVENTS)
     thin: Thin = False
-    disabled: bool = Field(default=False, description="`false` has it told again.")
+    disabled: bool = Field(default=False, description="`false` enables it again.")
 
 
 class RedeliverSince(BaseModel):
@@ -59,12 +59,12 @@ class RedeliverSince(BaseModel):
     model_config = STRICT
 
     since: Time
-    delivered_too: bool = Field(default=False, description="Those that arrived as well.")
+    delivered_too: bool = Field(default=False, description="Include those that were delivered.")
 
 
 @router.post("", **returns(documents.WebhookWithSecret, UrlNotAllowed, status=201))
 async def create_webhook(body: NewWebhook, caller: Writer, services: Parts) -> Response:
-    """Make an endpoint. Its `secret`, which signs what is sent, is shown only here."""
+    """Create an endpoint. Its signing `secret` is shown only here."""
     services.check_url(body.url)
     made = await services.webhooks.create(
         caller.account_id, url=body.url, wanted=body.events, thin=body.thin
@@ -85,7 +85,7 @@ async def list_webhooks(caller: Reader, services: Parts) -> Response:
 
 @router.get("/default/secret", **returns(documents.WebhookWithSecret))
 async def get_default_secret(caller: Writer, services: Parts) -> Response:
-    """Return what messages to the `webhook_url` of a job or batch are signed with."""
+    """Return the signing secret of messages to the `webhook_url` of jobs and batches."""
     found = await services.webhooks.default(caller.account_id)
     return json_response(_with_secret(found))
 
@@ -113,21 +113,21 @@ async def change_webhook(
 
 @router.post("/{endpoint_id}/rotate", **returns(documents.WebhookWithSecret))
 async def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: Parts) -> Response:
-    """Make a new `secret`, shown only here. For 24 h messages are signed with the old one too."""
+    """Rotate the `secret`, shown only here. For 24 h messages are signed with the old one too."""
     found = await services.webhooks.rotate(caller.account_id, endpoint_id)
     return json_response(_with_secret(found))
 
 
 @router.delete("/{endpoint_id}", **returns(None, InvalidRequest, status=204))
 async def delete_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
-    """Remove an endpoint with its deliveries."""
+    """Delete an endpoint with its deliveries."""
     await services.webhooks.delete(caller.account_id, endpoint_id)
     return Response(status_code=204)
 
 
 @router.post("/{endpoint_id}/test", **returns(documents.Delivery, EndpointDisabled, status=202))
 async def test_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
-    """Send a `webhook.test` at once; the delivery says how that went."""
+    """Send a `webhook.test` at once; the delivery shows the outcome."""
     found = await services.webhooks.test(caller.account_id, endpoint_id)
     return json_response(_delivery_document(found), 202)
 
@@ -141,7 +141,7 @@ async def list_deliveries(
     cursor: Cursor = None,
     state: DeliveryState | None = None,
 ) -> Response:
-    """Return what was sent to an endpoint, and how that went, newest first."""
+    """Return the deliveries of an endpoint, newest first."""
     found = await services.webhooks.deliveries(
         caller.account_id, endpoint_id, before=cursor, limit=limit + 1, state=state
     )
@@ -155,7 +155,7 @@ async def list_deliveries(
 async def get_delivery(
     endpoint_id: str, delivery_id: str, caller: Reader, services: Parts
 ) -> Response:
-    """Return one delivery with its last tries: what was sent, what came back, how long it took."""
+    """Return one delivery with its latest tries: request, response and duration."""
     found = await services.webhooks.delivery(caller.account_id, endpoint_id, delivery_id)
     document: documents.DeliveryWithLog = {
         **_delivery_document(found.delivery),
@@ -171,7 +171,7 @@ async def get_delivery(
 async def redeliver(
     endpoint_id: str, delivery_id: str, caller: Writer, services: Parts
 ) -> Response:
-    """Send a message again, under the same id."""
+    """Redeliver a message under the same id."""
     found = await services.webhooks.redeliver(caller.account_id, endpoint_id, delivery_id)
     return json_response(_delivery_document(found), 202)
 
@@ -182,9 +182,9 @@ async def redeliver(
 async def redeliver_since(
     endpoint_id: str, body: RedeliverSince, caller: Writer, services: Parts
 ) -> Response:
-    """Send all messages again that were made since then and failed: at most 10,000 a call.
+    """Redeliver all failed messages since a time, at most 10,000 per call.
 
-    Where there are more, `next_since` is where the next call begins.
+    If there are more, the next call starts at `next_since`.
     """
     count, more = await services.webhooks.redeliver_since(
         caller.account_id, endpoint_id, body.since, delivered_too=body.delivered_too

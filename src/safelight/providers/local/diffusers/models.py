@@ -30,7 +30,7 @@ Source = Annotated[str | Path, BeforeValidator(_located)]
 
 
 class Task(StrEnum):
-    """What a model can do."""
+    """The capabilities of a model."""
 
     TEXT = "text_to_image"
     IMAGE = "image_to_image"
@@ -46,7 +46,7 @@ class Dtype(StrEnum):
 
 
 class Offload(StrEnum):
-    """What is offloaded to main memory while idle: nothing, components, or single layers."""
+    """Offloading of idle parts to main memory: none, components, or single layers."""
 
     NONE = "none"
     MODEL = "model"

@@ -8,7 +8,7 @@ NOTE = "sketch, no AI model"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to draw, and the output folder."""
+    """A drawing order and its output folder."""
 
     prompt: str
     negative_prompt: str
