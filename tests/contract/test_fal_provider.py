@@ -49,7 +49,7 @@ HOOK = "https://safelight.example/callbacks/fal/token"
 IMAGE = "fal/fal-ai/flux/schnell"
 TRIPO = "fal/tripo3d/tripo/v2.5/image-to-3d"
 VIEWS = "fal/tripo3d/tripo/v2.5/multiview-to-3d"
-CALL_S = 0.5
+CALL_S = 2.0  # for the calls that hang; the others must fit into it on a busy machine
 SUBMIT = "/.+"
 
 

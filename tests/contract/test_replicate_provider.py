@@ -56,7 +56,7 @@ HOOK = "https://safelight.example/callbacks/replicate/token"
 SCHNELL = "replicate/black-forest-labs/flux-schnell"
 DEV = "replicate/black-forest-labs/flux-dev"
 TRELLIS = "replicate/firtoz/trellis"
-CALL_S = 0.5
+CALL_S = 2.0  # for the calls that hang; the others must fit into it on a busy machine
 LOOK = "/v1/predictions/.*"
 ORDER = ".*/predictions"
 
