@@ -75,6 +75,7 @@ async def test_variant_when_of_a_private_picture_is_served_until_its_end_and_not
 @pytest.mark.parametrize(
     "query",
     ["format=png&w=10", f"format=png&w=10&until={PAST}", f"w=10&until={PAST}", "w=10"],
+    ids=["endless", "past", "past and without a format", "endless and without a format"],
 )
 async def test_variant_when_its_owner_signs_one_without_an_end_or_past_it_is_refused(
     home: Household, anybody: httpx2.AsyncClient, query: str
