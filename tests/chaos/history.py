@@ -167,6 +167,17 @@ class History:
         return by_job(self.sightings)
 
     @cached_property
+    def found_late(self) -> frozenset[str]:
+        """Jobs that failed as unknown, until the result of their last call was found."""
+        return frozenset(
+            job_id
+            for job_id, told in self.events_of.items()
+            if [event.type for event in told][-2:] == ["job.failed", "job.succeeded"]
+            and (tries := self.attempts_of.get(job_id))
+            and (tries[-1].ticket, tries[-1].outcome) == (None, "succeeded")
+        )
+
+    @cached_property
     def works(self) -> Mapping[str, Work]:
         """The provider's books, by attempt; cancels name the ticket alone."""
         attempt_of = {call.ticket: call.attempt_id for call in self.calls if call.what == "ticket"}

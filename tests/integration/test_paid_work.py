@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from safelight import errors
 from safelight.assets.lifecycle.trash import Trash
 from safelight.doorbell import doorbell
+from safelight.errors import SafelightError
 from safelight.fetch.errors import FetchRefused
 from safelight.jobs.bodies import Generate
+from safelight.jobs.errors import JobTimeout
 from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus, Outcome
-from safelight.jobs.ledger import moves
+from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
@@ -356,6 +359,29 @@ async def test_cancel_when_the_ticket_comes_between_look_and_close_leaves_it_ope
     assert (attempt.state, attempt.cancels) == (AttemptState.TICKETED, 0)
 
 
+async def test_cancel_when_the_start_is_on_its_way_does_not_believe_that_it_never_was(
+    shop: Workshop,
+) -> None:
+    shop.provider.adopts_within = LONG_AFTER
+    shop.provider.start_gate.clear()
+    job = await shop.queue(params=PENDING, **PAID)
+    async with working(shop.worker()):
+        await shop.until_sent(job)
+        await cancel(shop, job)
+        (attempt,) = await shop.attempts(job)
+        shop.provider.known[attempt.id] = ABSENT
+        await shop.janitor(lease=LONG_AFTER).round()
+        assert (await shop.attempts(job))[0].is_open
+        await shop.janitor().round()  # whose lease is over
+        (attempt,) = await shop.attempts(job)
+        assert attempt.ground is Ground.ABSENT
+        shop.provider.cancel_error = ProviderUnauthorized()
+        shop.provider.start_gate.set()
+        await until_asked(shop, job, "cancel", 2)
+        shop.provider.cancel_error = None
+        await until_asked(shop, job, "cancel", 3)
+
+
 @pytest.mark.parametrize("stop", ["timeout", "cancel", "crash"])
 async def test_callback_when_its_job_is_final_leads_to_a_cancel(shop: Workshop, stop: str) -> None:
     shop.provider.adopts_within = LONG_AFTER
@@ -457,10 +483,8 @@ async def test_result_when_its_process_dies_before_it_is_kept_is_found_on_disk(
     assert results.attempts(shop.runner.results) == []
 
 
-async def test_result_on_disk_when_its_job_is_canceled_is_dropped_and_its_cost_written(
-    shop: Workshop,
-) -> None:
-    job = await shop.queue(params={"outputs": 1, "cost_micros": COST}, **PAID)
+async def killed_with_a_result_on_disk(shop: Workshop, **changes: Any) -> Job:
+    """Return a job whose process died between receiving a paid result and storing it."""
     hanging = asyncio.Event()
 
     async def hang() -> None:
@@ -468,15 +492,50 @@ async def test_result_on_disk_when_its_job_is_canceled_is_dropped_and_its_cost_w
         await asyncio.Event().wait()
 
     shop.intake.overtake = hang
+    job = await shop.queue(params={"outputs": 1, "cost_micros": COST}, **PAID, **changes)
     running = asyncio.create_task(shop.worker().run())  # noqa: TID251  ended by kill
     await hanging.wait()
     await kill(shop, running)
+    shop.intake.overtake = None
+    return job
+
+
+async def test_result_on_disk_when_its_job_is_canceled_is_dropped_and_its_cost_written(
+    shop: Workshop,
+) -> None:
+    job = await killed_with_a_result_on_disk(shop)
     await shop.database.write(lambda tx: moves.cancel(tx, job.id))
     await shop.runner.deliver_results()
     (attempt,) = await shop.attempts(job)
     assert (attempt.ground, attempt.outcome) == (Ground.VERDICT, Outcome.CANCELED)
     assert (await shop.look(job)).cost_micros == COST
     assert results.attempts(shop.runner.results) == []
+
+
+@pytest.mark.parametrize("error", [UnknownOutcome(), JobTimeout()], ids=lambda error: error.code)
+async def test_result_on_disk_when_another_machine_failed_its_job_is_delivered_if_it_was_unknown(
+    shop: Workshop, error: SafelightError
+) -> None:
+    job = await killed_with_a_result_on_disk(shop)
+    claim = factories.claim_of(await shop.look(job))
+
+    def give_up(tx: Connection) -> None:
+        (attempt,) = attempts.of_job(tx, job.id)
+        attempts.lose_sight(tx, attempt.id)
+        moves.fail(tx, claim, error=error.problem())
+
+    await shop.database.write(give_up)
+    await shop.runner.deliver_results()
+    found = await shop.look(job)
+    (attempt,) = await shop.attempts(job)
+    assert results.attempts(shop.runner.results) == []
+    assert (shop.calls(job)["start"], found.cost_micros) == (1, COST)
+    if isinstance(error, UnknownOutcome):
+        assert (found.status, found.error) == (JobStatus.SUCCEEDED, None)
+        assert attempt.outcome is Outcome.SUCCEEDED
+    else:
+        assert (found.status, found.error) == (JobStatus.FAILED, error.problem())
+        assert (attempt.ground, attempt.outcome) == (Ground.VERDICT, Outcome.CANCELED)
 
 
 async def test_result_when_the_disk_is_full_is_stored_all_the_same(shop: Workshop) -> None:
@@ -490,18 +549,7 @@ async def test_result_when_the_disk_is_full_is_stored_all_the_same(shop: Worksho
 async def test_results_on_disk_when_one_is_damaged_are_delivered_but_for_that(
     shop: Workshop,
 ) -> None:
-    waiting = asyncio.Event()
-
-    async def hang() -> None:
-        waiting.set()
-        await asyncio.Event().wait()
-
-    shop.intake.overtake = hang
-    job = await shop.queue(params={"outputs": 1}, **PAID)
-    running = asyncio.create_task(shop.worker().run())  # noqa: TID251  ended by kill
-    await waiting.wait()
-    await kill(shop, running)
-    shop.intake.overtake = None
+    job = await killed_with_a_result_on_disk(shop)
     damaged = shop.runner.results / "att_0" / "result.json"
     damaged.parent.mkdir()
     damaged.write_bytes(b"{")

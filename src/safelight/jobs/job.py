@@ -8,6 +8,7 @@ from typing import Any
 
 from safelight.accounts.account import Visibility
 from safelight.documents.batch import BatchStatus
+from safelight.providers.errors import UnknownOutcome
 
 
 class JobStatus(StrEnum):
@@ -48,7 +49,7 @@ _QUEUED, _RUNNING, _WAITING, _SUCCEEDED, _FAILED, _CANCELED = JobStatus
 MOVES: Mapping[Move, tuple[frozenset[JobStatus], frozenset[JobStatus]]] = {
     Move.CLAIM: (frozenset({_QUEUED, _WAITING}), frozenset({_RUNNING})),
     Move.PARK: (frozenset({_RUNNING}), frozenset({_WAITING})),
-    Move.SUCCEED: (frozenset({_RUNNING, _WAITING}), frozenset({_SUCCEEDED})),
+    Move.SUCCEED: (frozenset({_RUNNING, _WAITING, _FAILED}), frozenset({_SUCCEEDED})),
     Move.RETRY: (frozenset({_RUNNING}), frozenset({_QUEUED})),
     Move.SNOOZE: (frozenset({_RUNNING}), frozenset({_QUEUED})),
     Move.RELEASE: (frozenset({_RUNNING}), frozenset({_QUEUED, _WAITING})),
@@ -188,8 +189,15 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended; only a redrive can change that."""
+        """Whether it has ended; a redrive or a late result can still change that."""
         return self.status in FINAL
+
+    @property
+    def awaits_result(self) -> bool:
+        """Whether it accepts a result of its open attempt, as after an unknown outcome."""
+        if self.status is JobStatus.FAILED:
+            return (self.error or {}).get("code") == UnknownOutcome.code
+        return self.status in (JobStatus.RUNNING, JobStatus.WAITING)
 
     @property
     def timeout(self) -> timedelta:

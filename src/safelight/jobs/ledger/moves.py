@@ -41,6 +41,7 @@ from safelight.jobs.ledger import attempts as open_attempts
 from safelight.jobs.ledger import costs, job_events
 from safelight.jobs.ledger.rows import to_job
 from safelight.jobs.retry import after_crash
+from safelight.providers.errors import UnknownOutcome
 
 _AN_OPEN_ATTEMPT = sa.exists().where(attempts.c.job_id == jobs.c.id, OPEN).correlate(jobs)
 # Moves that end a job whose attempt may be open: the janitor then resolves it at the provider.
@@ -158,8 +159,9 @@ class Finish:
 def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception]:
     """Finish jobs; the caller closes their attempts and inserts outputs in the same transaction.
 
-    The open attempt is the fence: a worker that lost its lease can still deliver a result. Returns
-    `StaleJob` for each whose attempt is closed or whose job is final.
+    The open attempt is the fence: a worker that lost its lease can still deliver a result, also
+    to a job that failed only because its outcome was unknown. Returns `StaleJob` for each whose
+    attempt is closed or whose job is final otherwise.
     """
     given = _FINISHED.bind(
         tx,
@@ -187,7 +189,10 @@ def _succeed_statement(dialect: str) -> ReturningUpdate[Any]:
         "error": None,
         **costs.of_attempts(rows.c.attempt, rows.c.cost),
     }
-    match = (jobs.c.id == rows.c.id, is_open)
+    is_awaited = sa.or_(
+        jobs.c.status != JobStatus.FAILED, jobs.c.error["code"].as_string() == UnknownOutcome.code
+    )
+    match = (jobs.c.id == rows.c.id, is_open, is_awaited)
     return move_statement(Move.SUCCEED, match, JobStatus.SUCCEEDED, changes)
 
 

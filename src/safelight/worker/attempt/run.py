@@ -23,7 +23,7 @@ from safelight.fetch import Fetcher
 from safelight.ids import PREFIXES
 from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.inputs import JobInput
-from safelight.jobs.job import Attempt, AttemptState, Ground, Job, JobStatus, StaleJob
+from safelight.jobs.job import Attempt, AttemptState, Ground, Job, StaleJob
 from safelight.jobs.ledger import attempts, callback_store
 from safelight.jobs.ledger.moves import Parking
 from safelight.jobs.topics import topics_of
@@ -443,7 +443,7 @@ class Runner:
             if found is not None:
                 attempt, job, at = found
                 run = Run(job, Clock(at))
-                if job.status in (JobStatus.RUNNING, JobStatus.WAITING) and attempt.is_open:
+                if attempt.is_open and job.awaits_result:
                     deadline = time.monotonic()
                     rows = await self._keep(run, attempt, done.outputs, deadline)
                     self._ring(await self.settlement.succeed(run, attempt, done, rows, deadline))

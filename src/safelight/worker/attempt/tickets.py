@@ -16,6 +16,7 @@ Keep = Grouped[tuple[str, str], bool]  # an attempt's id and its ticket
 
 _ASK_S = 10.0
 _TRY_AGAIN_S = 1.0
+_CANCEL_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 0.0)
 _CONFIRMED = Canceled()
 
 
@@ -38,9 +39,24 @@ async def _store(keep: Keep, provider: Provider, attempt: Attempt, ticket: str) 
             await asyncio.sleep(_TRY_AGAIN_S)
         else:
             break
-    if not kept:
-        await cancel_at_provider(provider, attempt.id, ticket)
+    if not kept and not await _canceled(provider, attempt.id, ticket):
+        _log.error(
+            "work goes on at a provider, and no job waits for it: cancel it there",
+            provider=provider.name,
+            attempt=attempt.id,
+            ticket=ticket,
+        )
     return kept
+
+
+async def _canceled(provider: Provider, attempt_id: str, ticket: str) -> bool:
+    """Cancel work that no row stands for, so nobody asks again later; False after some tries."""
+    for pause_s in _CANCEL_PAUSES_S:
+        answer = await cancel_at_provider(provider, attempt_id, ticket)
+        if answer is not None and answer.confirmed:
+            return True
+        await asyncio.sleep(pause_s)
+    return False
 
 
 async def cancel_at_provider(provider: Provider, attempt_id: str, ticket: str) -> Canceled | None:

@@ -195,9 +195,12 @@ class Janitor:
         if at >= attempt.created_at + max(provider.adopts_within, job.timeout):
             await self._postpone(attempt, _NOBODY_TELLS, asked=False)
             return
+        may_be_on_its_way = at < (attempt.unknown_at or job.finished_at or at) + self._lease
         match await find_at_provider(provider, lost_start(job, attempt)):
             case str() as ticket:
                 await self._db.write(lambda tx: _adopt(tx, attempt, ticket))
+            case Absent.ABSENT if may_be_on_its_way:
+                await self._postpone(attempt, self._interval, asked=False)
             case Absent.ABSENT:
                 closing = Closing(Outcome.CANCELED, Ground.ABSENT)
                 await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
