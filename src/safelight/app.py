@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ class Safelight:
 @asynccontextmanager
 async def open_safelight(
     settings: Settings, roles: frozenset[Role] = ALL_ROLES
-) -> AsyncIterator[Safelight]:
+) -> AsyncGenerator[Safelight]:
     """Yield a Safelight with its database migrated and everything connected; close it afterwards.
 
     Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
@@ -155,7 +155,7 @@ class Kept:
 
 
 @asynccontextmanager
-async def open_kept(settings: Settings) -> AsyncIterator[Kept]:
+async def open_kept(settings: Settings) -> AsyncGenerator[Kept]:
     """Yield what an installation keeps, its database migrated; a server may run meanwhile."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class RunningServer:
 
 
 @contextmanager
-def claim_data_dir(folder: Path, *, alone: bool) -> Iterator[None]:
+def claim_data_dir(folder: Path, *, alone: bool) -> Generator[None]:
     """Lock `folder`, exclusively or shared. The lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("a") as lock:
@@ -58,7 +58,7 @@ def claim_data_dir(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path) -> Generator[Path]:
     """Yield an empty folder for this process; remove those of dead processes."""
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.iterdir():

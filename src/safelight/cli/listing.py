@@ -61,13 +61,13 @@ def show_document(screen: Screen, document: Document) -> None:
         if job is None:
             screen.result(f"{item['name']}: {say(item['problem'] or {})}")
             continue
-        facts = [
+        facts: list[tuple[str, object]] = [
             ("job", job["id"]),
             ("what", title_of(job)),
             ("kind", job["kind"]),
             ("model", job["model"]),
             ("status", _state(job)),
-            ("attempts", str(job["attempts"])),
+            ("attempts", job["attempts"]),
             ("created", job["created_at"]),
             ("finished", job["finished_at"] or ""),
             ("error", say(job["error"]) if job["error"] else ""),
@@ -75,7 +75,7 @@ def show_document(screen: Screen, document: Document) -> None:
         ]
         for name, value in facts:
             if value:
-                screen.result(f"{name:<10}{' '.join(value.split())}")
+                screen.result(f"{name:<10}{' '.join(str(value).split())}")
 
 
 def print_table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -14,7 +14,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -124,7 +124,7 @@ class PostgresDatabase:
         raise ServiceError("The connection to the database kept breaking.")
 
     @asynccontextmanager
-    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
         if self._closed:
             raise ServiceError(_CLOSED)
         self._under_way += 1
@@ -178,7 +178,7 @@ def _leave_read_only_sessions(context: ExceptionContext) -> None:
 
 
 @contextmanager
-def _before_commit() -> Iterator[None]:
+def _before_commit() -> Generator[None]:
     try:
         yield
     except DBAPIError as error:

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from safelight.db.types import Instant, Json, to_json, to_microseconds
 
-_POSTGRESQL = {
+_POSTGRESQL: Mapping[type[TypeEngine[Any]], str] = {
     sa.Text: "text",
     sa.Integer: "integer",
     sa.BigInteger: "bigint",

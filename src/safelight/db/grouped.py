@@ -67,6 +67,7 @@ class Grouped(Generic[Item, Result]):
                 done.cancel()
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        results: Sequence[Result | Exception]
         try:
             results = await self._write([item for item, _ in group]) if group else []
         except ServiceError as error:  # an outage: single retries would fail too

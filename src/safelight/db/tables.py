@@ -107,6 +107,8 @@ batches = Table(
     Index("ix_batches_account", "account_id", "id"),
 )
 
+_BEST_FIRST: sa.UnaryExpression[int] = sa.desc("priority")
+
 jobs = Table(
     "jobs",
     metadata,
@@ -188,12 +190,12 @@ jobs = Table(
         "lane",
         "provider",
         "account_id",
-        sa.desc("priority"),
+        _BEST_FIRST,
         "run_at",
         **_where(READY),
     ),
     # a lane's jobs in order, across accounts
-    Index("ix_jobs_line", "lane", sa.desc("priority"), "run_at", **_where(READY)),
+    Index("ix_jobs_line", "lane", _BEST_FIRST, "run_at", **_where(READY)),
     Index(
         "ix_jobs_delayed",
         "lane",

@@ -1,7 +1,7 @@
 """The listeners of this process, for a wire to other processes."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from safelight import ids, telemetry
@@ -42,7 +42,7 @@ class Ears:
         return True
 
     @contextmanager
-    def listen(self, *topics: str) -> Iterator[MemoryBell]:
+    def listen(self, *topics: str) -> Generator[MemoryBell]:
         """Open a bell for `topics`."""
         try:
             with self._local.listen(*topics) as bell:

@@ -1,7 +1,7 @@
 """An in-process doorbell."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ class MemoryDoorbell:
                 bell.hear(topic)
 
     @contextmanager
-    def listen(self, *topics: str) -> Iterator[MemoryBell]:
+    def listen(self, *topics: str) -> Generator[MemoryBell]:
         bell = MemoryBell()
         wanted = frozenset(topics)
         for topic in wanted:

@@ -3,9 +3,12 @@
 Consumers do not acknowledge: a ring is delivered at most once, so none blocks the others.
 """
 
+# pyright: reportUnknownMemberType=false
+# Some of the library's parameters have no types.
+
 import asyncio
 from base64 import b32encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
@@ -118,7 +121,7 @@ class NatsWire:
         self._servers = url.split(",")
 
     @asynccontextmanager
-    async def connect(self, ears: Ears) -> AsyncIterator[NatsLine]:
+    async def connect(self, ears: Ears) -> AsyncGenerator[NatsLine]:
         client = Client()
         try:
             line = NatsLine(client, ears)

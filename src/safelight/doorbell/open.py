@@ -1,6 +1,6 @@
 """Opens the doorbell for a URL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from safelight.doorbell.doorbell import Doorbell
@@ -12,7 +12,7 @@ _KNOWN = "memory:, postgresql:, redis:, rediss:, valkey:, valkeys:, nats:, tls: 
 
 
 @asynccontextmanager
-async def open_doorbell(url: str) -> AsyncIterator[Doorbell]:
+async def open_doorbell(url: str) -> AsyncGenerator[Doorbell]:
     """Open the doorbell at `url`, whether or not its server is up.
 
     Raises:

@@ -4,7 +4,7 @@ A connection pooler must use session mode; in transaction mode it loses LISTEN.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -63,7 +63,7 @@ class PostgresWire:
         self._dsn = _plain(url)
 
     @asynccontextmanager
-    async def connect(self, ears: Ears) -> AsyncIterator[PostgresLine]:
+    async def connect(self, ears: Ears) -> AsyncGenerator[PostgresLine]:
         connection: asyncpg.Connection = await asyncpg.connect(
             self._dsn,
             timeout=int(DEADLINE_S),

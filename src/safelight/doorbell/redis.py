@@ -1,7 +1,10 @@
 """Rings over Redis or Valkey: publish and subscribe on one channel."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# Some of the library's parameters have no types.
+
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -69,7 +72,7 @@ class RedisWire:
         self._url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
 
     @asynccontextmanager
-    async def connect(self, ears: Ears) -> AsyncIterator[RedisLine]:
+    async def connect(self, ears: Ears) -> AsyncGenerator[RedisLine]:
         # No retries in the library: the relay must learn of each loss, because rings were missed.
         client = Redis.from_url(
             self._url,

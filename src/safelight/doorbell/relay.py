@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import cast
 
 from safelight import telemetry
 from safelight.doorbell.ears import Ears
@@ -46,7 +47,7 @@ class RelayDoorbell:
             self._said.clear()
 
     @contextmanager
-    def listen(self, *topics: str) -> Iterator[MemoryBell]:
+    def listen(self, *topics: str) -> Generator[MemoryBell]:
         with self._ears.listen(*topics) as bell:
             yield bell
 
@@ -155,7 +156,7 @@ class RelayDoorbell:
 
 
 @asynccontextmanager
-async def open_relay(wire: Wire) -> AsyncIterator[RelayDoorbell]:
+async def open_relay(wire: Wire) -> AsyncGenerator[RelayDoorbell]:
     """Run a doorbell on `wire` while the context is open."""
     relay = RelayDoorbell(wire)
     failure: Exception | None = None
@@ -174,8 +175,8 @@ async def open_relay(wire: Wire) -> AsyncIterator[RelayDoorbell]:
 
 
 def _first(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
+    if isinstance(error, ExceptionGroup):
+        return _first(cast("ExceptionGroup[Exception]", error).exceptions[0])
     return error
 
 

@@ -6,12 +6,15 @@ leases. The operator creates the queues, `{prefix}-{lane}`, with a redrive polic
 messages are left for the dead-letter queue.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# The AWS libraries have no types.
+
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from urllib.parse import parse_qs, urlsplit
 
 from aiobotocore.config import AioConfig
@@ -161,7 +164,7 @@ class SqsLine:
             async with asyncio.timeout(deadline_s):
                 return await getattr(self._client, operation)(**parameters)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+            code = str(cast("Any", error).response.get("Error", {}).get("Code", ""))
             if code in _QUEUE_FAULTS:
                 raise _QueueUnusable(code) from error
             raise
@@ -184,7 +187,7 @@ class SqsWire:
         self._session = AioSession()
 
     @asynccontextmanager
-    async def connect(self, ears: Ears) -> AsyncIterator[SqsLine]:
+    async def connect(self, ears: Ears) -> AsyncGenerator[SqsLine]:
         config = AioConfig(
             connect_timeout=DEADLINE_S,
             read_timeout=_POLL_S + DEADLINE_S,

@@ -1,7 +1,7 @@
 """Interfaces of a plug: a wire to other processes, and a line while it is connected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,7 +59,7 @@ class Wire(Protocol):
 
 
 @asynccontextmanager
-async def closing() -> AsyncIterator[None]:
+async def closing() -> AsyncGenerator[None]:
     """Allow a short time for an orderly close; the other end may be gone."""
     try:
         async with asyncio.timeout(_CLOSE_S):

@@ -1,7 +1,7 @@
 """Downloads one file from an untrusted URL, with all guards applied."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,7 +154,7 @@ class Fetcher:
         raise FetchError(detail, retry_after=wait)
 
     @asynccontextmanager
-    async def _answer(self, url: httpx2.URL) -> AsyncIterator[httpx2.Response]:
+    async def _answer(self, url: httpx2.URL) -> AsyncGenerator[httpx2.Response]:
         policy = self._policy
         # Each hop is a new request with only these headers, so nothing leaks to another host.
         request = httpx2.Request(

@@ -5,6 +5,7 @@ can be known here.
 """
 
 import ssl
+from typing import Any, cast
 
 import httpcore2
 
@@ -59,5 +60,5 @@ def _bracketed(request: httpcore2.Request, host: str) -> httpcore2.Request:
         url=httpcore2.URL(scheme=url.scheme, host=f"[{host}]", port=url.port, target=url.target),
         headers=request.headers,
         content=request.stream,
-        extensions={**request.extensions, "sni_hostname": host},
+        extensions={**cast("dict[str, Any]", request.extensions), "sni_hostname": host},
     )

@@ -1,7 +1,7 @@
 """Limits concurrent downloads per host."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class HostSlots:
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def slot(self, host: str, *, wait_s: float) -> AsyncIterator[None]:
+    async def slot(self, host: str, *, wait_s: float) -> AsyncGenerator[None]:
         """Take a slot of `host`; raises `TimeoutError` if none is free within `wait_s` seconds."""
         entry = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._per_host)))
         entry.users += 1

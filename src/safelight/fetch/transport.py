@@ -1,7 +1,7 @@
 """An httpx2 transport that enforces the policy, directly or through the egress proxy."""
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 
 import httpcore2
@@ -84,7 +84,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turn the HTTP library's exceptions into `FetchError`s, without their texts."""
     try:
         yield

@@ -1,7 +1,7 @@
 """Finds orphaned objects and rows with lost objects; removes, rebuilds or reports them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ class Remedy(StrEnum):
 
 
 @asynccontextmanager
-async def examine(database: Database, storage: Storage, scratch: Path) -> AsyncIterator[Report]:
+async def examine(database: Database, storage: Storage, scratch: Path) -> AsyncGenerator[Report]:
     """Compare storage and rows; read the findings while the context is open.
 
     Objects from the last hour are no findings: their rows may not be written yet. Memory is

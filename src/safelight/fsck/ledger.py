@@ -1,7 +1,7 @@
 """Compares two long lists of keys on disk, with bounded memory."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(folder: Path) -> Iterator[Ledger]:
+def open_ledger(folder: Path) -> Generator[Ledger]:
     """Open an empty ledger in `folder`, for one thread at a time."""
     connection = sqlite3.connect(folder / "ledger.db", check_same_thread=False)
     try:

@@ -1,6 +1,6 @@
 """Reads the keys that rows name, and updates rows whose objects are lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -63,7 +63,9 @@ def _of_asset(row: Any) -> list[Named]:
     return list(named.values())
 
 
-def _pages(tx: Connection, query: Any, read: Any) -> Iterator[list[Named]]:
+def _pages(
+    tx: Connection, query: sa.Select[*tuple[Any, ...]], read: Callable[[Any], list[Named]]
+) -> Iterator[list[Named]]:
     rows = tx.execution_options(yield_per=_AT_ONCE).execute(query)
     for page in rows.partitions():
         yield [named for row in page for named in read(row)]

@@ -1,7 +1,10 @@
 """Sends via AWS: mail with SES, SMS and topic messages with SNS."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# The AWS libraries have no types.
+
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -73,7 +76,7 @@ async def _call(
         async with opening as client:
             await getattr(client, operation)(**arguments)
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = str(cast("Any", error).response.get("Error", {}).get("Code", ""))
         reason = f"Amazon answered {code}: {error}"[:500]
         raise NotSentError(reason, hopeless=code in _HOPELESS, gone=code in _NO_TOPIC) from error
     except (BotoCoreError, OSError, TimeoutError) as error:

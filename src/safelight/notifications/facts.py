@@ -105,11 +105,12 @@ def _pictures(jobs: Iterable[Mapping[str, Any]], total: int) -> dict[str, Any]:
 def _picture(job: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
     # Signed URLs of private pictures would expire before the mail is read.
     is_public = output["visibility"] == "public"
-    small = output["renditions"].get("thumb") or output["renditions"].get("preview") or {}
+    renditions: Mapping[str, Mapping[str, Any]] = output["renditions"]
+    small = renditions.get("thumb") or renditions.get("preview")
     return {
         "name": _cut(output["name"] or _name_of(job), _SHORT_NAME),
         "url": output["url"] if is_public else None,
-        "thumb": small.get("url") if is_public else None,
+        "thumb": small.get("url") if small and is_public else None,
     }
 
 

@@ -132,7 +132,7 @@ def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
     told = hearing(tx, {event.account_id for event in found})
     if told:
         ended = [event.subject for event in found if event.type in ENDED]
-        named = named_by(tx, ended) if ended else {}
+        named: Mapping[str, Sequence[str]] = named_by(tx, ended) if ended else {}
         rows = fanout.notices_of(found, told, named)
         wanted = {row["contact_id"] for row in rows}
         clock: datetime = tx.execute(sa.select(now())).scalar_one()

@@ -2,7 +2,7 @@
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import obstore
 from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
@@ -71,6 +71,5 @@ def _open(place: Place, patience: timedelta) -> "ObjectStore":
     if place.scheme == "memory":
         return MemoryStore()
     opener = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[place.scheme]
-    return opener(
-        place.bucket, prefix=prefix, client_options=client, retry_config=_RETRY, **place.config
-    )
+    config = cast("dict[str, Any]", place.config)
+    return opener(place.bucket, prefix=prefix, client_options=client, retry_config=_RETRY, **config)

@@ -1,5 +1,8 @@
 """Purges removed files from CloudFront."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# The AWS libraries have no types.
+
 import hashlib
 from collections.abc import Collection
 from typing import Any

@@ -1,5 +1,8 @@
 """Storage on any obstore backend; the base of disks and buckets."""
 
+# pyright: reportUnknownMemberType=false
+# The type of `obstore.list` is partly generic.
+
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager

@@ -10,7 +10,7 @@ from tests import factories
 DESIGN = {
     "claim": ("queued waiting", "running"),
     "park": ("running", "waiting"),
-    "succeed": ("running waiting", "succeeded"),
+    "succeed": ("running waiting failed", "succeeded"),
     "retry": ("running", "queued"),
     "snooze": ("running", "queued"),
     "release": ("running", "queued waiting"),

@@ -5,7 +5,7 @@ downloaded through `safelight.fetch`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -168,7 +168,7 @@ class Api:
         *,
         pays: bool = False,
         answer_s: float = 60.0,
-    ) -> AsyncIterator[Opened]:
+    ) -> AsyncGenerator[Opened]:
         """Yield a successful response unread, and the error class to raise if it breaks off.
 
         `answer_s` covers the whole exchange, from connecting to the last byte.
@@ -181,7 +181,7 @@ class Api:
     @asynccontextmanager
     async def _opened(
         self, method: str, path: str, sending: Sending | None, *, pays: bool, answer_s: float
-    ) -> AsyncIterator[Opened]:
+    ) -> AsyncGenerator[Opened]:
         sending = sending or Sending()
         lost = UnknownOutcome if pays else ProviderError
         request = self._http.build_request(

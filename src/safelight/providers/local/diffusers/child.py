@@ -88,7 +88,7 @@ def _serve(setup: Setup, inbox: Inbox, answers: BinaryIO) -> None:
         if isinstance(work, Setup):
             raise TypeError("A process is set up once.")
         try:
-            answer = studio.do(work, lambda *how_far: _say(answers, Progress(*how_far)))
+            answer = studio.do(work, lambda percent, stage: _say(answers, Progress(percent, stage)))
         except Exception as error:  # noqa: BLE001  reported to the server
             traceback.print_exc()
             _say(answers, Failed("failed", f"The model failed ({type(error).__name__}).", ()))

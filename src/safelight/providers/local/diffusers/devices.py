@@ -1,7 +1,7 @@
 """Assigns a device to each piece of work: preferably a free one where its model is warm."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from safelight.providers.local.diffusers.device import Device
@@ -22,7 +22,7 @@ class Devices:
         return tuple(device.pid for device in self._all)
 
     @asynccontextmanager
-    async def lent(self, model: str, warmth: str) -> AsyncIterator[Device]:
+    async def lent(self, model: str, warmth: str) -> AsyncGenerator[Device]:
         """Wait for a free device and lend it.
 
         A device with the model and its LoRA loaded is preferred, then one with the model.

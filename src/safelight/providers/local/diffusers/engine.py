@@ -3,8 +3,8 @@
 Imports torch and diffusers, so only `child.py` may import it.
 """
 
-# pyright: reportMissingImports=false
-# These packages are only in the extra `diffusers`.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# These packages are only in the extra `diffusers`, so their types are unknown.
 
 import gc
 import time

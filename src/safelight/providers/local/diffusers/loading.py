@@ -1,7 +1,7 @@
 """Loads a diffusers model from safetensors, moves it to a device, and applies LoRAs."""
 
-# pyright: reportMissingImports=false
-# These packages are only in the extra `diffusers`.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# These packages are only in the extra `diffusers`, so their types are unknown.
 
 from pathlib import Path
 from typing import Any

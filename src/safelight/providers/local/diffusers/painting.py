@@ -1,7 +1,7 @@
 """Makes the pictures of one order, one after the other, step by step."""
 
-# pyright: reportMissingImports=false
-# These packages are only in the extra `diffusers`.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# These packages are only in the extra `diffusers`, so their types are unknown.
 
 import inspect
 from collections.abc import Callable

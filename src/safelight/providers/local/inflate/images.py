@@ -20,10 +20,7 @@ def blur(values: Floats, sigma: float, *, outside: float | None = None) -> Float
     Beyond the edge, values are `outside`, or repeat the edge.
     """
     mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
-    return cast(
-        "Floats",
-        ndimage.gaussian_filter(values, sigma, mode=mode, cval=beyond, truncate=_REACH),
-    )
+    return ndimage.gaussian_filter(values, sigma, mode=mode, cval=beyond, truncate=_REACH)
 
 
 def read_grid(
@@ -35,35 +32,35 @@ def read_grid(
     """
     mode, beyond = ("nearest", 0.0) if outside is None else ("constant", outside)
     places = np.stack(np.meshgrid(down, across, indexing="ij"))
-    return cast("Floats", ndimage.map_coordinates(values, places, order=1, mode=mode, cval=beyond))
+    return ndimage.map_coordinates(values, places, order=1, mode=mode, cval=beyond)
 
 
 def grown(found: Bools, pixels: int) -> Bools:
-    return cast("Bools", ndimage.binary_dilation(found, iterations=pixels))
+    return ndimage.binary_dilation(found, iterations=pixels)
 
 
 def shrunk(found: Bools, pixels: int) -> Bools:
-    return cast("Bools", ndimage.binary_erosion(found, iterations=pixels))
+    return ndimage.binary_erosion(found, iterations=pixels)
 
 
 def touched(found: Bools) -> Bools:
     """Return `found` dilated by all eight neighbors."""
-    return cast("Bools", ndimage.binary_dilation(found, _ALL_AROUND))
+    return ndimage.binary_dilation(found, _ALL_AROUND)
 
 
 def opened(found: Bools) -> Bools:
     """Return `found` without parts only a pixel or two wide."""
-    return cast("Bools", ndimage.binary_opening(found))
+    return ndimage.binary_opening(found)
 
 
 def filled(found: Bools) -> Bools:
     """Return `found` with all its holes filled."""
-    return cast("Bools", ndimage.binary_fill_holes(found))
+    return ndimage.binary_fill_holes(found)
 
 
 def connected(seeds: Bools, within: Bools) -> Bools:
     """Return the components of `within` that contain a seed."""
-    return cast("Bools", ndimage.binary_propagation(seeds, mask=within))
+    return ndimage.binary_propagation(seeds, mask=within)
 
 
 def parts(found: Bools) -> tuple[Ints, Ints]:
@@ -80,7 +77,7 @@ def parts(found: Bools) -> tuple[Ints, Ints]:
 
 def distance_to(found: Bools) -> Floats:
     """Return each pixel's distance to the nearest found one, in pixels."""
-    distance = cast("Floats", ndimage.distance_transform_edt(~found))
+    distance = ndimage.distance_transform_edt(~found)
     return distance.astype(np.float32)
 
 

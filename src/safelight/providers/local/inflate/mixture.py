@@ -5,6 +5,7 @@ Algorithm", 1977. Deterministic: the same colors give the same mixture.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -48,8 +49,8 @@ class Mixture:
         for kind, (share, mean, covariance) in enumerate(
             zip(self.shares, self.means, self.covariances, strict=True)
         ):
-            root = np.linalg.cholesky(covariance)
-            off = (colors - mean) @ np.linalg.inv(root).T
+            root = cast("Floats", np.linalg.cholesky(covariance))
+            off: Floats = (colors - mean) @ np.linalg.inv(root).T
             scale = np.log(share) - np.log(np.diag(root)).sum() - 1.5 * np.log(2 * np.pi)
             result[kind] = scale - 0.5 * np.einsum("ij,ij->i", off, off)
         return result

@@ -19,7 +19,7 @@ logging.getLogger("pyvips").setLevel(logging.ERROR)
 # Every picture is loaded once, so a cache would only waste memory.
 pyvips.cache_set_max(0)
 # The pool runs one child per core; threads would only compete.
-pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue]
+pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 _LOADERS = {
     "image/jpeg": "jpegload",

@@ -6,6 +6,9 @@ comma-separated numbers) override them, as IS-Net needs: 0.5,0.5,0.5 and 1,1,1. 
 probabilities or logits; only the first output is used.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# onnxruntime has no types.
+
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path

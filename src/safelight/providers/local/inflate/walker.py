@@ -40,7 +40,7 @@ def random_walk(hints: Floats, lab: Floats) -> Floats:
 def _ties(lab: Floats) -> sparse.csr_array:
     """Return the similarity of neighboring pixels (n, n): 1 if alike, near 0 if not."""
     rows, columns = lab.shape[:2]
-    index = np.arange(rows * columns).reshape(rows, columns)
+    index = np.arange(rows * columns, dtype=np.int64).reshape(rows, columns)
     pairs = [_neighbors(index, step) for step in _STEPS]
     one, other = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
     flat = lab.reshape(-1, 3)

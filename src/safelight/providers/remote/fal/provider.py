@@ -143,7 +143,7 @@ class FalProvider(RemotePlug[FalModel]):
     ) -> Done | Failed | Pending:
         model = self._model(request.model)
         work = _Work.read(ticket, model)
-        told = as_object(_parsed(attempt.news)) if attempt.news is not None else {}
+        told = as_object(None if attempt.news is None else _parsed(attempt.news))
         if told.get("request_id") == work.id and told.get("status") == "ERROR":
             return failed(as_object(told.get("payload")) or told)
         if told.get("request_id") == work.id and told.get("status") == "OK":

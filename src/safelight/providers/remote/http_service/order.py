@@ -10,6 +10,7 @@ from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.http_service.service import HttpService
 from safelight.providers.remote.http_service.template import fill
+from safelight.providers.remote.untrusted import as_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ _FORMS: Mapping[str, Callable[[InputFile], str]] = {
 def _within(params: Mapping[str, object], place: str) -> object:
     value: object = dict(params)
     for step in place.split(".") if place else ():
-        value = cast("dict[str, object]", value).get(step) if isinstance(value, dict) else None
+        value = as_object(value).get(step)
     return value
 
 

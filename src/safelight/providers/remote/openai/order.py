@@ -1,7 +1,7 @@
 """Builds the paid request for a job and rejects beforehand what the server would reject."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ class Order:
     partial_images: int
 
     @contextmanager
-    def sending(self, headers: Mapping[str, str]) -> Iterator[Sending]:
+    def sending(self, headers: Mapping[str, str]) -> Generator[Sending]:
         """Yield the payload; its files stay open and are read while they are sent."""
         if not self.pictures:
             yield Sending(json=self.fields, headers=headers)

@@ -128,8 +128,11 @@ class ReplicateModel:
     def _kinds(self) -> frozenset[Kind]:
         for_inputs = self.fields.of_files - {self.fields.mask}
         needs_inputs = for_inputs & set(self.open_schema["required"])
-        of_text = set() if needs_inputs else {Kind.TEXT_TO_IMAGE}
-        return frozenset(of_text | ({Kind.IMAGE_TO_IMAGE} if for_inputs else set()))
+        offered = {
+            Kind.TEXT_TO_IMAGE: not needs_inputs,
+            Kind.IMAGE_TO_IMAGE: bool(for_inputs),
+        }
+        return frozenset(kind for kind, is_offered in offered.items() if is_offered)
 
     def _roles(self) -> frozenset[Role]:
         fields = self.fields

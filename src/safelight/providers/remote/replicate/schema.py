@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from safelight.providers.remote.untrusted import as_list, as_object
+from safelight.providers.remote.untrusted import as_list, as_object, is_object
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -78,7 +78,7 @@ class _Cleaner:
         return {
             name: self._rule(rule, depth)
             for name, rule in described.items()
-            if _NAME.fullmatch(name) and isinstance(rule, dict)
+            if _NAME.fullmatch(name) and is_object(rule)
         }
 
     def _rule(self, described: object, depth: int) -> Rule:

@@ -1,5 +1,8 @@
 """The two SageMaker API calls in use, signed (AWS Signature Version 4), without retries."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# The AWS libraries have no types.
+
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, cast

@@ -1,5 +1,8 @@
 """AWS credentials: keys from the settings, or the default credential chain."""
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The AWS libraries have no types.
+
 import asyncio
 from dataclasses import dataclass
 from typing import Protocol

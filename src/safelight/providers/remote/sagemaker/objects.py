@@ -1,7 +1,10 @@
 """S3 client: single attempts with a deadline, and typed errors."""
 
+# pyright: reportUnknownMemberType=false
+# The type of `obstore.list` is partly generic.
+
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -118,7 +121,7 @@ class Objects:
         }
 
     @asynccontextmanager
-    async def _typed(self, place: Place) -> AsyncIterator[None]:
+    async def _typed(self, place: Place) -> AsyncGenerator[None]:
         """Map S3 errors to ours, except `FileNotFoundError` for a missing object."""
         bucket = place.bucket
         try:
