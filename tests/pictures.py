@@ -155,6 +155,23 @@ def with_segment(jpeg: bytes, data: bytes, marker: int = 0xE2) -> bytes:
     return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
 
 
+def apng(told: int, frames: int) -> bytes:
+    """An APNG that says how many frames it has, and has another number of the same frame."""
+    png = picture()
+    control = chunk(b"acTL", struct.pack(">II", told, 0))
+    frame = struct.pack(">IIIIHHBB", 64, 48, 0, 0, 1, 10, 0, 0)
+    at = png.index(b"IDAT") - 4
+    size = int.from_bytes(png[at : at + 4], "big")
+    pixels, end = png[at + 8 : at + 8 + size], at + 12 + size
+    more = b"".join(
+        chunk(b"fcTL", struct.pack(">I", 2 * number - 1) + frame)
+        + chunk(b"fdAT", struct.pack(">I", 2 * number) + pixels)
+        for number in range(1, frames)
+    )
+    first = chunk(b"fcTL", struct.pack(">I", 0) + frame)
+    return png[:33] + control + first + png[33:end] + more + png[end:]
+
+
 # --- hostile ones -----------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
-"""Reads a PNG's chunks before its image data: size, interlacing, and an APNG's frames.
+"""Reads a PNG's chunks: size, interlacing, and an APNG's frames.
 
 Structure: https://www.w3.org/TR/png-3/.
 """
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from safelight.media.errors import MediaError
@@ -10,7 +11,9 @@ from safelight.media.headers.shape import Shape, take, unpack
 
 _FIRST_CHUNK = 33  # after the signature and the header
 _CHUNK_FRAME = 12  # length, kind and checksum
-_MAX_CHUNKS = 64  # searched for the number of frames
+_MAX_CHUNKS = 64  # before the image data, searched for the number of frames
+_MAX_FRAME_CHUNKS = 100_000  # the chunks of an APNG
+_CONTROL_BYTES = 8  # of acTL
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by color type
 _PALETTE = 3
 _PALETTE_BYTES = 4  # per pixel, after the palette lookup
@@ -30,13 +33,25 @@ def _pixel_bytes(depth: int, kind: int) -> int:
 
 
 def _frames(file: BinaryIO) -> int:
+    """Return the number of frames; 1 for an APNG that has not as many as it says."""
+    for kind, offset, size in chunks(file, _MAX_CHUNKS):
+        if kind == b"IDAT":
+            return 1
+        if kind == b"acTL" and size == _CONTROL_BYTES:
+            (told,) = unpack(file, ">I", offset)
+            found = sum(kind == b"fcTL" for kind, _, _ in chunks(file, _MAX_FRAME_CHUNKS))
+            return max(told, 1) if told == found else 1
+    return 1
+
+
+def chunks(file: BinaryIO, most: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind, offset and size of the data of the chunks behind the header."""
     offset = _FIRST_CHUNK
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(most):
         file.seek(offset)
         head = file.read(8)
-        if len(head) < 8 or head[4:] == b"IDAT":  # noqa: PLR2004  length and kind
-            return 1
-        if head[4:] == b"acTL":
-            return max(1, unpack(file, ">I", offset + 8)[0])
-        offset += int.from_bytes(head[:4], "big") + _CHUNK_FRAME
-    return 1
+        if len(head) < 8:  # noqa: PLR2004  length and kind
+            return
+        size = int.from_bytes(head[:4], "big")
+        yield head[4:], offset + 8, size
+        offset += size + _CHUNK_FRAME

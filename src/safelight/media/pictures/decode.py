@@ -102,7 +102,7 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
         color_space=_SPACES.get(str(image.interpretation), "other"),
         depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
         has_alpha=bool(image.hasalpha()),  # pyvips returns a number
-        has_icc="icc-profile-data" in image.get_fields(),
+        has_icc=bool(image.get_typeof("icc-profile-data")),
         has_location=told.has_location,
         orientation=orientation,
         colors=appearance.main_colors(pixels),

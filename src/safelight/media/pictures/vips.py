@@ -1,6 +1,7 @@
 """Opens pictures with libvips, using the loader for their detected format; child only."""
 
 import logging
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,11 @@ ANIMATED = frozenset({"gif", "webp"})
 # Error messages of libvips and its libraries.
 _NO_MEMORY = ("out of memory", "memory allocation", "cannot allocate")
 _HOSTILE = "security limit"  # libheif reports its limits as memory errors
-_NO_DECODER = "Support for this compression format has not been built in"
+_UNSUPPORTED = re.compile(
+    r"unsupported (jpeg process|jpeg data|tiff|codec|feature|color|bit depth|essential|item)"
+    r"|not (supported|implemented|configured|been built|photometric|\d+ b|a whole number of bytes)"
+    r"|can ?not handle"
+)
 
 _GRAY = frozenset({"b-w", "grey16"})
 
@@ -104,9 +109,10 @@ def decoding() -> Generator[None]:
     try:
         yield
     except pyvips.Error as error:
-        if _is_out_of_memory(str(error).lower()):
+        message = str(error).lower()
+        if _is_out_of_memory(message):
             raise MemoryError from error
-        if _NO_DECODER in str(error):
+        if _UNSUPPORTED.search(message):
             raise MediaUnsupported(
                 "This installation has no decoder for the way this picture is compressed."
             ) from error
