@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pyvips
+from numpy.typing import NDArray
 
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "tiff")
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "avif": "avif", "tiff": "tif"}
@@ -170,6 +171,46 @@ def apng(told: int, frames: int) -> bytes:
     )
     first = chunk(b"fcTL", struct.pack(">I", 0) + frame)
     return png[:33] + control + first + png[33:end] + more + png[end:]
+
+
+def tiff(pixels: NDArray[Any], **tags: int) -> bytes:
+    """An uncompressed TIFF of these samples: rows, columns and perhaps channels.
+
+    `tags` are `photometric`, `compression` and `extra`, the meaning of one more channel.
+    """
+    height, width, *more = pixels.shape
+    samples = more[0] if more else 1
+    depth, form = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    entries = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [depth] * samples),
+        259: (3, [tags.get("compression", 1)]),
+        262: (3, [tags.get("photometric", 1)]),
+        273: (4, [0]),
+        277: (3, [samples]),
+        278: (4, [height]),
+        279: (4, [pixels.nbytes]),
+        339: (3, [form] * samples),
+    }
+    if "extra" in tags:
+        entries[338] = (3, [tags["extra"]])
+    start = 10 + 12 * len(entries) + 4
+    long = b"".join(
+        struct.pack(f"<{len(values)}H", *values)
+        for kind, values in entries.values()
+        if len(values) > 2
+    )
+    entries[273] = (4, [start + len(long)])
+    directory, at = struct.pack("<H", len(entries)), start
+    for tag, (kind, values) in sorted(entries.items()):
+        if len(values) > 2:
+            inline, at = struct.pack("<I", at), at + 2 * len(values)
+        else:
+            inline = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        directory += struct.pack("<HHI", tag, kind, len(values)) + inline.ljust(4, b"\0")
+    raw = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + long + raw
 
 
 # --- hostile ones -----------------------------------------------------------------------------
