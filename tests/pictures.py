@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pyvips
+from numpy.typing import NDArray
 
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "tiff")
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "avif": "avif", "tiff": "tif"}
@@ -153,6 +154,63 @@ def _with_segments(jpeg: bytes, profile: bytes) -> bytes:
 def with_segment(jpeg: bytes, data: bytes, marker: int = 0xE2) -> bytes:
     """A JPEG with one more segment at its beginning."""
     return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data + jpeg[2:]
+
+
+def apng(told: int, frames: int) -> bytes:
+    """An APNG that says how many frames it has, and has another number of the same frame."""
+    png = picture()
+    control = chunk(b"acTL", struct.pack(">II", told, 0))
+    frame = struct.pack(">IIIIHHBB", 64, 48, 0, 0, 1, 10, 0, 0)
+    at = png.index(b"IDAT") - 4
+    size = int.from_bytes(png[at : at + 4], "big")
+    pixels, end = png[at + 8 : at + 8 + size], at + 12 + size
+    more = b"".join(
+        chunk(b"fcTL", struct.pack(">I", 2 * number - 1) + frame)
+        + chunk(b"fdAT", struct.pack(">I", 2 * number) + pixels)
+        for number in range(1, frames)
+    )
+    first = chunk(b"fcTL", struct.pack(">I", 0) + frame)
+    return png[:33] + control + first + png[33:end] + more + png[end:]
+
+
+def tiff(pixels: NDArray[Any], **tags: int) -> bytes:
+    """An uncompressed TIFF of these samples: rows, columns and perhaps channels.
+
+    `tags` are `photometric`, `compression` and `extra`, the meaning of one more channel.
+    """
+    height, width, *more = pixels.shape
+    samples = more[0] if more else 1
+    depth, form = pixels.dtype.itemsize * 8, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    entries = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [depth] * samples),
+        259: (3, [tags.get("compression", 1)]),
+        262: (3, [tags.get("photometric", 1)]),
+        273: (4, [0]),
+        277: (3, [samples]),
+        278: (4, [height]),
+        279: (4, [pixels.nbytes]),
+        339: (3, [form] * samples),
+    }
+    if "extra" in tags:
+        entries[338] = (3, [tags["extra"]])
+    start = 10 + 12 * len(entries) + 4
+    long = b"".join(
+        struct.pack(f"<{len(values)}H", *values)
+        for kind, values in entries.values()
+        if len(values) > 2
+    )
+    entries[273] = (4, [start + len(long)])
+    directory, at = struct.pack("<H", len(entries)), start
+    for tag, (kind, values) in sorted(entries.items()):
+        if len(values) > 2:
+            inline, at = struct.pack("<I", at), at + 2 * len(values)
+        else:
+            inline = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        directory += struct.pack("<HHI", tag, kind, len(values)) + inline.ljust(4, b"\0")
+    raw = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + long + raw
 
 
 # --- hostile ones -----------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_models_when_made_pass_the_validator_without_errors_or_warnings(tmp_path
     files: list[Path] = []
     for name, params in _PARAMS.items():
         files.append(tmp_path / f"{name}.glb")
-        order = Order(picture, "image/png", Params(**params), files[-1])
+        order = Order(picture, Params(**params), files[-1])
         make_model(order)
     for file, report in zip(files, _validated(files), strict=True):
         issues = report["issues"]
@@ -120,7 +120,7 @@ async def test_model_when_the_picture_is_huge_fits_into_two_gigabytes(
 ) -> None:
     picture = tmp_path / "huge.jpg"
     _star(256).flatten(background=[255]).resize(16).jpegsave(str(picture))
-    order = Order(picture, "image/jpeg", Params(texture_size=1024), tmp_path / "m.glb")
+    order = Order(picture, Params(texture_size=1024), tmp_path / "m.glb")
     limits = Limits(memory_bytes=2 * 2**30)
     facts = await pool.run(make_model, order, limits=limits)
     assert (facts["mask"], facts["watertight"]) == ("border", True)

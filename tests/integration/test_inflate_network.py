@@ -71,7 +71,7 @@ def _disc(down: Any, across: Any) -> Any:
 
 
 def _picture(folder: Path) -> Picture:
-    return load_picture(_busy(folder / "busy.png"), "image/png", 1024)
+    return load_picture(_busy(folder / "busy.png"), 1024)
 
 
 def _assert_disc(mask: Mask) -> None:
@@ -110,7 +110,7 @@ def test_auto_when_the_background_is_busy_asks_the_network(tmp_path: Path) -> No
 def test_auto_when_the_background_is_plain_does_without_the_network(tmp_path: Path) -> None:
     image = pyvips.Image.black(300, 200, bands=3).draw_circle([250, 0, 0], 150, 100, 60, fill=True)
     image.pngsave(str(tmp_path / "plain.png"))
-    picture = load_picture(tmp_path / "plain.png", "image/png", 1024)
+    picture = load_picture(tmp_path / "plain.png", 1024)
     assert find_object(picture, "auto", tmp_path / "missing.onnx").name == "border"
 
 

@@ -53,7 +53,7 @@ def _inflated(path: Path) -> None:
     picture = path.with_suffix(".png")
     image = pyvips.Image.new_from_array(np.stack(colors, axis=-1).astype(np.uint8))
     image.pngsave(str(picture))
-    make_model(Order(picture, "image/png", Params(face_limit=2000), path))
+    make_model(Order(picture, Params(face_limit=2000), path))
 
 
 _MODELS: dict[str, Callable[[Path], None]] = {

@@ -40,7 +40,7 @@ async def test_models_when_200_are_made_drawn_and_converted_leave_nothing_behind
         folder.mkdir()
         model = folder / "model.glb"
         params = Params(face_limit=500, texture_size=256)
-        await pool.run(make_model, Order(picture, "image/png", params, model))
+        await pool.run(make_model, Order(picture, params, model))
         if number % DRAWN_EVERY == 0:
             drawn = await receive(pool, model, folder, ModelRules(), still=True)
             assert set(drawn.pictures) == {"preview", "thumb", "turntable"}

@@ -1,5 +1,8 @@
 """Errors for media files that cannot be read."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from safelight.errors import SafelightError
 
 
@@ -38,3 +41,17 @@ class MediaTooManyPixels(MediaError):
 
     code = "media_too_many_pixels"
     title = "The picture has too many pixels"
+
+
+@contextmanager
+def reading() -> Generator[None]:
+    """Turn any failure of our own readers into `MediaTruncated`: untrusted bytes caused it.
+
+    Failures of this machine, `OSError` and `MemoryError`, pass through.
+    """
+    try:
+        yield
+    except (SafelightError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise MediaTruncated from error

@@ -38,7 +38,7 @@ def _picture(pixels: np.ndarray) -> Picture:
 def _order(tmp_path: Path, pixels: np.ndarray, params: Params, name: str = "model") -> Order:
     path = tmp_path / "picture.png"
     pyvips.Image.new_from_array(pixels).pngsave(str(path))
-    return Order(path, "image/png", params, tmp_path / f"{name}.glb")
+    return Order(path, params, tmp_path / f"{name}.glb")
 
 
 def _color_at(made: Sculpture, x: float, y: float, front: bool) -> np.ndarray:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from safelight.media.errors import MediaEmpty, MediaError, MediaUnsupported
-from safelight.media.headers import heif, jpeg, png, tiff
+from safelight.media.errors import MediaEmpty, MediaError, MediaUnsupported, reading
+from safelight.media.headers import gif, heif, jpeg, png, tiff
 from safelight.media.headers.shape import Shape, take, unpack
 from safelight.media.sniff import HEAD_BYTES, sniff
 
@@ -19,7 +19,6 @@ FORMATS = {
 }
 
 # Bytes per pixel, measured.
-_GIF_HELD = 8.0  # the canvas and the previous frame
 _WEBP_HELD = 19.0  # decoder and encoder
 _WEBP_ALPHA_HELD = 32.0  # the encoder makes three more copies of a picture with alpha
 
@@ -40,21 +39,22 @@ def read_header(path: Path) -> Header:
     Raises `MediaEmpty`, `MediaUnsupported`, `MediaTruncated` or `MediaError`.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        if not head:
-            raise MediaEmpty
-        form = FORMATS.get(sniff(head) or "")
-        if form is None:
-            raise MediaUnsupported
-        shape = _READERS[form](file)
+        return header_in(file)
+
+
+@reading()
+def header_in(file: BinaryIO) -> Header:
+    """Return the header of the picture that `file` contains; raise as `read_header` does."""
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise MediaEmpty
+    form = FORMATS.get(sniff(head) or "")
+    if form is None:
+        raise MediaUnsupported
+    shape = _READERS[form](file)
     if shape.width < 1 or shape.height < 1:
         raise MediaError("The picture has no pixels.")
     return Header(form, *shape)
-
-
-def _gif(file: BinaryIO) -> Shape:
-    width, height = unpack(file, "<HH", 6)
-    return Shape(width, height, _GIF_HELD)
 
 
 def _webp(file: BinaryIO) -> Shape:
@@ -81,7 +81,7 @@ _READERS = {
     "jpeg": jpeg.read,
     "png": png.read,
     "webp": _webp,
-    "gif": _gif,
+    "gif": gif.read,
     "avif": heif.read,
     "heic": heif.read,
     "tiff": tiff.read,

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from safelight.media.errors import MediaError
+from safelight.media.headers.color import UNSPECIFIED, Color, of_codes
 from safelight.media.headers.shape import Shape, take
 
 _MAX_BOXES = 64  # before the `meta` box
 _MAX_META_BYTES = 2**20
 _BOX_HEAD = 8  # length and kind
 _ISPE_BYTES = 12
+_NCLX_BYTES = 8
 # Bytes per pixel, measured: the decoder's frames, the same in full color, and libvips' own.
 _HELD, _HELD_DEEP = 17.0, 22.0
 _AV1_DEEP = 0x40  # in the third byte of `av1C`: more than 8 bits per sample
@@ -31,6 +33,18 @@ def read(file: BinaryIO) -> Shape:
     # Tiles and the alpha plane have extents of their own; the whole picture is the largest.
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     return Shape(width, height, held)
+
+
+def read_color(file: BinaryIO) -> Color | None:
+    """Return the color space of the first picture that tells one by numbers; None for sRGB.
+
+    Raises `MediaUnsupported` for one that cannot be shown.
+    """
+    for kind, inside in _properties(_meta(file)[4:]):
+        if kind == b"colr" and inside[:4] == b"nclx" and len(inside) >= _NCLX_BYTES:
+            primaries, transfer = struct.unpack(">HH", inside[4:8])
+            return None if UNSPECIFIED in (primaries, transfer) else of_codes(primaries, transfer)
+    return None
 
 
 def _meta(file: BinaryIO) -> bytes:

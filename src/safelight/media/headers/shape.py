@@ -28,7 +28,7 @@ def take(file: BinaryIO, offset: int, size: int) -> bytes:
     """Return `size` bytes at `offset`; raise `MediaTruncated` if the file is too short."""
     try:
         file.seek(offset)
-    except (OverflowError, OSError):  # an offset larger than any file
+    except (OverflowError, ValueError, OSError):  # an offset larger than any file
         raise MediaError("The header points outside the file.") from None
     data = file.read(size)
     if len(data) < size:

@@ -2,28 +2,59 @@
 
 from typing import BinaryIO
 
-from safelight.media.errors import MediaError
+from safelight.media.errors import MediaError, MediaUnsupported
 from safelight.media.headers.shape import Shape, take, unpack
 
 _MAX_ENTRIES = 4096
 _BIG = 43  # the version number
 _SHORT, _LONG8 = 3, 16  # field types
+_COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 259, 262, 339
 _WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP = 256, 257, 258, 277, 278
 _TILE_HEIGHT = 323
-_WANTED = frozenset({_WIDTH, _HEIGHT, _DEPTH, _SAMPLES, _ROWS_A_STRIP, _TILE_HEIGHT})
+_WANTED = frozenset(
+    {
+        _WIDTH,
+        _HEIGHT,
+        _DEPTH,
+        _COMPRESSION,
+        _PHOTOMETRIC,
+        _SAMPLES,
+        _ROWS_A_STRIP,
+        _TILE_HEIGHT,
+        _SAMPLE_FORMAT,
+    }
+)
+_WHITE_IS_ZERO, _YCBCR = 0, 6  # photometric interpretations
+_JPEGS = frozenset({6, 7})  # compressions whose decoder converts YCbCr
+_UNSIGNED = frozenset({1, 4})  # sample formats; 4 is undefined
 _TALL = 512  # rows from which a strip or tile counts as kept in memory
 _MAX_DEPTH, _MAX_SAMPLES = 64, 8
 
 
 def read(file: BinaryIO) -> Shape:
-    """Return the shape of the first page."""
+    """Return the shape of the first page.
+
+    Raises `MediaUnsupported` for colors that the decoder would show wrongly.
+    """
     order = "<" if take(file, 0, 2) == b"II" else ">"
     (version,) = unpack(file, order + "H", 2)
     tags = _directory(file, order, big=version == _BIG)
+    _check_colors(tags)
     width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
     rows = tags.get(_TILE_HEIGHT) or tags.get(_ROWS_A_STRIP, height)
     held = _pixel_bytes(tags) if min(rows, height) > _TALL else 0
     return Shape(width, height, held)
+
+
+def _check_colors(tags: dict[int, int]) -> None:
+    photometric = tags.get(_PHOTOMETRIC)
+    if photometric == _YCBCR and tags.get(_COMPRESSION, 1) not in _JPEGS:
+        raise MediaUnsupported("A TIFF in YCbCr is supported only with JPEG compression.")
+    is_signed = tags.get(_SAMPLES, 1) == 1 and tags.get(_SAMPLE_FORMAT, 1) not in _UNSIGNED
+    if photometric == _WHITE_IS_ZERO and is_signed:
+        raise MediaUnsupported(
+            "A TIFF whose signed or floating-point zero is white is unsupported."
+        )
 
 
 def _directory(file: BinaryIO, order: str, *, big: bool) -> dict[int, int]:

@@ -18,6 +18,7 @@ from safelight.media.pictures.vips import (
     decoding,
     field,
     frames_of,
+    has_profile,
     open_picture,
     orientation_of,
     pages_of,
@@ -102,7 +103,7 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
         color_space=_SPACES.get(str(image.interpretation), "other"),
         depth=field(image, "bits-per-sample", _DEPTHS.get(str(image.format), 0)),
         has_alpha=bool(image.hasalpha()),  # pyvips returns a number
-        has_icc="icc-profile-data" in image.get_fields(),
+        has_icc=has_profile(image),
         has_location=told.has_location,
         orientation=orientation,
         colors=appearance.main_colors(pixels),

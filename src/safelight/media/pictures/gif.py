@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from safelight.media.errors import reading
+
 _HEADER = 13  # bytes up to the global color table
 _DESCRIPTOR = 10
 _FLAGS_AT = 10
@@ -25,6 +27,7 @@ class _Block:
     is_picture: bool
 
 
+@reading()
 def is_whole(path: Path) -> bool:
     """Return whether all blocks are complete; a missing last byte is tolerated."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -34,6 +37,7 @@ def is_whole(path: Path) -> bool:
             return False
 
 
+@reading()
 def strip(source: Path, to: Path) -> None:
     """Copy a complete GIF's frames and timing: no comments, no metadata, no trailing data."""
     with (

@@ -5,14 +5,16 @@ from typing import Any
 
 import pyvips
 
+from safelight.media.headers.header import read_header
 from safelight.media.pictures.picture import Picture
 from safelight.media.pictures.spec import Format, Order
-from safelight.media.pictures.vips import decoding, to_srgb
+from safelight.media.pictures.vips import decoding, open_picture, to_srgb
 
 _NOTHING = 0  # keep no metadata
 _WEBP_EFFORT = 2  # more takes twice the time to save 3% of the bytes
 _AVIF_EFFORT = 1  # 0.2 s at 1024 pixels; 2 takes 50% longer for the same size
 _AVIF_QUALITY = 0.8  # times the requested quality matches WebP's appearance
+_SCALED_BY_DECODERS = frozenset({"jpeg", "webp"})
 _WHITE = [255.0, 255.0, 255.0]
 
 
@@ -29,10 +31,14 @@ def reshape(source: Path, target: Path, order: Order) -> Picture:
 
 
 def _scaled(source: Path, order: Order) -> pyvips.Image:
-    # Load from the path, not from pixels, so that JPEG and WebP are decoded at reduced size.
     options: dict[str, Any] = {"size": "force"}
     if order.is_cut:
         options = {"size": "both", "crop": "centre"}
+    form = read_header(source).format
+    if form not in _SCALED_BY_DECODERS:
+        image = open_picture(source, form)
+        return image.thumbnail_image(order.width, height=order.height, **options)
+    # Load from the path, not from pixels, so that it is decoded at reduced size.
     return pyvips.Image.thumbnail(
         str(source), order.width, height=order.height, fail_on="error", **options
     )

@@ -1,14 +1,22 @@
-"""Opens pictures with libvips, using the loader for their detected format; child only."""
+"""Opens pictures with libvips, using the loader for their detected format; child only.
+
+Pictures leave here with samples and colors that libvips shows rightly: `samples` and `profile`.
+"""
 
 import logging
-from collections.abc import Generator
+import re
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pyvips
 
-from safelight.media.errors import MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaTruncated, MediaUnsupported, reading
+from safelight.media.headers import heif, png
+from safelight.media.headers.color import Color
+from safelight.media.pictures import profile, samples
 
 # Loaders that libvips deems unsafe for untrusted files (SVG, PDF, MATLAB …) stay disabled even if
 # a crafted file selected one.
@@ -35,21 +43,57 @@ ANIMATED = frozenset({"gif", "webp"})
 # Error messages of libvips and its libraries.
 _NO_MEMORY = ("out of memory", "memory allocation", "cannot allocate")
 _HOSTILE = "security limit"  # libheif reports its limits as memory errors
-_NO_DECODER = "Support for this compression format has not been built in"
+_UNSUPPORTED = re.compile(
+    r"unsupported (jpeg process|jpeg data|tiff|codec|feature|color|bit depth|essential|item)"
+    r"|not (supported|implemented|configured|been built|photometric|\d+ b|a whole number of bytes)"
+    r"|can ?not handle|bad labq|samples out of range"
+)
 
 _GRAY = frozenset({"b-w", "grey16"})
+_COLOR_BANDS = 3
+_PROFILE, _MADE = "icc-profile-data", "safelight-profile-made"
+_DESCRIBED: dict[str, Callable[[BinaryIO], Color | None]] = {
+    "png": png.read_color,
+    "avif": heif.read_color,
+    "heic": heif.read_color,
+}
+_Load = Callable[..., pyvips.Image]
 
 
-def open_picture(path: Path, form: str, *, every_frame: bool = False) -> pyvips.Image:
+def open_picture(
+    path: Path, form: str, *, every_frame: bool = False, shrink: int = 1
+) -> pyvips.Image:
     """Return the picture, not decoded yet; pixels can be read once, from top to bottom.
 
-    With `every_frame`, the frames of an animation are stacked vertically.
+    With `every_frame`, the frames of an animation are stacked vertically. The decoder of JPEG
+    divides the sides by `shrink`. Raises `MediaUnsupported` for a picture that would look wrong.
     """
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
     if every_frame and form in ANIMATED:
         options["n"] = -1
-    load = getattr(pyvips.Image, _LOADERS[form])
-    return cast("pyvips.Image", load(str(path), **options))
+    if shrink > 1 and form == "jpeg":
+        options["shrink"] = shrink
+    load = partial(cast("_Load", getattr(pyvips.Image, _LOADERS[form])), str(path), **options)
+    image = load()
+    if form == "tiff":
+        return samples.to_unsigned(image, load)
+    color = None if image.get_typeof(_PROFILE) else _described(path, form)
+    if color is None:
+        return image
+    return _with_profile(image, profile.build(color, is_gray=image.bands < _COLOR_BANDS))
+
+
+@reading()
+def _described(path: Path, form: str) -> Color | None:
+    if form not in _DESCRIBED:
+        return None
+    with path.open("rb") as file:
+        return _DESCRIBED[form](file)
+
+
+def has_profile(image: pyvips.Image) -> bool:
+    """Return whether the file contains an ICC profile."""
+    return bool(image.get_typeof(_PROFILE)) and not image.get_typeof(_MADE)
 
 
 def frames_of(image: pyvips.Image, form: str) -> int:
@@ -76,7 +120,7 @@ def orientation_of(image: pyvips.Image) -> int:
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Return the picture in 8-bit sRGB, or gray if it is gray and has no profile."""
-    if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
+    if image.get_typeof(_PROFILE) or image.interpretation == "cmyk":
         fallback = "cmyk" if image.interpretation == "cmyk" else "srgb"
         try:
             plain = image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
@@ -90,8 +134,15 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
 def _without_profile(image: pyvips.Image) -> pyvips.Image:
     """Drop the profile so that it is not applied again; the pixels are sRGB now."""
     plain = image.copy()
-    plain.remove("icc-profile-data")
+    plain.remove(_PROFILE)
     return plain
+
+
+def _with_profile(image: pyvips.Image, data: bytes) -> pyvips.Image:
+    described = image.copy()
+    described.set_type(pyvips.GValue.blob_type, _PROFILE, data)  # pyright: ignore[reportArgumentType]
+    described.set_type(pyvips.GValue.gint_type, _MADE, 1)
+    return described
 
 
 def _is_out_of_memory(message: str) -> bool:
@@ -104,9 +155,10 @@ def decoding() -> Generator[None]:
     try:
         yield
     except pyvips.Error as error:
-        if _is_out_of_memory(str(error).lower()):
+        message = str(error).lower()
+        if _is_out_of_memory(message):
             raise MemoryError from error
-        if _NO_DECODER in str(error):
+        if _UNSUPPORTED.search(message):
             raise MediaUnsupported(
                 "This installation has no decoder for the way this picture is compressed."
             ) from error

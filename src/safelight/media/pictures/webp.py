@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from safelight.media.errors import reading
+
 _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
 _KEPT = frozenset({b"VP8X", b"ICCP", b"ANIM", b"ANMF"})
@@ -14,6 +16,7 @@ _METADATA_FLAGS = 0x08 | 0x04  # EXIF and XMP, in the first byte of VP8X
 _PIECE_BYTES = 2**20
 
 
+@reading()
 def strip(source: Path, to: Path) -> None:
     """Copy only the canvas, profile and frames of an animation."""
     with source.open("rb") as file, to.open("wb") as copy:

@@ -5,7 +5,7 @@ Layout: https://code.blender.org/2013/08/fbx-binary-file-format-specification/
 
 from pathlib import Path
 
-from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
+from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported, reading
 
 MEDIA_TYPE = "application/vnd.autodesk.fbx"
 
@@ -14,6 +14,7 @@ _OLDEST = 7000  # version with this layout
 _FOOT = bytes.fromhex("f85a8c6adef5d97eece90ce3758f290b")
 
 
+@reading()
 def check(path: Path) -> None:
     """Raise `MediaError` unless the file has a supported version and the FBX footer."""
     size = path.stat().st_size

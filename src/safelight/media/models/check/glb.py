@@ -4,6 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from safelight.media.errors import reading
 from safelight.media.models.check import extensions
 from safelight.media.models.check.bounds import check_data
 from safelight.media.models.check.container import data_of, open_container
@@ -37,6 +38,7 @@ class Glb:
         return data_of(image.uri) if image.uri else bytes(self.view(image.buffer_view or 0))
 
 
+@reading()
 def open_glb(path: Path, rules: ModelRules) -> Glb:
     """Return the validated file, with no vertex or texture decoded yet.
 

@@ -1,10 +1,9 @@
 """Checks a model's textures by their headers against the limits, before any decoder runs."""
 
-from pathlib import Path
-from tempfile import NamedTemporaryFile
+from io import BytesIO
 
 from safelight.media.errors import MediaEmpty, MediaTooManyPixels, MediaUnsupported
-from safelight.media.headers.header import Header, read_header
+from safelight.media.headers.header import header_in
 from safelight.media.models.check.facts import ModelRules
 from safelight.media.models.check.glb import Glb
 
@@ -30,16 +29,9 @@ def check_images(glb: Glb, rules: ModelRules) -> None:
 
 def _pixels(glb: Glb, index: int) -> int:
     try:
-        header = _header(glb.image(index))
+        header = header_in(BytesIO(glb.image(index)))
     except (MediaEmpty, MediaUnsupported):
         raise MediaUnsupported(f"Texture {index} of the 3D file is no picture.") from None
     if header.format not in _FORMATS:
         raise MediaUnsupported(f"Texture {index} of the 3D file is neither PNG, JPEG nor WebP.")
     return header.width * header.height
-
-
-def _header(data: bytes) -> Header:
-    with NamedTemporaryFile() as file:  # `read_header` takes a path
-        file.write(data)
-        file.flush()
-        return read_header(Path(file.name))

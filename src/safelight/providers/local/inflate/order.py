@@ -38,7 +38,6 @@ class Order:
     """
 
     picture: Path
-    media_type: str
     params: Params
     model: Path
     saliency: Path | None = None

@@ -1,34 +1,16 @@
 """Loads a picture upright, in 8-bit sRGB with alpha, and provides its pixels at any size."""
 
-import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyvips
 
-from safelight.media.errors import MediaTruncated, MediaUnsupported
+from safelight.media.headers.header import read_header
+from safelight.media.pictures.vips import decoding, open_picture, to_srgb
 from safelight.providers.local.inflate.arrays import Bytes
 
-# The file is untrusted: block loaders that libvips marks as unsafe.
-pyvips.block_untrusted_set(True)
-# libvips warns for each damaged tile; real failures are errors.
-logging.getLogger("pyvips").setLevel(logging.ERROR)
-# Every picture is loaded once, so a cache would only waste memory.
-pyvips.cache_set_max(0)
-# The pool runs one child per core; threads would only compete.
-pyvips.concurrency_set(1)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-
-_LOADERS = {
-    "image/jpeg": "jpegload",
-    "image/png": "pngload",
-    "image/webp": "webpload",
-    "image/gif": "gifload",
-    "image/avif": "heifload",
-    "image/tiff": "tiffload",
-}
 _RGBA = 4
 _MAX_SHRINK = 8
 _OPAQUE = 250  # higher alpha counts as opaque: encoders are inexact
@@ -79,31 +61,17 @@ class Picture:
         return self.image.crop(left, top, width, height)
 
 
-def load_picture(path: Path, media_type: str, side: int) -> Picture:
+def load_picture(path: Path, side: int) -> Picture:
     """Return the picture's first frame, shrunk to a longest side of at most `side` pixels."""
-    try:
-        image = _open(path, media_type, side)
+    header = read_header(path)
+    shrink = _shrink(max(header.width, header.height), side)
+    with decoding():
+        image = open_picture(path, header.format, shrink=shrink)
         # Shrunk while streaming: the full size is never in memory.
         image = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
-        image = _to_srgb(image.copy_memory().autorot())
+        image = to_srgb(image.copy_memory().autorot()).colourspace("srgb")
         image = image if image.hasalpha() else image.bandjoin(255)
         return Picture(image.extract_band(0, n=_RGBA).copy_memory())
-    except pyvips.Error as error:
-        if "out of memory" in str(error):
-            raise MemoryError from error
-        raise MediaTruncated from error
-
-
-def _open(path: Path, media_type: str, side: int) -> pyvips.Image:
-    if media_type not in _LOADERS:
-        raise MediaUnsupported
-    load = getattr(pyvips.Image, _LOADERS[media_type])
-    options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
-    image = cast("pyvips.Image", load(str(path), **options))
-    shrink = _shrink(max(image.width, image.height), side)
-    if media_type == "image/jpeg" and shrink > 1:
-        image = cast("pyvips.Image", load(str(path), shrink=shrink, **options))
-    return image
 
 
 def _shrink(longest: int, side: int) -> int:
@@ -112,14 +80,3 @@ def _shrink(longest: int, side: int) -> int:
     while shrink < _MAX_SHRINK and longest >= side * shrink * 2:
         shrink *= 2
     return shrink
-
-
-def _to_srgb(image: pyvips.Image) -> pyvips.Image:
-    cmyk = image.interpretation == "cmyk"
-    if cmyk or image.get_typeof("icc-profile-data"):
-        fallback = "cmyk" if cmyk else "srgb"
-        # With a damaged profile, slightly wrong colors are better than no picture.
-        with suppress(pyvips.Error):
-            image = image.icc_transform("srgb", embedded=True, input_profile=fallback, depth=8)
-    # From grey16 and rgb16 this also scales to 8 bits.
-    return image.colourspace("srgb").cast("uchar")

@@ -62,7 +62,6 @@ class InflateProvider(NoCallbacks):
         picture = request.inputs[0]
         order = Order(
             picture=picture.path,
-            media_type=picture.media_type,
             params=Params.read(request.params),
             model=request.scratch / "model.glb",
             saliency=self._saliency,

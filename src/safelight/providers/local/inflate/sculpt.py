@@ -49,7 +49,7 @@ def sculpt(order: Order) -> dict[str, Fact]:
     cpu.report(5, "finding the object")
     # Twice the texture's size, since the object may fill only half of the picture.
     side = min(_LARGEST, max(masks.SIDE, 2 * params.texture_size))
-    picture = load_picture(order.picture, order.media_type, side)
+    picture = load_picture(order.picture, side)
     made = make_sculpture(picture, params, order.saliency)
     look = Look(made.texture.color, encode(made.texture.pixels) if params.texture else None)
     order.model.write_bytes(to_glb(made.mesh, look, "object"))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safelight.media.headers.header import read_header
+
 if TYPE_CHECKING:
     import pyvips
 
@@ -21,10 +23,12 @@ class Reference:
 
 def read(path: Path) -> Reference:
     """Look at the picture; it has been inspected before."""
-    import pyvips  # noqa: PLC0415  only child processes load it
+    from safelight.media.pictures import vips  # noqa: PLC0415  only child processes load it
 
-    image = pyvips.Image.thumbnail(str(path), _SIDE, height=_SIDE, size="both")
-    image = image.colourspace("srgb").copy_memory()  # it is read more than once
+    with vips.decoding():
+        image = vips.open_picture(path, read_header(path).format)
+        image = image.thumbnail_image(_SIDE, height=_SIDE, size="both")
+        image = vips.to_srgb(image).colourspace("srgb").copy_memory()  # it is read more than once
     if image.hasalpha():
         image = image.flatten(background=[255.0])
     half = image.height // 2
