@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from safelight.accounts.account import Caller, Scope
+from safelight.accounts.account import Caller, Credential, Scope
 from safelight.accounts.errors import Unauthenticated
 from safelight.errors import Forbidden
 from safelight.web.services import Services
@@ -40,13 +40,21 @@ async def _caller(
     if bearer is not None:
         caller = await services.accounts.authenticate(bearer.credentials)
     elif cookie:
-        _refuse_other_sites(request)
-        caller = await services.accounts.authenticate(cookie)
+        caller = await _session(request, services, cookie)
     else:
         raise Unauthenticated("Send `Authorization: Bearer YOUR_KEY`.")
     structlog.contextvars.bind_contextvars(account_id=caller.account_id, key_id=caller.key_id)
     request.state.account_id = caller.account_id
     return caller
+
+
+async def _session(
+    request: Request, services: Parts, cookie: Annotated[str | None, Depends(_cookie)]
+) -> Caller:
+    if not cookie:
+        raise Unauthenticated("There is no browser session.")
+    _refuse_other_sites(request)
+    return await services.accounts.authenticate(cookie, Credential.SESSION)
 
 
 def _refuse_other_sites(request: Request) -> None:
@@ -73,6 +81,7 @@ class _Needs:
         return caller
 
 
+Session = Annotated[Caller, Depends(_session)]
 Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]
 Admin = Annotated[Caller, Depends(_Needs(Scope.ADMIN))]
