@@ -13,7 +13,6 @@ from safelight.errors import Forbidden
 from safelight.web.services import Services
 
 COOKIE = "safelight_session"
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="api_key", description="`Authorization: Bearer sk_…`"
@@ -53,20 +52,8 @@ async def _session(
 ) -> Caller:
     if not cookie:
         raise Unauthenticated("There is no browser session.")
-    _refuse_other_sites(request)
+    services.hosts.check(request)
     return await services.accounts.authenticate(cookie, Credential.SESSION)
-
-
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse cross-site requests (CSRF): browsers attach cookies to them."""
-    if request.method in _SAFE_METHODS:
-        return
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        raise Forbidden("This request came from another site's page.")
-    origin = request.headers.get("origin")
-    if origin is not None and origin.split("://", 1)[-1] != request.headers.get("host"):
-        raise Forbidden("This request came from another site's page.")
 
 
 class _Needs:

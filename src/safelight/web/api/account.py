@@ -12,7 +12,7 @@ from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.service import LOGIN_LINK_LASTS, SESSION_LASTS
-from safelight.errors import InvalidRequest
+from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
@@ -53,6 +53,7 @@ class AccountChange(BaseModel):
 @router.get("/login", include_in_schema=False)
 async def login(request: Request, services: Parts, token: str = "") -> Response:
     """Open the web page by a login link, which works once."""
+    services.hosts.check(request)
     try:
         session = await services.accounts.redeem_login(token)
     except Unauthenticated:
@@ -71,9 +72,10 @@ async def make_login_link(caller: Admin, services: Parts) -> Response:
     return json_response(document, 201, {"Cache-Control": "no-store"})
 
 
-@router.post("/v1/session", **returns(None, Unauthenticated, status=204))
+@router.post("/v1/session", **returns(None, Unauthenticated, Forbidden, status=204))
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
+    services.hosts.check(request)
     session = await services.accounts.open_session(body.key)
     return _with_cookie(request, Response(status_code=204), session)
 
