@@ -195,12 +195,6 @@ def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
         headers.setdefault("Cache-Control", "no-store")
 
 
-def _shown_path(scope: Scope) -> str:
-    """Return the path for logs, without the token of a callback URL."""
-    path: str = scope["path"]
-    return f"{path.rpartition('/')[0]}/…" if path.startswith(callbacks.PREFIX) else path
-
-
 def _note(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     path = getattr(route, "path", "unmatched")
@@ -212,7 +206,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     write(
         "request",
         method=scope["method"],
-        path=_shown_path(scope),
+        path=scope["path"],
         status=status,
         ms=round(seconds * 1000, 1),
         **({"account_id": account_id} if account_id else {}),

@@ -29,7 +29,7 @@ class SignIn(BaseModel):
 
     model_config = STRICT
 
-    key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, description="An API key.")
+    key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, repr=False, description="An API key.")
 
 
 class AccountChange(BaseModel):
