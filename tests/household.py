@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
-from safelight.accounts.account import Scope, Visibility
+from safelight.accounts.account import Credential, Scope, Visibility
 from safelight.app import Safelight, open_safelight
 from safelight.assets.asset import Asset
 from safelight.assets.intake import Origin
@@ -41,12 +41,14 @@ class Household:
     things: Mapping[str, str]
 
     @asynccontextmanager
-    async def client(self, account_id: str, *scopes: Scope) -> AsyncIterator[httpx2.AsyncClient]:
-        """A client with a new key of an account; without scopes, one without any key."""
+    async def client(
+        self, account_id: str, *scopes: Scope, kind: Credential = Credential.KEY
+    ) -> AsyncIterator[httpx2.AsyncClient]:
+        """A client that sends a new credential of an account as its API key; no scopes, none."""
         headers: dict[str, str] = {}
         if scopes:
             accounts = self.safelight.services.accounts
-            key = await accounts.new_key(account_id, "test", scopes=scopes)
+            key = await accounts.new_key(account_id, "test", scopes=scopes, kind=kind)
             headers["Authorization"] = f"Bearer {key}"
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.safelight.asgi, raise_app_exceptions=False),

@@ -13,7 +13,7 @@ from safelight.settings import Settings
 
 # What this installation makes itself is known by its looks, wherever it comes from.
 _OURS = {
-    "an API key": re.compile(r"\bsk_[0-9a-z]{20,}"),
+    "an API key, a session or a login link": re.compile(r"\b(?:sk|ses|lnk)_[0-9a-z]{20,}"),
     "a webhook's secret": re.compile(r"whsec_[\w+/=-]{16,}"),
     "a signature of an address": re.compile(
         r"\b(?:sig|signature|x-amz-signature)=[\w%-]{8,}", re.IGNORECASE
@@ -22,8 +22,6 @@ _OURS = {
     "the secret of a link": re.compile(r"[?&](?:code|token)=[\w%-]{8,}"),
     "a header that signs in": re.compile(r"\b(?:Bearer|Basic|Key) [\w:+/=.-]{8,}"),
 }
-# A server prints the login link for the person who starts it, and that is all.
-_WELCOME = re.compile(r"^  log in  \S+/login\?token=\S+  \(good for a day\)$", re.MULTILINE)
 _ELSEWHERE = re.compile(r"(?<!_ID)_?(?:KEY|TOKEN|SECRET|PASSWORD)$")
 _LEAST = 6  # characters of what is looked for: less is found by chance
 
@@ -71,7 +69,7 @@ class Leaks:
 
     def found_in(self, log: Path) -> Iterator[str]:
         """Yield such lines of one log."""
-        text = _WELCOME.sub("", log.read_text(errors="replace")) if log.exists() else ""
+        text = log.read_text(errors="replace") if log.exists() else ""
         known = re.compile("|".join(map(re.escape, self._secrets)) or r"(?!)")
         for line in text.splitlines():
             for what, looks in _OURS.items():

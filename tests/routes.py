@@ -316,7 +316,8 @@ def _open(things: Mapping[str, str]) -> dict[str, list[Call]]:
         ],
         "GET /login": [Call("/login?token=sk_nothing", **_none(303))],
         "POST /v1/session": [Call("/v1/session", json={"key": "sk_nothing"}, **_none(401))],
-        "DELETE /v1/session": [_own("/v1/session", may_read=True)],
+        "DELETE /v1/session": [Call("/v1/session", **_none(401))],  # an API key is no session
+        "POST /v1/login-links": [_own("/v1/login-links")],
         "GET /v1/account": [_own("/v1/account")],
         "PATCH /v1/account": [_own("/v1/account", json={"visibility": "private"})],
         "GET /v1/account/signing-key": [_own("/v1/account/signing-key")],

@@ -269,6 +269,7 @@ def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
         registry=shared.registry,
         bell=on.bell,
         limits=configured.limits(settings),
+        hosts=configured.hosts(settings),
         file_rates=Rates(settings.file_requests_per_s),
         file_origins=on.file_origins,
         check_url=partial(check_url, policy=configured.fetch_policy(settings)),

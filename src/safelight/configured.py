@@ -3,6 +3,7 @@
 Raises `SettingInvalid` where one cannot be understood.
 """
 
+import platform
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -29,6 +30,7 @@ from safelight.storage.open import open_storage
 from safelight.storage.place import Place, parse_place
 from safelight.storage.signer import CloudFrontSigner
 from safelight.storage.storage import Served, Storage
+from safelight.web.hosts import Hosts, is_loopback
 from safelight.web.services import Limits
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  nothing is bound to these
@@ -171,6 +173,15 @@ def limits(settings: Settings) -> Limits:
         batch_urls=settings.max_batch_urls,
         wait_s=settings.max_wait_s,
     )
+
+
+def hosts(settings: Settings) -> Hosts:
+    """Return the names that browsers may call this server by."""
+    allowed = set(_names(settings.allowed_hosts))
+    if not is_loopback(settings.host):
+        name = platform.node().lower()
+        allowed |= {name, f"{name.partition('.')[0]}.local"}
+    return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port)
 
 
 def job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:

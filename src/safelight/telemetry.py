@@ -1,6 +1,7 @@
 """Structured logs with the ids of request, job and account, and the process's metrics."""
 
 import logging
+import re
 import sys
 
 import structlog
@@ -32,6 +33,49 @@ VARIANT_SECONDS = Histogram(
 )
 
 
+_SECRETS = re.compile(
+    r"\b((?:sk|ses|lnk|whsec)_)[\w+/=-]{8,}"  # our own
+    r"|(/callbacks/+[^/\s]+/+)[^\s\"']+"  # the URL is the credential
+    r"|([?&](?:token|code|sig|signature|x-amz-signature|key)=)[^\s&\"'\\]+"
+    r"|((?-i:\b(?:Bearer|Basic|Key) ))[\w:+/=.-]{16,}"
+    r"|(://[^\s/:@\"']*:)[^\s/@\"']+(?=@)",  # the password of a URL
+    re.IGNORECASE,
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with every secret cut that can be told by its form."""
+    return _SECRETS.sub(lambda found: f"{''.join(filter(None, found.groups()))}…", text)
+
+
+class _Lines(structlog.stdlib.ProcessorFormatter):
+    """Cuts secrets from whole lines, wherever in an event or a traceback they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    # Its default tracebacks show local variables, including keys and tokens.
+    return structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+# For commands and child processes that configure nothing: warnings, to stderr.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        _console(colors=False),
+        lambda _logger, _method, text: without_secrets(str(text)),
+    ],
+    logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    cache_logger_on_first_use=False,
+)
+
+
 def configure_logs(level: str, style: str) -> None:
     """Send all logs, Safelight's and the libraries', through one structured chain to stderr."""
     shared: list[structlog.typing.Processor] = [
@@ -40,12 +84,9 @@ def configure_logs(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(ensure_ascii=False)
         if style == "json"
-        # Its default tracebacks show local variables, including keys and tokens.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        else _console(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[
@@ -63,9 +104,7 @@ def configure_logs(level: str, style: str) -> None:
     ]
     if style == "json":
         tail.append(structlog.processors.format_exc_info)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*tail, last])
-    )
+    handler.setFormatter(_Lines(foreign_pre_chain=shared, processors=[*tail, last]))
     root = logging.getLogger()
     root.handlers = [handler]
     # Below warnings, some libraries log headers and signatures.

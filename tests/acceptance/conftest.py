@@ -1,7 +1,6 @@
 """A real server process for tests, as `safelight serve` starts it, on a folder of its own."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from tests.servers import free_port, tethered, wait_until
 START_S = 30.0
 STOP_S = 40.0
 _ANSWER_S = 90.0
-_LOGIN = re.compile(r"https?://\S+/login\?token=\S+")
 
 
 def environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -78,8 +76,11 @@ class RunningServer:
 
     @property
     def login_url(self) -> str:
-        """The login link that the present process printed."""
-        return wait_until(lambda: _LOGIN.findall(self.output), START_S)[-1]
+        """A new login link."""
+        headers = {"Authorization": f"Bearer {self.key}"}
+        made = httpx2.post(f"{self.url}/v1/login-links", headers=headers, trust_env=False)
+        link: str = made.json()["url"]
+        return link
 
     @property
     def key(self) -> str:
@@ -101,7 +102,7 @@ class RunningServer:
                 cwd=self.data_dir,  # where there is no .env
             )
         wait_until(lambda: self._answers("/health/ready" if ready else "/health/live"), START_S)
-        assert self.login_url.startswith(self.url)
+        wait_until(lambda: f"Safelight is ready at {self.url}" in self.output, START_S)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, and return its exit status."""

@@ -286,7 +286,7 @@ async def test_objects_of_others_when_asked_for_are_not_found(
 async def test_session_when_opened_from_another_site_cannot_write(server: RunningServer) -> None:
     async with httpx2.AsyncClient(base_url=server.url) as browser:
         opened = await browser.get(server.login_url)
-        assert (opened.status_code, opened.headers["location"]) == (303, "/")
+        assert (opened.status_code, opened.headers["location"]) == (303, "./")
         assert "httponly" in opened.headers["set-cookie"].lower()
         assert (await browser.get("/v1/account")).status_code == 200
         body = NOTHING | {"prompt": "from the page"}

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
-from safelight.accounts.account import OWNER_SCOPES, Scope
+from safelight.accounts.account import OWNER_SCOPES, Credential, Scope
 from safelight.web import server
 from tests.household import KEPT, Household, household
 from tests.routes import Call, Right, calls, names
@@ -30,7 +30,8 @@ class Who(Enum):
     """Who asks, from the least right to the most."""
 
     NOBODY = auto()
-    LOGIN_LINK = auto()  # the owner's, good for a session and nothing else
+    LOGIN_LINK = auto()  # the owner's, sent as an API key
+    SESSION = auto()  # the owner's, sent as an API key
     READER = auto()  # with a key of the owner's that only reads
     STRANGER = auto()  # with a key of another account that may do everything there
     OWNER = auto()
@@ -78,13 +79,14 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
         home = await stack.enter_async_context(household(tmp_path_factory.mktemp("home")))
         services = home.safelight.services
         clients = {
-            who: await stack.enter_async_context(home.client(account, *scopes))
-            for who, account, scopes in (
-                (Who.NOBODY, home.owner, ()),
-                (Who.LOGIN_LINK, home.owner, (Scope.LOGIN,)),
-                (Who.READER, home.owner, (Scope.READ,)),
-                (Who.STRANGER, home.stranger, OWNER_SCOPES),
-                (Who.OWNER, home.owner, OWNER_SCOPES),
+            who: await stack.enter_async_context(home.client(account, *scopes, kind=kind))
+            for who, account, scopes, kind in (
+                (Who.NOBODY, home.owner, (), Credential.KEY),
+                (Who.LOGIN_LINK, home.owner, OWNER_SCOPES, Credential.LOGIN),
+                (Who.SESSION, home.owner, OWNER_SCOPES, Credential.SESSION),
+                (Who.READER, home.owner, (Scope.READ,), Credential.KEY),
+                (Who.STRANGER, home.stranger, OWNER_SCOPES, Credential.KEY),
+                (Who.OWNER, home.owner, OWNER_SCOPES, Credential.KEY),
             )
         }
         member = await stack.enter_async_context(
@@ -149,7 +151,7 @@ def test_stranger_when_asking_for_their_own_gets_nothing_of_another(walk: Walk) 
 
 def test_answers_when_they_are_not_the_owner_s_tell_nothing_of_theirs(walk: Walk) -> None:
     secret = {KEPT, *walk.home.things.values()} - {""}
-    for each in walk.by(Who.NOBODY, Who.LOGIN_LINK, Who.STRANGER):
+    for each in walk.by(Who.NOBODY, Who.LOGIN_LINK, Who.SESSION, Who.STRANGER):
         request = f"{each.answer.request.url} {each.call.json} {each.call.files}"
         told = f"{each.answer.headers} {each.answer.text}"
         leaked = [value for value in secret if value in told and value not in request]
@@ -157,14 +159,14 @@ def test_answers_when_they_are_not_the_owner_s_tell_nothing_of_theirs(walk: Walk
 
 
 @pytest.mark.parametrize(
-    ("who", "status"), [(Who.NOBODY, 401), (Who.LOGIN_LINK, 403)], ids=["no key", "login link"]
+    "who", [Who.NOBODY, Who.LOGIN_LINK, Who.SESSION], ids=["no key", "login link", "session"]
 )
 def test_caller_when_without_a_key_that_fits_is_refused_everywhere_but_where_none_is_needed(
-    walk: Walk, who: Who, status: int
+    walk: Walk, who: Who
 ) -> None:
     for each in walk.by(who):
         free = each.call.right is Right.NOTHING
-        assert each.answer.status_code in (each.call.expected if free else {status}), str(each)
+        assert each.answer.status_code in (each.call.expected if free else {401}), str(each)
         assert each.changed == (), str(each)
 
 

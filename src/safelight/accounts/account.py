@@ -8,9 +8,16 @@ from enum import StrEnum
 
 from safelight import ids
 
-KEY_PREFIX = "sk_"
 _HINT_LENGTH = 8
 MAX_KEY_LENGTH = 200
+
+
+class Credential(StrEnum):
+    """A kind of secret; the value is its prefix, which the stored hash covers."""
+
+    KEY = "sk_"  # an API key, in the Authorization header
+    SESSION = "ses_"  # a browser session, in the cookie
+    LOGIN = "lnk_"  # a login link, exchanged once for a session
 
 
 class Scope(StrEnum):
@@ -55,9 +62,9 @@ class Caller:
     scopes: frozenset[Scope]
 
 
-def new_secret() -> str:
-    """Return a new API key: 160 random bits, shown once and stored only as a hash."""
-    return KEY_PREFIX + ids.secret(160)
+def new_secret(kind: Credential) -> str:
+    """Return a new secret of 160 random bits, shown once and stored only as a hash."""
+    return kind.value + ids.secret(160)
 
 
 def hash_secret(secret: str) -> bytes:

@@ -12,6 +12,7 @@ from safelight.accounts.account import (
     OWNER_SCOPES,
     Account,
     Caller,
+    Credential,
     Scope,
     hash_secret,
     hint,
@@ -77,9 +78,10 @@ class Accounts:
         *,
         scopes: tuple[Scope, ...] = (Scope.READ, Scope.WRITE),
         valid_for: timedelta | None = None,
+        kind: Credential = Credential.KEY,
     ) -> str:
-        """Create a key and return its secret, which cannot be retrieved again."""
-        secret = new_secret()
+        """Create a credential and return its secret, which cannot be retrieved again."""
+        secret = new_secret(kind)
         await self._db.write(
             lambda tx: store.insert_key(
                 tx,
@@ -94,18 +96,24 @@ class Accounts:
         return secret
 
     async def login_token(self, account_id: str) -> str:
-        """Return a secret that only logs in to the web page, valid for a day."""
+        """Return the secret of a login link, which opens one session within a day."""
         return await self.new_key(
-            account_id, "login link", scopes=(Scope.LOGIN,), valid_for=LOGIN_LINK_LASTS
+            account_id,
+            "login link",
+            scopes=(Scope.LOGIN,),
+            valid_for=LOGIN_LINK_LASTS,
+            kind=Credential.LOGIN,
         )
 
-    async def authenticate(self, secret: str) -> Caller:
+    async def authenticate(self, secret: str, kind: Credential = Credential.KEY) -> Caller:
         """Return the caller authenticated by `secret`; raise `Unauthenticated` if it is invalid.
+
+        A valid secret of another kind is refused like an unknown one.
 
         The result is cached for a second, so that a busy client does not cost a query per request;
         a key revoked by another process works for that long.
         """
-        if not secret or len(secret) > MAX_KEY_LENGTH:
+        if not secret.startswith(kind) or len(secret) > MAX_KEY_LENGTH:
             raise Unauthenticated
         digest = hash_secret(secret)
         caller, until = self._known.get(digest, (None, 0.0))
@@ -113,7 +121,7 @@ class Accounts:
             caller = await self._db.read(lambda tx: store.find_caller(tx, digest))
             self._remember(digest, caller)
         if caller is None:
-            raise Unauthenticated("The API key is unknown, expired or revoked.")
+            raise Unauthenticated("The credential is unknown, expired or revoked.")
         return caller
 
     def _remember(self, digest: bytes, caller: Caller | None) -> None:
@@ -124,12 +132,28 @@ class Accounts:
             self._known.clear()
         self._known[digest] = caller, time.monotonic() + _KNOWN_S
 
-    async def open_session(self, secret: str) -> str:
-        """Exchange a login token or an API key for a browser session's secret."""
-        caller = await self.authenticate(secret)
-        scopes = OWNER_SCOPES if Scope.LOGIN in caller.scopes else tuple(sorted(caller.scopes))
+    async def open_session(self, key: str) -> str:
+        """Return the secret of a new browser session with the scopes of an API key."""
+        caller = await self.authenticate(key)
+        return await self._new_session(caller.account_id, tuple(sorted(caller.scopes)))
+
+    async def redeem_login(self, token: str) -> str:
+        """Use up a login link; return the secret of a new browser session of the owner."""
+        if not token.startswith(Credential.LOGIN) or len(token) > MAX_KEY_LENGTH:
+            raise Unauthenticated
+        digest = hash_secret(token)
+        account_id = await self._db.write(lambda tx: store.use_up_key(tx, digest))
+        if account_id is None:
+            raise Unauthenticated("The login link was used, or has expired.")
+        return await self._new_session(account_id, OWNER_SCOPES)
+
+    async def _new_session(self, account_id: str, scopes: tuple[Scope, ...]) -> str:
         return await self.new_key(
-            caller.account_id, "browser session", scopes=scopes, valid_for=SESSION_LASTS
+            account_id,
+            "browser session",
+            scopes=scopes,
+            valid_for=SESSION_LASTS,
+            kind=Credential.SESSION,
         )
 
     async def close_session(self, key_id: str) -> None:

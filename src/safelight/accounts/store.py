@@ -101,15 +101,29 @@ def insert_key(
 
 def find_caller(tx: Connection, digest: bytes) -> Caller | None:
     """Return the caller for a key hash, or None if it is unknown, expired or revoked."""
-    query = sa.select(keys.c.id, keys.c.account_id, keys.c.scopes).where(
-        keys.c.hash == digest,
-        keys.c.revoked_at.is_(None),
-        sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
-    )
+    query = sa.select(keys.c.id, keys.c.account_id, keys.c.scopes).where(_is_valid(digest))
     row = tx.execute(query).one_or_none()
     if row is None:
         return None
     return Caller(row.account_id, row.id, frozenset(Scope(scope) for scope in row.scopes))
+
+
+def use_up_key(tx: Connection, digest: bytes) -> str | None:
+    """Revoke a valid key and return its account; None for all but the first of two callers."""
+    return tx.scalar(
+        sa.update(keys)
+        .where(_is_valid(digest))
+        .values(revoked_at=now())
+        .returning(keys.c.account_id)
+    )
+
+
+def _is_valid(digest: bytes) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        keys.c.hash == digest,
+        keys.c.revoked_at.is_(None),
+        sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
+    )
 
 
 def revoke_key(tx: Connection, key_id: str) -> None:

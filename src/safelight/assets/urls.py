@@ -1,7 +1,7 @@
 """URLs of objects: permanent for public ones, signed and expiring for private ones."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from safelight.accounts import signing
@@ -19,7 +19,7 @@ class Links:
 
     base_url: str
     files_url: str
-    secret: str
+    secret: str = field(repr=False)
     lifetime: timedelta = timedelta(hours=1)
 
     def of(self, key: str) -> str:

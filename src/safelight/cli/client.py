@@ -138,6 +138,10 @@ class Client:
         """Return the account that the key belongs to."""
         return cast("Account", (await self._call("GET", "/v1/account")).json())
 
+    async def login_link(self) -> str:
+        """Return a link that signs a browser in once."""
+        return (await self._call("POST", "/v1/login-links")).json()["url"]
+
     async def jobs(self, **chosen: str | int) -> list[Job]:
         """Return the newest jobs, filtered as `GET /v1/jobs` does."""
         return await self._list("/v1/jobs", chosen)

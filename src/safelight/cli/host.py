@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from uvicorn import Config, Server
 
@@ -28,7 +28,7 @@ class Owner:
     """The first account of an installation, and the key of this machine's command line for it."""
 
     account_id: str
-    key: str
+    key: str = field(repr=False)
 
 
 def listen(host: str, port: int, *, exactly: bool) -> socket.socket:

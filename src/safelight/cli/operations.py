@@ -6,7 +6,7 @@ from safelight.cli import actions
 from safelight.cli.actions import Manner
 from safelight.cli.connect import connected, has_server
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse
+from safelight.cli.failure import BadUse, Unreachable
 from safelight.cli.listing import age, duration, print_table
 from safelight.cli.show import Screen
 from safelight.documents import DeadLetter, Lane, ProviderLoad
@@ -136,3 +136,13 @@ def _letter_row(letter: DeadLetter) -> tuple[str, ...]:
 
 def _count(number: int, *, is_least: bool) -> str:
     return f"{number}+" if is_least else str(number)
+
+
+async def print_login_link() -> None:
+    """Print a login link of the running server."""
+    settings = read_settings()
+    if not has_server(settings):
+        raise Unreachable("No server runs here: start one with `safelight serve`.")
+    screen = Screen()
+    async with connected(settings, works=False, note=screen.note) as link:
+        screen.result(await link.client.login_link())

@@ -89,7 +89,7 @@ async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL
             here = host.address_of(listener)
             owner = await host.local_owner(whole)
             datadir.announce(placed.data_dir, datadir.RunningServer(here, os.getpid()))
-            _welcome(screen, whole, await whole.services.accounts.login_token(owner.account_id))
+            _welcome(screen, whole, await _login_link(whole, owner.account_id))
             if settings.port not in (0, placed.port):
                 screen.note(f"Port {settings.port} is taken by another program; this is the next.")
             async with Client(here, owner.key) as client, asyncio.TaskGroup() as group:
@@ -131,9 +131,17 @@ def _place(settings: Settings, listener: socket.socket) -> Settings:
     return settings.model_copy(update={"port": listener.getsockname()[1]})
 
 
-def _welcome(screen: Screen, whole: Safelight, token: str) -> None:
+async def _login_link(whole: Safelight, account_id: str) -> str:
+    """Return a login link for a person at a terminal; a log gets the command that makes one."""
+    if not sys.stdout.isatty():
+        return "with the link that `safelight login` prints"
+    token = await whole.services.accounts.login_token(account_id)
+    return f"{whole.url}/login?token={token}  (works once; `safelight login` prints another)"
+
+
+def _welcome(screen: Screen, whole: Safelight, login: str) -> None:
     screen.note(f"Safelight is ready at {whole.url}")
-    screen.note(f"  log in  {whole.url}/login?token={token}  (good for a day)")
+    screen.note(f"  log in  {login}")
     screen.note(f"  data    {whole.settings.data_dir}")
     screen.note(f"  stop    Ctrl-C, or SIGTERM to process {os.getpid()}")
 

@@ -8,6 +8,7 @@ from safelight.documents.account import (
     AccountLimits,
     AuditLine,
     AuditList,
+    LoginLink,
     SigningKey,
 )
 from safelight.documents.asset import (
@@ -140,6 +141,7 @@ __all__ = [
     "LaneState",
     "Lanes",
     "Liveness",
+    "LoginLink",
     "Model",
     "ModelList",
     "ModelPrice",

@@ -43,6 +43,13 @@ class SigningKey(TypedDict):
     signing_key: str
 
 
+class LoginLink(TypedDict):
+    """A link that signs a browser in, once."""
+
+    url: str
+    expires_at: Moment
+
+
 class AuditLine(TypedDict):
     """One thing somebody did."""
 

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -57,11 +57,11 @@ class Contact:
     address: str
     events: list[str]  # event types; a trailing `*` matches a prefix
     digest: bool  # ends of jobs and batches daily instead of one by one
-    code: str  # authorizes confirmation; empty once confirmed
+    code: str = field(repr=False)  # authorizes confirmation; empty once confirmed
     code_until: datetime | None
     codes: int  # sent so far
     guesses: int  # at the current code
-    token: str  # authorizes unsubscribing
+    token: str = field(repr=False)  # authorizes unsubscribing
     digested_on: str  # the day of the last digest, as YYYY-MM-DD
     created_at: datetime
     confirmed_at: datetime | None

@@ -1,6 +1,6 @@
 """Sends mail to an SMTP server, with TLS, or STARTTLS if offered, and optional authentication."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -26,7 +26,7 @@ class SmtpServer:
     host: str
     port: int
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     implicit_tls: bool = False  # from the first byte, as on port 465
 
     async def __call__(self, mail: EmailMessage, sender: str, recipient: str) -> None:

@@ -19,10 +19,12 @@ class InstallationSettings(BaseSettings):
     )
     database_url: str = Field(
         default="",
+        repr=False,  # may contain a password
         description="`postgresql://…` or `sqlite:///…`; empty is SQLite in the data folder.",
     )
     doorbell_url: str = Field(
         default="",
+        repr=False,
         description="Message broker that wakes other processes: `postgresql://…`, "
         "`redis://…`, `nats://…` or `sqs://REGION/PREFIX`; empty is the "
         "database if it is PostgreSQL.",

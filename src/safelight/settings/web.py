@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB
+from safelight.settings.checked import MIB, Hosts
 
 
 class WebSettings(BaseSettings):
@@ -17,6 +17,12 @@ class WebSettings(BaseSettings):
         default="",
         description="Public base URL of this server; empty is host and port, which "
         "providers cannot call back.",
+    )
+    allowed_hosts: Hosts = Field(
+        default="",
+        description="Other host names by which browsers reach this server, separated by commas; "
+        "`example.com` includes its subdomains. The public URL's, loopback names and "
+        "IP addresses are always allowed.",
     )
     max_body_bytes: int = Field(
         default=300 * MIB, ge=MIB, description="Largest request body, in bytes."

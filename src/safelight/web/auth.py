@@ -7,13 +7,12 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from safelight.accounts.account import Caller, Scope
+from safelight.accounts.account import Caller, Credential, Scope
 from safelight.accounts.errors import Unauthenticated
 from safelight.errors import Forbidden
 from safelight.web.services import Services
 
 COOKIE = "safelight_session"
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="api_key", description="`Authorization: Bearer sk_…`"
@@ -40,8 +39,7 @@ async def _caller(
     if bearer is not None:
         caller = await services.accounts.authenticate(bearer.credentials)
     elif cookie:
-        _refuse_other_sites(request)
-        caller = await services.accounts.authenticate(cookie)
+        caller = await _session(request, services, cookie)
     else:
         raise Unauthenticated("Send `Authorization: Bearer YOUR_KEY`.")
     structlog.contextvars.bind_contextvars(account_id=caller.account_id, key_id=caller.key_id)
@@ -49,16 +47,13 @@ async def _caller(
     return caller
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse cross-site requests (CSRF): browsers attach cookies to them."""
-    if request.method in _SAFE_METHODS:
-        return
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in ("same-origin", "none"):
-        raise Forbidden("This request came from another site's page.")
-    origin = request.headers.get("origin")
-    if origin is not None and origin.split("://", 1)[-1] != request.headers.get("host"):
-        raise Forbidden("This request came from another site's page.")
+async def _session(
+    request: Request, services: Parts, cookie: Annotated[str | None, Depends(_cookie)]
+) -> Caller:
+    if not cookie:
+        raise Unauthenticated("There is no browser session.")
+    services.hosts.check(request)
+    return await services.accounts.authenticate(cookie, Credential.SESSION)
 
 
 class _Needs:
@@ -73,6 +68,7 @@ class _Needs:
         return caller
 
 
+Session = Annotated[Caller, Depends(_session)]
 Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]
 Admin = Annotated[Caller, Depends(_Needs(Scope.ADMIN))]

@@ -11,6 +11,14 @@ class MethodNotAllowed(RequestError):
     title = "That method is not allowed here"
 
 
+class Misdirected(RequestError):
+    """The Host header is no known name of this server."""
+
+    code = "misdirected"
+    status = 421
+    title = "This server does not answer for that host"
+
+
 class TooLarge(RequestError):
     """The body or one of its files is larger than the limit."""
 

@@ -16,7 +16,7 @@ from safelight import documents, errors
 from safelight.accounts.errors import Unauthenticated
 from safelight.errors import SafelightError
 from safelight.web.contract import JSON, PROBLEM, refusals
-from safelight.web.errors import TooLarge
+from safelight.web.errors import Misdirected, TooLarge
 
 Schema = dict[str, Any]
 URL = "/openapi.json"
@@ -154,6 +154,7 @@ def _complete(path: str, operation: Schema, schemas: Schema) -> None:
 def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
     """Yield the errors that follow from what an operation takes."""
     yield SafelightError
+    yield Misdirected
     if operation["tags"] != ["health"]:
         yield errors.ServiceError
     if "security" in operation:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
+from safelight.errors import SafelightError
 from safelight.web import openapi, problems
 from safelight.web.api import (
     account,
@@ -33,6 +34,7 @@ from safelight.web.api import (
     webhooks,
 )
 from safelight.web.errors import TooLarge
+from safelight.web.hosts import Hosts, misdirected
 from safelight.web.services import Services
 
 _STATIC = Path(__file__).parent / "static"
@@ -53,6 +55,7 @@ def build(services: Services, *, version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,  # web/openapi.py publishes its own
+        redirect_slashes=False,  # or redirects would lead to whatever Host the caller sent
         generate_unique_id_function=openapi.operation_id,
     )
     openapi.install(app)
@@ -95,7 +98,9 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.file_origins))
-    return _Edge(app, max_body_bytes=services.limits.body_bytes, policy=policy)
+    return _Edge(
+        app, hosts=services.hosts, max_body_bytes=services.limits.body_bytes, policy=policy
+    )
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -118,8 +123,9 @@ def _add_pages(app: FastAPI) -> None:
 class _Edge:
     """Gives each request an id, a log line, a size limit and safe headers."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, policy: str) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Hosts, max_body_bytes: int, policy: str) -> None:
         self._app = app
+        self._hosts = hosts
         self._max = max_body_bytes
         self._policy = policy
 
@@ -127,6 +133,8 @@ class _Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith("/v1/"):
+            scope["path"] = scope["path"].rstrip("/")
         request_id = ids.new("request")
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -141,14 +149,19 @@ class _Edge:
                 _add_headers(MutableHeaders(scope=message), request_id, self._policy)
             await send(message)
 
-        if _declared_length(scope) > self._max:
-            refusal = problems.respond(
-                Request(scope), TooLarge(f"At most {self._max} bytes are taken.")
-            )
-            await refusal(scope, receive, answer)
+        if refusal := self._refusal(Headers(scope=scope)):
+            await problems.respond(Request(scope), refusal)(scope, receive, answer)
         else:
             await self._app(scope, self._metered(receive), answer)
         _note(scope, status, time.perf_counter() - began)
+
+    def _refusal(self, headers: Headers) -> SafelightError | None:
+        host = headers.get("host")
+        if host and self._hosts.is_local and not self._hosts.knows(host):
+            return misdirected(host)
+        if _declared_length(headers) > self._max:
+            return TooLarge(f"At most {self._max} bytes are taken.")
+        return None
 
     def _metered(self, receive: Receive) -> Receive:
         """Count the body while it streams, so that the limit holds without a Content-Length."""
@@ -166,8 +179,8 @@ class _Edge:
         return metered
 
 
-def _declared_length(scope: Scope) -> int:
-    text = Headers(scope=scope).get("content-length", "0")
+def _declared_length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
     return int(text[:18]) if text.isdecimal() else 0
 
 
@@ -182,12 +195,6 @@ def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
         headers.setdefault("Cache-Control", "no-store")
 
 
-def _shown_path(scope: Scope) -> str:
-    """Return the path for logs, without the token of a callback URL."""
-    path: str = scope["path"]
-    return f"{path.rpartition('/')[0]}/…" if path.startswith(callbacks.PREFIX) else path
-
-
 def _note(scope: Scope, status: int, seconds: float) -> None:
     route = scope.get("route")
     path = getattr(route, "path", "unmatched")
@@ -199,7 +206,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     write(
         "request",
         method=scope["method"],
-        path=_shown_path(scope),
+        path=scope["path"],
         status=status,
         ms=round(seconds * 1000, 1),
         **({"account_id": account_id} if account_id else {}),

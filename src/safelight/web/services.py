@@ -26,6 +26,7 @@ from safelight.notifications.content import Templates
 from safelight.notifications.service import Contacts
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
+from safelight.web.hosts import Hosts
 from safelight.web.rates import Rates
 from safelight.webhooks.service import Webhooks
 
@@ -73,6 +74,7 @@ class Services:
     registry: Registry
     bell: Doorbell
     limits: Limits
+    hosts: Hosts
     file_rates: Rates
     file_origins: tuple[str, ...]  # other origins from which pages may load files
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued

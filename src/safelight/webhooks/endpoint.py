@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -40,8 +40,8 @@ class Endpoint:
     url: str
     events: list[str]
     thin: bool  # omits the subject's document
-    secret: str
-    old_secret: str | None
+    secret: str = field(repr=False)
+    old_secret: str | None = field(repr=False)
     old_secret_until: datetime | None
     seq: int
     created_at: datetime

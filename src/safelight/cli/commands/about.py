@@ -14,6 +14,12 @@ def models(as_json: Json = False) -> None:
 
 
 @app.command()
+def login() -> None:
+    """Print a link that signs a browser in to the web page, once."""
+    run(lazy.operations().print_login_link())
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed  # noqa: PLC0415  30 ms

@@ -1,6 +1,7 @@
 """Routes for the caller, the browser session, and the models."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Request, Response
@@ -10,12 +11,12 @@ from pydantic import BaseModel, Field
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import Unauthenticated
-from safelight.accounts.service import SESSION_LASTS
-from safelight.errors import InvalidRequest
+from safelight.accounts.service import LOGIN_LINK_LASTS, SESSION_LASTS
+from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
-from safelight.web.auth import COOKIE, Admin, Parts, Reader, Writer
+from safelight.web.auth import COOKIE, Admin, Parts, Reader, Session, Writer
 from safelight.web.contract import returns
 
 router = APIRouter(tags=["account"])
@@ -28,7 +29,7 @@ class SignIn(BaseModel):
 
     model_config = STRICT
 
-    key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, description="An API key.")
+    key: str = Field(min_length=1, max_length=MAX_KEY_LENGTH, repr=False, description="An API key.")
 
 
 class AccountChange(BaseModel):
@@ -51,26 +52,38 @@ class AccountChange(BaseModel):
 
 @router.get("/login", include_in_schema=False)
 async def login(request: Request, services: Parts, token: str = "") -> Response:
-    """Open the web page from the login link that the server prints at startup."""
+    """Open the web page by a login link, which works once."""
+    services.hosts.check(request)
     try:
-        session = await services.accounts.open_session(token)
+        session = await services.accounts.redeem_login(token)
     except Unauthenticated:
-        return RedirectResponse("/?login=expired", 303)
-    return _with_cookie(request, RedirectResponse("/", 303), session)
+        return RedirectResponse("./?login=expired", 303)
+    return _with_cookie(request, RedirectResponse("./", 303), session)
 
 
-@router.post("/v1/session", **returns(None, Unauthenticated, status=204))
+@router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
+async def make_login_link(caller: Admin, services: Parts) -> Response:
+    """Return a link that signs a browser in once, within a day, with all scopes."""
+    token = await services.accounts.login_token(caller.account_id)
+    document: documents.LoginLink = {
+        "url": f"{services.public_url}/login?token={token}",
+        "expires_at": datetime.now(UTC) + LOGIN_LINK_LASTS,
+    }
+    return json_response(document, 201, {"Cache-Control": "no-store"})
+
+
+@router.post("/v1/session", **returns(None, Unauthenticated, Forbidden, status=204))
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
+    services.hosts.check(request)
     session = await services.accounts.open_session(body.key)
     return _with_cookie(request, Response(status_code=204), session)
 
 
 @router.delete("/v1/session", **returns(None, status=204))
-async def sign_out(request: Request, caller: Reader, services: Parts) -> Response:
-    """End the browser session."""
-    if request.cookies.get(COOKIE):
-        await services.accounts.close_session(caller.key_id)
+async def sign_out(caller: Session, services: Parts) -> Response:
+    """End the browser session of the cookie, whatever API key comes with it."""
+    await services.accounts.close_session(caller.key_id)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE)
     return response

@@ -9,10 +9,8 @@ from safelight.web.errors import TooLarge
 
 router = APIRouter(tags=["callbacks"])
 
-PREFIX = "/callbacks/"
 
-
-@router.post(PREFIX + "{provider}/{token}", status_code=204, include_in_schema=False)
+@router.post("/callbacks/{provider}/{token}", status_code=204, include_in_schema=False)
 async def receive(request: Request, provider: str, token: str, services: Parts) -> Response:
     """Receive a provider's callback about one of its jobs."""
     body = bytearray()

@@ -63,7 +63,7 @@ class ContactCode(BaseModel):
 
     model_config = STRICT
 
-    code: str = Field(max_length=64)
+    code: str = Field(max_length=64, repr=False)
 
 
 @router.post("/v1/contacts", **returns(documents.Contact, WrongState, status=201))

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from safelight.providers.errors import ProviderBadInput
@@ -21,7 +21,7 @@ class Order:
     model: Model
     request: ProviderRequest
     attempt_id: str
-    callback_url: str | None
+    callback_url: str | None = field(repr=False)
 
     def sending(self) -> Sending:
         """Return the payload. Blocks: call it off the event loop."""

@@ -85,7 +85,7 @@ class HttpService:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: object = None
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     media: str = ""
     file_url: str = ""
     error: str = "error"

@@ -15,12 +15,12 @@ class OpenAiConfig:
     memory.
     """
 
-    api_key: str
+    api_key: str = field(repr=False)
     base_url: str = "https://api.openai.com/v1"
     name: str = "openai"
     organization: str = ""
     project: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     stream: bool = True
     call_s: float = 600.0
     max_answer_bytes: int = 64 * MIB

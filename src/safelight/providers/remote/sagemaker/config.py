@@ -1,6 +1,6 @@
 """Configuration of the SageMaker endpoints: region, S3 locations, topics, deadlines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -107,7 +107,7 @@ class SageMakerConfig:
     request_ttl: timedelta = timedelta(minutes=15)
     invocation_timeout: timedelta = timedelta(minutes=10)
     access_key_id: str = ""
-    secret_access_key: str = ""
+    secret_access_key: str = field(default="", repr=False)
     runtime_url: str = ""
     control_url: str = ""
     s3_url: str = ""

@@ -4,7 +4,7 @@
 # The AWS libraries have no types.
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiobotocore.session import AioSession
@@ -21,8 +21,8 @@ class Keys:
     """The keys to sign requests with now."""
 
     access_key_id: str
-    secret_access_key: str
-    token: str | None = None
+    secret_access_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
 
 
 class Credentials(Protocol):

@@ -30,7 +30,7 @@ export function startSession({ panel, app, signOut, onSignedIn, onSignedOut }) {
   }
 
   if (new URLSearchParams(location.search).get("login") === "expired") {
-    error.textContent = "This login link has expired. The server prints a new one when it starts.";
+    error.textContent = "This login link was used or has expired. `safelight login` prints another.";
     error.hidden = false;
   }
 
