@@ -13,6 +13,7 @@ from safelight.documents.account import (
 from safelight.documents.asset import (
     Asset,
     AssetList,
+    Deleted,
     FacetCount,
     Facets,
     Rendition,
@@ -121,6 +122,7 @@ __all__ = [
     "ContactList",
     "DeadLetter",
     "DeadLetterList",
+    "Deleted",
     "Delivery",
     "DeliveryList",
     "DeliveryTry",
