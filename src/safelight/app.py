@@ -15,9 +15,9 @@ from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
 from safelight.composed import ALL_ROLES, Foundation, Parts, Role, compose
 from safelight.cpu import CpuPool
-from safelight.datadir import claim_data_dir, scratch_folder
-from safelight.db.engine import Database, open_database
-from safelight.db.migrate import migrate
+from safelight.datadir import NoInstallation, claim_data_dir, scratch_folder
+from safelight.db.engine import Database, is_file_there, open_database
+from safelight.db.migrate import is_migrated, migrate
 from safelight.doorbell.open import open_doorbell
 from safelight.fetch import Fetcher, Poster
 from safelight.jobs.scheduling import claims
@@ -155,20 +155,36 @@ class Kept:
 
 
 @asynccontextmanager
-async def open_kept(settings: Settings) -> AsyncGenerator[Kept]:
-    """Yield what an installation keeps, its database migrated; a server may run meanwhile."""
+async def open_kept(settings: Settings, *, create: bool = False) -> AsyncGenerator[Kept]:
+    """Yield what an installation keeps, its database migrated; a server may run meanwhile.
+
+    Raises `NoInstallation` where there is none yet, unless it may `create` one.
+    """
+    url = configured.database_url(settings)
+    if not create and not is_file_there(url):
+        raise NoInstallation(_none_yet(url))
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
         storage = configured.storage(settings)
-        database = open_database(configured.database_url(settings))
+        database = open_database(url)
         stack.push_async_callback(database.close)
+        if not create and not await is_migrated(database):
+            raise NoInstallation(_none_yet(url))
         pool = CpuPool(1)
         stack.callback(pool.close)
         await migrate(database)
         assets = Assets(database, storage, configured.cdn(settings))
         remaking = Remaking(storage, pool, configured.inspect_rules(settings), scratch=scratch)
         yield Kept(database, storage, assets, remaking, scratch)
+
+
+def _none_yet(url: str) -> str:
+    where = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else "the database"
+    return (
+        f"There is no installation in {where}. SAFELIGHT_DATA_DIR and SAFELIGHT_DATABASE_URL say "
+        "where it is; `safelight serve` and `safelight restore` make one."
+    )
 
 
 def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provider]:

@@ -14,7 +14,7 @@ from typing import IO
 import anyio.to_thread
 
 from safelight import ids
-from safelight.errors import ServiceError, StorageFull
+from safelight.errors import Remedy, ServiceError, StorageFull
 
 _LOCK = "lock"
 _SERVER = "server.json"
@@ -28,6 +28,14 @@ class DataDirectoryInUse(ServiceError):
 
     code = "data_directory_in_use"
     title = "Another Safelight process uses this data directory"
+
+
+class NoInstallation(ServiceError):
+    """A command needs an installation, and there is none."""
+
+    code = "no_installation"
+    title = "There is no installation here"
+    remedy = Remedy.NEVER
 
 
 @dataclass(frozen=True, slots=True)

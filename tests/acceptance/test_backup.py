@@ -1,6 +1,7 @@
 """A backup of a server at work, restored into an empty installation, on the other database too."""
 
 import asyncio
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -129,3 +130,82 @@ def test_restore_when_the_file_is_damaged_or_none_leaves_an_empty_installation(
         assert "backup" in done.stderr
     assert run(tmp_path / "new", "restore", str(tmp_path / "nowhere.tar")).returncode == 2
     assert run(tmp_path / "new", "restore", str(whole)).returncode == 0
+
+
+def test_backup_when_the_output_is_no_regular_file_refuses_and_dash_streams(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    asyncio.run(fill(server))
+    link, pipe = tmp_path / "link.tar", tmp_path / "pipe.tar"
+    link.symlink_to(tmp_path / "elsewhere.tar")
+    os.mkfifo(pipe)
+    for path in (link, pipe, tmp_path):
+        done = run(server.data_dir, "backup", "-o", str(path))
+        assert (done.returncode, "not a regular file" in done.stderr) == (2, True), done.stderr
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    whole = tmp_path / "all.tar"
+    whole.write_bytes(b"old")
+    whole.chmod(0o644)
+    assert run(server.data_dir, "backup", "-o", str(whole)).returncode == 0
+    assert whole.stat().st_mode & 0o777 == 0o600
+
+    streamed = subprocess.run(
+        command("backup", "-o", "-"),
+        env=environment(server.data_dir),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    copy = tmp_path / "streamed.tar"
+    copy.write_bytes(streamed.stdout)
+    verified = run(tmp_path / "none", "backup", "verify", str(copy))
+    assert verified.returncode == 0, verified.stderr
+    assert not (tmp_path / "none").exists()
+    for word in (b"a red cat", b"sha256"):
+        content = whole.read_bytes()
+        assert word in content
+        copy.write_bytes(content.replace(word, word.upper(), 1))
+        for words in (("backup", "verify"), ("restore",)):
+            done = run(tmp_path / "new", *words, str(copy))
+            assert (done.returncode, "rows/" in done.stderr) == (1, True), done.stderr
+    assert run(tmp_path / "new", "restore", str(whole)).returncode == 0
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_keeping_when_there_is_no_installation_is_an_error_and_makes_none(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    empty = {"SAFELIGHT_DATABASE_URL": postgres_server.create_database()}
+    for words in (
+        ("backup", "-o", str(tmp_path / "all.tar")),
+        ("account", "list"),
+        ("account", "export", "acc_1"),
+        ("storage", "fsck"),
+        ("storage", "usage"),
+    ):
+        for name, extra in (("none", {}), ("scratch", empty)):
+            done = run(tmp_path / name, *words, **extra)
+            assert done.returncode == 1, done.stdout
+            assert "There is no installation in" in done.stderr
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "all.tar").exists()
+
+
+def test_backup_when_storage_lost_files_lists_them_and_fails(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    asyncio.run(fill(server))
+    server.stop()
+    (original,) = (server.data_dir / "objects" / "originals").rglob("*-*")
+    original.unlink()
+    key = str(original.relative_to(server.data_dir / "objects"))
+    whole = str(tmp_path / "all.tar")
+    made = run(server.data_dir, "backup", "-o", whole)
+    assert made.returncode == 1
+    assert f"lost: {key}" in made.stderr
+    checked = run(server.data_dir, "storage", "fsck", "--deep", "--repair")
+    assert (checked.returncode, "DELETE /v1/assets/" in checked.stderr) == (1, True)
+    restored = run(tmp_path / "new", "restore", whole)
+    assert (restored.returncode, "1 files are lost" in restored.stdout) == (0, True)

@@ -1,6 +1,7 @@
 """What is deleted, had back, held and kept for a time, over HTTP; and the log of who did it."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -12,8 +13,7 @@ from tests.acceptance.conftest import RunningServer
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    week = {"SAFELIGHT_DELETED_KEPT_DAYS": "7", "SAFELIGHT_FAKE_PROVIDER": "1"}
-    running = RunningServer(tmp_path_factory.mktemp("retention") / "data", week)
+    running = RunningServer(tmp_path_factory.mktemp("retention") / "data")
     running.start()
     yield running
     running.close()
@@ -41,17 +41,23 @@ async def test_asset_when_deleted_is_had_back_under_another_address(
 ) -> None:
     asset = await upload(api)
     path = f"/v1/assets/{asset['id']}"
-    assert (await api.delete(path)).status_code == 204
+    gone = (await api.delete(path)).json()
+    assert (gone["id"], gone["assets"]) == (asset["id"], [asset["id"]])
+    kept = datetime.fromisoformat(gone["purge_at"]) - datetime.now(UTC)
+    assert timedelta(days=6.9) < kept <= timedelta(days=7)
     assert (await api.get(path)).status_code == 404
     assert (await api.get(asset["url"])).status_code == 404
     (deleted,) = (await api.get("/v1/trash")).json()["data"]
     assert (deleted["id"], deleted["name"]) == (asset["id"], asset["name"])
+    assert deleted["purge_at"] == gone["purge_at"]
     back = await api.post(f"/v1/trash/{asset['id']}/restore")
     assert back.status_code == 200
     assert back.json()["url"] != asset["url"]
+    assert back.json()["expires_at"] is None
     assert (await api.get(back.json()["url"])).status_code == 200
     assert (await api.get("/v1/trash")).json()["data"] == []
-    assert (await api.delete(path, params={"now": "true"})).status_code == 204
+    forever = (await api.delete(path, params={"now": "true"})).json()
+    assert forever == {"id": asset["id"], "assets": [], "purge_at": None}
     assert (await api.post(f"/v1/trash/{asset['id']}/restore")).status_code == 404
     assert await log(api, asset["id"]) == ["asset.deleted", "asset.restored", "asset.deleted"]
 
@@ -75,7 +81,22 @@ async def test_asset_when_held_is_not_deleted_until_it_is_released(
     assert (await api.put(f"{path}/hold", json={"reason": ""})).status_code == 422
     released = await api.delete(f"{path}/hold")
     assert released.json()["held"] is False
-    assert (await api.delete(path)).status_code == 204
+    assert (await api.delete(path)).status_code == 200
+
+
+async def test_job_when_deleted_says_until_when_its_outputs_can_be_had_back(
+    api: httpx2.AsyncClient,
+) -> None:
+    body = {"prompt": "a cat", "size": "256x256", "n": 2}
+    made = (await api.post("/v1/generate", json=body, headers={"Prefer": "wait=30"})).json()
+    gone = (await api.delete(f"/v1/jobs/{made['id']}")).json()
+    assert gone["assets"] == [asset["id"] for asset in made["outputs"]]
+    for asset_id in gone["assets"]:
+        assert (await api.post(f"/v1/trash/{asset_id}/restore")).status_code == 200
+    assert datetime.fromisoformat(gone["purge_at"]) > datetime.now(UTC)
+    again = (await api.post("/v1/generate", json=body, headers={"Prefer": "wait=30"})).json()
+    forever = (await api.delete(f"/v1/jobs/{again['id']}", params={"now": "true"})).json()
+    assert forever == {"id": again["id"], "assets": [], "purge_at": None}
 
 
 async def test_account_when_held_keeps_all_that_it_has(
@@ -96,7 +117,7 @@ async def test_account_when_held_keeps_all_that_it_has(
             assert (refused.status_code, refused.json()["code"]) == (409, "on_hold")
         await api.patch(admin, json={"hold": ""})
         for path in (f"/v1/assets/{asset['id']}", f"/v1/jobs/{made.json()['id']}"):
-            assert (await stranger.delete(path)).status_code == 204
+            assert (await stranger.delete(path)).status_code == 200
 
 
 async def test_account_when_it_says_how_long_pictures_stay_gives_each_its_time(

@@ -9,6 +9,8 @@ import pytest
 import resvg_py
 from playwright.async_api import Page, expect
 
+from tests.servers import wait_until_async
+
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 PROMPT = "A red cat playing guitar"
@@ -114,6 +116,38 @@ async def test_page_when_reloaded_then_history_is_there(home: Page) -> None:
     await home.reload()
 
     assert await shown_width(home, PROMPT) > 0
+
+
+async def test_page_when_a_result_is_deleted_then_undo_brings_it_back(
+    home: Page, server: Server
+) -> None:
+    title = "A green turtle"
+    await generate(home, title)
+    await shown_width(home, title)
+    card = home.locator(".card", has_text=title)
+
+    await card.get_by_role("button", name="Delete").click()
+    await expect(card).to_be_hidden()
+    await home.get_by_role("button", name="Undo").click()
+    await expect(card).to_be_visible()
+    await home.reload()
+    assert await shown_width(home, title) > 0
+
+    for leave in (home.get_by_role("button", name="Dismiss").click, home.reload):
+        await generate(home, f"{title} again")
+        await shown_width(home, f"{title} again")
+        again = home.locator(".card", has_text=f"{title} again")
+        await again.get_by_role("button", name="Delete").click()
+        await leave()
+
+        async def is_gone() -> bool:
+            jobs = await home.request.get(f"{server.url}/v1/jobs")
+            return f"{title} again" not in await jobs.text()
+
+        await wait_until_async(is_gone, PATIENCE_MS / 1000)
+        await home.reload()
+        assert await shown_width(home, title) > 0
+        await expect(again).to_have_count(0)
 
 
 async def test_page_when_a_prompt_is_markup_then_it_is_shown_as_text(home: Page) -> None:

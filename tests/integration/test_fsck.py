@@ -56,13 +56,18 @@ class Check:
         self.home = home
         self.root = home / "objects"
 
-    async def look(self) -> dict[str, str]:
+    async def look(self, *, deep: bool = False) -> dict[str, str]:
         """Return what is amiss: roles by key."""
-        async with examine(self.database, self.storage, self.home) as report:
+        async with examine(self.database, self.storage, self.home, deep=deep) as report:
             return {each.key: each.role or "orphan" async for each in report.findings}
 
-    async def mend(self) -> Counter[Remedy]:
+    async def young(self) -> int:
+        """Return the count of files too young to judge."""
         async with examine(self.database, self.storage, self.home) as report:
+            return report.young
+
+    async def mend(self, *, deep: bool = False) -> Counter[Remedy]:
+        async with examine(self.database, self.storage, self.home, deep=deep) as report:
             done = mend(report.findings, self.database, self.assets, self.remaking)
             return Counter([remedy async for _, remedy in done])
 
@@ -110,6 +115,7 @@ async def test_check_when_objects_are_left_over_finds_old_ones_and_removes_them(
     new = check.leave("images/job_1/new.png", 60)
     await intake.keep_picture(photo, Origin(account), sanitize=True)  # whose row is yet to come
     assert await check.look() == {"images/job_1/old.png": "orphan"}
+    assert await check.young() == 1  # the picture's are noted
     assert await check.mend() == Counter({Remedy.REMOVED: 1})
     assert (old.exists(), new.exists()) == (False, True)
 
@@ -171,6 +177,51 @@ async def test_check_when_something_made_on_the_fly_is_lost_forgets_it(
     assert await check.look() == {variant.key: "variant"}
     assert await check.mend() == Counter({Remedy.FORGOTTEN: 1})
     assert await check.look() == {}
+
+
+async def test_check_when_bytes_have_changed_finds_them_only_if_deep_and_makes_them_anew(
+    check: Check, intake: Intake, assets: Assets, account: str, photo: Path
+) -> None:
+    asset = await keep(intake, assets, account, photo, own=False)
+    for key in asset.shown_keys:
+        path = check.root / key
+        bad = bytearray(path.read_bytes())
+        bad[len(bad) // 2] ^= 1
+        path.write_bytes(bad)
+    assert await check.look() == {}
+    assert Counter((await check.look(deep=True)).values()) == {"copy": 1, "rendition": 2}
+    assert await check.mend(deep=True) == Counter({Remedy.MADE_ANEW: 3})
+    assert await check.look(deep=True) == {}
+
+
+async def test_check_when_the_original_has_changed_makes_nothing_of_it(
+    check: Check, intake: Intake, assets: Assets, account: str, photo: Path
+) -> None:
+    asset = await keep(intake, assets, account, photo, own=False)
+    check.lose(*asset.shown_keys)
+    original = check.root / asset.original_key
+    original.write_bytes(picture("jpeg", 700, 1000))
+    assert await check.mend(deep=True) == Counter({Remedy.NONE: 4})
+    assert set(await check.look()) == set(asset.shown_keys)
+
+
+async def test_check_when_something_made_on_the_fly_has_changed_removes_it(
+    check: Check, intake: Intake, assets: Assets, account: str, photo: Path
+) -> None:
+    asset = await keep(intake, assets, account, photo, own=False)
+    key = f"renditions/{asset.id}/x.jpg"
+    note = Note("ast_note", account, [key])
+    await check.database.write(lambda tx: note_all(tx, [note]))
+    path = check.leave(key, 1)
+    variant = Variant(asset.id, "w=9", key, "image/jpeg", 9, 9, 9, "0" * 64)
+    source = asset.key or ""
+    await check.database.write(
+        lambda tx: variant_store.keep(tx, variant, note.asset_id, source=source)
+    )
+    assert await check.mend(deep=True) == Counter({Remedy.FORGOTTEN: 1})
+    await assets.sweep()
+    assert not path.exists()
+    assert await check.look(deep=True) == {}
 
 
 async def test_check_when_there_is_much_goes_page_by_page(

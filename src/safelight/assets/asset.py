@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from safelight.assets.keys import Visibility, visibility_of
 
@@ -28,6 +28,7 @@ class Rendition(TypedDict):
     width: int
     height: int
     bytes: int
+    sha256: NotRequired[str]  # absent in rows of earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Asset:
     expires_at: datetime | None  # when it expires; None: never
     hold: str  # the reason of a legal hold, or empty
     seq: int  # of its last event
+    served_sha256: str | None = None  # of the object under `key`; None in rows of earlier versions
 
     @property
     def shown_keys(self) -> list[str]:

@@ -1,8 +1,7 @@
 """Takes files in: inspects them, stores their bytes, and derives their public renditions."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -15,9 +14,10 @@ import anyio.to_thread
 from safelight import ids
 from safelight.assets import object_ledger
 from safelight.assets.asset import AssetKind
-from safelight.assets.derived.renditions import as_it_is, itself, renditions_of
+from safelight.assets.derived.renditions import as_it_is, itself, renditions_of, with_checksums
 from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.object_ledger import Note, Original
+from safelight.checksums import file_checksum
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
@@ -34,7 +34,6 @@ from safelight.storage.storage import Storage
 
 _INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
 INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
-_HASH_CHUNK = 1 << 20
 _MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
 
@@ -117,7 +116,9 @@ class Intake:
     ) -> dict[str, Any]:
         """Store a private input picture; return the row to insert."""
         asset_id = ids.new("asset")
-        original = await self._store(_Objects(asset_id, account_id, original=(facts.sha256, path)))
+        original, _ = await self._store(
+            _Objects(asset_id, account_id, original=(facts.sha256, path))
+        )
         return _picture_row(facts, name) | {
             "id": asset_id,
             "account_id": account_id,
@@ -173,7 +174,7 @@ class Intake:
         key = shown_key(folder, owner, served.media_type, seen_by)
         renditions, files = renditions_of(owner, made.pictures, seen_by)
         apart = sanitize and self._keep_originals
-        original = await self._store(
+        original, checksums = await self._store(
             _Objects(
                 asset_id,
                 origin.account_id,
@@ -184,7 +185,8 @@ class Intake:
         return {
             "key": key,
             "original_key": original or key,
-            "renditions": renditions or itself(served, key),
+            "served_sha256": checksums[key],
+            "renditions": with_checksums(renditions or itself(served, key), checksums),
             "media_type": served.media_type,
             "bytes": served.bytes,
             "width": served.width,
@@ -218,11 +220,11 @@ class Intake:
         folder = media.path.parent / f"renditions-{asset_id}"
         folder.mkdir()
         facts, pictures = await self._look_at_model(media, folder, report)
-        size, digest = await anyio.to_thread.run_sync(_measure, media.path)
         seen_by = origin.visibility
         renditions, files = renditions_of(owner, pictures, seen_by)
         key = shown_key(AssetKind.MODEL_3D.folder, owner, media.media_type, seen_by)
-        await self._store(_Objects(asset_id, origin.account_id, {key: media.path} | files))
+        objects = _Objects(asset_id, origin.account_id, {key: media.path} | files)
+        _, checksums = await self._store(objects)
         return origin.row() | {
             "id": asset_id,
             "position": position,
@@ -231,10 +233,11 @@ class Intake:
             "key": key,
             "original_key": key,
             "media_type": media.media_type,
-            "bytes": size,
-            "sha256": digest,
+            "bytes": media.path.stat().st_size,
+            "sha256": checksums[key],
+            "served_sha256": checksums[key],
             "facts": dict(media.facts) | facts,
-            "renditions": renditions,
+            "renditions": with_checksums(renditions, checksums),
         }
 
     async def _look_at_model(
@@ -260,20 +263,22 @@ class Intake:
             return {}
         return made.pictures or {"preview": as_it_is(preview, made.facts)}
 
-    async def _store(self, objects: _Objects) -> str | None:
-        """Note the keys, then store the bytes; return the key of the original, if any.
+    async def _store(self, objects: _Objects) -> tuple[str | None, dict[str, str]]:
+        """Note the keys, then store the bytes.
 
-        An original that exists already is not stored again.
+        Returns the key of the original, if any, and the SHA-256 of each file by key. An original
+        that exists already is not stored again.
         """
-        digest, path = objects.original or (None, None)
+        checksum, path = objects.original or (None, None)
         size = path.stat().st_size if path else 0
-        note = Note(objects.asset_id, objects.account_id, list(objects.files), digest, size)
+        note = Note(objects.asset_id, objects.account_id, list(objects.files), checksum, size)
+        checksums = await anyio.to_thread.run_sync(_checksums, objects.files)
         original = await self._note(note)
         files = dict(objects.files)
         if original and objects.original and not original.is_stored:
             files[original.key] = objects.original[1]
         await asyncio.gather(*(self._storage.put(key, path) for key, path in files.items()))
-        return original.key if original else None
+        return original.key if original else None, checksums
 
 
 def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -291,11 +296,5 @@ def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None)
     }
 
 
-def _measure(path: Path) -> tuple[int, str]:
-    digest = hashlib.sha256()
-    read: Callable[[], bytes]
-    with path.open("rb") as file:
-        read = lambda: file.read(_HASH_CHUNK)  # noqa: E731  iter() takes a callable
-        for chunk in iter(read, b""):
-            digest.update(chunk)
-    return path.stat().st_size, digest.hexdigest()
+def _checksums(files: Mapping[str, Path]) -> dict[str, str]:
+    return {key: file_checksum(path) for key, path in files.items()}

@@ -1,5 +1,6 @@
 """Rebuilds lost renditions from the original, under the same keys."""
 
+import asyncio
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from tempfile import TemporaryDirectory
 from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.intake import INGEST_LIMITS
 from safelight.assets.keys import is_original
+from safelight.checksums import file_checksum
 from safelight.cpu import CpuPool
 from safelight.media.models.arrival import receive
 from safelight.media.models.take_in import ModelRules
@@ -28,23 +30,30 @@ class Remaking:
         self._rules = rules
         self._scratch = scratch
 
-    async def __call__(self, asset: Asset, missing: Collection[str]) -> set[str]:
-        """Rebuild and store `missing` objects where possible; return their keys.
+    async def __call__(self, asset: Asset, missing: Collection[str]) -> dict[str, str]:
+        """Rebuild and store `missing` objects where possible; return their SHA-256 by key.
 
-        Nothing can be rebuilt if the source is lost. Raises the errors of storage and decoder.
+        Nothing can be rebuilt if the source is lost or damaged. Raises the errors of storage and
+        decoder.
         """
         apart = is_original(asset.original_key)
         own = asset.original_key if apart else asset.key
         if own is None or own in missing:
-            return set()
+            return {}
+        checksum = asset.sha256 if apart else asset.served_sha256
         with TemporaryDirectory(dir=self._scratch, prefix="again-") as name:
             folder = Path(name)
             await self._storage.copy_to(own, folder / "source")
+            if checksum not in (None, await asyncio.to_thread(file_checksum, folder / "source")):
+                return {}
             made = await self._make(asset, folder, serve=apart)
             again = {key: picture for key, picture in made.items() if key in missing}
             for key, picture in again.items():
                 await self._storage.put(key, picture.path)
-        return set(again)
+            return {
+                key: await asyncio.to_thread(file_checksum, picture.path)
+                for key, picture in again.items()
+            }
 
     async def _make(self, asset: Asset, folder: Path, *, serve: bool) -> dict[str, Picture]:
         """Return rebuilt pictures by key, only those with an unchanged format."""

@@ -42,6 +42,7 @@ _NEW: dict[str, type[TypeEngine[Any]]] = {
     "width": sa.Integer,
     "height": sa.Integer,
     "sha256": sa.Text,
+    "served_sha256": sa.Text,
     "placeholder": sa.Text,
     "perceptual_hash": sa.Text,
     "facts": sa.JSON,

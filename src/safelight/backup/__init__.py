@@ -1,5 +1,5 @@
 """Backs up and restores an installation or a single account, as one file."""
 
-from safelight.backup.backup import Summary, back_up, import_account, restore
+from safelight.backup.backup import Summary, back_up, import_account, restore, verify
 
-__all__ = ["Summary", "back_up", "import_account", "restore"]
+__all__ = ["Summary", "back_up", "import_account", "restore", "verify"]

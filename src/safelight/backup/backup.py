@@ -1,15 +1,15 @@
-"""Backups: a TAR with all rows and objects of an installation or an account, for any database.
+"""Backups: all rows and objects of an installation or an account, for any database.
 
 A backup is restored into an empty installation, an exported account into one that does not have it.
 Rows are read in one snapshot, then the objects that they name, which are immutable. A restore
-stores the objects first: if interrupted, it leaves no rows and can be started again.
+verifies the whole file and stores the objects first: if interrupted, it leaves no rows and can be
+started again.
 """
 
 import asyncio
-import io
 import tarfile
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,9 @@ from typing import Any
 
 import orjson
 
-from safelight.backup import store
+from safelight.assets import checksums
+from safelight.backup import archive, store
+from safelight.backup.archive import CHECKSUMS, Sink, Writer
 from safelight.backup.errors import BackupUnfit
 from safelight.db.engine import Database
 from safelight.db.migrate import newest_revision
@@ -28,45 +30,67 @@ from safelight.storage.storage import Storage
 
 _MANIFEST = "manifest.json"
 _ROWS, _OBJECTS = "rows/", "objects/"
-_FORMAT = 1
+_FORMAT = 2
 _MAX_MANIFEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The content of a backup; `missing` counts objects removed while it was made."""
+    """The content of a backup.
+
+    `gone` counts objects whose rows were removed while it was made. `lost` has the keys of objects
+    that rows name and storage lacks, `damaged` those whose bytes differ from their checksum.
+    """
 
     rows: int
     objects: int
-    missing: int
+    gone: int = 0
+    lost: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 async def back_up(
     database: Database,
     storage: Storage,
-    target: Path,
+    out: Sink,
     scratch: Path,
     *,
     account_id: str | None = None,
 ) -> Summary:
-    """Write a backup of everything or of one account to `target`, atomically.
+    """Write a backup of everything or of one account to the stream `out`.
 
     Raises `NotFound` if there is no such account.
     """
     if account_id and not await database.read(lambda tx: store.is_there(tx, account_id)):
         raise NotFound("There is no such account.")
-    draft = target.with_name(f".{target.name}.part")
-    try:
-        with tempfile.TemporaryDirectory(dir=scratch, prefix="backup-") as name:
-            folder = Path(name)
-            counts = await database.read(lambda tx: store.dump(tx, folder, account_id))
-            with await asyncio.to_thread(tarfile.open, draft, "w") as tar:
-                await asyncio.to_thread(_add_rows, tar, folder, counts, account_id)
-                objects, missing = await _add_objects(tar, storage, folder)
-        await asyncio.to_thread(draft.replace, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return Summary(sum(counts.values()), objects, missing)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="backup-") as name:
+        folder = Path(name)
+        counts = await database.read(lambda tx: store.dump(tx, folder, account_id))
+        writer = Writer(out, folder)
+        await asyncio.to_thread(_add_rows, writer, folder, counts, account_id)
+        added, missing, damaged = await _add_objects(writer, storage, folder)
+        await asyncio.to_thread(writer.finish)
+        lost: set[str] = set()
+        if missing:  # by now their rows may be gone as well
+            await database.read(lambda tx: store.dump(tx, folder, account_id))
+            lost = missing & set(_objects(folder))
+    gone = len(missing - lost)
+    return Summary(sum(counts.values()), added, gone, tuple(sorted(lost)), damaged)
+
+
+async def verify(source: Path) -> dict[str, Any]:
+    """Compare a backup with its checksums, and return its manifest; needs no installation.
+
+    Raises `BackupUnfit` if it is damaged, incomplete or no backup.
+    """
+    with tempfile.TemporaryDirectory(prefix="verify-") as name:
+        found = await archive.verify(source, Path(name))
+        async with archive.opened(source) as tar:
+            entry = await asyncio.to_thread(tar.next)
+            if entry is None or entry.name != _MANIFEST or entry.size > _MAX_MANIFEST:
+                raise BackupUnfit(f"{source} is not a backup: it has no manifest.")
+            await asyncio.to_thread(archive.extract, tar, entry, Path(name, _MANIFEST))
+        return _manifest(Path(name)) | {"entries": found.entries, "lost": sorted(found.lost)}
 
 
 async def restore(database: Database, storage: Storage, source: Path, scratch: Path) -> Summary:
@@ -84,10 +108,9 @@ async def restore(database: Database, storage: Storage, source: Path, scratch: P
             if told.get("account"):
                 raise BackupUnfit("This is an account's export: use `safelight account import`.")
 
-        told, objects = await _read(source, storage, folder, admit)
+        _, done = await _read(source, storage, folder, admit)
         await database.write(lambda tx: store.load(tx, folder))
-        named = len(set(_keys(folder)))
-    return Summary(sum(told["rows"].values()), objects, named - objects)
+    return done
 
 
 async def import_account(
@@ -109,18 +132,15 @@ async def import_account(
             if found := await database.read(lambda tx: store.foreign(tx, folder)):
                 raise BackupUnfit(f"{found} exists here already, in another account.")
 
-        told, objects = await _read(source, storage, folder, admit)
+        told, done = await _read(source, storage, folder, admit)
         await database.write(lambda tx: store.load_account(tx, folder))
-        named = len(set(_keys(folder)))
-    return told["account"], Summary(sum(told["rows"].values()), objects, named - objects)
+    return told["account"], done
 
 
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _add_rows(
-    tar: tarfile.TarFile, folder: Path, counts: dict[str, int], account_id: str | None
-) -> None:
+def _add_rows(writer: Writer, folder: Path, counts: dict[str, int], account_id: str | None) -> None:
     told = {
         "format": _FORMAT,
         "safelight": version("safelight"),
@@ -130,48 +150,55 @@ def _add_rows(
         "rows": counts,
     }
     content = orjson.dumps(told, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2)
-    entry = tarfile.TarInfo(_MANIFEST)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
+    (folder / _MANIFEST).write_bytes(content)
+    writer.add(_MANIFEST, folder / _MANIFEST)
     for table in store.kept_tables(account_id):
         name = store.file_name(table)
-        tar.add(folder / name, f"{_ROWS}{name}", filter=_plain)
+        writer.add(f"{_ROWS}{name}", folder / name)
 
 
-async def _add_objects(tar: tarfile.TarFile, storage: Storage, folder: Path) -> tuple[int, int]:
+async def _add_objects(
+    writer: Writer, storage: Storage, folder: Path
+) -> tuple[int, set[str], tuple[str, ...]]:
+    """Add the objects; return their count, and the keys of the missing and the damaged ones."""
     copy = folder / "object"
-    added = missing = 0
-    for key in sorted(set(_keys(folder))):
+    added = 0
+    missing: set[str] = set()
+    damaged: list[str] = []
+    for key, expected in sorted(_objects(folder).items()):
         try:
             await storage.copy_to(key, copy)
         except NotFound:
-            missing += 1
+            missing.add(key)
+            writer.lose(key)
             continue
-        await asyncio.to_thread(tar.add, copy, f"{_OBJECTS}{key}", filter=_plain)
+        found = await asyncio.to_thread(writer.add, f"{_OBJECTS}{key}", copy)
         added += 1
-    return added, missing
+        if expected and found != expected:
+            damaged.append(key)
+    return added, missing, tuple(damaged)
 
 
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Remove ownership and permissions of this machine."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mode = 0o600
-    return entry
+def _objects(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each object that rows name, by key; empty if no row records it."""
+    found: dict[str, str] = {}
 
+    def add(more: Mapping[str, str]) -> None:
+        for key, checksum in more.items():
+            found[key] = checksum or found.get(key, "")
 
-def _keys(folder: Path) -> Iterator[str]:
-    """Yield the keys of all objects that rows name."""
-    for row in store.lines(folder / store.file_name(assets)):
-        yield from filter(None, (row["key"], row["original_key"]))
-        yield from (each["key"] for each in row["renditions"].values())
-    for row in store.lines(folder / store.file_name(trash)):
-        kept = row["row"]
-        yield from filter(None, (kept["key"], kept["original_key"]))
-        yield from (each["key"] for each in kept["renditions"].values())
+    for row in _rows(folder, assets):
+        add(checksums.of_row(row))
+    for row in _rows(folder, trash):
+        add(checksums.of_row(row["row"]))
     for table in (variants, originals):
-        for row in store.lines(folder / store.file_name(table)):
-            yield row["key"]
+        for row in _rows(folder, table):
+            add({row["key"]: row["sha256"] or ""})
+    return found
+
+
+def _rows(folder: Path, table: Any) -> Iterator[dict[str, Any]]:
+    return store.lines(folder / store.file_name(table))
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -183,40 +210,44 @@ Admit = Callable[[dict[str, Any]], Awaitable[None]]
 
 async def _read(
     source: Path, storage: Storage, folder: Path, admit: Admit
-) -> tuple[dict[str, Any], int]:
-    """Extract rows to `folder` and objects to storage; return the manifest and the object count."""
-    try:
-        with await asyncio.to_thread(tarfile.open, source) as tar:
-            objects = await _take(tar, storage, folder, admit)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise BackupUnfit(f"{source} is not a complete backup: {error}") from None
-    return _checked(folder), objects
+) -> tuple[dict[str, Any], Summary]:
+    """Verify the file, then extract rows to `folder` and objects to storage."""
+    verified = await archive.verify(source, folder)
+    async with archive.opened(source) as tar:
+        named, stored = await _take(tar, storage, folder, admit)
+    if left := sorted(named - stored - verified.lost):
+        raise BackupUnfit(f"{source} is not a complete backup: {left[0]} is missing.")
+    told = _checked(folder)
+    lost = tuple(sorted(named & verified.lost))
+    return told, Summary(sum(told["rows"].values()), len(stored), lost=lost)
 
 
-async def _take(tar: tarfile.TarFile, storage: Storage, folder: Path, admit: Admit) -> int:
+async def _take(
+    tar: tarfile.TarFile, storage: Storage, folder: Path, admit: Admit
+) -> tuple[set[str], set[str]]:
+    """Return the keys that rows name, and those of the stored objects."""
     copy = folder / "object"
-    objects = 0
-    named: set[str] | None = None  # keys that the rows name, once admitted
-    while entry := await asyncio.to_thread(tar.next):
+    stored: set[str] = set()
+    named: set[str] | None = None  # once the rows are admitted
+    while (entry := await asyncio.to_thread(tar.next)) and entry.name != CHECKSUMS:
         if entry.name.startswith(_OBJECTS):
             if named is None:
                 named = await _admit(folder, admit)
             key = entry.name.removeprefix(_OBJECTS)
             if key not in named:
                 raise BackupUnfit(f"{entry.name} belongs to no row.")
-            await asyncio.to_thread(_extract, tar, entry, copy)
+            await asyncio.to_thread(archive.extract, tar, entry, copy)
             await storage.put(key, copy)
-            objects += 1
+            stored.add(key)
         elif entry.name == _MANIFEST and entry.size <= _MAX_MANIFEST:
-            await asyncio.to_thread(_extract, tar, entry, folder / _MANIFEST)
+            await asyncio.to_thread(archive.extract, tar, entry, folder / _MANIFEST)
             _checked(folder)
         elif entry.name.removeprefix(_ROWS) in _files_of(folder) and named is None:
-            await asyncio.to_thread(_extract, tar, entry, folder / entry.name.removeprefix(_ROWS))
+            target = folder / entry.name.removeprefix(_ROWS)
+            await asyncio.to_thread(archive.extract, tar, entry, target)
         else:
             raise BackupUnfit(f"{entry.name} does not belong in a backup.")
-    if named is None:
-        await _admit(folder, admit)
-    return objects
+    return (await _admit(folder, admit) if named is None else named), stored
 
 
 async def _admit(folder: Path, admit: Admit) -> set[str]:
@@ -226,7 +257,7 @@ async def _admit(folder: Path, admit: Admit) -> set[str]:
         if not (folder / name).exists():
             raise BackupUnfit(f"The file is not a complete backup: {name} is missing.")
     await admit(told)
-    return set(_keys(folder))
+    return set(_objects(folder))
 
 
 def _files_of(folder: Path) -> set[str]:
@@ -234,25 +265,26 @@ def _files_of(folder: Path) -> set[str]:
     return {store.file_name(table) for table in store.kept_tables(account_id)}
 
 
-def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
-    content = tar.extractfile(entry)
-    if content is None:
-        raise BackupUnfit(f"{entry.name} is not a file.")
-    with target.open("wb") as file:
-        while piece := content.read(1 << 20):
-            file.write(piece)
-
-
 def _checked(folder: Path) -> dict[str, Any]:
     """Return the manifest; raise `BackupUnfit` unless this version can read the backup."""
+    told = _manifest(folder)
+    if told["schema"] != newest_revision():
+        raise BackupUnfit(
+            f"The backup has schema {told['schema']}, this installation {newest_revision()}: "
+            "restore it with the version that made it, then upgrade."
+        )
+    return told
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        told = orjson.loads((folder / _MANIFEST).read_bytes())
-        form, schema = told["format"], told["schema"]
+        told: dict[str, Any] = orjson.loads((folder / _MANIFEST).read_bytes())
+        form, _ = told["format"], told["schema"]
     except (FileNotFoundError, orjson.JSONDecodeError, TypeError, KeyError):
         raise BackupUnfit("The file is not a backup.") from None
-    if form != _FORMAT or schema != newest_revision():
+    if form != _FORMAT:
         raise BackupUnfit(
-            f"The backup has schema {schema}, this installation {newest_revision()}: restore it "
-            "with the version that made it, then upgrade."
+            f"The backup has format {form}, this version reads {_FORMAT}: restore it with the "
+            "version that made it, then upgrade."
         )
     return told

@@ -1,16 +1,15 @@
-"""Lists accounts, takes one along into a file, and brings one in from there."""
+"""Lists accounts, and imports one from a file."""
 
 from collections import defaultdict
-from pathlib import Path
 
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
 from safelight.app import open_kept
 from safelight.assets.usage import Used, used
-from safelight.backup import Summary, back_up
 from safelight.backup import import_account as bring_in
+from safelight.cli.backup import readable, told
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse, Failure
+from safelight.cli.failure import Failure
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
 
@@ -37,39 +36,15 @@ async def show_accounts(*, as_json: bool) -> None:
             screen.result(f"{account.id}\t{account.name}\t{count} assets\t{size} bytes{held}")
 
 
-async def export_account(account_id: str, target: str | None) -> None:
-    """Write an account into a file; it may be at work meanwhile."""
-    path = Path(target or f"{account_id}.tar")
-    if not path.parent.is_dir():
-        raise BadUse(f"{path} cannot be written: there is no folder {path.parent}.")
-    screen = Screen()
-    try:
-        async with open_kept(read_settings()) as kept:
-            done = await back_up(
-                kept.database, kept.storage, path, path.parent, account_id=account_id
-            )
-    except SafelightError as error:
-        raise Failure(error.detail) from None
-    screen.result(str(path))
-    screen.note(_told(done))
-
-
 async def import_account(source: str) -> None:
     """Bring an account in, and print a new key of it."""
-    path = Path(source)
-    if not path.is_file():  # noqa: ASYNC240  before anything else goes on
-        raise BadUse(f"{path} cannot be read: there is no such file.")
+    path = readable(source)
     screen = Screen()
     try:
-        async with open_kept(read_settings()) as kept:
+        async with open_kept(read_settings(), create=True) as kept:
             account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
             secret = await Accounts(kept.database).new_key(account_id, "after the import")
     except SafelightError as error:
         raise Failure(error.detail) from None
-    screen.note(f"{account_id} is here: {_told(done)}. Its keys stayed behind; this is a new one:")
+    screen.note(f"{account_id} is here: {told(done)}. Its keys stayed behind; this is a new one:")
     screen.result(secret)
-
-
-def _told(done: Summary) -> str:
-    text = f"{done.rows} rows and {done.objects} files"
-    return f"{text}; {done.missing} files had gone" if done.missing else text

@@ -18,42 +18,76 @@ from safelight.storage.lifecycle import lifecycle_of
 _FOUND = "left over"
 
 
-async def check(*, repair: bool, as_json: bool) -> None:
-    """Say what is amiss, line by line, and mend it where asked to.
+_DAMAGED = "damaged"
+_WHAT_TO_DO = (
+    "A lost or damaged file comes back from a backup: extract objects/KEY from its TAR and store "
+    "it under the same key. Without one, delete the asset: DELETE /v1/assets/ID."
+)
 
-    Raises `Failure` where something is amiss that was not mended.
+
+async def check(*, repair: bool, deep: bool, as_json: bool) -> None:
+    """Report inconsistencies, line by line, and repair them if told to.
+
+    Raises `Failure` if some are left.
     """
     screen = Screen()
     counts: Counter[str] = Counter()
     try:
         async with (
             open_kept(read_settings()) as kept,
-            examine(kept.database, kept.storage, kept.scratch) as report,
+            examine(kept.database, kept.storage, kept.scratch, deep=deep) as report,
         ):
             async for finding, word in _all(kept, report, repair=repair):
                 counts[word] += 1
                 _show(screen, finding, word, as_json=as_json)
-            screen.note(f"{report.objects} files with {report.bytes} bytes were compared.")
+            _sum_up(screen, report, deep=deep)
     except SafelightError as error:
         raise Failure(error.detail) from None
     if not counts:
-        screen.note("All is well: every file is named, and nothing is lost.")
+        screen.note(_all_is_well(report, deep=deep))
         return
     told = ", ".join(f"{count} {word}" for word, count in counts.items())
-    amiss = counts[Remedy.NONE.value] + counts[_FOUND]
-    if amiss:
-        raise Failure(told if repair else f"{told}; `--repair` does what can be done.")
+    bad = counts[Remedy.NONE.value] + counts[_DAMAGED]
+    if bad and repair:
+        raise Failure(f"{told}. {_WHAT_TO_DO}")
+    if bad or counts[_FOUND]:
+        raise Failure(f"{told}; `--repair` rebuilds, forgets or deletes what it can.")
     screen.note(told)
+
+
+def _sum_up(screen: Screen, report: Report, *, deep: bool) -> None:
+    screen.note(f"{report.objects} files with {report.bytes} bytes were compared.")
+    if deep and report.unsummed:
+        screen.note(
+            f"{report.unsummed} files of an earlier version have no checksum: "
+            "their bytes were not compared."
+        )
+
+
+def _all_is_well(report: Report, *, deep: bool) -> str:
+    text = "nothing is lost" if not deep else "nothing is lost or damaged"
+    if report.young:
+        return (
+            f"So far {text}. {report.young} files of the last hour have no row yet: they are in "
+            "work or left over. Check again in an hour."
+        )
+    return f"All is well: every file is named, and {text}."
 
 
 async def _all(kept: Kept, report: Report, *, repair: bool) -> AsyncIterator[tuple[Finding, str]]:
     if repair:
         mending = mend(report.findings, kept.database, kept.assets, kept.remaking)
         async for finding, remedy in mending:
-            yield finding, remedy.value
+            yield finding, _word(finding, remedy) if remedy is Remedy.NONE else remedy.value
         return
     async for finding in report.findings:
-        yield finding, _FOUND if finding.role is None else Remedy.NONE.value
+        yield finding, _word(finding, Remedy.NONE)
+
+
+def _word(finding: Finding, remedy: Remedy) -> str:
+    if finding.is_damaged:
+        return _DAMAGED
+    return _FOUND if finding.role is None else remedy.value
 
 
 def _show(screen: Screen, finding: Finding, word: str, *, as_json: bool) -> None:

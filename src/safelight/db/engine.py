@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -66,6 +67,12 @@ def open_database(url: str) -> Database:
     if url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
         return PostgresDatabase("postgresql+asyncpg://" + url.split("://", 1)[1])
     raise ValueError("The database URL must start with sqlite:/// or postgresql://")
+
+
+def is_file_there(url: str) -> bool:
+    """Return whether an SQLite database has its file; any other database is assumed to exist."""
+    made = sa.make_url(url)
+    return made.get_backend_name() != "sqlite" or Path(made.database or "").is_file()
 
 
 class PostgresDatabase:

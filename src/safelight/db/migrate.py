@@ -19,6 +19,11 @@ async def migrate(database: Database) -> None:
     await database.write(_upgrade)
 
 
+async def is_migrated(database: Database) -> bool:
+    """Return whether the database has a schema, of whatever revision."""
+    return await database.read(_current) is not None
+
+
 async def is_current(database: Database) -> bool:
     """Return whether the schema is at the latest revision."""
     return await database.read(_current) == newest_revision()

@@ -339,11 +339,12 @@ assets = Table(
     Column("bytes", sa.BigInteger, nullable=False),
     Column("width", sa.Integer),
     Column("height", sa.Integer),
-    Column("sha256", sa.Text, nullable=False),
+    Column("sha256", sa.Text, nullable=False),  # of the file as it came
+    Column("served_sha256", sa.Text),  # of the object under `key`; NULL before 0018
     Column("placeholder", sa.Text),
     Column("perceptual_hash", sa.Text),
     Column("facts", Json, nullable=False),
-    Column("renditions", Json, nullable=False),  # {name: {key, media_type, width, height, bytes}}
+    Column("renditions", Json, nullable=False),  # {name: Rendition}
     Column("source_url", sa.Text, nullable=False, server_default=""),
     Column("source_host", sa.Text, nullable=False, server_default=""),
     Column("prompt", sa.Text, nullable=False, server_default=""),
@@ -479,6 +480,7 @@ variants = Table(
     Column("width", sa.Integer, nullable=False),
     Column("height", sa.Integer, nullable=False),
     Column("bytes", sa.BigInteger, nullable=False),
+    Column("sha256", sa.Text),  # NULL before 0018
     Column("created_at", Instant, nullable=False),
     sa.PrimaryKeyConstraint("asset_id", "spec"),
 )

@@ -14,6 +14,7 @@ from safelight.documents.account import (
 from safelight.documents.asset import (
     Asset,
     AssetList,
+    Deleted,
     FacetCount,
     Facets,
     Rendition,
@@ -122,6 +123,7 @@ __all__ = [
     "ContactList",
     "DeadLetter",
     "DeadLetterList",
+    "Deleted",
     "Delivery",
     "DeliveryList",
     "DeliveryTry",

@@ -98,6 +98,17 @@ class SimilarAssetList(TypedDict):
     next_cursor: Cursor
 
 
+class Deleted(TypedDict):
+    """What was deleted, and until when it can be restored."""
+
+    id: Annotated[str, Field(description="The asset or the job.")]
+    assets: Annotated[list[AssetId], Field(description="The assets that went to the trash.")]
+    purge_at: Annotated[
+        Moment | None,
+        Field(description="Until when `POST /v1/trash/{id}/restore` brings them back; or null."),
+    ]
+
+
 class TrashedAsset(TypedDict):
     """A deleted asset that can still be restored."""
 

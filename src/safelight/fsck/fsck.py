@@ -1,6 +1,7 @@
-"""Finds orphaned objects and rows with lost objects; removes, rebuilds or reports them."""
+"""Finds orphaned objects and rows with lost or damaged objects; removes or rebuilds them."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from safelight import ids, telemetry
+from safelight import telemetry
 from safelight.assets.object_ledger import KEPT
 from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
@@ -33,20 +34,27 @@ _LOOKS = 16  # concurrent lookups
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An inconsistency: an orphaned object, or a lost object of an asset."""
+    """An inconsistency: an orphaned object, or a lost or damaged object of an asset."""
 
     key: str
-    role: Role | None  # None for an orphan
+    role: Role | None  # None for an orphan, and for a damaged object of the trash
     asset_id: str = ""
     bytes: int = 0
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Totals, and the findings grouped by asset."""
+    """Totals, and the findings grouped by asset.
+
+    `young` counts objects of the last hour that no row names yet; `unsummed` counts objects
+    whose bytes cannot be compared, as an earlier version recorded no checksum.
+    """
 
     objects: int
     bytes: int
+    young: int
+    unsummed: int
     findings: AsyncIterator[Finding]
 
 
@@ -56,15 +64,18 @@ class Remedy(StrEnum):
     REMOVED = "removed"
     MADE_ANEW = "made anew"
     FORGOTTEN = "forgotten"  # derived again on request
-    NONE = "lost"
+    NONE = "lost"  # or damaged
 
 
 @asynccontextmanager
-async def examine(database: Database, storage: Storage, scratch: Path) -> AsyncGenerator[Report]:
+async def examine(
+    database: Database, storage: Storage, scratch: Path, *, deep: bool = False
+) -> AsyncGenerator[Report]:
     """Compare storage and rows; read the findings while the context is open.
 
-    Objects from the last hour are no findings: their rows may not be written yet. Memory is
-    bounded; the lists are kept in `scratch`.
+    Objects from the last hour are no findings: their rows may not be written yet. With `deep`, all
+    bytes are read and compared with their checksums. Memory is bounded; the lists are kept in
+    `scratch`.
     """
     began = datetime.now(UTC)
     with TemporaryDirectory(dir=scratch, prefix="fsck-") as name, open_ledger(Path(name)) as ledger:
@@ -73,12 +84,27 @@ async def examine(database: Database, storage: Storage, scratch: Path) -> AsyncG
         # Read second; concurrent additions and removals are rechecked below.
         await database.read(lambda tx: _note(tx, ledger))
         objects, size = ledger.totals()
-        yield Report(objects, size, _findings(ledger, storage, began - KEPT))
+        yield Report(
+            objects,
+            size,
+            ledger.young(began - KEPT),
+            ledger.unsummed(),
+            _chain(
+                _findings(ledger, storage, began - KEPT),
+                *([_damaged(ledger, storage)] if deep else []),
+            ),
+        )
 
 
 def _note(tx: Connection, ledger: Ledger) -> None:
     for page in store.pages(tx):
         ledger.named(page)
+
+
+async def _chain(*sources: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
+    for source in sources:
+        async for finding in source:
+            yield finding
 
 
 async def _findings(ledger: Ledger, storage: Storage, before: datetime) -> AsyncIterator[Finding]:
@@ -94,6 +120,24 @@ async def _findings(ledger: Ledger, storage: Storage, before: datetime) -> Async
         for finding in some:
             if finding.key in there:
                 yield finding
+
+
+async def _damaged(ledger: Ledger, storage: Storage) -> AsyncIterator[Finding]:
+    for key, role, owner, checksum in ledger.summed():
+        try:
+            found, size = await _checksum_of(storage, key)
+        except NotFound:  # removed meanwhile
+            continue
+        if found != checksum:
+            yield Finding(key, Role(role) if role else None, owner, size, is_damaged=True)
+
+
+async def _checksum_of(storage: Storage, key: str) -> tuple[str, int]:
+    size = (await storage.head(key)).bytes
+    checksum = hashlib.sha256()
+    async for piece in storage.read(key, start=0, end=size):
+        await asyncio.to_thread(checksum.update, piece)
+    return checksum.hexdigest(), size
 
 
 async def _which(storage: Storage, found: Sequence[Finding]) -> set[str]:
@@ -113,18 +157,18 @@ async def mend(
 ) -> AsyncIterator[tuple[Finding, Remedy]]:
     """Repair each finding if possible, and yield it with the remedy."""
     async for some in _by_asset(findings):
-        if not some[0].asset_id:
-            await _sweep(database, assets, [each.key for each in some])
-            remedies = dict.fromkeys((each.key for each in some), Remedy.REMOVED)
-        else:
+        if some[0].asset_id:
             remedies = await _mend_asset(some, database, remaking)
+        else:
+            orphans = [each.key for each in some if not each.is_damaged]
+            await _sweep(database, assets, orphans)
+            remedies = dict.fromkeys(orphans, Remedy.REMOVED)
         for finding in some:
             yield finding, remedies.get(finding.key, Remedy.NONE)
 
 
 async def _sweep(database: Database, assets: Assets, keys: Sequence[str]) -> None:
-    name = ids.new("asset")
-    await database.write(lambda tx: store.leave_to_sweep(tx, name, keys))
+    await database.write(lambda tx: store.leave_to_sweep(tx, keys))
     await assets.sweep()
 
 
@@ -133,13 +177,15 @@ async def _mend_asset(
 ) -> dict[str, Remedy]:
     """Delete lost variants, which are derived on request, and rebuild the rest where possible."""
     made = [each.key for each in found if each.role is Role.VARIANT]
-    await database.write(lambda tx: store.forget_variants(tx, made))
+    stale = [each.key for each in found if each.role is Role.VARIANT and each.is_damaged]
+    await database.write(lambda tx: store.forget_variants(tx, made, stale))
     remedies = dict.fromkeys(made, Remedy.FORGOTTEN)
     missing = {each.key for each in found} - set(made)
     asset = await database.read(lambda tx: store.asset(tx, found[0].asset_id))
     if asset is not None and missing:
         try:
             again = await remaking(asset, missing)
+            await database.write(lambda tx: store.note_checksums(tx, asset.id, again))
         except SafelightError as error:
             _log.warning("asset not rebuilt", asset=asset.id, error=error.detail)
         else:

@@ -11,11 +11,17 @@ from safelight.storage.storage import Stored
 
 _SCHEMA = """
     CREATE TABLE stored (key TEXT PRIMARY KEY, bytes INTEGER, modified REAL) WITHOUT ROWID;
-    CREATE TABLE named (key TEXT PRIMARY KEY, role TEXT, owner TEXT) WITHOUT ROWID;
+    CREATE TABLE named (key TEXT PRIMARY KEY, role TEXT, owner TEXT, sha256 TEXT) WITHOUT ROWID;
 """
 _ORPHANS = """
     SELECT key, bytes FROM stored WHERE modified < ? AND key NOT IN (SELECT key FROM named)
 """
+_YOUNG = """
+    SELECT count(*) FROM stored WHERE modified >= ? AND key NOT IN (SELECT key FROM named)
+"""
+_BOTH = "FROM named JOIN stored USING (key)"
+_SUMMED = f"SELECT key, role, owner, sha256 {_BOTH} WHERE sha256 <> '' ORDER BY owner"
+_UNSUMMED = f"SELECT count(*) {_BOTH} WHERE sha256 = ''"
 _DANGLING = """
     SELECT key, role, owner FROM named
     WHERE role <> '' AND key NOT IN (SELECT key FROM stored) ORDER BY owner
@@ -35,10 +41,11 @@ class Ledger:
 
     def named(self, found: Iterable[Named]) -> None:
         """Add keys that rows name; for a repeated key, a row that requires the object wins."""
-        rows = [(one.key, one.role or "", one.owner) for one in found]
+        rows = [(one.key, one.role or "", one.owner, one.sha256) for one in found]
         self._db.executemany(
-            "INSERT INTO named VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE "
-            "SET role = excluded.role, owner = excluded.owner WHERE excluded.role <> ''",
+            "INSERT INTO named VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+            "SET role = excluded.role, owner = excluded.owner, sha256 = excluded.sha256 "
+            "WHERE excluded.role <> ''",
             rows,
         )
 
@@ -50,6 +57,18 @@ class Ledger:
     def orphans(self, before: datetime) -> Iterator[tuple[str, int]]:
         """Yield key and bytes of objects older than `before` that no row names."""
         yield from self._db.execute(_ORPHANS, (before.timestamp(),))
+
+    def young(self, since: datetime) -> int:
+        """Return the count of unnamed objects from `since` on."""
+        return int(self._db.execute(_YOUNG, (since.timestamp(),)).fetchone()[0])
+
+    def summed(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield key, role, owner and SHA-256 of stored objects with a known checksum, by owner."""
+        yield from self._db.execute(_SUMMED)
+
+    def unsummed(self) -> int:
+        """Return the count of named objects in storage without a known checksum."""
+        return int(self._db.execute(_UNSUMMED).fetchone()[0])
 
     def dangling(self) -> Iterator[tuple[str, str, str]]:
         """Yield key, role and owner of named but missing objects, sorted by owner."""

@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from safelight import ids
+from safelight.assets import checksums
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset
 from safelight.db.tables import assets, loose_objects, originals, trash, variants
@@ -32,41 +34,42 @@ class Named:
     key: str
     role: Role | None
     owner: str = ""  # the asset
+    sha256: str = ""  # of its bytes, if known
 
 
 def pages(tx: Connection) -> Iterator[list[Named]]:
     """Yield all keys that rows name, in pages."""
     loose = sa.select(loose_objects.c.object_keys)
-    yield from _pages(tx, loose, lambda row: [Named(key, None) for key in row.object_keys])
-    held = sa.select(originals.c.key)
-    yield from _pages(tx, held, lambda row: [Named(row.key, None)])
+    yield from _pages(tx, loose, lambda row: [Named(key, None) for key in row["object_keys"]])
+    held = sa.select(originals.c.key, originals.c.sha256)
+    yield from _pages(tx, held, lambda row: [Named(row["key"], None, sha256=row["sha256"])])
     deleted = sa.select(trash.c.row)
-    yield from _pages(tx, deleted, lambda row: [Named(key, None) for key in _keys_of(row.row)])
-    made = sa.select(variants.c.key, variants.c.asset_id)
-    yield from _pages(tx, made, lambda row: [Named(row.key, Role.VARIANT, row.asset_id)])
-    kept = sa.select(assets.c.id, assets.c.key, assets.c.original_key, assets.c.renditions)
+    yield from _pages(tx, deleted, lambda row: _of_trash(row["row"]))
+    made = sa.select(variants.c.key, variants.c.asset_id, variants.c.sha256)
+    yield from _pages(tx, made, _of_variant)
+    wanted = (*checksums.NAMING, "id")
+    kept = sa.select(*(assets.c[name] for name in wanted))
     yield from _pages(tx, kept, _of_asset)
 
 
-def _keys_of(row: Mapping[str, Any]) -> list[str]:
-    shown = [each["key"] for each in row["renditions"].values()]
-    return [key for key in (row["key"], row["original_key"], *shown) if key]
+def _of_trash(row: Mapping[str, Any]) -> list[Named]:
+    return [Named(key, None, sha256=sha) for key, sha in checksums.of_row(row).items()]
 
 
-def _of_asset(row: Any) -> list[Named]:
-    named = {
-        each["key"]: Named(each["key"], Role.RENDITION, row.id) for each in row.renditions.values()
-    }
-    named[row.original_key] = Named(row.original_key, Role.ORIGINAL, row.id)
-    if row.key:
-        named[row.key] = Named(row.key, Role.COPY, row.id)
-    return list(named.values())
+def _of_variant(row: Mapping[str, Any]) -> list[Named]:
+    return [Named(row["key"], Role.VARIANT, row["asset_id"], row["sha256"] or "")]
+
+
+def _of_asset(row: Mapping[str, Any]) -> list[Named]:
+    roles = {each["key"]: Role.RENDITION for each in row["renditions"].values()}
+    roles |= {row["original_key"]: Role.ORIGINAL} | ({row["key"]: Role.COPY} if row["key"] else {})
+    return [Named(key, roles[key], row["id"], sha) for key, sha in checksums.of_row(row).items()]
 
 
 def _pages(
     tx: Connection, query: sa.Select[*tuple[Any, ...]], read: Callable[[Any], list[Named]]
 ) -> Iterator[list[Named]]:
-    rows = tx.execution_options(yield_per=_AT_ONCE).execute(query)
+    rows = tx.execution_options(yield_per=_AT_ONCE).execute(query).mappings()
     for page in rows.partitions():
         yield [named for row in page for named in read(row)]
 
@@ -77,11 +80,31 @@ def asset(tx: Connection, asset_id: str) -> Asset | None:
     return None if row is None else asset_store.to_asset(row)
 
 
-def forget_variants(tx: Connection, keys: Sequence[str]) -> int:
-    """Delete variants; they are derived again on request."""
-    return tx.execute(sa.delete(variants).where(variants.c.key.in_(keys))).rowcount
+def note_checksums(tx: Connection, asset_id: str, found: Mapping[str, str]) -> None:
+    """Record the checksums, by key, of objects that were rebuilt."""
+    row = tx.execute(sa.select(assets).where(assets.c.id == asset_id)).mappings().one_or_none()
+    if row is None or not found:
+        return
+    renditions = {
+        name: each | ({"sha256": found[each["key"]]} if each["key"] in found else {})
+        for name, each in row["renditions"].items()
+    }
+    served = found.get(row["key"], row["served_sha256"])
+    tx.execute(
+        sa.update(assets)
+        .where(assets.c.id == asset_id, assets.c.key == row["key"])
+        .values(renditions=renditions, served_sha256=served)
+    )
 
 
-def leave_to_sweep(tx: Connection, sweep: str, keys: Sequence[str]) -> None:
-    """Leave objects to the next sweep, under the id `sweep`."""
-    tx.execute(sa.insert(loose_objects).values(id=sweep, object_keys=list(keys), until=now()))
+def forget_variants(tx: Connection, keys: Sequence[str], stale: Sequence[str]) -> None:
+    """Delete variants, which are derived again on request; leave `stale` objects to the sweep."""
+    tx.execute(sa.delete(variants).where(variants.c.key.in_(keys)))
+    if stale:
+        leave_to_sweep(tx, stale)
+
+
+def leave_to_sweep(tx: Connection, keys: Sequence[str]) -> None:
+    """Leave objects to the next sweep."""
+    row = {"id": ids.new("asset"), "object_keys": list(keys), "until": now()}
+    tx.execute(sa.insert(loose_objects).values(row))

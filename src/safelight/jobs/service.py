@@ -5,6 +5,7 @@ Services never ring the doorbell: their callers do, after the commit.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from safelight import events, ids
@@ -185,10 +186,13 @@ class Jobs:
 
         return await self._db.write(write)
 
-    async def delete(self, account_id: str, job_id: str, *, actor: str, now: bool = False) -> None:
+    async def delete(
+        self, account_id: str, job_id: str, *, actor: str, now: bool = False
+    ) -> tuple[list[Asset], datetime | None]:
         """Delete a final job with its outputs; with `now`, they cannot be restored.
 
-        Raises `OnHold` if an output, or the account, is under legal hold.
+        Returns the outputs, and the time until which they can be restored. Raises `OnHold` if an
+        output, or the account, is under legal hold.
         """
 
         def leaving(tx: Connection) -> list[Asset]:
@@ -204,10 +208,11 @@ class Jobs:
             asset_store.delete(tx, leaving(tx), actor=actor)
             store.delete(tx, job_id)
 
-        if not now:
-            await self._trash.keep_back(await self._db.write(leaving), actor=actor)
+        outputs = await self._db.write(leaving)
+        until = None if now else await self._trash.keep_back(outputs, actor=actor)
         await self._db.write(write)
         await self._assets.sweep()
+        return outputs, until
 
 
 def _existing(job: Job | None) -> Job:

@@ -24,7 +24,7 @@ class RetentionSettings(BaseSettings):
         "says otherwise; 0 keeps them.",
     )
     deleted_kept_days: float = Field(
-        default=0,
+        default=7,
         ge=0,
         description="Days in which a deleted asset can be restored; 0 deletes at once.",
     )

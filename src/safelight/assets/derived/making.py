@@ -13,6 +13,7 @@ from safelight.assets import object_ledger
 from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.object_ledger import Note
+from safelight.checksums import file_checksum
 from safelight.db.engine import Database
 from safelight.errors import NotFound
 from safelight.single_flight import Busy, Once
@@ -115,6 +116,7 @@ class Making:
             made.width,
             made.height,
             made.bytes,
+            await asyncio.to_thread(file_checksum, made.path),
         )
         note = Note(ids.new("asset"), wanted.account_id, [variant.key])
         await self._db.write(lambda tx: object_ledger.note_all(tx, [note]))

@@ -27,6 +27,13 @@ def itself(served: Picture, key: str) -> dict[str, Rendition]:
     return dict.fromkeys(RENDITION_SIDES, _rendition(served, key))
 
 
+def with_checksums(
+    renditions: Mapping[str, Rendition], checksums: Mapping[str, str]
+) -> dict[str, Rendition]:
+    """Return the entries with the SHA-256 of their objects."""
+    return {name: {**each, "sha256": checksums[each["key"]]} for name, each in renditions.items()}
+
+
 def _rendition(picture: Picture, key: str) -> Rendition:
     return Rendition(
         key=key,

@@ -28,6 +28,7 @@ class Variant:
     width: int
     height: int
     bytes: int
+    sha256: str | None = None  # None in rows of earlier versions
 
 
 @dataclass(frozen=True, slots=True)

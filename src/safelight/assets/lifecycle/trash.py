@@ -5,7 +5,7 @@ and the old ones are removed. A restored asset has new URLs.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from safelight import audit
 from safelight.assets import store
@@ -35,27 +35,32 @@ class Trash:
         self._copying = copying
         self._kept = kept
 
-    async def put(self, account_id: str, asset_id: str, *, actor: str, now: bool = False) -> None:
+    async def put(
+        self, account_id: str, asset_id: str, *, actor: str, now: bool = False
+    ) -> datetime | None:
         """Delete an asset, permanently if `now` or if the trash is disabled.
 
-        Raises `OnHold`.
+        Returns the time until which it can be restored. Raises `OnHold`.
         """
         asset = await self._assets.get(account_id, asset_id)
         if now or not self._kept:
             await self._assets.delete(account_id, asset_id, actor=actor)
-        else:
-            await self.keep_back([asset], actor=actor)
+            return None
+        return await self.keep_back([asset], actor=actor)
 
-    async def keep_back(self, found: Sequence[Asset], *, actor: str) -> None:
+    async def keep_back(self, found: Sequence[Asset], *, actor: str) -> datetime | None:
         """Move assets to the trash, if it is enabled: all of them, or none.
 
-        Raises `OnHold`.
+        Returns the time until which all can be restored; None if none can. Raises `OnHold`.
         """
-        if self._kept:
-            await self._db.read(lambda tx: store.check_free(tx, found))
-            for asset in found:
-                await self._put(asset, actor)
-            await self._assets.sweep()
+        if not self._kept:
+            return None
+        await self._db.read(lambda tx: store.check_free(tx, found))
+        for asset in found:
+            await self._put(asset, actor)
+        await self._assets.sweep()
+        names = [asset.id for asset in found]
+        return await self._db.read(lambda tx: trash_store.purged_at(tx, names))
 
     async def _put(self, asset: Asset, actor: str) -> None:
         moves = {key: trash_key(key) for key in asset.shown_keys}

@@ -1,6 +1,6 @@
 """Rows of deleted assets that can be restored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,6 +65,12 @@ def get(tx: Connection, account_id: str, asset_id: str) -> Trashed | None:
     query = sa.select(trash).where(trash.c.asset_id == asset_id, trash.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else _to_trashed(row)
+
+
+def purged_at(tx: Connection, asset_ids: Sequence[str]) -> datetime | None:
+    """Return when the first of these assets is purged; None if none is in the trash."""
+    query = sa.select(sa.func.min(trash.c.purge_at)).where(trash.c.asset_id.in_(asset_ids))
+    return tx.scalar(query)
 
 
 def overdue(tx: Connection, *, limit: int) -> list[Trashed]:

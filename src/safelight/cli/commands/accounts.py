@@ -19,11 +19,14 @@ def list_accounts(as_json: Json = False) -> None:
 def export_account(
     account_id: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its id.")],
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="The file: ACCOUNT.tar.")
+        str | None,
+        typer.Option(
+            "--output", "-o", help="The file, `-` for standard output; default: ACCOUNT.tar."
+        ),
     ] = None,
 ) -> None:
     """Write an account into one TAR: finished jobs and files, without keys or secrets."""
-    run(lazy.account().export_account(account_id, output))
+    run(lazy.backup().write_backup(output, account_id))
 
 
 @account.command("import")

@@ -49,10 +49,13 @@ def fsck(
     repair: Annotated[
         bool, typer.Option("--repair", help="Delete orphans; rebuild lost renditions.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every file, and compare it with its checksum.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare files and rows; report lost files and orphans. A server may be running."""
-    run(lazy.storage().check(repair=repair, as_json=as_json))
+    run(lazy.storage().check(repair=repair, deep=deep, as_json=as_json))
 
 
 @storage.command()

@@ -6,7 +6,7 @@ import typer
 
 from safelight.cli.commands import choices as of
 from safelight.cli.commands import lazy
-from safelight.cli.commands.base import app, run
+from safelight.cli.commands.base import app, backup, run
 from safelight.cli.commands.options import Json, Output
 
 
@@ -78,14 +78,30 @@ def doctor(
     run(lazy.doctor().examine(provider, trial, manner))
 
 
-@app.command()
-def backup(
+@backup.callback(invoke_without_command=True)
+def back_up(
+    context: typer.Context,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="The file: safelight-DATE.tar.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file, `-` for standard output; default: safelight-DATE.tar.",
+        ),
     ] = None,
 ) -> None:
     """Write all rows and files into one TAR; a server may be running."""
-    run(lazy.backup().write_backup(output))
+    if context.invoked_subcommand is None:
+        run(lazy.backup().write_backup(output))
+
+
+@backup.command()
+def verify(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A backup or an exported account.")],
+    as_json: Json = False,
+) -> None:
+    """Compare a backup with its checksums; needs no installation."""
+    run(lazy.backup().verify_backup(file, as_json=as_json))
 
 
 @app.command()

@@ -184,7 +184,7 @@ async def change_asset(
     return json_response(asset_document(asset, services.links))
 
 
-@router.delete("/assets/{asset_id}", **returns(None, OnHold, StorageFull, status=204))
+@router.delete("/assets/{asset_id}", **returns(documents.Deleted, OnHold, StorageFull))
 async def delete_asset(
     asset_id: str,
     caller: Writer,
@@ -192,12 +192,17 @@ async def delete_asset(
     *,
     now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,
 ) -> Response:
-    """Delete an asset and its renditions; it stays in the trash for the configured time.
+    """Delete an asset and its renditions; it stays in the trash until `purge_at`.
 
     Its URLs stop working at once.
     """
-    await services.trash.put(caller.account_id, asset_id, actor=caller.key_id, now=now)
-    return Response(status_code=204)
+    until = await services.trash.put(caller.account_id, asset_id, actor=caller.key_id, now=now)
+    document: documents.Deleted = {
+        "id": asset_id,
+        "assets": [asset_id] if until else [],
+        "purge_at": until,
+    }
+    return json_response(document)
 
 
 @router.put("/assets/{asset_id}/hold", **returns(documents.Asset))

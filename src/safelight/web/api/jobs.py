@@ -163,7 +163,7 @@ async def redrive_job(job_id: str, caller: Writer, services: Parts) -> Response:
     return json_response(await job_answer(services, caller.account_id, job_id), 202)
 
 
-@router.delete("/jobs/{job_id}", **returns(None, WrongState, OnHold, status=204))
+@router.delete("/jobs/{job_id}", **returns(documents.Deleted, WrongState, OnHold))
 async def delete_job(
     job_id: str,
     caller: Writer,
@@ -172,8 +172,15 @@ async def delete_job(
     now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,
 ) -> Response:
     """Delete a finished job with its outputs, which go to the trash like deleted assets."""
-    await services.jobs.delete(caller.account_id, job_id, actor=caller.key_id, now=now)
-    return Response(status_code=204)
+    outputs, until = await services.jobs.delete(
+        caller.account_id, job_id, actor=caller.key_id, now=now
+    )
+    document: documents.Deleted = {
+        "id": job_id,
+        "assets": [asset.id for asset in outputs] if until else [],
+        "purge_at": until,
+    }
+    return json_response(document)
 
 
 def _ring(services: Services, job: Job) -> None:

@@ -1,16 +1,21 @@
 /** What one can do with a job: watch, cancel, try again, run anew, share, delete. */
 
 import { api } from "./api.js";
-import { confirmed } from "./confirm.js";
 import { plural } from "./format.js";
 import { copyText, toast, toastError } from "./toast.js";
 import { safeUrl } from "./urls.js";
 
 /**
  * Makes the actions that cards and the viewer offer.
- * @param {{ put: (doc: object) => void, drop: (id: string) => void, viewer: object }} parts
+ * @param {{ put: (doc: object) => void, hide: (id: string) => void, unhide: (doc: object) => void,
+ *   viewer: object }} parts
  */
-export function createActions({ put, drop, viewer }) {
+export function createActions({ put, hide, unhide, viewer }) {
+  const pending = new Set(); // deletions that can still be undone
+  window.addEventListener("pagehide", () => {
+    for (const close of [...pending]) close();
+  });
+
   /** Does something to each job in turn and shows what became of it. */
   async function each(jobs, change) {
     try {
@@ -32,22 +37,24 @@ export function createActions({ put, drop, viewer }) {
     }
   }
 
-  async function remove(jobs, batch = null) {
-    const what = jobs.length === 1 ? "this result" : plural(jobs.length, "result");
-    const sure = await confirmed({
-      title: `Delete ${what}?`, detail: "The files go, and their permanent links stop working.", yes: "Delete",
+  /** Hides results at once, and deletes them when the time to undo that is over. */
+  function remove(jobs, batch = null) {
+    const shown = batch ? [batch] : jobs;
+    const back = () => shown.forEach(unhide);
+    const done = (then) => () => {
+      pending.delete(close);
+      then();
+    };
+    for (const doc of shown) hide(doc.id);
+    viewer.close();
+    const close = toast(`${plural(jobs.length, "result")} deleted`, {
+      undo: done(back),
+      then: done(() => Promise.all(jobs.map((job) => api.remove(job.id))).catch((failure) => {
+        back();
+        toastError(failure);
+      })),
     });
-    if (!sure) return;
-    try {
-      for (const job of jobs) {
-        await api.remove(job.id);
-        if (!batch) drop(job.id);
-      }
-      if (batch) drop(batch.id);
-      viewer.close();
-    } catch (failure) {
-      toastError(failure);
-    }
+    pending.add(close);
   }
 
   const actions = {

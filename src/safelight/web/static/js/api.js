@@ -41,14 +41,14 @@ async function problemOf(response) {
   return new Problem(document, response.status);
 }
 
-async function send(method, path, { json, form, key, deadline = DEADLINE_MS } = {}) {
+async function send(method, path, { json, form, key, keepalive = false, deadline = DEADLINE_MS } = {}) {
   const headers = { Accept: "application/json" };
   if (json !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const body = json === undefined ? form : JSON.stringify(json);
   const signal = AbortSignal.timeout(deadline);
   try {
-    return await fetch(path, { method, headers, body, signal, credentials: "same-origin" });
+    return await fetch(path, { method, headers, body, signal, keepalive, credentials: "same-origin" });
   } catch {
     wire.dispatchEvent(new Event("away")); // refused, cut off or past the deadline
     throw new ServerAway();
@@ -100,7 +100,7 @@ export const api = {
   batch: (batchId) => call("GET", `/v1/batches/${id(batchId)}`),
   cancel: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/cancel`),
   redrive: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/redrive`),
-  remove: (jobId) => call("DELETE", `/v1/jobs/${id(jobId)}`),
+  remove: (jobId) => call("DELETE", `/v1/jobs/${id(jobId)}`, { keepalive: true }), // the page may close
 
   webhooks: () => call("GET", "/v1/webhooks"),
   addWebhook: (wish) => call("POST", "/v1/webhooks", { json: wish }),

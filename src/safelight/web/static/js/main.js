@@ -37,7 +37,10 @@ const viewer = createViewer(at("viewer"), {
   onMakeModel: model3d.addAsset,
 });
 results.useActions(createActions({
-  put: (doc) => results.put(doc), drop: (id) => results.drop(id), viewer,
+  put: (doc) => results.put(doc),
+  hide: (id) => results.hide(id),
+  unhide: (doc) => results.unhide(doc),
+  viewer,
 }));
 
 const webhooks = startWebhooks({ form: at("webhook-form"), list: at("webhooks") });

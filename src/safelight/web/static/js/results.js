@@ -12,6 +12,7 @@ const PAGE = 24;
 
 export class Results {
   #cards = new Map();
+  #hidden = new Set(); // ids of what is being deleted
   #kind = "";
   #cursor = null;
   #reading = 0; // which reading of the list is the current one; late answers of others are dropped
@@ -75,6 +76,7 @@ export class Results {
   /** Shows a job or batch document, as a new card or in its old one. */
   put(news) {
     const doc = isBatch(news) ? news : withEnd(news);
+    if (this.#hidden.has(doc.id) || this.#hidden.has(doc.batch_id)) return;
     if (doc.batch_id && this.#cards.has(doc.batch_id)) {
       this.#putItem(doc);
       return;
@@ -87,6 +89,18 @@ export class Results {
       this.#place(doc);
     }
     this.#follower.follow(doc);
+  }
+
+  /** Takes away a card that is being deleted. */
+  hide(id) {
+    this.#hidden.add(id);
+    this.drop(id);
+  }
+
+  /** Shows again what was hidden. */
+  unhide(doc) {
+    this.#hidden.delete(doc.id);
+    this.put(doc);
   }
 
   drop(id) {

@@ -5,16 +5,27 @@ import { el, icon } from "./dom.js";
 const SHOWN_MS = 7000;
 const MOST = 4;
 
-/** Shows a notice; `bad` ones are announced at once. */
-export function toast(words, { bad = false } = {}) {
+/**
+ * Shows a notice; `bad` ones are announced at once. With `undo` it offers that; `then` runs once,
+ * when the notice has gone and nobody has undone it.
+ */
+export function toast(words, { bad = false, undo = null, then = () => {} } = {}) {
   const box = document.getElementById("toasts");
-  const close = () => note.remove();
+  let open = true;
+  const end = (last) => () => {
+    note.remove();
+    if (open) last();
+    open = false;
+  };
+  const close = end(then);
   const note = el("div", { class: bad ? "toast bad" : "toast", role: bad ? "alert" : "status" },
     el("p", {}, words),
+    undo && el("button", { type: "button", class: "quiet-button", on: { click: end(undo) } }, "Undo"),
     el("button", { type: "button", "aria-label": "Dismiss", on: { click: close } }, icon("close")));
   box.append(note);
-  while (box.children.length > MOST) box.firstElementChild.remove();
+  while (box.children.length > MOST) box.firstElementChild.remove(); // its time goes on
   setTimeout(close, SHOWN_MS);
+  return close;
 }
 
 /**

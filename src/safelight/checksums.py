@@ -1,0 +1,29 @@
+"""SHA-256 checksums of files and streams."""
+
+import hashlib
+from pathlib import Path
+from typing import IO
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file in hex. Blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Hashing:
+    """A reader that hashes the bytes it returns."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        self._hash.update(piece)
+        return piece
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of what was read, in hex."""
+        return self._hash.hexdigest()
