@@ -151,6 +151,24 @@ async def test_batch_when_no_file_comes_says_so(api: httpx2.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
+    "media_type", ["Multipart/Form-Data", "multipart/form-data ", "multipart/x"]
+)
+async def test_batch_when_the_media_type_is_written_in_capitals_reads_it(
+    api: httpx2.AsyncClient, media_type: str
+) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+        b"not a picture\r\n--b--\r\n"
+    )
+    headers = {"Content-Type": f"{media_type}; boundary=b"}
+    answer = await api.post("/v1/upload/batch", content=body, headers=headers)
+    if media_type == "multipart/x":
+        assert "Content-Type" in problem(answer, 400, "bad_request")["detail"]
+    else:
+        assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == "files.0"
+
+
+@pytest.mark.parametrize(
     ("fields", "field"),
     [
         ({"params": "{"}, "params"),
@@ -192,6 +210,24 @@ async def test_import_when_the_address_is_not_allowed_refuses_it(
     before = await counted(api)
     problem(await api.post("/v1/images", json={"url": url}), 422, "url_not_allowed")
     assert await counted(api) == before
+
+
+async def test_webhook_when_it_is_on_the_same_machine_says_what_allows_it(
+    api: httpx2.AsyncClient,
+) -> None:
+    url = "http://localhost:3000/hook"
+    told = [
+        problem(await api.post("/v1/webhooks", json={"url": url}), 422, "url_not_allowed"),
+        problem(
+            await api.post("/v1/generate", json={"prompt": "a cat", "webhook_url": url}),
+            422,
+            "invalid_request",
+        )["errors"][0],
+    ]
+    for text in (told[0]["detail"], told[1]["message"]):
+        assert "add 3000 to SAFELIGHT_FETCH_PORTS" in text
+        assert "add 127.0.0.0/8,::1/128 to SAFELIGHT_FETCH_ALLOW_NETWORKS" in text
+    assert told[0]["reason"] == "port"
 
 
 async def test_lists_when_the_cursor_is_empty_say_so(api: httpx2.AsyncClient) -> None:
