@@ -376,3 +376,37 @@ async def test_server_when_100_bad_requests_come_stays_well(
         *(api.post("/v1/generate", json={"prompt": "", "n": number}) for number in range(100))
     )
     assert {answer.status_code for answer in answers} == {422}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+@pytest.mark.parametrize("member", ["seed", "metadata", "params", "unknown"])
+async def test_generate_when_a_number_is_not_finite_refuses_it(
+    api: httpx2.AsyncClient, member: str, number: str
+) -> None:
+    value = f'{{"x": [{number}]}}' if member in ("metadata", "params") else number
+    body = f'{{"prompt": "a cat", "{member}": {value}}}'
+    headers = {"Content-Type": "application/json"}
+    answer = await api.post("/v1/generate", content=body, headers=headers)
+    assert "NaN" in problem(answer, 422, "invalid_request")["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("time", [1_700_000_000, 1.5, "1700000000", True, "2026-01-01"])
+async def test_generate_when_a_date_is_a_number_refuses_it(
+    api: httpx2.AsyncClient, time: object
+) -> None:
+    for field in ("start_at", "start_by"):
+        answer = await api.post("/v1/generate", json={"prompt": "a cat", field: time})
+        assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == field
+    answer = await api.get("/v1/assets", params={"created_after": str(time)})
+    assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == "created_after"
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_routes_when_json_comes_without_its_header_name_it(
+    api: httpx2.AsyncClient, media_type: str | None
+) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    for path in ("/v1/generate", "/v1/images", "/v1/batches", "/v1/webhooks"):
+        answer = await api.post(path, content=b'{"prompt": "a cat"}', headers=headers)
+        told = problem(answer, 400, "bad_request")["detail"]
+        assert "`Content-Type: application/json`" in told
