@@ -109,12 +109,27 @@ async def test_stream_when_resumed_sends_what_was_missed_once(api: httpx2.AsyncC
     # Of progress that is told at one look, only the last is of interest.
     assert _turns(resumed) == _turns(events[1:])
     again = [frame["id"] for frame in resumed if "id" in frame]
-    assert again == [frame["id"] for frame in events[1:] if frame["id"] in again]
+    assert again == [frame["id"] for frame in events[1:] if frame["id"] in again] + ["final"]
+    for last in (events[-1]["id"], again[-1]):
+        done = await api.get(job["events_url"], headers={"Last-Event-ID": last})
+        assert (done.status_code, done.content) == (204, b"")
 
 
 def _turns(frames: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = [frame for frame in frames if "id" in frame and frame["event"] != "job.progress"]
-    return [frame["id"] for frame in told]
+    passing = ("job.progress", "snapshot")
+    return [frame["id"] for frame in frames if "id" in frame and frame["event"] not in passing]
+
+
+async def test_stream_when_its_subject_was_final_before_ends_for_good(
+    api: httpx2.AsyncClient,
+) -> None:
+    answer = await api.post("/v1/generate", json={"prompt": "a cat", "model": "fake"})
+    url = answer.json()["events_url"]
+    await follow(api, url)
+    (only,) = await follow(api, url)
+    assert only["event"] == "snapshot"
+    done = await api.get(url, headers={"Last-Event-ID": only["id"]})
+    assert done.status_code == 204
 
 
 async def test_batch_stream_when_followed_tells_of_every_item(

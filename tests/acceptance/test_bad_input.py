@@ -151,6 +151,24 @@ async def test_batch_when_no_file_comes_says_so(api: httpx2.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
+    "media_type", ["Multipart/Form-Data", "multipart/form-data ", "multipart/x"]
+)
+async def test_batch_when_the_media_type_is_written_in_capitals_reads_it(
+    api: httpx2.AsyncClient, media_type: str
+) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+        b"not a picture\r\n--b--\r\n"
+    )
+    headers = {"Content-Type": f"{media_type}; boundary=b"}
+    answer = await api.post("/v1/upload/batch", content=body, headers=headers)
+    if media_type == "multipart/x":
+        assert "Content-Type" in problem(answer, 400, "bad_request")["detail"]
+    else:
+        assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == "files.0"
+
+
+@pytest.mark.parametrize(
     ("fields", "field"),
     [
         ({"params": "{"}, "params"),
@@ -192,6 +210,24 @@ async def test_import_when_the_address_is_not_allowed_refuses_it(
     before = await counted(api)
     problem(await api.post("/v1/images", json={"url": url}), 422, "url_not_allowed")
     assert await counted(api) == before
+
+
+async def test_webhook_when_it_is_on_the_same_machine_says_what_allows_it(
+    api: httpx2.AsyncClient,
+) -> None:
+    url = "http://localhost:3000/hook"
+    told = [
+        problem(await api.post("/v1/webhooks", json={"url": url}), 422, "url_not_allowed"),
+        problem(
+            await api.post("/v1/generate", json={"prompt": "a cat", "webhook_url": url}),
+            422,
+            "invalid_request",
+        )["errors"][0],
+    ]
+    for text in (told[0]["detail"], told[1]["message"]):
+        assert "add 3000 to SAFELIGHT_FETCH_PORTS" in text
+        assert "add 127.0.0.0/8,::1/128 to SAFELIGHT_FETCH_ALLOW_NETWORKS" in text
+    assert told[0]["reason"] == "port"
 
 
 async def test_lists_when_the_cursor_is_empty_say_so(api: httpx2.AsyncClient) -> None:
@@ -340,3 +376,37 @@ async def test_server_when_100_bad_requests_come_stays_well(
         *(api.post("/v1/generate", json={"prompt": "", "n": number}) for number in range(100))
     )
     assert {answer.status_code for answer in answers} == {422}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+@pytest.mark.parametrize("member", ["seed", "metadata", "params", "unknown"])
+async def test_generate_when_a_number_is_not_finite_refuses_it(
+    api: httpx2.AsyncClient, member: str, number: str
+) -> None:
+    value = f'{{"x": [{number}]}}' if member in ("metadata", "params") else number
+    body = f'{{"prompt": "a cat", "{member}": {value}}}'
+    headers = {"Content-Type": "application/json"}
+    answer = await api.post("/v1/generate", content=body, headers=headers)
+    assert "NaN" in problem(answer, 422, "invalid_request")["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("time", [1_700_000_000, 1.5, "1700000000", True, "2026-01-01"])
+async def test_generate_when_a_date_is_a_number_refuses_it(
+    api: httpx2.AsyncClient, time: object
+) -> None:
+    for field in ("start_at", "start_by"):
+        answer = await api.post("/v1/generate", json={"prompt": "a cat", field: time})
+        assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == field
+    answer = await api.get("/v1/assets", params={"created_after": str(time)})
+    assert problem(answer, 422, "invalid_request")["errors"][0]["field"] == "created_after"
+
+
+@pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+async def test_routes_when_json_comes_without_its_header_name_it(
+    api: httpx2.AsyncClient, media_type: str | None
+) -> None:
+    headers = {"Content-Type": media_type} if media_type else {}
+    for path in ("/v1/generate", "/v1/images", "/v1/batches", "/v1/webhooks"):
+        answer = await api.post(path, content=b'{"prompt": "a cat"}', headers=headers)
+        told = problem(answer, 400, "bad_request")["detail"]
+        assert "`Content-Type: application/json`" in told

@@ -1,11 +1,13 @@
 """What the plug for OpenAI does with every answer that its API, or the way to it, may give."""
 
+import base64
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -630,10 +632,96 @@ async def test_start_when_the_plain_answer_is_no_object_does_not_know_the_outcom
         await make(config, fetcher, order(tmp_path))
 
 
+def _lines(text: str) -> str:
+    return "\r\n".join(text[start : start + 76] for start in range(0, len(text), 76)) + "\n"
+
+
+def _url_safe(text: str) -> str:
+    return text.replace("+", "-").replace("/", "_").rstrip("=")
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "data URL": lambda text: f"data:image/png;base64,{text}",
+    "data URL in capitals": lambda text: f"Data:image/png;charset=utf-8;BASE64,{text}",
+    "escaped data URL": lambda text: f"data:image/png;base64,{quote(text)}",
+    "line breaks": _lines,
+    "URL-safe letters without padding": _url_safe,
+    "all": lambda text: f" data:;base64,{_lines(_url_safe(text))}",
+}
+
+
+@pytest.mark.parametrize(
+    ("member", "spelling"),
+    [
+        *(("b64_json", name) for name in SPELLINGS),
+        *(("url", name) for name in SPELLINGS if "data URL" in name),
+    ],
+)
+async def test_start_when_base64_is_written_otherwise_keeps_what_is_paid(
+    server: OpenAiStub,
+    config: OpenAiConfig,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    member: str,
+    spelling: str,
+) -> None:
+    picture = server.picture + b"\xfb\xff\xbf"  # both letters that differ
+    text = SPELLINGS[spelling](base64.b64encode(picture).decode())
+    server.say(vendor.refuse(200, {"data": [{member: text}]}))
+    made = await make(config, fetcher, order(tmp_path, n=2))
+    assert made.outputs[0].path.read_bytes() == picture
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '{"images": [{"b64_json": "PICTURE"}]}',
+        '{"images": ["PICTURE"]}',
+        '{"data": {"b64_json": "PICTURE", "url": null}}',
+        '{"b64_json": "PICTURE"}',
+        '\ufeff{"data": [{"b64_json": "PICTURE"}]}',
+        '{"data": [{"b64_json": "PICTURE", "revised_prompt": "cut \\ud83d", "score": NaN}]}',
+        '{"data": [{"b64_json": "PICTURE", "revised_prompt": "tab\there", "seed": 1e999}]}',
+        '{"data": [null, 3, {"b64_json": "PICTURE", "revised_prompt": 7}], "usage": []}',
+        'data: {"data": [{"b64_json": "PICTURE"}]}\n\ndata: [DONE]\n\n',
+        'event: x.completed\ndata: {"type": "x.completed", "b64_json": "PICTURE"}\n\n',
+    ],
+)
+@pytest.mark.parametrize("media_type", ["application/json", "Text/Plain", ""])
+async def test_start_when_the_answer_has_a_surprising_shape_keeps_what_is_paid(
+    server: OpenAiStub,
+    config: OpenAiConfig,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    shape: str,
+    media_type: str,
+) -> None:
+    text = shape.replace("PICTURE", base64.b64encode(server.picture).decode())
+    server.say(vendor.refuse(200, text, Content_Type=media_type))
+    made = await make(config, fetcher, order(tmp_path))
+    assert [output.path.read_bytes() for output in made.outputs] == [server.picture]
+
+
+@pytest.mark.parametrize("asked", ["svg", "SVG", "image/svg+xml", "application/pdf", ".bmp"])
+@pytest.mark.parametrize("name", ["output_format", "format"])
+async def test_start_when_the_format_cannot_be_kept_sends_nothing(
+    server: OpenAiStub,
+    config: OpenAiConfig,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    name: str,
+    asked: str,
+) -> None:
+    request = replace(order(tmp_path), params={name: asked})
+    with pytest.raises(ProviderBadInput, match="cannot be stored"):
+        await make(config, fetcher, request)
+    assert server.posts == 0
+
+
 async def test_start_when_only_some_pictures_come_keeps_what_is_paid(
     server: OpenAiStub, config: OpenAiConfig, fetcher: Fetcher, tmp_path: Path
 ) -> None:
-    body = {"data": [stub.spelled(server.picture), {"b64_json": "damaged"}]}
+    body = {"data": [stub.spelled(server.picture), {"b64_json": "dam!ged"}]}
     server.say(vendor.refuse(200, body))
     made = await make(config, fetcher, order(tmp_path, n=2))
     assert [output.path.read_bytes() for output in made.outputs] == [server.picture]

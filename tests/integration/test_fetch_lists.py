@@ -7,7 +7,6 @@ import pytest
 
 from safelight.app import open_safelight
 from safelight.fetch.errors import UrlNotAllowed
-from safelight.fetch.url import REFUSAL
 from safelight.settings import Settings
 from tests.sites import Answer, StubResolver, fetcher_for, redirect, respond, running
 
@@ -37,7 +36,7 @@ async def test_download_when_the_host_is_denied_then_opens_no_connection(
     ):
         with pytest.raises(UrlNotAllowed) as caught:
             await fetcher.download(site.url("/x", host), to=tmp_path / "f")
-    assert caught.value.detail == REFUSAL
+    assert caught.value.extra["reason"] == "host"
     assert resolver.asked == []
     assert site.connections == 0
 

@@ -42,16 +42,28 @@ def test_retry_after_when_given_then_is_read(value: str, expected: timedelta | N
         ('attachment; filename="dog.png"', "/cat.png", "dog.png"),
         ('attachment; filename="C:\\\\dog.png"', "/cat.png", "C_dog.png"),
         ("attachment; filename*=UTF-8''na%C3%AFve.png", "/cat.png", "na\u00efve.png"),
-        ("attachment; filename*=nonsense''%FF.png", "/cat.png", None),
+        (
+            "attachment; filename=\"cafe.jpg\"; filename*=UTF-8''caf%C3%A9.jpg",
+            "/cat.png",
+            "caf\u00e9.jpg",
+        ),
+        (
+            "inline; FILENAME*=utf-8'en'%e2%82%ac.png; filename=euro.png",
+            "/cat.png",
+            "\u20ac.png",
+        ),
+        ("attachment; filename*=nonsense''%FF.png; filename=dog.png", "/cat.png", "dog.png"),
+        ("attachment; filename*=UTF-8''%FF.png; filename=dog.png", "/cat.png", "dog.png"),
+        ("attachment; filename*=nonsense''%FF.png", "/cat.png", "cat.png"),
         ('attachment; filename=""', "/cat.png", "cat.png"),
         ('attachment; filename=".."', "/cat.png", ""),
     ],
 )
 def test_file_name_when_guessed_then_is_a_bare_label(
-    disposition: str, path: str, expected: str | None
+    disposition: str, path: str, expected: str
 ) -> None:
     name = headers.file_name({"content-disposition": disposition}, path)
-    assert expected is None or name == expected
+    assert name == expected
     assert "/" not in name
 
 
@@ -72,3 +84,27 @@ def test_content_length_when_given_then_is_a_plain_number(value: str, expected: 
 def test_media_type_when_it_has_parameters_then_drops_them() -> None:
     assert headers.media_type({"content-type": "Image/PNG; charset=x"}) == "image/png"
     assert headers.media_type({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ""),
+        (" ", ""),
+        ("identity", ""),
+        ("aws-chunked", ""),
+        ("UTF-8", ""),
+        ("none", ""),
+        ("binary", ""),
+        ("GZIP", "gzip"),
+        ("aws-chunked, gzip", "gzip"),
+        ("gzip,aws-chunked,", "gzip"),
+        ("gzip, gzip", "gzip,gzip"),
+        ("br", "br"),
+        ("zstd", "zstd"),
+    ],
+)
+def test_content_coding_when_words_name_no_compression_then_ignores_them(
+    value: str, expected: str
+) -> None:
+    assert headers.content_coding({"content-encoding": value}) == expected

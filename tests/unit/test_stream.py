@@ -6,7 +6,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from safelight.events import Event
-from safelight.web.sse import HEARTBEAT, LOOK_EVERY, Snapshot, Told, follow, frame
+from safelight.web.sse import (
+    FINAL_ID,
+    HEARTBEAT,
+    LOOK_EVERY,
+    Snapshot,
+    Told,
+    follow,
+    frame,
+    is_over,
+)
 
 _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -97,6 +106,14 @@ async def test_follow_when_resumed_first_sends_what_was_missed() -> None:
 
 async def test_follow_when_all_is_final_sends_the_snapshot_and_ends() -> None:
     assert await played(Tape([])) == ["snapshot"]
+
+
+async def test_is_over_when_final_and_nothing_was_missed() -> None:
+    past = [event(1), event(2, "job.succeeded")]
+    assert await is_over(Tape([], past=past), event(2).id)
+    assert await is_over(Tape([], past=past), FINAL_ID)
+    assert not await is_over(Tape([], past=past), event(1).id)
+    assert not await is_over(Tape([[event(3)]], past=past), event(2).id)
 
 
 async def test_follow_when_nothing_happens_sends_heartbeats() -> None:

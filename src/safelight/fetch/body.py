@@ -19,8 +19,8 @@ _RATIO_COUNTS_FROM = 2**20
 class BodyWriter:
     """One file being downloaded. Its methods block: call them off the event loop.
 
-    `max_bytes` limits both the bytes on the wire and the decoded bytes. An exception inside the
-    `with` block removes the file.
+    `encoding` is as `headers.content_coding` returns it. `max_bytes` limits both the bytes on the
+    wire and the decoded bytes. An exception inside the `with` block removes the file.
     """
 
     def __init__(self, to: Path, *, max_bytes: int, encoding: str) -> None:
@@ -105,8 +105,8 @@ class _Inflater:
 
 
 def _inflater(encoding: str) -> _Inflater | None:
-    match encoding.strip().lower():
-        case "" | "identity":
+    match encoding:
+        case "":
             return None
         case "gzip" | "x-gzip" | "deflate":
             return _Inflater()

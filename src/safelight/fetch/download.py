@@ -181,7 +181,7 @@ class Fetcher:
             await response.aclose()
 
     async def _save(self, url: httpx2.URL, response: httpx2.Response, order: _Order) -> Fetched:
-        encoding = response.headers.get("content-encoding", "")
+        encoding = headers.content_coding(response.headers)
         length = headers.content_length(response.headers)
         if length is not None and length > order.max_bytes:
             raise FetchTooLarge(f"The download is larger than {order.max_bytes} bytes.")

@@ -13,7 +13,7 @@ class FetchError(SafelightError):
 
 
 class UrlNotAllowed(FetchError):
-    """The address is malformed, or it or a redirect leads to a forbidden network."""
+    """The address or a redirect breaks a rule; `reason` says which, and `detail` what allows it."""
 
     code = "url_not_allowed"
     status = 422

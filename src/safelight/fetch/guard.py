@@ -15,9 +15,10 @@ import anyio
 import anyio.to_thread
 import httpcore2
 
-from safelight.fetch.address import Address
+from safelight.fetch.address import Address, Reach, reach
 from safelight.fetch.policy import FetchPolicy
-from safelight.fetch.url import literal, refusal
+from safelight.fetch.refusal import MALFORMED, PRIVATE, RESERVED, UNRESOLVED, refusal
+from safelight.fetch.url import literal
 
 _MAX_ADDRESSES = 64  # per name; more is an attack or a mistake
 _MAX_TRIES = 4  # addresses tried before the connection fails
@@ -68,7 +69,7 @@ class NameGuard:
         """Return the addresses of `host`, all of them allowed; raise `UrlNotAllowed` otherwise."""
         addresses = await self._look_up(host, port)
         if not addresses:
-            raise refusal()
+            raise refusal(UNRESOLVED)
         self._judge(host, port, addresses)
         return addresses
 
@@ -83,13 +84,16 @@ class NameGuard:
 
     def _judge(self, host: str, port: int, addresses: list[Address]) -> None:
         if len(addresses) > _MAX_ADDRESSES:
-            raise refusal()
+            raise refusal(UNRESOLVED)
         # `parse` lets only this server's public files pass, so nothing else of it can be reached.
         if self._policy.is_own_server(host, port):
             return
         # One forbidden address suffices to refuse: which one gets used would be chance.
-        if not all(self._policy.allows_address(address) for address in addresses):
-            raise refusal()
+        forbidden = [each for each in addresses if not self._policy.allows_address(each)]
+        if any(reach(each) is Reach.NEVER for each in forbidden):
+            raise refusal(RESERVED)
+        if forbidden:
+            raise refusal(PRIVATE)
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
         """Return all addresses of `host`; none if the name does not exist."""
@@ -107,7 +111,7 @@ class NameGuard:
         try:
             return list(dict.fromkeys(ip_address(address) for address in found))
         except ValueError:
-            raise refusal() from None
+            raise refusal(UNRESOLVED) from None
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -139,7 +143,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109  httpcore2's signature
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        raise refusal()
+        raise refusal(MALFORMED)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

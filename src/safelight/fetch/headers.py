@@ -11,6 +11,9 @@ from urllib.parse import unquote
 _MAX_NAME = 200
 _MAX_TYPE = 100
 _MAX_RETRY = timedelta(days=1)
+_COMPRESSIONS = frozenset(
+    {"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz", "exi"}
+)
 _UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|]+')
 
 
@@ -53,10 +56,34 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     return min(max(at - now, timedelta()), _MAX_RETRY)
 
 
+def content_coding(headers: Mapping[str, str]) -> str:
+    """Return the compression of the body in lower case, empty if none.
+
+    Words that name no compression (`aws-chunked`, `utf-8`, `none`) are ignored. Several
+    compressions are joined by commas.
+    """
+    words = headers.get("content-encoding", "").lower().split(",")
+    return ",".join(word for part in words if (word := part.strip()) in _COMPRESSIONS)
+
+
 def _disposition_name(value: str) -> str:
     message = Message()
     try:
         message["content-disposition"] = value
-        return message.get_filename() or ""
+        fields = message.get_params([], "content-disposition")
     except (MessageError, ValueError, LookupError):
+        return ""
+    names = [text for name, text in fields if name.lower() == "filename"]
+    # `filename*` takes precedence over `filename` (RFC 6266, 4.3), unless it cannot be decoded.
+    extended = [_decoded(text) for text in names if isinstance(text, tuple)]
+    plain = [text for text in names if isinstance(text, str)]
+    return next(filter(None, extended + plain), "")
+
+
+def _decoded(value: tuple[str | None, str | None, str]) -> str:
+    """Return the text of a value encoded as in RFC 8187, empty if it cannot be decoded."""
+    charset, _, text = value
+    try:
+        return text.encode("latin-1").decode(charset or "ascii")
+    except (UnicodeError, LookupError):
         return ""

@@ -5,27 +5,39 @@ always refused.
 """
 
 import re
+import unicodedata
 from ipaddress import IPv4Address, IPv6Address
 
 import httpx2
 
 from safelight.fetch.address import Address
-from safelight.fetch.errors import UrlNotAllowed
 from safelight.fetch.policy import FetchPolicy
-
-REFUSAL = (
-    "This address cannot be downloaded: it is malformed, does not exist "
-    "or is not on the public internet."
+from safelight.fetch.refusal import (
+    CREDENTIALS,
+    HOST_LIST,
+    MALFORMED,
+    OWN_SERVER,
+    SCHEME,
+    Fault,
+    address_fault,
+    local_name_fault,
+    port_fault,
+    refusal,
 )
+
 _MAX_CHARS = 4096
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Scheme, two slashes, a host without userinfo or percent signs, a plain port. This excludes all
-# that parsers disagree about; only httpx2 parses the rest.
+# Two slashes, a host without userinfo or percent signs, a plain port. This excludes all that
+# parsers disagree about; only httpx2 parses the rest.
 _SHAPE = re.compile(
-    r"https?://(?:\[[0-9a-f:.]+\]|[^/?#@:%\[\]\\]+)(?::[0-9]{1,5})?(?:[/?#][^\\]*)?",
+    r"(?P<authority>https?://(?:\[[0-9a-f:.]+\]|[^/?#@:%\[\]\\]+)(?::[0-9]{1,5})?)(?:[/?#][^\\]*)?",
     re.IGNORECASE | re.ASCII,
 )
+_HTTP = re.compile(r"https?:", re.IGNORECASE | re.ASCII)
+_CREDENTIALS = re.compile(r"[a-z]+://[^/?#\\]*@", re.IGNORECASE | re.ASCII)
+# Categories that no address holds; other invisible characters are percent-encoded, as browsers do.
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
     r"(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*",
@@ -47,32 +59,35 @@ def parse(text: str, policy: FetchPolicy) -> httpx2.URL:
     """Return the URL to request, its host in lower case without trailing dot; raise if refused."""
     if policy.is_own_file(text):
         return httpx2.URL(text)
-    if len(text) > _MAX_CHARS or not _SHAPE.fullmatch(text) or _has_hidden_characters(text):
-        raise refusal()
+    _check_shape(text)
     try:
         url = httpx2.URL(text)
         host = url.raw_host.decode("ascii").removesuffix(".")
         url = url.copy_with(host=host, fragment=None)
     except (httpx2.InvalidURL, UnicodeError, ValueError):
-        raise refusal() from None
+        raise refusal(MALFORMED) from None
+    if url.userinfo:
+        raise refusal(CREDENTIALS)
     port = port_of(url)
-    if url.userinfo or port not in policy.ports or not _host_is_allowed(host, policy):
-        raise refusal()
     if policy.is_own_server(host, port):
         # Connections to this server skip the address check, so anything but its public files is
         # refused here, also by name.
-        raise refusal()
+        raise refusal(OWN_SERVER)
+    faults = [] if port in policy.ports else [port_fault(port)]
+    faults += _host_faults(host, policy)
+    if faults:
+        raise refusal(*faults)
     return url
 
 
 def follow(base: httpx2.URL, location: str, policy: FetchPolicy) -> httpx2.URL:
     """Return the target of a redirect from `base`, checked like a caller's URL."""
-    if _has_hidden_characters(location) or "\\" in location:
-        raise refusal()
+    if _is_unfit(location) or "\\" in location:
+        raise refusal(MALFORMED)
     try:
         target = str(base.join(location))
     except (httpx2.InvalidURL, ValueError):
-        raise refusal() from None
+        raise refusal(MALFORMED) from None
     return parse(target, policy)
 
 
@@ -91,24 +106,36 @@ def port_of(url: httpx2.URL) -> int:
     return url.port if url.port is not None else _DEFAULT_PORTS[url.scheme]
 
 
-def refusal() -> UrlNotAllowed:
-    """Return the error for every refusal; it reveals nothing about the internal network."""
-    return UrlNotAllowed(REFUSAL)
+def _is_unfit(text: str) -> bool:
+    return any(unicodedata.category(letter) in _UNFIT for letter in text)
 
 
-def _has_hidden_characters(text: str) -> bool:
-    # Control and format characters, and all white space except the space.
-    return not text.isprintable()
+def _check_shape(text: str) -> None:
+    if not _HTTP.match(text):
+        raise refusal(SCHEME)
+    if _CREDENTIALS.match(text):
+        raise refusal(CREDENTIALS)
+    shape = _SHAPE.fullmatch(text)
+    # Invisible characters in a host are not encoded but dropped or mapped: one host could pass for
+    # another.
+    if shape is None or not shape["authority"].isprintable():
+        raise refusal(MALFORMED)
+    if len(text) > _MAX_CHARS or _is_unfit(text):
+        raise refusal(MALFORMED)
 
 
-def _host_is_allowed(host: str, policy: FetchPolicy) -> bool:
+def _host_faults(host: str, policy: FetchPolicy) -> list[Fault]:
     address = literal(host)
     if address is not None:
+        if not policy.allows_address(address):
+            return [address_fault(address)]
         # In canonical form, so that no alternative spelling bypasses a list.
-        return policy.allows_address(address) and policy.allows_host(str(address))
+        return [] if policy.allows_host(str(address)) else [HOST_LIST]
     if not _NAME.fullmatch(host) or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]):
-        return False
-    return policy.allows_host(host) and (policy.opens_private or not _is_local(host))
+        return [MALFORMED]
+    if not policy.allows_host(host):
+        return [HOST_LIST]
+    return [] if policy.opens_private or not _is_local(host) else [local_name_fault(host)]
 
 
 def _is_local(host: str) -> bool:

@@ -38,7 +38,7 @@ class FetchSettings(BaseSettings):
     fetch_ports: str = Field(
         default="80,443,8080,8443",
         pattern=r"^\d{1,5}(,\d{1,5})*$",
-        description="Ports that downloads may use, separated by commas.",
+        description="Ports that downloads and webhooks may use, separated by commas.",
     )
     fetch_max_bytes: int = Field(
         default=100 * MIB, ge=1024, description="Largest download, in bytes."

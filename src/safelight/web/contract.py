@@ -80,7 +80,11 @@ def streams(snapshot: type, event: type, *problems: type[SafelightError]) -> Dec
     }
     # Before 3.2 OpenAPI leaves open what this describes: readers take each event, or all the text.
     schema = {"anyOf": [each, {"type": "string"}]}
-    return _declared(200, {200: response(200, {"text/event-stream": {"schema": schema}})}, problems)
+    answers = {
+        200: response(200, {"text/event-stream": {"schema": schema}}),
+        204: response(204, {}),
+    }
+    return _declared(200, answers, problems)
 
 
 def sends(

@@ -11,9 +11,11 @@ from starlette.exceptions import HTTPException  # noqa: TID251  handled, never r
 from safelight import errors, telemetry
 from safelight.errors import SafelightError
 from safelight.web.errors import MethodNotAllowed, TooLarge
+from safelight.web.json_route import NOT_FINITE
 
 MEDIA_TYPE = "application/problem+json"
 
+_NO_JSON_HEADER = "Send the body as JSON with the header `Content-Type: application/json`."
 _log = telemetry.logger(__name__)
 _BY_STATUS: dict[int, type[SafelightError]] = {
     400: errors.RequestError,
@@ -66,7 +68,12 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     found: list[dict[str, Any]] = []
     for item in error.errors():
         if item["type"] == "json_invalid":
+            if item["ctx"]["error"] == NOT_FINITE:
+                found.append({"field": "body", "message": NOT_FINITE})
+                continue
             return respond(request, errors.RequestError("The body is not valid JSON."))
+        if item["loc"] == ("body",) and isinstance(error.body, bytes):
+            return respond(request, errors.RequestError(_NO_JSON_HEADER))
         place = [
             str(part) for part in item["loc"] if part not in ("body", "query", "path", "header")
         ]

@@ -4,8 +4,10 @@ The rules of a stream, for any subject:
 - it opens with what was missed since Last-Event-ID, then a snapshot of the present;
 - after the snapshot, events come by their `seq`, so that none is lost or doubled, however late
   its transaction commits;
-- it ends when its subject is final. A comment is sent when nothing else was, so that proxies
-  and clients can tell silence from a dead connection.
+- it ends when its subject is final. A client that resumes after that gets status 204, the only
+  end after which EventSource does not reconnect;
+- a comment is sent when nothing else was, so that proxies and clients can tell silence from a
+  dead connection.
 
 Wire format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -23,6 +25,7 @@ from safelight.events import Event
 
 LOOK_EVERY = timedelta(seconds=2)  # without a ring
 HEARTBEAT = timedelta(seconds=15)
+FINAL_ID = "final"  # the id of the snapshot of a final subject, after which nothing comes
 PACE_S = 0.25  # at most four looks per second per viewer, however often it rings
 
 
@@ -64,6 +67,11 @@ class Feed(Protocol):
         ...
 
 
+async def is_over(feed: Feed, last_event_id: str) -> bool:
+    """Return whether the subject is final and nothing comes after that event."""
+    return (await feed.snapshot()).final and not await feed.missed(last_event_id)
+
+
 async def follow(
     feed: Feed, bell: Doorbell, *, last_event_id: str | None, stopping: asyncio.Event
 ) -> AsyncIterator[bytes]:
@@ -78,7 +86,7 @@ async def follow(
             ]
             for told in await feed.tell(missed):
                 yield frame(told.type, told.document, told.id)
-        yield frame("snapshot", snapshot.document)
+        yield frame("snapshot", snapshot.document, FINAL_ID if snapshot.final else None)
         heads = dict(snapshot.heads)
         final = snapshot.final
         silent = timedelta()

@@ -80,8 +80,9 @@ def read_fields(fields: dict[str, str]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _form(request: Request, max_files: int) -> AsyncGenerator[FormData]:
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise RequestError("Send the files as multipart/form-data.")
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    if media_type.strip().lower() != "multipart/form-data":
+        raise RequestError("Send the files with the header `Content-Type: multipart/form-data`.")
     try:
         async with request.form(
             max_files=max_files + 1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES

@@ -32,6 +32,10 @@ ListForm = Annotated[
 UrlColumn = Annotated[
     str | None, typer.Option("--url-column", metavar="NAME", help="Where the addresses are: url.")
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the list: UTF-8, or UTF-16 with a byte order mark."),
+]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, max=1000, metavar="N", help="Addresses a batch: 500.")
 ]

@@ -41,6 +41,7 @@ class Options:
     tags: tuple[str, ...] = ()
     form: str | None = None
     url_column: str | None = None
+    encoding: str | None = None
     batch_size: int | None = None
     in_flight: int | None = None
     journal: str | None = None
@@ -60,6 +61,7 @@ class Order:
     name: str
     form: Form
     url_column: str
+    encoding: str | None
     tags: tuple[str, ...]
     pace: Pace
     journal: Path | None
@@ -106,6 +108,7 @@ def order_of(name: str, manner: Manner, options: Options) -> Order:
         name,
         form_of(name, options.form),
         options.url_column or URL_COLUMN,
+        options.encoding,
         options.tags,
         Pace(options.batch_size or _BATCH_SIZE, options.in_flight or _IN_FLIGHT, manner.waits),
         Path(journal) if journal else None,
@@ -148,7 +151,7 @@ async def _opened(order: Order) -> AsyncGenerator[_Opened]:
 
 
 def _open(order: Order, files: ExitStack, stopping: threading.Event) -> _Opened:
-    file = files.enter_context(open_list(order.name, stopping))
+    file = files.enter_context(open_list(order.name, stopping, order.encoding))
     lines = read_lines(file, stopping)
     chunks = Chunks(read_entries(order.name, lines, order.form, order.url_column))
     if chunks.is_empty:
@@ -207,7 +210,7 @@ async def _beside(order: Order, opened: _Opened, meter: Meter) -> AsyncGenerator
 
 def _length(order: Order, stopping: threading.Event) -> int:
     """Return how many entries the list has."""
-    with open_list(order.name, stopping) as file:
+    with open_list(order.name, stopping, order.encoding) as file:
         lines = read_lines(file, stopping)
         return sum(1 for _ in read_entries(order.name, lines, order.form, order.url_column))
 

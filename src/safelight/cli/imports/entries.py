@@ -1,23 +1,28 @@
 """Reads a list of pictures to import, as text, CSV or JSON lines, into entries one by one."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote
 
 import orjson
 
 from safelight.cli.arguments import is_url
 from safelight.cli.failure import BadUse
 from safelight.cli.imports import report
-from safelight.cli.imports.lines import MAX_LINE_BYTES, STANDARD_INPUT, Line
+from safelight.cli.imports.lines import STANDARD_INPUT, Line
 from safelight.cli.imports.table import Record, read_records
+from safelight.cli.imports.tags import read_tags
 
 URL_COLUMN = "url"
 _MAX_URL = 4096
 _MAX_METADATA_BYTES = 16_384
 _MOST_NAMED = 12
+# Controls, line separators and lone surrogates.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KNOWN = ("external_id", "name", "tags", "metadata")
 
 
@@ -87,8 +92,8 @@ def read_entries(
 def _of_text(lines: Iterator[Line]) -> Iterator[Entry]:
     for line in lines:
         text = line.text.strip()
-        if not line.fits:
-            yield _too_long(line)
+        if line.fault:
+            yield Entry(line.number, "", fault=line.fault)
         elif text and not text.startswith("#"):
             yield _entry(line.number, {URL_COLUMN: text})
 
@@ -98,8 +103,8 @@ def _of_text(lines: Iterator[Line]) -> Iterator[Entry]:
 
 def _of_json(lines: Iterator[Line], url_column: str) -> Iterator[Entry]:
     for line in lines:
-        if not line.fits:
-            yield _too_long(line)
+        if line.fault:
+            yield Entry(line.number, "", fault=line.fault)
         elif line.text.strip():
             yield _of_object(line, url_column)
 
@@ -154,10 +159,15 @@ def _columns(name: str, head: Record, url_column: str) -> list[str]:
             "Choose the column of the addresses with --url-column."
         )
     place = folded.index(wanted)
-    return [
+    named = [
         URL_COLUMN if index == place else (known if known in _KNOWN else column)
         for index, (column, known) in enumerate(zip(columns, folded, strict=True))
     ]
+    doubled = [column for column in dict.fromkeys(named) if column and named.count(column) > 1]
+    if doubled:
+        shown = ", ".join(repr(column[:40]) for column in doubled[:_MOST_NAMED])
+        raise BadUse(f"{name}: the first line names {shown} more than once.")
+    return named
 
 
 # --- one entry -----------------------------------------------------------------------------------
@@ -170,8 +180,10 @@ def _entry(line: int, given: Mapping[str, object]) -> Entry:
         return Entry(line, "", fault="no url")
     if not isinstance(url, str) or not is_url(url):
         return Entry(line, str(url)[:_MAX_URL], fault="not an http or https address")
-    if not url.isprintable():
+    if _UNFIT.search(url):
         return Entry(line, url[:_MAX_URL], fault="the url holds control characters")
+    # As the server requests it; a terminal then shows no invisible letters either.
+    url = "".join(letter if letter.isprintable() else quote(letter) for letter in url)
     if len(url) > _MAX_URL:
         return Entry(line, url[:_MAX_URL], fault=f"the url is longer than {_MAX_URL} characters")
     metadata, fault = _metadata(given)
@@ -218,11 +230,7 @@ def _text(value: object) -> str:
 
 
 def _tags(value: object) -> tuple[str, ...]:
-    parts = value.replace("|", ";").split(";") if isinstance(value, str) else value
+    parts = read_tags(value) if isinstance(value, str) else value
     if not isinstance(parts, list):
         return () if parts is None else (str(parts),)
     return tuple(tag for part in cast("list[object]", parts) if (tag := str(part).strip()))
-
-
-def _too_long(line: Line) -> Entry:
-    return Entry(line.number, "", fault=f"longer than {MAX_LINE_BYTES} bytes")

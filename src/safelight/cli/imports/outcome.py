@@ -9,6 +9,7 @@ import orjson
 from safelight.cli.failure import Received, say
 from safelight.cli.imports.chunks import Chunk
 from safelight.cli.imports.entries import Entry
+from safelight.cli.imports.tags import write_tags
 from safelight.documents import Batch, BatchItem
 
 INVALID_LINE = "invalid_line"
@@ -35,7 +36,7 @@ class Failed:
             "code": self.code,
             "message": self.message,
             "name": entry.name,
-            "tags": ";".join(entry.tags),
+            "tags": write_tags(entry.tags),
             "metadata": orjson.dumps(entry.metadata).decode() if entry.metadata else "",
         }
 

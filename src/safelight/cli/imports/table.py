@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from safelight.cli.imports.lines import MAX_LINE_BYTES, Line
+from safelight.cli.imports.lines import Line
 
 _DELIMITERS = ",;\t"
 _MOST_LINES = 50  # of one record; a quote that is never closed would swallow the list
@@ -55,8 +55,8 @@ class _Feed:
             raise csv.Error(f"a quote is not closed within {_MOST_LINES} lines")
         line = self._returned.popleft() if self._returned else next(self._lines)
         self._taken.append(line)
-        if not line.fits:
-            raise csv.Error(f"a line is longer than {MAX_LINE_BYTES} bytes")
+        if line.fault:
+            raise csv.Error(f"a line is {line.fault}")
         return f"{line.text}\n"
 
     @property

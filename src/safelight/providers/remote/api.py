@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx2
-import orjson
 
 from safelight.errors import SafelightError
 from safelight.fetch.headers import retry_after
@@ -28,6 +27,7 @@ from safelight.providers.errors import (
     ProviderUnauthorized,
     UnknownOutcome,
 )
+from safelight.providers.remote.untrusted import parse
 
 MIB = 2**20
 _CONNECT_S = 10.0
@@ -66,10 +66,7 @@ class Answer:
     @property
     def document(self) -> Any:
         """The body as JSON, or None if it is not JSON."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            return None
+        return parse(self.body)
 
     @property
     def excerpt(self) -> str:

@@ -18,8 +18,9 @@ from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Session, Writer
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 
-router = APIRouter(tags=["account"])
+router = APIRouter(route_class=JsonRoute, tags=["account"])
 
 Kept = Annotated[float | None, Field(ge=60, le=10 * 366 * 86_400)]
 

@@ -21,10 +21,11 @@ from safelight.providers.provider import Kind
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts, Writer
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
 
-router = APIRouter(prefix="/v1", tags=["operations"])
-jobs_router = APIRouter(prefix="/v1", tags=["jobs"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["operations"])
+jobs_router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["jobs"])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_IN_FLIGHT = 1_000_000

@@ -29,9 +29,10 @@ from safelight.web.api.jobs import Limit
 from safelight.web.auth import Admin, Parts, Reader, Writer
 from safelight.web.contract import form, returns
 from safelight.web.errors import TooManyFiles
+from safelight.web.json_route import JsonRoute
 from safelight.web.uploads import read_fields, received
 
-router = APIRouter(prefix="/v1", tags=["assets"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["assets"])
 
 _Text = Annotated[str | None, Query(max_length=255)]
 _Pixels = Annotated[int | None, Query(ge=1, le=1_000_000)]

@@ -36,10 +36,11 @@ from safelight.web.archive import Entry, archive
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import returns, sends, streams, submits
 from safelight.web.errors import TooManyFiles
+from safelight.web.json_route import JsonRoute
 from safelight.web.package import MANIFEST, clean, manifest, pack
 from safelight.web.services import Services
 
-router = APIRouter(prefix="/v1", tags=["batches"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["batches"])
 
 
 @router.post(
@@ -109,7 +110,7 @@ async def follow_batch(
     All changes of its jobs since the last look are one `batch.progress`, a few per second.
     """
     await services.batches.tally(caller.account_id, batch_id)
-    return stream(services, caller.account_id, batch_id, last_event_id)
+    return await stream(services, caller.account_id, batch_id, last_event_id)
 
 
 @router.post("/batches/{batch_id}/cancel", **returns(documents.Batch))

@@ -6,8 +6,9 @@ from safelight.doorbell import doorbell
 from safelight.jobs.callbacks import MAX_BODY
 from safelight.web.auth import Parts
 from safelight.web.errors import TooLarge
+from safelight.web.json_route import JsonRoute
 
-router = APIRouter(tags=["callbacks"])
+router = APIRouter(route_class=JsonRoute, tags=["callbacks"])
 
 
 @router.post("/callbacks/{provider}/{token}", status_code=204, include_in_schema=False)

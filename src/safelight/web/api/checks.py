@@ -14,9 +14,10 @@ from safelight.providers.provider import Provider
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
 
-router = APIRouter(prefix="/v1/admin/checks", tags=["operations"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/admin/checks", tags=["operations"])
 
 _CHECK_S = 20.0
 _log = telemetry.logger(__name__)

@@ -16,9 +16,10 @@ from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.api.webhooks import Pattern
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
 
-router = APIRouter(tags=["contacts"])
+router = APIRouter(route_class=JsonRoute, tags=["contacts"])
 
 Patterns = Annotated[
     list[Pattern],

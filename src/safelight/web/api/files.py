@@ -15,10 +15,11 @@ from safelight.web.api.pictures import PictureQuery, refuse_repeated
 from safelight.web.auth import Parts
 from safelight.web.contract import sends
 from safelight.web.errors import RangeNotSatisfiable, TooManyRequests
+from safelight.web.json_route import JsonRoute
 from safelight.web.objects import Shown, serve
 from safelight.web.services import Services
 
-router = APIRouter(tags=["files"])
+router = APIRouter(route_class=JsonRoute, tags=["files"])
 
 _SIGNED = {"until", "sig"}
 _LAST_SECOND = 10**11  # far longer than any URL that is issued

@@ -14,9 +14,10 @@ from safelight.media.models.convert import ModelFormat
 from safelight.single_flight import Busy
 from safelight.web.auth import Parts, Reader
 from safelight.web.contract import redirects
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
 
-router = APIRouter(prefix="/v1", tags=["assets"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["assets"])
 
 CONVERSION_PROBLEMS = (FormatUnavailable, MediaUnsupported, Busy, OutOfResources, StorageFull)
 

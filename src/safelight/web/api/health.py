@@ -11,9 +11,10 @@ from safelight.documents.operations import ReadinessStatus
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts
 from safelight.web.contract import JSON, ref, response, returns, sends
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
 
-router = APIRouter(tags=["health"])
+router = APIRouter(route_class=JsonRoute, tags=["health"])
 
 _CHECK_S = 3.0
 READY = returns(documents.Readiness)

@@ -19,10 +19,11 @@ from safelight.web.api.formats import CONVERSION_PROBLEMS, FormatQuery, key_in_f
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import redirects, returns, streams
 from safelight.web.feeds import feed_of
+from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
-from safelight.web.sse import follow
+from safelight.web.sse import follow, is_over
 
-router = APIRouter(prefix="/v1", tags=["jobs"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["jobs"])
 
 _SHOWN_AS: dict[str, tuple[JobStatus, ...]] = {
     "queued": (JobStatus.QUEUED,),
@@ -120,14 +121,16 @@ async def follow_job(
 ) -> Response:
     """Follow one job as server-sent events, until it is final."""
     await services.jobs.view(caller.account_id, job_id)
-    return stream(services, caller.account_id, job_id, last_event_id)
+    return await stream(services, caller.account_id, job_id, last_event_id)
 
 
-def stream(
+async def stream(
     services: Services, account_id: str, subject: str, last_event_id: str | None
-) -> StreamingResponse:
-    """Return the events of a job or batch as a stream of server-sent events."""
+) -> Response:
+    """Return the events of a job or batch as a stream, or 204 if the client has them all."""
     feed = feed_of(services, account_id, subject)
+    if last_event_id and await is_over(feed, last_event_id):
+        return Response(status_code=204)
     return StreamingResponse(
         follow(feed, services.bell, last_event_id=last_event_id, stopping=services.stopping),
         media_type="text/event-stream",

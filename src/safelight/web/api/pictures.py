@@ -13,8 +13,9 @@ from safelight.media.pictures.spec import DEFAULT_QUALITY, MAX_QUALITY, MAX_SIDE
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 
-router = APIRouter(prefix="/v1", tags=["assets"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["assets"])
 
 
 class PictureQuery(BaseModel):

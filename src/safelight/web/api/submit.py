@@ -20,10 +20,11 @@ from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
 from safelight.web.contract import form, submits
 from safelight.web.errors import TooManyFiles
+from safelight.web.json_route import JsonRoute, canonical
 from safelight.web.services import Services
 from safelight.web.uploads import Upload, read_fields, received
 
-router = APIRouter(prefix="/v1", tags=["submit"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["submit"])
 
 BATCH_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _MAX_NAME = 255
@@ -195,12 +196,11 @@ def _checked(
 
 
 async def repeat_of(request: Request, key: str | None) -> Repeat | None:
-    """Return the fingerprint of a JSON request."""
+    """Return the fingerprint of a JSON request: equal members in any order are equal."""
     if not key:
         return None
-    return Repeat(
-        key, idempotency.fingerprint(request.method, request.url.path, await request.body())
-    )
+    body = canonical(await request.json())
+    return Repeat(key, idempotency.fingerprint(request.method, request.url.path, body))
 
 
 def _repeat_of_form(
@@ -209,6 +209,6 @@ def _repeat_of_form(
     """Fingerprint a form by its parts, because the multipart boundary differs each time."""
     if not key:
         return None
-    parts = [f"{name}\n{text}".encode() for name, text in sorted(fields.items())]
+    parts = [canonical(read_fields(fields))]
     parts += [f"{upload.name}\n{upload.sha256}".encode() for upload in uploads]
     return Repeat(key, idempotency.fingerprint(request.method, request.url.path, *parts))

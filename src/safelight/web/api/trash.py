@@ -14,9 +14,10 @@ from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 
-router = APIRouter(prefix="/v1", tags=["assets"])
-audit_router = APIRouter(prefix="/v1", tags=["account"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["assets"])
+audit_router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["account"])
 
 _Word = Annotated[str | None, Query(max_length=64)]
 

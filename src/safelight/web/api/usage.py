@@ -6,8 +6,9 @@ from safelight import documents
 from safelight.web.answers import json_response
 from safelight.web.auth import Parts, Reader
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 
-router = APIRouter(prefix="/v1/usage", tags=["account"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/usage", tags=["account"])
 
 
 @router.get("/storage", **returns(documents.StorageUsage))

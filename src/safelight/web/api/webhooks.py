@@ -13,11 +13,12 @@ from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit
 from safelight.web.auth import Parts, Reader, Writer
 from safelight.web.contract import returns
+from safelight.web.json_route import JsonRoute
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
 from safelight.webhooks.endpoint import FINAL_EVENTS, Endpoint
 from safelight.webhooks.errors import EndpointDisabled
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+router = APIRouter(route_class=JsonRoute, prefix="/v1/webhooks", tags=["webhooks"])
 
 Address = Annotated[str, Field(max_length=2048, description="URL that messages are posted to.")]
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]

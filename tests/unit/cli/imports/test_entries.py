@@ -4,13 +4,15 @@ import io
 import json
 import threading
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from safelight.cli.failure import BadUse
 from safelight.cli.imports.entries import Entry, Form, form_of, read_entries
-from safelight.cli.imports.lines import MAX_LINE_BYTES, open_list, read_lines
+from safelight.cli.imports.lines import MAX_LINE, as_text, open_list, read_lines
 from safelight.cli.imports.report import Report
+from safelight.cli.imports.tags import read_tags, write_tags
 
 A = "https://a.example/1.jpg"
 B = "https://b.example/2.jpg"
@@ -18,7 +20,7 @@ B = "https://b.example/2.jpg"
 
 def entries(content: str | bytes, form: Form, url_column: str = "url") -> list[Entry]:
     data = content if isinstance(content, bytes) else content.encode()
-    lines = read_lines(io.BytesIO(data), threading.Event())
+    lines = read_lines(as_text(io.BytesIO(data)), threading.Event())
     return list(read_entries("list", lines, form, url_column))
 
 
@@ -44,20 +46,91 @@ def test_text_when_a_line_is_no_address_goes_on_behind_it() -> None:
 
 
 def test_text_when_a_line_is_endless_goes_on_behind_it() -> None:
-    long = b"https://a.example/" + b"x" * (3 * MAX_LINE_BYTES)
+    long = b"https://a.example/" + b"x" * (3 * MAX_LINE)
     found = entries(long + f"\n{B}\n".encode(), Form.TXT)
-    assert found == [Entry(1, "", fault="longer than 65536 bytes"), Entry(2, B)]
+    assert found == [Entry(1, "", fault="longer than 65536 characters"), Entry(2, B)]
 
 
-@pytest.mark.parametrize("tail", ["x" * 5000, "\x00", "\x1b[2J", "\u202e"])
+@pytest.mark.parametrize("tail", ["x" * 5000, "\x00", "\x1b[2J", "\x85x", "\u2028x"])
 def test_text_when_an_address_is_hostile_is_at_fault(tail: str) -> None:
     (found,) = entries(f"https://a.example/{tail}", Form.TXT)
     assert found.fault
     assert len(found.url) <= 4096
 
 
-def test_text_when_it_is_not_utf8_has_the_bytes_replaced() -> None:
-    assert entries(b"https://a.example/\xff.jpg", Form.TXT)[0].url == "https://a.example/\ufffd.jpg"
+@pytest.mark.parametrize("letter", "\u202f\u3000\u00a0\u200c\u202e")
+def test_text_when_an_address_has_invisible_letters_encodes_them(letter: str) -> None:
+    assert entries(f"{A}?{letter}b", Form.TXT) == [Entry(1, f"{A}?{quote(letter)}b")]
+
+
+@pytest.mark.parametrize("form", Form)
+def test_list_when_a_line_cannot_be_decoded_tells_it_and_goes_on(form: Form) -> None:
+    head = b'"url"\n' if form is Form.CSV else b""
+    found = entries(head + f'"{A}M\u00fcller"\n"{B}"\n'.encode("cp1252"), form)
+    lines = head.count(b"\n") + 1
+    told = [(line, text) for line, text in faults(found) if "cannot be decoded as UTF-8" in text]
+    assert [line for line, _ in told] == [lines]
+    assert "--encoding" in told[0][1]
+    assert "\ufffd" not in "".join(entry.url for entry in found)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("codec", "named"),
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", None),
+        ("utf-16-le", "utf-16-le"),
+        ("cp1252", "windows-1252"),
+    ],
+)
+def test_list_when_saved_by_a_spreadsheet_is_read(
+    codec: str, named: str | None, end: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "urls.csv"
+    path.write_bytes(end.join(["url;name", f"{A};M\u00fcller", f"{B};Na\u00efve"]).encode(codec))
+    with open_list(str(path), threading.Event(), named) as file:
+        found = list(read_entries("list", read_lines(file, threading.Event()), Form.CSV))
+    assert found == [Entry(2, A, name="M\u00fcller"), Entry(3, B, name="Na\u00efve")]
+
+
+def test_list_when_its_beginning_cannot_be_decoded_is_refused_with_the_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "urls.csv"
+    path.write_bytes(f"url,name\r\n{A},M\u00fcller\r\n".encode("cp1252"))
+    with pytest.raises(BadUse, match=r"line 2 cannot be decoded as UTF-8; .* --encoding"):
+        open_list(str(path), threading.Event())
+    with pytest.raises(BadUse, match="no encoding 'klingon'"):
+        open_list(str(path), threading.Event(), "klingon")
+
+
+@pytest.mark.parametrize("head", ["url,note,note", "url,Tags,tags", "note,url,url"])
+def test_table_when_a_column_is_doubled_is_refused(head: str) -> None:
+    with pytest.raises(BadUse, match="more than once"):
+        entries(f"{head}\n{A},b,c\n", Form.CSV)
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ("cat,dog", ("cat", "dog")),
+        (" cat , dog ,", ("cat", "dog")),
+        ("cat;dog|fox", ("cat", "dog", "fox")),
+        ("black, white;dog", ("black, white", "dog")),
+        ('"black, white",dog', ("black, white", "dog")),
+        ('"a;b|c"', ("a;b|c",)),
+        ('5" tall, big', ('5" tall', "big")),
+        ('"say ""hi"""', ('say "hi"',)),
+        ("", ()),
+    ],
+)
+def test_tags_when_a_cell_holds_several_are_taken_apart(cell: str, tags: tuple[str, ...]) -> None:
+    quoted = cell.replace('"', '""')
+    (found,) = entries(f'url,tags\n{A},"{quoted}"\n', Form.CSV)
+    assert found.tags == tags
+    assert tuple(read_tags(write_tags(tags))) == tags
 
 
 # --- CSV -----------------------------------------------------------------------------------------
@@ -95,7 +168,7 @@ def test_table_when_metadata_is_json_merges_it() -> None:
         (f"{A},7,8", "3 cells for 2 columns"),
         (f'{A},"7"x', "not CSV"),
         (f'{A},"never closed', "not CSV"),
-        (f"{A},{'x' * MAX_LINE_BYTES}", "not CSV"),
+        (f"{A},{'x' * MAX_LINE}", "not CSV"),
         (f'{A},"{"x" * 20_000}"', "metadata is larger"),
     ],
 )
@@ -202,14 +275,14 @@ def test_form_when_there_is_none_such_is_refused() -> None:
 
 def test_list_when_it_is_binary_is_refused(tmp_path: Path) -> None:
     binary = tmp_path / "urls.csv"
-    binary.write_bytes("url\nhttps://a.example".encode("utf-16"))
+    binary.write_bytes(b"url\n\x00\x01https://a.example")
     with pytest.raises(BadUse, match="not a list"):
         open_list(str(binary), threading.Event())
 
 
 def test_lines_when_the_command_stops_end() -> None:
     stopping = threading.Event()
-    lines = read_lines(io.BytesIO(b"a\nb\nc\n"), stopping)
+    lines = read_lines(as_text(io.BytesIO(b"a\nb\nc\n")), stopping)
     assert next(lines).text == "a"
     stopping.set()
     assert list(lines) == []

@@ -19,7 +19,7 @@ from safelight.cli.failure import BadUse, Failure
 from safelight.cli.imports.chunks import Chunks
 from safelight.cli.imports.entries import Form, read_entries
 from safelight.cli.imports.journal import Journal
-from safelight.cli.imports.lines import read_lines
+from safelight.cli.imports.lines import as_text, read_lines
 from safelight.cli.imports.patience import Patience
 from safelight.cli.imports.report import COLUMNS, Report
 from safelight.cli.imports.run import ImportRun, OpenChunks, Pace
@@ -78,7 +78,7 @@ class Desk:
         self.notes: list[str] = []
 
     async def run(self, content: str, pace: Pace = PACE, tags: tuple[str, ...] = ()) -> Tally:
-        lines = read_lines(BytesIO(content.encode()), threading.Event())
+        lines = read_lines(as_text(BytesIO(content.encode())), threading.Event())
         chunks = Chunks(read_entries("urls.txt", lines, Form.TXT))
         with closing(Journal.open(self.journal, anew=False)) as journal:
             tally = Tally(0.0, counts_sent=not pace.waits)

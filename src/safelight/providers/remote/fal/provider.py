@@ -14,7 +14,6 @@ from typing import Any, Self
 from uuid import UUID
 
 import httpx2
-import orjson
 
 from safelight.errors import Forbidden
 from safelight.fetch import Fetcher
@@ -37,6 +36,7 @@ from safelight.providers.provider import (
     ProviderRequest,
     Usage,
 )
+from safelight.providers.remote import results
 from safelight.providers.remote.adoption import Wanted, only
 from safelight.providers.remote.api import MIB, Answer, Api, Sending
 from safelight.providers.remote.fal import result
@@ -47,7 +47,7 @@ from safelight.providers.remote.fal.order import body_of, words_of
 from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
 from safelight.providers.remote.fal.signature import PublishedKeys, Seal
 from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
-from safelight.providers.remote.untrusted import as_object
+from safelight.providers.remote.untrusted import as_object, parse
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
@@ -123,6 +123,7 @@ class FalProvider(RemotePlug[FalModel]):
     async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Pending:
         model = self._model(request.model)
         told = await asyncio.to_thread(body_of, request, model, self._config.max_input_bytes)
+        results.check_format(told)
         hook = {"fal_webhook": attempt.callback_url} if attempt.callback_url else None
         # A request still queued when the job times out must not start.
         headers = {"X-Fal-Request-Timeout": str(int(model.offer.timeout.total_seconds()))}
@@ -143,7 +144,7 @@ class FalProvider(RemotePlug[FalModel]):
     ) -> Done | Failed | Pending:
         model = self._model(request.model)
         work = _Work.read(ticket, model)
-        told = as_object(None if attempt.news is None else _parsed(attempt.news))
+        told = as_object(None if attempt.news is None else parse(attempt.news))
         if told.get("request_id") == work.id and told.get("status") == "ERROR":
             return failed(as_object(told.get("payload")) or told)
         if told.get("request_id") == work.id and told.get("status") == "OK":
@@ -201,7 +202,7 @@ class FalProvider(RemotePlug[FalModel]):
     async def parse_callback(self, callback: Callback) -> News:
         seal = Seal.read(callback, self._clock())
         await self._keys.verify(seal)
-        request_id = as_object(_parsed(callback.body)).get("request_id")
+        request_id = as_object(parse(callback.body)).get("request_id")
         if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
             raise Forbidden("The webhook names no request.")
         return News(callback.attempt_id, request_id, is_proven=True)
@@ -276,10 +277,3 @@ class FalProvider(RemotePlug[FalModel]):
 def _usage(status: Mapping[str, Any]) -> Usage:
     seconds = as_object(status.get("metrics")).get("inference_time")
     return Usage(seconds=float(seconds)) if isinstance(seconds, int | float) else Usage()
-
-
-def _parsed(body: bytes | None) -> object:
-    try:
-        return orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return None

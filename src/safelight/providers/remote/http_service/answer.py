@@ -17,6 +17,7 @@ from safelight.providers.remote import results
 from safelight.providers.remote.api import Lost
 from safelight.providers.remote.http_service.places import find, first, word
 from safelight.providers.remote.http_service.service import FILE, HttpService
+from safelight.providers.remote.untrusted import parse
 
 _LONGEST_REASON = 500
 _LONGEST_FACT = 1000
@@ -27,7 +28,7 @@ _SPELLED = "data:;base64,"
 def is_document(response: httpx2.Response) -> bool:
     """Return whether a response is declared as JSON."""
     declared = media_type(response.headers)
-    return declared == "application/json" or declared.endswith("+json")
+    return declared in ("application/json", "text/json") or declared.endswith("+json")
 
 
 async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -> dict[str, Any]:
@@ -40,10 +41,7 @@ async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -
                 raise lost(f"The service's response is larger than {max_bytes} bytes.")
     except httpx2.HTTPError as error:
         raise lost("The service's response broke off.") from error
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = None
+    document = parse(body)
     if not isinstance(document, dict):
         raise lost("The service's response is not a JSON object.")
     return cast("dict[str, Any]", document)
@@ -87,7 +85,7 @@ class Named:
     @property
     def is_far(self) -> bool:
         """Whether any of them must be downloaded."""
-        return any(not one.startswith("data:") for one in self.told)
+        return any(not one.lower().startswith("data:") for one in self.told)
 
 
 def reason(document: dict[str, Any], service: HttpService) -> str:
@@ -114,7 +112,7 @@ def _address(template: str, name: str) -> str:
 
 
 def _is_address(text: str) -> bool:
-    return text.startswith(("http://", "https://", "data:"))
+    return text[:8].lower().startswith(("http://", "https://", "data:"))
 
 
 def _known(path: Path, lost: Lost) -> MediaFile:

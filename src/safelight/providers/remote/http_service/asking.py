@@ -6,12 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-import orjson
-
 from safelight.providers.errors import ProviderBadInput, ProviderError, ProviderRejected
 from safelight.providers.remote.api import Api
 from safelight.providers.remote.http_service.places import word
 from safelight.providers.remote.http_service.service import ATTEMPT, TICKET, Later
+from safelight.providers.remote.untrusted import parse
 
 if TYPE_CHECKING:
     from safelight.errors import SafelightError
@@ -104,8 +103,5 @@ def at(template: str, ticket: str) -> str:
 
 def object_in(body: bytes) -> Document | None:
     """Return the body if it is a JSON object, else None."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+    document = parse(body)
     return cast("Document", document) if isinstance(document, dict) else None

@@ -90,6 +90,7 @@ class HttpProvider(RemotePlug[Model]):
     ) -> Done | Failed | Pending:
         service = self._service
         model = self._model(request.model)
+        results.check_format(request.params)
         order = Order(service, model, request, attempt.id, attempt.callback_url)
         sending = await asyncio.to_thread(order.sending)
         await results.check_room(request.scratch, service.max_answer_bytes)

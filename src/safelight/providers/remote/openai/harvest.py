@@ -1,5 +1,6 @@
 """Writes each picture of a paid response to disk as it arrives, and collects its metadata."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -9,9 +10,20 @@ from safelight.media.errors import MediaError
 from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
+from safelight.providers.remote.untrusted import as_list
 
 MOST_ROUGH = 3  # the protocol's maximum
+# The protocol's name first, then those that compatible servers use.
+_LISTS = ("data", "images")
+_PICTURE = frozenset({"b64_json", "url"})
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_NO_DATA = "The provider lists a picture without its data."
 _TOLD = ("revised_prompt", "size", "quality", "background", "output_format")
+
+
+def has_pictures(document: Mapping[str, Any]) -> bool:
+    """Return whether `document` lists pictures, or is one."""
+    return any(document.get(name) for name in (*_LISTS, *_PICTURE))
 
 
 class Harvest:
@@ -31,13 +43,17 @@ class Harvest:
 
     async def take_answer(self, document: dict[str, Any]) -> None:
         """Save all pictures of a JSON response, freeing each before the next."""
-        entries = document.get("data")
-        waiting = cast("list[object]", entries) if isinstance(entries, list) else []
+        entries = next((document.pop(name) for name in _LISTS if document.get(name)), document)
+        waiting = as_list(entries) or [entries]
         waiting.reverse()
         while waiting:
             entry = waiting.pop()
-            if isinstance(entry, dict):
+            if isinstance(entry, str):
+                entry = {"url" if _ADDRESS.match(entry) else "b64_json": entry}
+            if isinstance(entry, dict) and entry.keys() & _PICTURE:
                 await self.take(document | cast("dict[str, Any]", entry))
+            elif isinstance(entry, dict) and entry is not document:
+                self._miss(_NO_DATA)
         self.hear(document)
 
     async def take(self, told: Mapping[str, Any]) -> None:
@@ -51,7 +67,7 @@ class Harvest:
             self.addresses.append(address)
             self.facts.setdefault("pictures", []).append(facts)
         else:
-            self._miss("The provider lists a picture without its data.")
+            self._miss(_NO_DATA)
 
     async def _keep(self, encoded: str, facts: Mapping[str, Any]) -> None:
         to = self._folder / f"picture-{len(self.pictures)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
+from safelight.providers.remote import results
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.openai.config import OpenAiConfig
 
@@ -60,6 +61,7 @@ def order_of(request: ProviderRequest, model: Model, config: OpenAiConfig) -> Or
     """Return the request, or raise `ProviderBadInput`."""
     mask, pictures = _inputs(request.inputs)
     params = {_THEIR_NAMES.get(name, name): value for name, value in request.params.items()}
+    results.check_format(params)
     _check_size(params, model.vendor_id)
     _check_room(params, config.max_answer_bytes)
     # The protocol does not define a stream of several pictures.

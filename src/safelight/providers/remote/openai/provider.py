@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any, cast
 
 import httpx2
-import orjson
 
 from safelight.errors import SafelightError
 from safelight.fetch import Fetcher
@@ -29,13 +28,14 @@ from safelight.providers.remote import results
 from safelight.providers.remote.api import Api, Lost
 from safelight.providers.remote.finished import Finished
 from safelight.providers.remote.openai.config import OpenAiConfig
-from safelight.providers.remote.openai.harvest import Harvest
+from safelight.providers.remote.openai.harvest import Harvest, has_pictures
 from safelight.providers.remote.openai.models import MODELS
 from safelight.providers.remote.openai.order import Order, order_of
 from safelight.providers.remote.openai.refusal import explain, told_in_success
 from safelight.providers.remote.openai.sse import events
 from safelight.providers.remote.plug import RemotePlug
 from safelight.providers.remote.results import Brought
+from safelight.providers.remote.untrusted import parse
 
 _VERIFY_S = 15.0
 _WAITING = "waiting for the picture"
@@ -163,6 +163,12 @@ class OpenAiProvider(RemotePlug[Model]):
                 body += part
                 if len(body) > self._config.max_answer_bytes:
                     raise listening.lost("The provider's response exceeds the size limit.")
+        if _is_stream(body):  # some servers do not declare it
+            content = bytes(body)
+            body.clear()
+            replayed = httpx2.Response(response.status_code, content=content)
+            replayed.request = response.request
+            return await self._listen(replayed, listening)
         document = _document(body, listening.lost)
         body.clear()
         if error := told_in_success(document):
@@ -192,6 +198,9 @@ class OpenAiProvider(RemotePlug[Model]):
                     await listening.harvest.take(document)
                     # A stream has one picture, and some servers keep the connection open.
                     return None
+                elif has_pictures(document):  # the plain response as one event, without a type
+                    await listening.harvest.take_answer(document)
+                    return None
         raise listening.lost("The provider's response ended without a picture.")
 
     async def _events(
@@ -205,6 +214,10 @@ class OpenAiProvider(RemotePlug[Model]):
             raise lost("An event of the provider's response exceeds the size limit.") from None
         except httpx2.HTTPError as error:
             raise lost("The provider's response broke off.") from error
+
+
+def _is_stream(body: bytearray) -> bool:
+    return bytes(body[:64]).lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":"))
 
 
 def _done(harvest: Harvest, brought: Brought) -> Done:
@@ -227,10 +240,7 @@ async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes,
 
 
 def _document(data: bytes | bytearray | str, lost: Lost) -> dict[str, Any]:
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        raise lost("The provider's response cannot be parsed.") from None
+    document = parse(data)
     if not isinstance(document, dict):
         raise lost("The provider's response cannot be parsed.")
     return cast("dict[str, Any]", document)

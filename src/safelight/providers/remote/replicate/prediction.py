@@ -14,7 +14,7 @@ from safelight.providers.price import Usage
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.refusal import clean, failure, moderation
-from safelight.providers.remote.untrusted import as_object
+from safelight.providers.remote.untrusted import as_object, parse
 
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 _ADDRESS = re.compile(r"https?://\S{1,4000}")
@@ -182,14 +182,6 @@ def files_in(output: object) -> list[str]:
         elif isinstance(value, dict):
             waiting.extend(reversed(cast("dict[str, object]", value).values()))
     return found
-
-
-def parse(body: bytes) -> object:
-    """Return a body as JSON, or None if it is not JSON."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _seconds(value: object) -> float | None:

@@ -44,9 +44,10 @@ from safelight.providers.remote.replicate.keys import SigningKey
 from safelight.providers.remote.replicate.listing import predictions
 from safelight.providers.remote.replicate.models import MODELS
 from safelight.providers.remote.replicate.params import arguments
-from safelight.providers.remote.replicate.prediction import Prediction, is_ticket, parse
+from safelight.providers.remote.replicate.prediction import Prediction, is_ticket
 from safelight.providers.remote.replicate.refusal import clean, explain
 from safelight.providers.remote.replicate.signature import Seal
+from safelight.providers.remote.untrusted import parse
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)
@@ -104,6 +105,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         model = self._model(request.model)
         placed = await asyncio.to_thread(pictures.place, request.inputs, model.fields)
         told = arguments(model.open_schema, model.fields, request.prompt, request.params)
+        results.check_format(told | dict(model.fixed))
         self._judge(request.model, told | pictures.stand_ins(placed))
         told |= await pictures.send(self._api, placed, self._config.upload_s)
         sending = _order(model, told | dict(model.fixed), attempt.callback_url)

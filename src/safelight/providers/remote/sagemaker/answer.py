@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import orjson
-
 from safelight.media.errors import MediaEmpty
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.remote.sagemaker.failure import error_told
+from safelight.providers.remote.untrusted import parse
 
 _MOST = 64
 _FACTS = ("timings", "model", "model_version")
@@ -47,10 +46,9 @@ def read_answer(body: bytes) -> EndpointAnswer:
     media_type = sniff(body[:HEAD_BYTES]) or ""
     if media_type.startswith(("image/", "model/")):
         return EndpointAnswer((Made(raw=body),))
-    try:
-        document: object = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise ProviderError("The endpoint's response is neither a picture nor JSON.") from None
+    document = parse(body)
+    if document is None:
+        raise ProviderError("The endpoint's response is neither a picture nor JSON.")
     if not isinstance(document, dict):
         raise ProviderError("The endpoint's response has an unknown format.")
     return _of_document(cast("dict[str, Any]", document))
@@ -84,7 +82,7 @@ def _entries(document: Mapping[str, Any]) -> list[object]:
 
 def _made(entry: object) -> Made:
     if isinstance(entry, str):
-        return Made(base64=_bare(entry))
+        return Made(base64=entry)
     fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
     given: object = fields.get("facts")
     facts = dict(cast("dict[str, Any]", given)) if isinstance(given, dict) else {}
@@ -92,12 +90,8 @@ def _made(entry: object) -> Made:
         facts["seed"] = fields["seed"]
     match fields:
         case {"base64": str(text)}:
-            return Made(base64=_bare(text), facts=facts)
+            return Made(base64=text, facts=facts)
         case {"s3": str(uri)}:
             return Made(s3=uri, facts=facts)
         case _:
             raise ProviderRejected("The endpoint's response has an unknown format.")
-
-
-def _bare(text: str) -> str:
-    return text.partition(",")[2] if text.startswith("data:") else text

@@ -91,6 +91,7 @@ class SageMakerProvider(RemotePlug[Model]):
 
     async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Pending:
         endpoint = self._endpoint(request.model)
+        results.check_format(request.params)
         order = await asyncio.to_thread(write_order, request)
         name = _input_name(attempt.id)
         await self._objects.put(self._config.inputs, name, order)

@@ -118,7 +118,7 @@ function finalTile(item, currentBatch, act) {
   if (asset) return pictureMedia({ asset, job: { ...item.job, name: item.name }, sizes: "18rem", onOpen: open });
   const problem = item.problem ?? item.job?.error;
   const media = failedMedia({ title: problem?.title }, { canceled: item.job?.status === "canceled" });
-  const button = el("button", { type: "button", class: media.className, "aria-label": `${item.name}: ${problem?.title ?? "canceled"}. Show why`, on: { click: open } });
+  const button = el("button", { type: "button", class: media.className, title: problem?.detail ?? "", "aria-label": `${item.name}: ${problem?.detail ?? problem?.title ?? "canceled"}. Show why`, on: { click: open } });
   button.append(...media.childNodes);
   return button;
 }

@@ -138,7 +138,7 @@ export class Results {
   #announce(before, after) {
     if (isFinal(before) || !isFinal(after)) return;
     const what = isBatch(after) ? "Batch" : titleOf(after);
-    say(after.status === "failed" ? `Failed: ${what}. ${after.error?.title ?? ""}` : `${after.status}: ${what}`);
+    say(after.status === "failed" ? `Failed: ${what}. ${after.error?.detail ?? after.error?.title ?? ""}` : `${after.status}: ${what}`);
   }
 
   #place(doc) {
