@@ -80,7 +80,7 @@ async def _row(folder: Path, background: str, mask: str, rounds: int) -> Row:
 def _order(folder: Path, background: str, mask: str, model: Path) -> Order:
     picture = folder / f"{mask}.png"
     _thing(background).pngsave(str(picture))
-    return Order(picture, "image/png", Params(mask=mask), model)
+    return Order(picture, Params(mask=mask), model)
 
 
 async def _in_child(function: Callable[..., Any], *args: Any) -> tuple[float, float]:

@@ -18,7 +18,7 @@ class Hashing:
         self._file = file
         self._hash = hashlib.sha256()
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         piece = self._file.read(size)
         self._hash.update(piece)
         return piece

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from safelight.backup.errors import BackupUnfit
 from safelight.checksums import Hashing, file_checksum
@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self, out: Sink, folder: Path) -> None:
         """The list of checksums grows in `folder`."""
-        self._tar = tarfile.open(fileobj=out, mode="w|")  # type: ignore[call-overload]  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=cast("IO[bytes]", out), mode="w|")  # noqa: SIM115  until finish
         self._list = folder / CHECKSUMS
         self._list.write_bytes(b"")
 

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from email.errors import MessageError
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from typing import cast
 from urllib.parse import unquote
+
+Encoded = tuple[str | None, str | None, str]  # charset, language, text
 
 _MAX_NAME = 200
 _MAX_TYPE = 100
@@ -73,14 +76,14 @@ def _disposition_name(value: str) -> str:
         fields = message.get_params([], "content-disposition")
     except (MessageError, ValueError, LookupError):
         return ""
-    names = [text for name, text in fields if name.lower() == "filename"]
+    names: list[object] = [text for name, text in fields if name.lower() == "filename"]
     # `filename*` takes precedence over `filename` (RFC 6266, 4.3), unless it cannot be decoded.
-    extended = [_decoded(text) for text in names if isinstance(text, tuple)]
+    extended = [_decoded(cast("Encoded", text)) for text in names if isinstance(text, tuple)]
     plain = [text for text in names if isinstance(text, str)]
     return next(filter(None, extended + plain), "")
 
 
-def _decoded(value: tuple[str | None, str | None, str]) -> str:
+def _decoded(value: Encoded) -> str:
     """Return the text of a value encoded as in RFC 8187, empty if it cannot be decoded."""
     charset, _, text = value
     try:
