@@ -143,7 +143,13 @@ class ImportImages(Submission):
         description="Several pictures as a batch: URLs, or objects with more fields. An invalid "
         "item is reported as its own problem; the others proceed.",
         json_schema_extra={
-            "items": {"anyOf": [{"type": "string"}, ImportItem.model_json_schema()]},
+            "items": {
+                "anyOf": [
+                    {"type": "string"},
+                    ImportItem.model_json_schema(),
+                    {"description": "Anything else is reported as the item's own problem."},
+                ]
+            },
         },
         examples=[["https://example.com/a.jpg", {"url": "https://example.com/b.jpg"}]],
     )
