@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from safelight import ids
 from safelight.accounts import store as accounts
 from safelight.accounts.account import Visibility
 from safelight.assets import store as asset_store
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.assets.lifecycle.rekey import Copying
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
@@ -20,7 +20,17 @@ from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.errors import SafelightError
-from safelight.jobs.job import Attempt, Batch, Claim, Ground, Job, JobStatus, Outcome
+from safelight.jobs.job import (
+    Attempt,
+    Batch,
+    Claim,
+    Ground,
+    Job,
+    JobStatus,
+    NewBatch,
+    NewJob,
+    Outcome,
+)
 from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.scheduling import claims
@@ -36,9 +46,9 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PROBLEM = SafelightError().problem()
 
 
-def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
-    """Return what `jobs.store.insert` takes."""
-    return {
+def job_row(account_id: str, **changes: Any) -> NewJob:
+    """Return a row; a value that is missing is as the database has it."""
+    row = {
         "id": ids.new("job"),
         "account_id": account_id,
         "kind": Kind.TEXT_TO_IMAGE,
@@ -56,6 +66,7 @@ def job_row(account_id: str, **changes: Any) -> dict[str, Any]:
         "max_attempts": 3,
         **changes,
     }
+    return cast("NewJob", row)
 
 
 def trash(
@@ -65,9 +76,9 @@ def trash(
     return Trash(database, assets, Copying(database, storage, scratch), kept=kept)
 
 
-def batch_row(account_id: str, **changes: Any) -> dict[str, Any]:
-    """Return what `jobs.batch_store.insert` takes."""
-    return {
+def batch_row(account_id: str, **changes: Any) -> NewBatch:
+    """Return a row; a value that is missing is as the database has it."""
+    row = {
         "id": ids.new("batch"),
         "account_id": account_id,
         "kind": Kind.IMPORT_IMAGE,
@@ -76,6 +87,7 @@ def batch_row(account_id: str, **changes: Any) -> dict[str, Any]:
         "metadata": {},
         **changes,
     }
+    return cast("NewBatch", row)
 
 
 def job(**changes: Any) -> Job:
@@ -113,7 +125,7 @@ def job(**changes: Any) -> Job:
         "started_at": NOON,
         "finished_at": None,
     }
-    return Job(**fields | job_row("acc_1", **changes))
+    return Job(**{**fields, **cast("dict[str, Any]", job_row("acc_1", **changes))})
 
 
 def batch(**changes: Any) -> Batch:
@@ -126,7 +138,7 @@ def batch(**changes: Any) -> Batch:
         "created_at": NOON,
         "finished_at": None,
     }
-    return Batch(**fields | batch_row("acc_1", **changes))
+    return Batch(**{**fields, **cast("dict[str, Any]", batch_row("acc_1", **changes))})
 
 
 def model(**changes: Any) -> Model:
@@ -163,7 +175,7 @@ async def queue(database: Database, account_id: str, **changes: Any) -> Job:
     return (await database.write(lambda tx: store.insert(tx, [row])))[0]
 
 
-async def queue_many(database: Database, rows: Iterable[dict[str, Any]]) -> list[Job]:
+async def queue_many(database: Database, rows: Iterable[NewJob]) -> list[Job]:
     """Return several jobs queued now."""
     full = list(rows)
     return await database.write(lambda tx: store.insert(tx, full))
@@ -264,10 +276,10 @@ def reread(tx: Connection, job: Job) -> Job:
     return found
 
 
-def asset_row(account_id: str, **changes: Any) -> dict[str, Any]:
-    """Return what `assets.store.insert` takes: a private picture that nobody else has."""
+def asset_row(account_id: str, **changes: Any) -> NewAsset:
+    """Return the row of a private picture that nobody else has."""
     asset_id = ids.new("asset")
-    return {
+    row = {
         "id": asset_id,
         "account_id": account_id,
         "kind": AssetKind.IMAGE,
@@ -283,6 +295,7 @@ def asset_row(account_id: str, **changes: Any) -> dict[str, Any]:
         "renditions": {},
         **changes,
     }
+    return cast("NewAsset", row)
 
 
 async def keep(database: Database, account_id: str, **changes: Any) -> Asset:

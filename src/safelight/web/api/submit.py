@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Request, Response
 
 from safelight import documents
+from safelight.assets.asset import NewAsset
 from safelight.errors import InvalidRequest, NotFound, SafelightError, StorageFull
 from safelight.fetch.errors import UrlNotAllowed
 from safelight.jobs import bodies
@@ -129,7 +130,7 @@ async def upload_batch(
     return await answer_submit(request, services, caller.account_id, made)
 
 
-async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[dict[str, Any]]:
+async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[NewAsset]:
     """Check every picture, then store all; one bad picture fails the request."""
     facts = await asyncio.gather(
         *(services.intake.inspect(upload.path) for upload in uploads), return_exceptions=True

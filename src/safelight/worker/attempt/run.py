@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
+from safelight.assets.asset import NewAsset
 from safelight.assets.errors import ObjectsSwept
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.service import Assets
@@ -361,9 +361,9 @@ class Runner:
 
     async def _keep(
         self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[NewAsset]:
         """Copy all outputs to our storage, before the job can succeed."""
-        rows: list[dict[str, Any]] = []
+        rows: list[NewAsset] = []
         report = self.settlement.writes.report
         try:
             async with ProgressWriter(report, self.bell, run, attempt.id) as progress:
@@ -384,7 +384,7 @@ class Runner:
         position: int,
         progress: ProgressWriter,
         deadline: float,
-    ) -> dict[str, Any]:
+    ) -> NewAsset:
         """Store one output; retry until `deadline` during outages.
 
         If storage is down, it retries only if the result cannot be fetched again.

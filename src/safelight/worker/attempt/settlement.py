@@ -6,9 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from safelight import telemetry
+from safelight.assets.asset import NewAsset
 from safelight.assets.service import Assets
 from safelight.db import Connection
 from safelight.db.engine import Database
@@ -64,7 +65,7 @@ class Settlement:
         run: Run,
         attempt: Attempt,
         answer: Done,
-        rows: list[dict[str, Any]],
+        rows: list[NewAsset],
         deadline: float,
     ) -> Job:
         """Finish the job with its stored outputs; raise `StaleJob` if another process was first.
@@ -110,7 +111,7 @@ class Settlement:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
 
-    async def abandon(self, attempt: Attempt, answer: Done, rows: list[dict[str, Any]]) -> None:
+    async def abandon(self, attempt: Attempt, answer: Done, rows: list[NewAsset]) -> None:
         """Record the cost of a result that came too late, and remove its objects."""
 
         def write(tx: Connection) -> None:
@@ -180,7 +181,7 @@ class Settlement:
             raise StaleJob(run.job.id)
         return job
 
-    async def discard(self, rows: list[dict[str, Any]]) -> None:
+    async def discard(self, rows: list[NewAsset]) -> None:
         """Remove objects that will get no row; after an outage, the janitor removes them."""
         asset_ids = [row["id"] for row in rows]
         try:

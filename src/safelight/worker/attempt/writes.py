@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from safelight.assets import store as asset_store
+from safelight.assets.asset import NewAsset
 from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.db.grouped import Grouped
@@ -20,7 +20,7 @@ class Success:
     job_id: str
     attempt_id: str
     cost_micros: int | None
-    rows: list[dict[str, Any]]
+    rows: list[NewAsset]
 
 
 class Writes:
