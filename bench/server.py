@@ -20,7 +20,7 @@ _START_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where it answers and who it is."""
+    """Its URL and its process."""
 
     url: str
     key: str

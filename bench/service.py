@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where it answers, with which key, and where what it did can be read."""
+    """Its URL, its key, and the place of its results."""
 
     name: str
     port: int

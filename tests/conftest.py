@@ -107,7 +107,7 @@ async def page(browser: "Browser") -> "AsyncIterator[Page]":
 
 @pytest.fixture
 async def complaints(page: "Page") -> list[str]:
-    """Whatever the browser objects to while the test runs: errors and policy violations."""
+    """The browser's complaints while the test runs: errors and policy violations."""
     found: list[str] = []
 
     def note(complaint: str) -> None:

@@ -45,7 +45,7 @@ Work = Callable[[Connection], object]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the product asks of a database, and the indexes that serve it, but for keys."""
+    """The product's queries, and the indexes that serve them, except keys."""
 
     work: Work
     indexes: frozenset[str]

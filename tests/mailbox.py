@@ -20,7 +20,7 @@ USER, PASSWORD = "safelight", "p:ss/w@rd"
 
 @dataclass
 class Mailbox:
-    """What came in; `answers` are said to the next recipients, `ends` to the next messages."""
+    """The received mail; `answers` go to the next recipients, `ends` to the next messages."""
 
     port: int = 0
     got: list[EmailMessage] = field(default_factory=list[EmailMessage])

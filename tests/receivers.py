@@ -30,7 +30,7 @@ ANY_PORT = frozenset(range(1, 65536))
 
 @dataclass
 class Message:
-    """What was posted."""
+    """One posted message."""
 
     path: str
     headers: dict[str, str]
@@ -60,7 +60,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     async def open(self) -> asyncio.Server:

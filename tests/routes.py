@@ -1,4 +1,4 @@
-"""What is asked of every route, by whom with what right: each needs an entry here."""
+"""The calls of every route, each with the right that it needs: every route needs an entry here."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _PICTURE = ("picture.png", pictures.picture("png"), "image/png")
 
 
 class Right(Enum):
-    """What one must be to get anywhere with a call."""
+    """The right that a call needs."""
 
     OWNER = auto()  # whose the named things are; they do not exist for others
     MEMBER = auto()  # anybody with a key, who gets their own

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where the database, the broker and the files are."""
+    """The addresses of the database and the broker, and the folder of the files."""
 
     model_config = SettingsConfigDict(env_prefix="PEER_", frozen=True)
 

@@ -71,7 +71,7 @@ class RunningServer:
 
     @property
     def output(self) -> str:
-        """What the present process has written."""
+        """The output of the present process."""
         return self.log.read_bytes()[self._from :].decode(errors="replace")
 
     @property
@@ -161,7 +161,7 @@ class RunningServer:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_secret_is_logged() -> Iterator[None]:
-    """Whatever the tests of this folder do, no process of theirs logs a secret."""
+    """No process of this folder's tests logs a secret."""
     yield
     assert LEAKS.found() == []
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request: a clear problem, nothing kept, and the server goes on."""
+"""Any bad request gets a clear problem and keeps nothing, and the server goes on."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -61,7 +61,7 @@ def failed(done: "subprocess.CompletedProcess[str]", exit_code: int, *words: str
 
 
 def param(**script: Any) -> list[str]:
-    """What the fake model shall do, as options."""
+    """Parameters of the fake model, as options."""
     return [word for name, value in script.items() for word in ("--param", f"{name}={value}")]
 
 

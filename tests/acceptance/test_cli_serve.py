@@ -162,7 +162,7 @@ def test_serve_when_the_chosen_port_is_taken_says_so(server: RunningServer, tmp_
 
 
 def kinds(server: RunningServer) -> list[str]:
-    """What the jobs of the server were, newest first; all of them are done."""
+    """The kinds of the server's jobs, newest first; all of them have ended."""
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx2.get(f"{server.url}/v1/jobs", headers=headers, trust_env=False)
     jobs = answer.json()["data"]

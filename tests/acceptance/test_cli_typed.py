@@ -1,4 +1,4 @@
-"""What `safelight` answers before it does anything."""
+"""The answers of `safelight` before it does anything."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is deleted, had back, held and kept for a time, over HTTP; and the log of who did it."""
+"""Deleting, restoring, holding and expiring over HTTP, with the audit log."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What `make run` installs is enough to run: the tests' own packages must not hide a gap."""
+"""`make run` installs all that it needs: the tests' own packages must not hide a gap."""
 
 import json
 import subprocess

@@ -26,7 +26,7 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def place(weed: Broker) -> str:
-    """Where this module's server keeps files."""
+    """The file store of this module's server."""
     return buckets.new_place(weed)
 
 

@@ -34,7 +34,7 @@ class Callers:
 
     @property
     def wishes(self) -> list[Wish]:
-        """What was asked for, and which job was said to be it."""
+        """The requests, each with the ids of the jobs that answered it."""
         return [
             Wish(plan.prompt, plan.outputs, plan.endings, frozenset(self._answered[plan.prompt]))
             for plan in self._plans

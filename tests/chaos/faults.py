@@ -27,7 +27,7 @@ _DATABASE, _DOORBELL, _KEY = "database", "doorbell", "key"
 
 
 class Fault(StrEnum):
-    """What goes wrong."""
+    """A kind of fault."""
 
     KILL_WORKER = "kill a worker"
     STOP_WORKER = "stop a worker"

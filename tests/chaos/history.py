@@ -1,4 +1,4 @@
-"""What happened in one run, as every witness tells it: callers, database, disk and the provider."""
+"""The history of one run, by all its witnesses: callers, database, disk and the provider."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ FINAL = frozenset({"succeeded", "failed", "canceled"})
 
 @dataclass(frozen=True)
 class Wish:
-    """What a caller asked for under a prompt of its own, and how that may end.
+    """A caller's request, under a prompt of its own, and its allowed endings.
 
     `endings` names statuses, or for failures their codes. `job_ids` are all that were answered.
     """
@@ -100,7 +100,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Work:
-    """What the provider's own books say of one attempt."""
+    """The provider's own record of one attempt."""
 
     begun: bool
     ticket: str | None
@@ -117,7 +117,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What the API said of a job at some moment of the run."""
+    """The API's answer about a job at some moment of the run."""
 
     job_id: str
     status: str
@@ -163,7 +163,7 @@ class History:
 
     @cached_property
     def sightings_of(self) -> Mapping[str, list[Sighting]]:
-        """What was seen of each job, in the order of time."""
+        """The sightings of each job, oldest first."""
         return by_job(self.sightings)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What must hold of every history, whatever went wrong on the way: pure functions over it.
+"""The invariants of every history, whatever faults it had: pure functions over it.
 
 Each yields one line for each violation, and names the job, attempt or prompt.
 """
@@ -100,7 +100,7 @@ def a_rotated_key_ends_only_what_was_not_begun(history: History) -> Iterator[str
 
 
 def final_statuses_stay(history: History) -> Iterator[str]:
-    """What the API once called final it never calls anything else, nor with other outputs."""
+    """A job that the API called final keeps its status and outputs."""
     for job_id, seen in history.sightings_of.items():
         for before, after in pairwise(seen):
             is_found = (before.status, after.status) == ("failed", "succeeded")
@@ -148,7 +148,7 @@ def every_output_is_stored(history: History) -> Iterator[str]:
 
 
 def every_object_is_accounted_for(history: History) -> Iterator[str]:
-    """Whatever was stored is named by a row, or noted for a sweep: a crash leaves no orphan."""
+    """Every stored object is named by a row, or noted for a sweep: a crash leaves no orphan."""
     named = {key for asset in history.assets for key in asset.keys} | history.noted_keys
     for key in sorted(history.stored_keys - named):
         if not key.startswith(_OF_NOBODY):
@@ -240,7 +240,7 @@ def the_provider_is_called_by_the_book(history: History) -> Iterator[str]:
 
 
 def paid_work_is_begun_once(history: History) -> Iterator[str]:
-    """What costs is begun anew only after the provider itself had ended it without a result."""
+    """Paid work starts again only after the provider ended it without a result."""
     for job in history.jobs:
         if job.repeatable:
             continue
@@ -262,7 +262,7 @@ def paid_work_is_never_left_alone(history: History) -> Iterator[str]:
 
 
 def paid_results_are_delivered(history: History) -> Iterator[str]:
-    """What the provider finished is its job's result, unless that was canceled; or it waits."""
+    """Work that the provider finished is its job's result, unless the job was canceled or waits."""
     endings = {job.id: job.ending for job in history.jobs}
     for attempt, work in _paid_works(history):
         ending = endings[attempt.job_id]
@@ -272,7 +272,7 @@ def paid_results_are_delivered(history: History) -> Iterator[str]:
 
 
 def every_cost_is_on_its_job(history: History) -> Iterator[str]:
-    """What the provider said that work cost stands on its attempt, and their sum on the job."""
+    """The cost that the provider reported is on the attempt, and the sum is on the job."""
     for attempt, work in _paid_works(history):
         if not attempt.is_open and attempt.cost_micros != work.cost_micros:
             yield (

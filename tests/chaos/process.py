@@ -38,7 +38,7 @@ class RoleProcess:
 
     @property
     def output(self) -> str:
-        """What the present process has written."""
+        """The output of the present process."""
         return self.log.read_bytes()[self._from :].decode(errors="replace")
 
     @property

@@ -1,4 +1,4 @@
-"""What the callers of a chaos run will ask for, drawn by chance: one plan for each job."""
+"""The random requests of a chaos run's callers: one plan for each job."""
 
 import random
 from collections.abc import Callable, Mapping

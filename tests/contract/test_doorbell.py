@@ -1,4 +1,4 @@
-"""What every doorbell plug must do."""
+"""The contract of all doorbell plugs."""
 
 import asyncio
 import time

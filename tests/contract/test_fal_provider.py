@@ -1,4 +1,4 @@
-"""What the plug for fal does with its queue, its webhooks, and every way that either fails."""
+"""The plug for fal: its queue, its webhooks, and every failure of either."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the plug for configured services does with every shape of service, and every failure."""
+"""The plug for configured services, with every shape of service and every failure."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What the plug for OpenAI does with every answer that its API, or the way to it, may give."""
+"""The plug for OpenAI, with every answer that its API or the network may give."""
 
 import base64
 import socket

@@ -1,4 +1,4 @@
-"""What every provider plug must do; what each does beside it is in a file of its own."""
+"""The contract of all provider plugs; each plug's own behavior has a file of its own."""
 
 import contextlib
 from collections import Counter
@@ -225,7 +225,7 @@ async def test_start_when_the_vendor_fails_says_how_and_sends_nothing_twice(
 
 
 async def test_start_when_nobody_listens_may_be_begun_anew(far: Far, tmp_path: Path) -> None:
-    """What could not be sent was not paid for."""
+    """A request that could not be sent was not paid for."""
     assert far.vendor is not None
     request = order_for(far.plug, tmp_path)
     await far.vendor.close()

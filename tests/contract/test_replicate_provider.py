@@ -1,4 +1,4 @@
-"""What the plug for Replicate does with predictions of every shape, and every way they fail."""
+"""The plug for Replicate, with predictions of every shape and every failure."""
 
 import asyncio
 import base64
@@ -754,7 +754,7 @@ async def test_look_up_when_the_list_leads_elsewhere_does_not_take_the_token_the
 async def test_look_up_when_there_are_too_many_pages_gives_up(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:
-    """What was not read may fit as well."""
+    """An unread page may match as well."""
     request = order(plug, tmp_path)
     for _ in range(25):
         await begun(plug, replace(request, prompt="another"))

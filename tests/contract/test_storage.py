@@ -1,4 +1,4 @@
-"""What every storage plug must do, and what buckets do beyond."""
+"""The contract of all storage plugs, and the extras of buckets."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What the plug makes, of which model, and that it can be made again."""
+"""The plug's pictures by model, which the same seed reproduces."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -54,7 +54,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def notifier(database: Database) -> AsyncIterator[Notifier]:
-    """What tells, and may tell this machine; a receiver has two seconds to answer."""
+    """The notifier, which may call this machine; a receiver has two seconds to answer."""
     async with notifying(database) as running:
         yield running
 
@@ -81,13 +81,13 @@ def assets(database: Database, storage: DiskStorage) -> Assets:
 
 @pytest.fixture
 def intake(database: Database, storage: DiskStorage, pool: CpuPool) -> Intake:
-    """What takes files into them."""
+    """The intake of files into assets."""
     return Intake(database, storage, pool, InspectRules(max_pixels=10**6))
 
 
 @pytest.fixture
 def ledger_file(tmp_path: Path) -> Path:
-    """Where the fake provider writes down each call."""
+    """The file in which the fake provider records each call."""
     return tmp_path / "ledger.jsonl"
 
 
@@ -99,19 +99,19 @@ def registry(ledger_file: Path) -> Registry:
 
 @pytest.fixture
 def trash(database: Database, assets: Assets, storage: DiskStorage, tmp_path: Path) -> Trash:
-    """What was deleted, for a week."""
+    """The trash, which keeps deleted assets for a week."""
     return factories.trash(database, assets, storage, tmp_path)
 
 
 @pytest.fixture
 def jobs(database: Database, assets: Assets, trash: Trash) -> Jobs:
-    """What can be done with jobs."""
+    """The service for jobs."""
     return Jobs(database, assets, trash, slots={"remote": 8})
 
 
 @pytest.fixture
 def submits(database: Database, registry: Registry) -> Submits:
-    """What takes jobs in."""
+    """The service that submits jobs."""
     return Submits(database, registry, max_attempts=3)
 
 

@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 def look(path: Path, *, ingest: bool) -> tuple[Facts | SafelightError, float, int]:
-    """What is said of a file, the seconds of processor and the bytes of memory that took."""
+    """The verdict on a file, and the CPU seconds and bytes of memory it took."""
     began = _cpu()
     idle = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on

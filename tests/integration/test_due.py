@@ -1,4 +1,4 @@
-"""What waits for its own time starts then: one that is due takes no other along."""
+"""A delayed job starts at its own time: one due job starts no other."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -101,7 +101,7 @@ async def test_write_when_even_the_interpreter_s_own_errors_are_raised_serves_th
 
 
 async def test_read_when_others_write_meanwhile_sees_one_moment(database: Database) -> None:
-    """What a document shows of a job and of its outputs belongs together."""
+    """A document shows a job and its outputs from one snapshot."""
     looking, written = threading.Event(), threading.Event()
 
     def look_until_written(tx: Connection) -> list[list[int]]:

@@ -27,7 +27,7 @@ _PRIVATE = re.compile(r"/files/private/[^\s\"?]+\??([^\s\"]*)")
 
 
 class Who(Enum):
-    """Who asks, from the least right to the most."""
+    """The callers, from the fewest rights to the most."""
 
     NOBODY = auto()
     LOGIN_LINK = auto()  # the owner's, sent as an API key

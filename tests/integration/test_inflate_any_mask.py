@@ -1,4 +1,4 @@
-"""Whatever is opaque in a picture, the whole way from there makes a sound model, says trimesh."""
+"""Any opaque shape in a picture becomes a sound model, as checked by trimesh."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What a GLB is converted to says the same to those who read it: trimesh and Pixar's own USD."""
+"""Conversions of a GLB read the same in trimesh and in Pixar's own USD."""
 
 import io
 import zipfile
@@ -110,7 +110,7 @@ def _triangles_of(path: Path, form: ModelFormat) -> Floats:
 
 
 def _assert_same_triangles(found: Floats, wanted: Floats) -> None:
-    """Whatever order they come in, and whichever corner comes first, but not turned over."""
+    """In any order and from any corner, but with the same winding."""
     assert len(found) == len(wanted)
     size = float(np.ptp(wanted.reshape(-1, 3), axis=0).max())
     turns = [np.roll(wanted, turn, axis=1).reshape(-1, 9) for turn in range(3)]

@@ -134,7 +134,7 @@ MAY_FOLLOW = {
 
 @dataclass
 class Tried:
-    """What the model knows of one attempt."""
+    """The model's record of one attempt."""
 
     state: str = "sent"
     ground: str = "none"
@@ -174,7 +174,7 @@ class Vendor(FakeProvider):
 
 @dataclass
 class Known:
-    """What the model knows of one job."""
+    """The model's record of one job."""
 
     status: JobStatus
     repeatable: bool
@@ -212,7 +212,7 @@ class Known:
 
     @property
     def costs(self) -> tuple[int | None, int]:
-        """What all attempts cost, None where one is unknown; and the part that is known."""
+        """The cost of all attempts, None if one is unknown; and the known part."""
         costs = [tried.cost for tried in self.ledger.values()]
         known = sum(cost for cost in costs if cost is not None)
         return (None if None in costs else known), known
@@ -500,7 +500,7 @@ class Moves(RuleBasedStateMachine):
             known.tries -= uncounted and was_open
 
     def queue_while_open(self, pick: int, _: bool = False) -> None:
-        """What is under way is not put back to be started, whoever forgets to settle it."""
+        """Work in progress is never queued to be started again, even if nobody settles it."""
         job, known, held = self.pick_claim(pick, at_work=True)
         if held and known.open is not None:
             at = datetime.now(UTC)

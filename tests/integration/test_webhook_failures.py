@@ -210,7 +210,7 @@ async def test_endpoint_when_enabled_again_is_told_and_can_be_sent_what_failed(
 async def test_redeliver_when_a_try_is_under_way_is_not_settled_by_it(
     database: Database, account: str, receiver: Receiver, notifier: Notifier
 ) -> None:
-    """Whoever asks to have it sent again wants that it is, whatever the try before came to."""
+    """A redelivery is sent whatever the outcome of the earlier try."""
     made = await endpoint(database, account, receiver.url)
     await finish(database, account)
     receiver.hangs = True

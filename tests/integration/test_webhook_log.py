@@ -1,4 +1,4 @@
-"""What an account sees of its webhooks, and the signatures as the official library reads them."""
+"""An account's webhook log, and signatures as the official library verifies them."""
 
 import asyncio
 from datetime import timedelta
@@ -179,7 +179,7 @@ async def test_redeliver_since_when_all_is_wanted_goes_on_where_it_ended(
     notifier: Notifier,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever has lost its own records can have everything once more."""
+    """A receiver that lost its records can have all deliveries again."""
     made = await endpoint(database, account, receiver.url)
     for _ in range(3):
         await finish(database, account)

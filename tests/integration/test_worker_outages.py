@@ -39,7 +39,7 @@ class BreakingDatabase(FlakyDatabase):
 
 @pytest.fixture
 def breaking(shop: Workshop) -> BreakingDatabase:
-    """What the shop's runs write to."""
+    """The database that the shop's runs write to."""
     database = BreakingDatabase(shop.database.behind)
     settlement = replace(shop.runner.settlement, database=database, writes=Writes(database))
     shop.runner = replace(shop.runner, database=database, settlement=settlement)

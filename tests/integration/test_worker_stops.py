@@ -1,4 +1,4 @@
-"""What becomes of running jobs when they are canceled, stopped or out of time."""
+"""Running jobs that are canceled, stopped or out of time."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which doorbell a URL opens, and what it says of one that cannot be opened."""
+"""The doorbell that a URL opens, and the error of one that cannot be opened."""
 
 import sys
 

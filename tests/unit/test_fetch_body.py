@@ -1,4 +1,4 @@
-"""What the writer of a download lets grow, and what it stops."""
+"""The growth limits of a download's writer."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""What the headers of an answer are taken to say."""
+"""Response headers as the fetcher reads them."""
 
 from datetime import UTC, datetime, timedelta
 

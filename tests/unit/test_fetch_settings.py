@@ -1,4 +1,4 @@
-"""What an operator may write into the settings of downloads, and how a slip is told."""
+"""Valid settings of downloads, and the errors of invalid ones."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Which errors of the drivers are outages, by their codes; the rest are mistakes of ours."""
+"""Driver errors that are outages, by their codes; the rest are our own mistakes."""
 
 import sqlite3
 

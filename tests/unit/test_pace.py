@@ -1,4 +1,4 @@
-"""What a refusal says of the pace that a provider bears, and how that is forgotten."""
+"""The pace learned from a provider's rate limits, and its recovery."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Whatever a Replicate model says of its input, what is offered is bounded and can be used."""
+"""Any input schema of a Replicate model becomes a bounded and usable one."""
 
 from typing import Any
 

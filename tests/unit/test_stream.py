@@ -79,7 +79,7 @@ class Tape:
 async def played(
     tape: Tape, *, last_event_id: str | None = None, stopping: asyncio.Event | None = None
 ) -> list[str]:
-    """What each frame is: its event's name and number, or `:` for a heartbeat."""
+    """Each frame's event name and number, or `:` for a heartbeat."""
     stop = stopping or asyncio.Event()
     frames: list[str] = []
     async for raw in follow(tape, SilentDoorbell(), last_event_id=last_event_id, stopping=stop):

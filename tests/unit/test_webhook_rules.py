@@ -1,4 +1,4 @@
-"""Which events an endpoint wants, when it is tried again, and how a message is signed."""
+"""An endpoint's event filter, its retry schedule, and the signature of a message."""
 
 import base64
 from datetime import timedelta

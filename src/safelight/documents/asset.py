@@ -99,7 +99,7 @@ class SimilarAssetList(TypedDict):
 
 
 class Deleted(TypedDict):
-    """What was deleted, and until when it can be restored."""
+    """A deleted thing, and the time until which it can be restored."""
 
     id: Annotated[str, Field(description="The asset or the job.")]
     assets: Annotated[list[AssetId], Field(description="The assets that went to the trash.")]

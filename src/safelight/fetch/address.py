@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Reach(IntEnum):
-    """Where an address leads; higher is worse."""
+    """The destination of an address; higher is worse."""
 
     PUBLIC = 0
     PRIVATE = 1  # a private network: only if the policy allows it

@@ -13,7 +13,7 @@ from safelight.providers.price import NOT_TOLD, Price, Usage
 
 
 class Kind(StrEnum):
-    """Which kind of work a job asks for."""
+    """The kind of work that a job asks for."""
 
     TEXT_TO_IMAGE = "text_to_image"
     IMAGE_TO_IMAGE = "image_to_image"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Lane(StrEnum):
-    """Which pool of worker slots runs the work."""
+    """The pool of worker slots that runs the work."""
 
     LOCAL = "local"  # this machine's CPU, one slot per core
     GPU = "gpu"

@@ -1,4 +1,4 @@
-"""What IPTC and XMP tell of a picture, what stays out, and what hostile ones come to."""
+"""Descriptions from IPTC and XMP, the parts left out, and hostile ones."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What counts as a whole FBX."""
+"""Complete and damaged FBX files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `inspect` tells of good pictures."""
+"""The facts that `inspect` reports about valid pictures."""
 
 import base64
 import hashlib

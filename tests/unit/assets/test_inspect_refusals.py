@@ -1,4 +1,4 @@
-"""What `inspect` refuses, with which error, and that it does so before decoding."""
+"""The refusals of `inspect`, each with its error and before decoding."""
 
 import random
 import time

@@ -65,7 +65,7 @@ def _drawn(
 
 
 def _hue(picture: npt.NDArray[np.uint8], down: float, across: float) -> set[int]:
-    """Which of red, green and blue are strong at a place of the picture."""
+    """The channels among red, green and blue that are strong at a place of the picture."""
     rows, columns = picture.shape[:2]
     color = picture[int(down * rows), int(across * columns)].astype(int)
     return {k for k in range(3) if color[k] > 0.6 * color.max()}

@@ -1,4 +1,4 @@
-"""What an asset is found by, and what a filter asks for, meet in the same terms."""
+"""Assets are indexed by the terms that filters ask for."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is asked for on the fly: its spelling, the choice of a format, the size of the result."""
+"""Variants on request: spelling, choice of format, size of the result."""
 
 from urllib.parse import parse_qsl
 
@@ -24,7 +24,7 @@ def specs(draw: st.DrawFn) -> Spec:
 
 
 def read(text: str) -> Spec:
-    """What the web edge makes of a query."""
+    """A query as the web edge parses it."""
     return PictureQuery.model_validate(dict(parse_qsl(text))).spec()
 
 

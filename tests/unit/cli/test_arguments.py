@@ -1,4 +1,4 @@
-"""What was typed becomes what the API takes, or a clear refusal."""
+"""Typed arguments become API requests, or a clear refusal."""
 
 from pathlib import Path
 

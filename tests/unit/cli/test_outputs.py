@@ -1,4 +1,4 @@
-"""Where each output is saved: one file, numbered files, or a folder with harmless names."""
+"""The file names of outputs: one file, numbered files, or a folder with harmless names."""
 
 from pathlib import Path
 

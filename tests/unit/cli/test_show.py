@@ -1,4 +1,4 @@
-"""What people see: lines in logs, bars on terminals, and nothing that steers either."""
+"""Output for people: lines in logs, bars on terminals, and no control characters in either."""
 
 import io
 

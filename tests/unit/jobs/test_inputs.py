@@ -1,4 +1,4 @@
-"""What a submit may say, and what is refused with the field's name."""
+"""Valid submissions, and refusals that name the field."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a job does about an error: again later, not now, or never."""
+"""The reactions of a job to an error: retry later, wait, or never."""
 
 from datetime import timedelta
 

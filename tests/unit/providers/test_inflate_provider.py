@@ -1,4 +1,4 @@
-"""What the inflate provider offers, and that offering it costs the server nothing."""
+"""The models of the inflate provider, which cost the server nothing until used."""
 
 import subprocess
 import sys

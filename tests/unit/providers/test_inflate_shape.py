@@ -1,4 +1,4 @@
-"""Whatever the outline, the mesh is closed, turns one way and keeps to its number of triangles."""
+"""Of any outline, the mesh is closed, consistently wound and within its triangle budget."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a job costs by its model's price, before and after; unknown is None and never 0."""
+"""Job costs by the model's price, before and after; an unknown cost is None, never 0."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where things stand: apart, within the picture, and of sizes as in life."""
+"""Placement of things: apart, within the picture, and of realistic sizes."""
 
 from itertools import pairwise
 from random import Random

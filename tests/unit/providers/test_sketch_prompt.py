@@ -1,4 +1,4 @@
-"""What a prompt is read as: things, counts, colors, relations and scenes, in many languages."""
+"""Prompts parsed into things, counts, colors, relations and scenes, in many languages."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What counts as a message of Amazon SNS, and what does not."""
+"""Genuine and forged messages of Amazon SNS."""
 
 import json
 from collections.abc import Mapping

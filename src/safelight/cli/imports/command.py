@@ -56,7 +56,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which list is imported, how, and which files lie beside it."""
+    """The list to import, its format, and the files beside it."""
 
     name: str
     form: Form

@@ -32,7 +32,7 @@ _THROTTLED = timedelta(seconds=1)  # retry interval while a limit blocks ready w
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the last claim ended; the next one continues after it, for round-robin fairness."""
+    """The end of the last claim; the next one continues after it, for round-robin fairness."""
 
     provider: str = ""
     accounts: Mapping[str, str] = field(default_factory=dict[str, str])  # by provider
