@@ -505,7 +505,7 @@ async def test_result_on_disk_when_its_job_is_canceled_is_dropped_and_its_cost_w
 ) -> None:
     job = await killed_with_a_result_on_disk(shop)
     await shop.database.write(lambda tx: moves.cancel(tx, job.id))
-    await shop.runner.deliver_results()
+    await shop.runner.keeper.deliver()
     (attempt,) = await shop.attempts(job)
     assert (attempt.ground, attempt.outcome) == (Ground.VERDICT, Outcome.CANCELED)
     assert (await shop.look(job)).cost_micros == COST
@@ -525,7 +525,7 @@ async def test_result_on_disk_when_another_machine_failed_its_job_is_delivered_i
         moves.fail(tx, claim, error=error.problem())
 
     await shop.database.write(give_up)
-    await shop.runner.deliver_results()
+    await shop.runner.keeper.deliver()
     found = await shop.look(job)
     (attempt,) = await shop.attempts(job)
     assert results.attempts(shop.runner.results) == []
@@ -553,7 +553,7 @@ async def test_results_on_disk_when_one_is_damaged_are_delivered_but_for_that(
     damaged = shop.runner.results / "att_0" / "result.json"
     damaged.parent.mkdir()
     damaged.write_bytes(b"{")
-    await shop.runner.deliver_results()
+    await shop.runner.keeper.deliver()
     assert (await shop.look(job)).status is JobStatus.SUCCEEDED
     assert damaged.exists()
 

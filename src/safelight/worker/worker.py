@@ -226,7 +226,7 @@ class Worker:
         """Finish results that dead processes left on disk, at startup and periodically."""
         while True:
             try:
-                await self._runner.deliver_results()
+                await self._runner.keeper.deliver()
             except OUTAGE as error:
                 _log.warning("results stay on disk", error=str(error))
             await asyncio.sleep(_DELIVER_EVERY_S)

@@ -2,18 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from safelight import telemetry
 from safelight.assets import store as asset_store
-from safelight.assets.asset import NewAsset
 from safelight.assets.errors import ObjectsSwept
-from safelight.assets.intake import Intake, Origin
+from safelight.assets.intake import Intake
 from safelight.assets.service import Assets
 from safelight.cpu import OutOfResources
 from safelight.db.engine import Database
@@ -34,17 +32,16 @@ from safelight.providers.provider import (
     Done,
     Failed,
     InputFile,
-    Kind,
-    MediaFile,
     Pending,
     Provider,
     ProviderRequest,
 )
 from safelight.providers.registry import Registry
-from safelight.worker.attempt import results, verdict
+from safelight.worker.attempt import verdict
+from safelight.worker.attempt.keeper import Keeper
 from safelight.worker.attempt.progress import ProgressWriter, percent, stage
 from safelight.worker.attempt.request import lost_start, request_of
-from safelight.worker.attempt.run_state import Clock, Recovery, Run
+from safelight.worker.attempt.run_state import Recovery, Run
 from safelight.worker.attempt.settlement import Settlement
 from safelight.worker.attempt.shielded import scratch_folder, to_the_end
 from safelight.worker.attempt.tickets import secure
@@ -52,7 +49,6 @@ from safelight.worker.attempt.verdict import Judgment, LookFailed, NotBegun, Sit
 
 _log = telemetry.logger(__name__)
 
-_KEEPING_PERCENT = 99.0
 _LAST_LOOK_S = 30.0  # a last lookup after the job's timeout, because finished work is paid for
 
 
@@ -71,6 +67,13 @@ class Runner:
     scratch: Path
     results: Path  # for results that are not stored yet
     keep_s: float | None = None  # default retention of outputs
+
+    @property
+    def keeper(self) -> Keeper:
+        """Keeps the results of these runs."""
+        return Keeper(
+            self.database, self.bell, self.intake, self.settlement, self.results, self.keep_s
+        )
 
     async def run(self, run: Run) -> None:
         """Run the claimed job as far as possible now, and settle it.
@@ -221,7 +224,7 @@ class Runner:
             raise (NotBegun(error, Ground.UNSENT) if is_new else LookFailed(error)) from error
         ticket = attempt.ticket
         if ticket is None and not is_new:
-            if (done := await self._kept(run, attempt)) is not None:
+            if (done := await self.keeper.received(run, attempt)) is not None:
                 return done
             found = await self._look_up(provider, run.job, attempt)
             if not isinstance(found, str):
@@ -304,11 +307,11 @@ class Runner:
         or at its provider, and another run resumes it.
         """
         deadline = time.monotonic() + self.settlement.result_wait.total_seconds()
-        async with self._in_hand(run, attempt, answer, folder) as done:
+        async with self.keeper.in_hand(run, attempt, answer, folder) as done:
             try:
                 while True:
                     try:
-                        rows = await self._keep(run, attempt, done.outputs, deadline)
+                        rows = await self.keeper.keep(run, attempt, done.outputs, deadline)
                         return await self.settlement.succeed(run, attempt, done, rows, deadline)
                     except ObjectsSwept as error:
                         _log.warning("storing a result again", error=error.detail)
@@ -326,130 +329,6 @@ class Runner:
             except asyncio.CancelledError:
                 await to_the_end(self.settlement.note_cost(attempt, done))
                 raise
-
-    @asynccontextmanager
-    async def _in_hand(
-        self, run: Run, attempt: Attempt, done: Done, folder: Path
-    ) -> AsyncGenerator[Done]:
-        """Keep a result that cannot be fetched again on disk, until it is settled."""
-        if run.recovery is not Recovery.SINGULAR:
-            yield done
-            return
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(results.locked(self.results, attempt.id))
-                done = await asyncio.to_thread(results.keep, self.results, attempt.id, folder, done)
-            except OSError as error:  # a full disk costs the copy, not the result
-                _log.error("a result is not kept on disk", attempt=attempt.id, error=str(error))
-                yield done
-                return
-            yield done
-            await asyncio.to_thread(results.drop, self.results, attempt.id)
-
-    async def _kept(self, run: Run, attempt: Attempt) -> Done | None:
-        """Return the result that an earlier process on this machine had received, or None.
-
-        Raises `LookFailed` while a live process has it and is finishing the job.
-        """
-        if attempt.id not in await asyncio.to_thread(results.attempts, self.results):
-            return None
-        with results.locked(self.results, attempt.id) as is_free:
-            if not is_free:
-                raise LookFailed(ServiceError("Its result is being stored."))
-            run.recovery = Recovery.SINGULAR
-            return results.read(self.results, attempt.id)
-
-    async def _keep(
-        self, run: Run, attempt: Attempt, outputs: tuple[MediaFile, ...], deadline: float
-    ) -> list[NewAsset]:
-        """Copy all outputs to our storage, before the job can succeed."""
-        rows: list[NewAsset] = []
-        report = self.settlement.writes.report
-        try:
-            async with ProgressWriter(report, self.bell, run, attempt.id) as progress:
-                for position, media in enumerate(outputs):
-                    rows.append(
-                        await self._keep_one(run, attempt, media, position, progress, deadline)
-                    )
-        except SafelightError:
-            await self.settlement.discard(rows)
-            raise
-        return rows
-
-    async def _keep_one(
-        self,
-        run: Run,
-        attempt: Attempt,
-        media: MediaFile,
-        position: int,
-        progress: ProgressWriter,
-        deadline: float,
-    ) -> NewAsset:
-        """Store one output; retry until `deadline` during outages.
-
-        If storage is down, it retries only if the result cannot be fetched again.
-        """
-        job = run.job
-        origin = Origin(
-            job.account_id,
-            job.id,
-            job.prompt,
-            job.model,
-            attempt.provider,
-            name=job.name if job.kind == Kind.IMPORT_IMAGE else "",
-            external_id=job.external_id,
-            tags=job.tags,
-            metadata=job.metadata,
-            expires_at=_gone_at(run, job.keep_s or self.keep_s),
-            visibility=job.visibility,
-        )
-        while True:
-            try:
-                return await self.intake.keep_media(
-                    media,
-                    origin,
-                    position,
-                    # This step is a small part of the whole, and 100 is reserved for the end.
-                    report=lambda _, words: progress.report(_KEEPING_PERCENT, words),
-                )
-            except Exception as error:
-                known = verdict.name(error, job, timed_out=False)
-                if not isinstance(known, ServiceError) or time.monotonic() > deadline:
-                    raise known from error
-                if verdict.is_of_storage(known) and verdict.can_have_it_again(job, attempt):
-                    raise known from error
-                _log.warning("result not stored; retrying", error=known.detail)
-            await asyncio.sleep(self.settlement.look_again.total_seconds())
-
-    async def deliver_results(self) -> None:
-        """Finish jobs whose results earlier processes left on this machine's disk.
-
-        Results rejected as invalid are left for the next claim of their job.
-        """
-        for attempt_id in await asyncio.to_thread(results.attempts, self.results):
-            try:
-                await self._deliver(attempt_id)
-            except (SafelightError, StaleJob) as error:
-                _log.warning("result stays on disk", attempt=attempt_id, error=str(error))
-            except (OSError, ValueError, LookupError):  # a damaged one delays no other
-                _log.exception("result on disk cannot be read", attempt=attempt_id)
-
-    async def _deliver(self, attempt_id: str) -> None:
-        with results.locked(self.results, attempt_id) as is_free:
-            done = results.read(self.results, attempt_id) if is_free else None
-            if done is None:
-                return
-            found = await self.database.read(lambda tx: attempts.with_job(tx, attempt_id))
-            if found is not None:
-                attempt, job, at = found
-                run = Run(job, Clock(at))
-                if attempt.is_open and job.awaits_result:
-                    deadline = time.monotonic()
-                    rows = await self._keep(run, attempt, done.outputs, deadline)
-                    self._ring(await self.settlement.succeed(run, attempt, done, rows, deadline))
-                else:
-                    await self.settlement.abandon(attempt, done, [])
-            await asyncio.to_thread(results.drop, self.results, attempt_id)
 
     def _ring(self, job: Job) -> None:
         self.bell.ring(*topics_of([job]))
@@ -483,8 +362,3 @@ def _is_new(attempt: Attempt) -> bool:
 def _seconds_left(run: Run, attempt: Attempt | None) -> float:
     """Return the run's time limit in seconds."""
     return max(run.time_left().total_seconds(), 0.001 if attempt is None else _LAST_LOOK_S)
-
-
-def _gone_at(run: Run, keep_s: float | None) -> datetime | None:
-    """Return when outputs stored now expire; None: never."""
-    return None if keep_s is None else run.now() + timedelta(seconds=keep_s)
