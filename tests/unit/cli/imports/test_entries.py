@@ -208,6 +208,11 @@ def test_table_when_it_is_a_report_of_failures_sends_what_the_list_said(tmp_path
     assert entries(content, Form.CSV) == [Entry(2, A, "-7", "'x", ("a", "b"), {"c": [1]})]
 
 
+def test_csv_when_tags_have_commas_splits_them() -> None:
+    content = f'url,tags\n{A},"red, blue;green|gold"\n'
+    assert entries(content, Form.CSV) == [Entry(2, A, tags=("red", "blue", "green", "gold"))]
+
+
 # --- JSON lines ----------------------------------------------------------------------------------
 
 
