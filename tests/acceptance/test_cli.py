@@ -296,7 +296,6 @@ def test_command_when_a_setting_is_wrong_names_it(tmp_path: Path) -> None:
         (("generate", "x", "-o", "cat.jpg", "--format", "png"), "contradicts"),
         (("generate", "x", "--size", "64x64", "--aspect-ratio", "1:1"), "not both"),
         (("generate", "x", "--size", "64x64", "--param", "size=9x9"), "given twice"),
-        (("model3d", "mug.png", "-o", "mug.obj"), "name it .zip"),
         (("doctor", "--model", "sketch"), "--live"),
         (("generate", "x", "--param", "n"), "NAME=VALUE"),
         (("generate", "x", "--reference", "gone.png"), "gone.png"),

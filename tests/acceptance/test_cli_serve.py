@@ -89,11 +89,26 @@ def test_serve_when_asked_to_stop_ends_well_and_starts_again_with_the_same_key(
     key = server.key
 
     assert server.stop(how) == 0
-    assert "Stopped." in server.output
+    assert "Stopped. No job is left." in server.output
     assert datadir.running_server(server.data_dir) is None
     server.start()
     try:
         assert server.key == key
+    finally:
+        server.close()
+
+
+def test_serve_when_stopped_with_work_left_says_how_much(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "data", {"SAFELIGHT_GRACE_S": "0"})
+    server.start()
+    try:
+        body = {"prompt": "slow", "model": "fake", "params": {"seconds": 60}}
+        with httpx2.Client(trust_env=False) as client:
+            headers = {"Authorization": f"Bearer {server.key}"}
+            for _ in range(2):
+                client.post(f"{server.url}/v1/generate", json=body, headers=headers)
+        assert server.stop(signal.SIGINT) == 0
+        assert "Stopped. 2 unfinished jobs will go on at the next start." in server.output
     finally:
         server.close()
 

@@ -118,6 +118,20 @@ async def test_page_when_reloaded_then_history_is_there(home: Page) -> None:
     assert await shown_width(home, PROMPT) > 0
 
 
+async def test_page_when_a_link_names_a_job_then_it_is_in_sight_after_the_sign_in(
+    page: Page, server: Server
+) -> None:
+    made = await page.request.post(
+        f"{server.url}/v1/generate",
+        data={"prompt": "A yellow duck", "size": "256x256"},
+        headers={"Authorization": f"Bearer {server.key}", "Prefer": "wait=30"},
+    )
+    await page.goto(f"{server.url}/#{(await made.json())['id']}")
+    await page.get_by_label("API key").fill(server.key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator(".card.new", has_text="A yellow duck")).to_be_in_viewport()
+
+
 async def test_page_when_a_result_is_deleted_then_undo_brings_it_back(
     home: Page, server: Server
 ) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from safelight.cli import arguments, listing, outputs, saving
+from safelight.cli import arguments, listing
 from safelight.cli.client import Client
 from safelight.cli.connect import Link, connected, has_server
 from safelight.cli.documents import Document, items_of
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse, Failure, say
+from safelight.cli.failure import BadUse, Failure, Interrupted, say
 from safelight.cli.progress import read_document
+from safelight.cli.saved import outputs, saving
+from safelight.cli.saved.written import STDOUT
 from safelight.cli.show import Screen
-from safelight.cli.written import STDOUT
 from safelight.documents import Asset, Job
 
 Submit = Callable[[Client], Awaitable[Document]]
@@ -272,8 +273,7 @@ async def _follow(link: Link, screen: Screen, document: Document) -> Document:
                     if update.final:
                         return update.final
     except asyncio.CancelledError:
-        screen.note(_what_goes_on(link, document))
-        raise
+        raise Interrupted(f"Interrupted. {_what_goes_on(link, document)}") from None
     raise AssertionError("unreachable")
 
 
@@ -282,8 +282,8 @@ def _what_goes_on(link: Link, document: Document) -> str:
     end = f"safelight cancel {ids[0]}" if len(ids) == 1 else "`safelight cancel` and a job's id"
     subject = document["id"]
     if link.is_own:
-        return f"Interrupted. {subject} goes on when Safelight runs next; to end it: {end}"
-    return f"Interrupted. {subject} goes on at {link.client.url}; to end it: {end}"
+        return f"{subject} goes on when Safelight runs next; to end it: {end}"
+    return f"{subject} goes on at {link.client.url}; to end it: {end}"
 
 
 def _tell_results(

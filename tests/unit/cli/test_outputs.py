@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from safelight.cli import outputs
 from safelight.cli.failure import BadUse
+from safelight.cli.saved import outputs
 from tests.unit.cli.documents import asset, batch, done
 
 

@@ -14,7 +14,7 @@ from safelight.cli.actions import Manner
 from safelight.cli.arguments import is_url, read_tags
 from safelight.cli.connect import Link, connected, has_server
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse, Failure
+from safelight.cli.failure import BadUse, Failure, Interrupted
 from safelight.cli.imports.chunks import Chunk, Chunks
 from safelight.cli.imports.entries import URL_COLUMN, Form, form_of, read_entries
 from safelight.cli.imports.journal import Journal
@@ -183,8 +183,7 @@ async def _run(order: Order, opened: _Opened, link: Link, screen: Screen) -> lis
     except asyncio.CancelledError:
         where = "when Safelight runs next" if link.is_own else f"at {link.client.url}"
         screen.note(f"Interrupted. What was sent goes on {where}.")
-        screen.note(_how_to_go_on(order, tally))
-        raise
+        raise Interrupted(_how_to_go_on(order, tally)) from None
     return run.shown
 
 

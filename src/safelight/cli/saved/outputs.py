@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safelight.cli.documents import Document, items_of
 from safelight.cli.failure import BadUse
-from safelight.cli.written import STDOUT, check_regular
+from safelight.cli.saved.written import STDOUT, check_regular
 from safelight.documents import Asset, Job
 
 IMAGE, MODEL_3D = "image", "model_3d"
@@ -25,7 +25,7 @@ _LONGEST_STEM = 80
 
 def check_target(target: str | None, *kinds: str) -> None:
     """Raise `BadUse` for a target that nothing of these kinds can be written to."""
-    if target in (None, STDOUT):
+    if target is None or target == STDOUT:
         return
     path = Path(target)
     if _is_folder(target):
@@ -93,7 +93,7 @@ def ending(asset: Asset) -> str:
 
 def format_of(target: str | None, kind: str) -> str | None:
     """Return the format that the ending of `target` asks for; None if it asks for none."""
-    if target in (None, STDOUT) or _is_folder(target):
+    if target is None or target == STDOUT or _is_folder(target):
         return None
     return _DERIVED[kind].get(_ending_of(Path(target)))
 

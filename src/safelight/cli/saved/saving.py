@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from safelight.cli import outputs
 from safelight.cli.client import Client
 from safelight.cli.documents import Document
 from safelight.cli.failure import BadUse, Failure
-from safelight.cli.written import STDOUT
+from safelight.cli.saved import outputs
+from safelight.cli.saved.written import STDOUT
 from safelight.documents import Asset
 
 Outputs = Sequence[tuple[str, Asset]]
