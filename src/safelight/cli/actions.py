@@ -18,6 +18,7 @@ from safelight.cli.progress import read_document
 from safelight.cli.saved import outputs, saving
 from safelight.cli.saved.written import STDOUT
 from safelight.cli.show import Screen
+from safelight.cli.tags import all_tags
 from safelight.documents import Asset, Job
 
 Submit = Callable[[Client], Awaitable[Document]]
@@ -85,7 +86,7 @@ async def make_3d(
     wanted = {name: value for name, value in said.items() if value}
     wanted["params"] = arguments.read_params(pairs)
     if "tags" in wanted:
-        wanted["tags"] = arguments.read_tags(wanted["tags"])
+        wanted["tags"] = all_tags(wanted["tags"])
     seen = {side: text for side, text in sides.items() if text is not None}
     if seen:
         await _make_of_sides(names, seen, wanted, manner)

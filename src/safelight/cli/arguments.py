@@ -42,11 +42,6 @@ def check_agreeing(options: Mapping[str, Any], params: Mapping[str, Any]) -> Non
         raise BadUse("Give either a size or an aspect ratio, not both.")
 
 
-def read_tags(words: Iterable[str]) -> list[str]:
-    """Return tags, each typed alone or several with commas between."""
-    return [tag for word in words for part in word.split(",") if (tag := part.strip())]
-
-
 def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 

@@ -89,7 +89,7 @@ async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL
         placed = _place(settings, listener)
         async with host.hosted(placed, listener, roles=roles) as whole:
             here = host.address_of(listener)
-            owner = await host.local_owner(whole)
+            owner = await host.local_owner(whole, screen.note)
             datadir.announce(placed.data_dir, datadir.RunningServer(here, os.getpid()))
             _welcome(screen, whole, await _login_link(whole, owner.account_id))
             if settings.port not in (0, placed.port):

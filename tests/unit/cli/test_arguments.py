@@ -90,7 +90,3 @@ def test_options_when_they_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(BadUse, match=r"not both|given twice"):
         arguments.check_agreeing(options, params)
-
-
-def test_tags_when_typed_with_commas_are_several() -> None:
-    assert arguments.read_tags(["red, blue", "green", ","]) == ["red", "blue", "green"]

@@ -11,7 +11,7 @@ from typing import cast
 
 from safelight.cli import actions
 from safelight.cli.actions import Manner
-from safelight.cli.arguments import is_url, read_tags
+from safelight.cli.arguments import is_url
 from safelight.cli.connect import Link, connected, has_server
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure, Interrupted
@@ -27,6 +27,7 @@ from safelight.cli.imports.run import ImportRun, OpenChunks, Pace
 from safelight.cli.imports.summary import Summary
 from safelight.cli.imports.tally import Tally
 from safelight.cli.show import Screen
+from safelight.cli.tags import all_tags
 
 _SHOW_EVERY_S = 0.5
 _BATCH_SIZE = 500
@@ -84,7 +85,7 @@ class _Opened:
 
 async def import_words(words: Sequence[str], manner: Manner, options: Options) -> None:
     """Import the addresses that were typed, or the list that was named."""
-    options = replace(options, tags=tuple(read_tags(options.tags)))
+    options = replace(options, tags=tuple(all_tags(options.tags)))
     if len(words) == 1 and not is_url(words[0]) and manner.target is None:
         await import_list(order_of(words[0], manner, options))
         return

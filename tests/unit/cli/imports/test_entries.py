@@ -12,7 +12,7 @@ from safelight.cli.failure import BadUse
 from safelight.cli.imports.entries import Entry, Form, form_of, read_entries
 from safelight.cli.imports.lines import MAX_LINE, as_text, open_list, read_lines
 from safelight.cli.imports.report import Report
-from safelight.cli.imports.tags import read_tags, write_tags
+from safelight.cli.tags import read_tags, write_tags
 
 A = "https://a.example/1.jpg"
 B = "https://b.example/2.jpg"
@@ -206,11 +206,6 @@ def test_table_when_it_is_a_report_of_failures_sends_what_the_list_said(tmp_path
     assert b",'-7," in content
     assert b",'=no," in content
     assert entries(content, Form.CSV) == [Entry(2, A, "-7", "'x", ("a", "b"), {"c": [1]})]
-
-
-def test_csv_when_tags_have_commas_splits_them() -> None:
-    content = f'url,tags\n{A},"red, blue;green|gold"\n'
-    assert entries(content, Form.CSV) == [Entry(2, A, tags=("red", "blue", "green", "gold"))]
 
 
 # --- JSON lines ----------------------------------------------------------------------------------
