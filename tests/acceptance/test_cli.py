@@ -140,6 +140,14 @@ def test_generate_when_the_output_is_a_dash_is_the_picture_on_standard_output(
     )
 
 
+def test_generate_when_words_were_not_understood_says_which(safelight: Run) -> None:
+    done = safelight("generate", "a cat in the style of van gogh", "--size", "64x64")
+    assert "Not understood, and not drawn: van gogh." in done.stderr
+    shown = safelight("generate", "a red cat", "--size", "64x64", "--json")
+    (asset,) = json.loads(shown.stdout)["outputs"]
+    assert (asset["facts"]["recognized"], asset["facts"]["unrecognized"]) == (["red cat"], [])
+
+
 def test_generate_when_the_size_is_none_says_how_one_is_written(safelight: Run) -> None:
     done = safelight("generate", "a lamp", "--size", "big")
     failed(done, 2, "'big' is not valid: WIDTHxHEIGHT in pixels")

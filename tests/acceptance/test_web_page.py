@@ -83,6 +83,18 @@ async def test_page_when_a_prompt_is_sent_then_the_card_shows_a_real_picture(hom
     )
 
 
+async def test_page_when_words_were_not_understood_then_card_and_viewer_say_which(
+    home: Page,
+) -> None:
+    title = "A cat in the style of van gogh"
+    await generate(home, title)
+    await shown_width(home, title)
+    await expect(home.locator(".card", has_text=title)).to_contain_text("Not understood: van gogh")
+    await home.get_by_role("button", name=f"Open picture: {title}").click()
+    await expect(home.get_by_role("dialog")).to_contain_text("Not understoodvan gogh")
+    await home.keyboard.press("Escape")
+
+
 async def test_page_when_a_picture_is_opened_then_facts_and_permanent_link_show(home: Page) -> None:
     await generate(home, PROMPT)
     await shown_width(home, PROMPT)

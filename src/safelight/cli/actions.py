@@ -293,10 +293,21 @@ def _tell_results(
     for number, (_, asset) in enumerate(made):
         url = asset["url"] or ""
         screen.result(f"{paths[number]}\t{url}" if paths else url)
+    if missed := _unrecognized(made):
+        screen.note(
+            f"Not understood, and not drawn: {', '.join(missed)}. This model composes icons by "
+            "rules; `safelight models` lists others."
+        )
     if link.is_own and made and not paths:
         screen.note("No server runs here: the address answers while `safelight serve` does.")
         if link.objects is not None:
             _tell_files(link.objects, screen, made)
+
+
+def _unrecognized(made: Sequence[tuple[str, Asset]]) -> list[str]:
+    """Return the words of prompts that a model says it did not understand."""
+    words = (word for _, asset in made for word in asset["facts"].get("unrecognized", ()))
+    return list(dict.fromkeys(map(str, words)))[:_MOST_REASONS]
 
 
 def _tell_files(folder: Path, screen: Screen, made: Sequence[tuple[str, Asset]]) -> None:
