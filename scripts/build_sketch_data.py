@@ -4,7 +4,8 @@
 
 Reads `@iconify-json/fluent-emoji` and `emojibase-data` (both MIT) and writes `icons.zip` (one SVG
 body an icon), `icons.json.gz` (what is known of each: box, outline, colour), `words.zip` (for each
-language, which word means which icon) and `NOTICE.txt`. The same packages give the same bytes.
+language, which word means which icon, and for each emoji) and `NOTICE.txt`. The same packages give
+the same bytes.
 """
 
 import argparse
@@ -255,6 +256,20 @@ def word_table(emoji: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, 
     return {"labels": by_label, "tags": {word: table[word] for word in table.keys() - by_label}}
 
 
+def emoji_table(english: Iterable[Emoji], icon_of: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return icon and label of each emoji; the icon is empty where there is none."""
+    wanted = set(icon_of.values())
+    table: dict[str, tuple[str, str]] = {}
+    for record in english:
+        name = icon_name(record["label"])
+        # A woman astronaut is drawn as an astronaut.
+        either = re.sub(r"^(woman|man)-", "", name)
+        icon = icon_of.get(record["hexcode"]) or (either if either in wanted else "")
+        emoji = "".join(chr(int(code, 16)) for code in record["hexcode"].split("-"))
+        table[words.plain_emoji(emoji)] = icon, record["label"]
+    return table
+
+
 def _key(text: str) -> str:
     """Return the folded words, or nothing where there are too many: `Astronaut(in)`: astronaut."""
     parts = [word for word in words.split(re.sub(r"\(.*?\)", "", text)) if not words.is_pause(word)]
@@ -312,6 +327,9 @@ def build(modules: Path, out: Path) -> None:
         for folder in sorted((modules / LABELS).iterdir())
         if (folder / "data.json").is_file()
     }
+    tables["emoji.json"] = json.dumps(
+        emoji_table(english, icon_of), ensure_ascii=False, sort_keys=True
+    )
     out.mkdir(parents=True, exist_ok=True)
     write_zip(out / "icons.zip", icons)
     write_zip(out / "words.zip", tables)
@@ -319,7 +337,7 @@ def build(modules: Path, out: Path) -> None:
     (out / "icons.json.gz").write_bytes(packed)
     (out / "NOTICE.txt").write_text(notice(modules))
     size = sum(path.stat().st_size for path in out.iterdir())
-    print(f"{len(icons)} icons, {len(tables)} languages, {size / 2**20:.1f} MiB in {out}")
+    print(f"{len(icons)} icons, {len(tables) - 1} languages, {size / 2**20:.1f} MiB in {out}")
 
 
 def main() -> None:

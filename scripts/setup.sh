@@ -166,7 +166,8 @@ set_up_packages() { # run|dev
 
 set_up_assets() {
   local wanted
-  wanted=$(inputs package-lock.json scripts/build_assets.sh scripts/build_sketch_data.py)
+  wanted=$(inputs package-lock.json scripts/build_assets.sh scripts/build_sketch_data.py \
+    src/safelight/providers/local/sketch/words.py)
   if done_with assets "$wanted" && scripts/build_assets.sh --check; then
     return
   fi

@@ -42,7 +42,7 @@ from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
 from safelight.notifications.senders import Sender, open_senders
 from safelight.notifications.service import Contacts
-from safelight.providers.catalogue import Catalogue, changed
+from safelight.providers.catalogue import Catalogue, changed, naming
 from safelight.providers.provider import Provider
 from safelight.providers.registry import Registry, all_models
 from safelight.settings import Settings
@@ -147,7 +147,7 @@ def _share(settings: Settings, on: Foundation) -> _Shared:
     kept = timedelta(days=settings.deleted_kept_days)
     signatures = Signatures(on.database)
     return _Shared(
-        registry=_registry(on),
+        registry=_registry(settings, on),
         assets=assets,
         copying=copying,
         trash=Trash(on.database, assets, copying, kept=kept),
@@ -172,14 +172,15 @@ def _share(settings: Settings, on: Foundation) -> _Shared:
     )
 
 
-def _registry(on: Foundation) -> Registry:
+def _registry(settings: Settings, on: Foundation) -> Registry:
     catalogue = on.catalogue
-    return Registry(
-        on.providers,
-        {name: alias.models for name, alias in catalogue.aliases.items()},
-        defaults=catalogue.defaults,
-        models=changed(all_models(on.providers), catalogue.models),
-    )
+    with naming(configured.catalogue_file(settings)):
+        return Registry(
+            on.providers,
+            {name: alias.models for name, alias in catalogue.aliases.items()},
+            defaults=catalogue.defaults,
+            models=changed(all_models(on.providers), catalogue.models),
+        )
 
 
 def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:

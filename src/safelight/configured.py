@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
@@ -216,9 +217,15 @@ def days(count: float) -> timedelta | None:
 
 def catalogue(settings: Settings) -> Catalogue:
     """Return the operator's catalogue, an empty one where there is no file."""
-    usual = settings.data_dir / "catalogue.toml"
-    path = settings.catalogue or (usual if usual.exists() else None)
-    return read_catalogue(path, settings.environment) if path else Catalogue()
+    path = catalogue_file(settings)
+    if settings.catalogue or path.exists():
+        return read_catalogue(path, settings.environment)
+    return Catalogue()
+
+
+def catalogue_file(settings: Settings) -> Path:
+    """Return the catalogue's path, where a file need not be."""
+    return settings.catalogue or settings.data_dir / "catalogue.toml"
 
 
 def vendors(settings: Settings) -> Vendors:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -172,6 +173,29 @@ def test_backup_when_the_output_is_no_regular_file_refuses_and_dash_streams(
             assert (done.returncode, "rows/" in done.stderr) == (1, True), done.stderr
     assert run(tmp_path / "new", "restore", str(whole)).returncode == 0
     assert not list(tmp_path.glob(".*"))
+
+
+def test_backup_when_interrupted_says_so_and_leaves_no_file(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    asyncio.run(fill(server))
+    os.mkfifo(tmp_path / "full")  # nobody reads it: the backup waits in the middle
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" > full', "sh", *command("backup", "-o", "-")],
+        env=environment(server.data_dir),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        reader = os.open(tmp_path / "full", os.O_RDONLY)
+        os.read(reader, 1)
+        process.send_signal(signal.SIGINT)
+        while os.read(reader, 1 << 16):
+            pass
+        os.close(reader)
+        assert process.wait(LIMIT_S) == 130
+        assert process.stderr
+        assert "Interrupted. No backup was written." in process.stderr.read()
 
 
 def test_keeping_when_there_is_no_installation_is_an_error_and_makes_none(

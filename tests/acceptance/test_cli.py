@@ -114,6 +114,54 @@ def test_generate_when_there_are_several_outputs_numbers_them(
     assert found == ["lamp-1.png", "lamp-2.png", "lamps/a lamp-2.png", "lamps/a lamp.png"]
 
 
+def test_generate_when_the_ending_names_another_format_converts_to_it(
+    safelight: Run, tmp_path: Path
+) -> None:
+    done = safelight("generate", "a lamp", *FAKE, "-o", "lamp.avif")
+    assert done.returncode == 0, done.stderr
+    assert b"avif" in (tmp_path / "lamp.avif").read_bytes()[:32]
+
+
+def test_generate_when_the_output_is_a_dash_is_the_picture_on_standard_output(
+    safelight: Run, server: RunningServer, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        command("generate", "a lamp", *FAKE, "-o", "-"),
+        cwd=tmp_path,
+        env=environment(server.data_dir),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith(b"\x89PNG")
+    assert b"succeeded" in done.stderr
+    failed(
+        safelight("generate", "a lamp", *FAKE, *param(outputs=2), "-o", "-"), 1, "takes one result"
+    )
+
+
+def test_generate_when_words_were_not_understood_says_which(safelight: Run) -> None:
+    done = safelight("generate", "a cat in the style of van gogh", "--size", "64x64")
+    assert "Not understood, and not drawn: van gogh." in done.stderr
+    shown = safelight("generate", "a red cat", "--size", "64x64", "--json")
+    (asset,) = json.loads(shown.stdout)["outputs"]
+    assert (asset["facts"]["recognized"], asset["facts"]["unrecognized"]) == (["red cat"], [])
+
+
+def test_generate_when_the_size_is_none_says_how_one_is_written(safelight: Run) -> None:
+    done = safelight("generate", "a lamp", "--size", "big")
+    failed(done, 2, "'big' is not valid: WIDTHxHEIGHT in pixels")
+    assert "[1-9]" not in done.stderr
+
+
+def test_jobs_when_none_matches_does_not_say_that_there_are_none(safelight: Run) -> None:
+    safelight("generate", "a lamp", *FAKE)
+    listed = safelight("jobs", "--kind", "image_to_3d", "--status", "canceled")
+    assert listed.stderr.strip() == "No job matches."
+    wrong = safelight("jobs", "--status", "done")
+    failed(wrong, 2, "'queued', 'running', 'succeeded', 'failed' or 'canceled'")
+
+
 def test_generate_when_asked_for_json_prints_the_job_and_nothing_else(safelight: Run) -> None:
     done = safelight("generate", "a lamp", *FAKE, "--json")
 
@@ -188,11 +236,15 @@ def test_model3d_when_given_pictures_saves_a_model_of_each(safelight: Run, tmp_p
     for name in ("one.png", "two.png"):
         (tmp_path / name).write_bytes(pictures.picture("png", 96, 96))
 
-    done = safelight("model3d", "one.png", "two.png", "-o", "models/")
+    done = safelight("model3d", "one.png", "two.png", "-o", "models")
 
     assert done.returncode == 0, done.stderr
     for name in ("one.glb", "two.glb"):
         assert (tmp_path / "models" / name).read_bytes().startswith(b"glTF")
+    jobs = safelight("jobs", "--kind", "image_to_3d", "--limit", "1", "--json")
+    job_id = json.loads(jobs.stdout)[0]["id"]
+    assert safelight("download", job_id, "-o", "mug.ply").returncode == 0
+    assert (tmp_path / "mug.ply").read_bytes().startswith(b"ply")
 
 
 def test_model3d_when_there_are_too_many_files_sends_none(safelight: Run) -> None:
@@ -246,6 +298,13 @@ def test_command_when_a_setting_is_wrong_names_it(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (("generate", "x", "-o", "no/folder.png"), "no/folder.png"),
+        (("generate", "x", "-o", "cat.bmp"), ".png, .jpg, .webp, .avif"),
+        (("generate", "x", "-o", "/dev/null"), "not a regular file"),
+        (("generate", "x", "-o", "-", "--json"), "--json"),
+        (("generate", "x", "-o", "cat.jpg", "--format", "png"), "contradicts"),
+        (("generate", "x", "--size", "64x64", "--aspect-ratio", "1:1"), "not both"),
+        (("generate", "x", "--size", "64x64", "--param", "size=9x9"), "given twice"),
+        (("doctor", "--model", "sketch"), "--live"),
         (("generate", "x", "--param", "n"), "NAME=VALUE"),
         (("generate", "x", "--reference", "gone.png"), "gone.png"),
         (("generate", "x", "--no-wait"), "safelight serve"),

@@ -89,11 +89,56 @@ def test_serve_when_asked_to_stop_ends_well_and_starts_again_with_the_same_key(
     key = server.key
 
     assert server.stop(how) == 0
-    assert "Stopped." in server.output
+    assert "Stopped. No job is left." in server.output
     assert datadir.running_server(server.data_dir) is None
     server.start()
     try:
         assert server.key == key
+    finally:
+        server.close()
+
+
+def test_serve_when_its_database_was_made_anew_replaces_the_key_and_says_so(
+    tmp_path: Path,
+) -> None:
+    server = RunningServer(tmp_path / "data")
+    server.start()
+    try:
+        old = server.key
+        server.stop()
+        for path in server.data_dir.glob("safelight.db*"):
+            path.unlink()
+        server.start()
+        assert server.key != old
+        assert "is of another database, or was revoked: it is replaced." in server.output
+        jobs = command("jobs")
+        variables = environment(server.data_dir)
+        assert subprocess.run(jobs, env=variables, timeout=60, check=False).returncode == 0
+
+        # Another database under a running server: the command says what to do.
+        datadir.keep_local_key(server.data_dir, old)
+        done = subprocess.run(
+            jobs, env=variables, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 2
+        assert "Restart the server, which replaces it." in done.stderr
+        server.restart()
+        assert subprocess.run(jobs, env=variables, timeout=60, check=False).returncode == 0
+    finally:
+        server.close()
+
+
+def test_serve_when_stopped_with_work_left_says_how_much(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "data", {"SAFELIGHT_GRACE_S": "0"})
+    server.start()
+    try:
+        body = {"prompt": "slow", "model": "fake", "params": {"seconds": 60}}
+        with httpx2.Client(trust_env=False) as client:
+            headers = {"Authorization": f"Bearer {server.key}"}
+            for _ in range(2):
+                client.post(f"{server.url}/v1/generate", json=body, headers=headers)
+        assert server.stop(signal.SIGINT) == 0
+        assert "Stopped. 2 unfinished jobs will go on at the next start." in server.output
     finally:
         server.close()
 

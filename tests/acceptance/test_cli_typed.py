@@ -37,5 +37,6 @@ def test_command_when_typed_wrong_exits_with_2(words: tuple[str, ...]) -> None:
 
 
 def test_version_when_asked_for_is_one_line() -> None:
-    done = python("-m", "safelight", "version")
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+    for word in ("version", "--version"):
+        done = python("-m", "safelight", word)
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)

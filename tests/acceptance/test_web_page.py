@@ -83,6 +83,18 @@ async def test_page_when_a_prompt_is_sent_then_the_card_shows_a_real_picture(hom
     )
 
 
+async def test_page_when_words_were_not_understood_then_card_and_viewer_say_which(
+    home: Page,
+) -> None:
+    title = "A cat in the style of van gogh"
+    await generate(home, title)
+    await shown_width(home, title)
+    await expect(home.locator(".card", has_text=title)).to_contain_text("Not understood: van gogh")
+    await home.get_by_role("button", name=f"Open picture: {title}").click()
+    await expect(home.get_by_role("dialog")).to_contain_text("Not understoodvan gogh")
+    await home.keyboard.press("Escape")
+
+
 async def test_page_when_a_picture_is_opened_then_facts_and_permanent_link_show(home: Page) -> None:
     await generate(home, PROMPT)
     await shown_width(home, PROMPT)
@@ -116,6 +128,20 @@ async def test_page_when_reloaded_then_history_is_there(home: Page) -> None:
     await home.reload()
 
     assert await shown_width(home, PROMPT) > 0
+
+
+async def test_page_when_a_link_names_a_job_then_it_is_in_sight_after_the_sign_in(
+    page: Page, server: Server
+) -> None:
+    made = await page.request.post(
+        f"{server.url}/v1/generate",
+        data={"prompt": "A yellow duck", "size": "256x256"},
+        headers={"Authorization": f"Bearer {server.key}", "Prefer": "wait=30"},
+    )
+    await page.goto(f"{server.url}/#{(await made.json())['id']}")
+    await page.get_by_label("API key").fill(server.key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator(".card.new", has_text="A yellow duck")).to_be_in_viewport()
 
 
 async def test_page_when_a_result_is_deleted_then_undo_brings_it_back(

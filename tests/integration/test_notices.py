@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -245,6 +246,14 @@ async def test_contact_when_it_is_anothers_is_as_absent_as_none(desk: Desk) -> N
 # --- what they are told ----------------------------------------------------------------------
 
 
+def check_links(mail: EmailMessage, place: str) -> None:
+    """A mail links to the page, which people can use, and never to the API."""
+    for body in (body_of(mail), body_of(mail, "html")):
+        assert f"{BASE}/#{place}" in body
+        assert "/v1/" not in body
+        assert "POST" not in body
+
+
 async def test_job_when_done_is_told_with_its_picture_as_text_and_html(desk: Desk) -> None:
     await desk.ann()
     await desk.shown("images/job_1")
@@ -266,6 +275,8 @@ async def test_job_when_its_picture_is_private_shows_no_address(desk: Desk) -> N
     (mail,) = await desk.tell()
     assert "cat.png" in body_of(mail)
     assert "private/" not in body_of(mail) + body_of(mail, "html")
+    (job_id,) = set(re.findall(rf"{BASE}/#(job_\w+)", body_of(mail)))
+    assert f'href="{BASE}/#{job_id}"' in body_of(mail, "html")
 
 
 async def test_job_when_failed_is_told_with_the_reason(desk: Desk) -> None:
@@ -275,6 +286,7 @@ async def test_job_when_failed_is_told_with_the_reason(desk: Desk) -> None:
     assert mail["Subject"] == "Failed: a cat"
     assert "Refused. Too <b>rude</b>." in body_of(mail)
     assert "Too &lt;b&gt;rude&lt;/b&gt;." in body_of(mail, "html")
+    check_links(mail, "job_")
 
 
 async def test_batch_when_it_ends_is_one_mail_for_all(desk: Desk) -> None:
@@ -289,6 +301,7 @@ async def test_batch_when_it_ends_is_one_mail_for_all(desk: Desk) -> None:
     text = body_of(mail)
     assert "3 of 4 succeeded, 1 failed." in text
     assert "chair 3: Refused. Too <b>rude</b>." in text
+    check_links(mail, "bat_")
 
 
 async def test_notify_when_a_job_says_who_tells_those_and_no_other(desk: Desk) -> None:
@@ -314,6 +327,7 @@ async def test_endpoint_when_disabled_is_told_to_its_owner(desk: Desk) -> None:
     (mail,) = await desk.tell()
     assert "https://example.com/hook" in mail["Subject"]
     assert "for days it has only failed" in body_of(mail)
+    check_links(mail, "notifications")
 
 
 async def an_hour_has_begun() -> bool:

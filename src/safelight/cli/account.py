@@ -10,6 +10,7 @@ from safelight.backup import import_account as bring_in
 from safelight.cli.backup import readable, told
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import Failure
+from safelight.cli.interrupt import interruptible
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
 
@@ -42,7 +43,8 @@ async def import_account(source: str) -> None:
     screen = Screen()
     try:
         async with open_kept(read_settings(), create=True) as kept:
-            account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
+            with interruptible("The account is not here yet: run the same command again."):
+                account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
             secret = await Accounts(kept.database).new_key(account_id, "after the import")
     except SafelightError as error:
         raise Failure(error.detail) from None

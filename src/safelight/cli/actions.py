@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from safelight.cli import arguments, listing, outputs
+from safelight.cli import arguments, listing
 from safelight.cli.client import Client
 from safelight.cli.connect import Link, connected, has_server
 from safelight.cli.documents import Document, items_of
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse, Failure, say
+from safelight.cli.failure import BadUse, Failure, Interrupted, say
 from safelight.cli.progress import read_document
+from safelight.cli.saved import outputs, saving
+from safelight.cli.saved.written import STDOUT
 from safelight.cli.show import Screen
+from safelight.cli.tags import all_tags
 from safelight.documents import Asset, Job
 
 Submit = Callable[[Client], Awaitable[Document]]
 _MOST_REASONS = 20
+_MADE_IN = ("jpeg", "webp")  # formats to ask the model for; others are derived afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,14 @@ async def generate(
 ) -> None:
     """Make pictures from a prompt."""
     body = {name: value for name, value in wanted.items() if value is not None}
-    if form := arguments.format_of(manner.target):
-        body.setdefault("format", form)
-    if params := arguments.read_params(pairs):
+    params = arguments.read_params(pairs)
+    arguments.check_agreeing(body, params)
+    asked = outputs.format_of(manner.target, outputs.IMAGE)
+    if asked and body.get("format", asked) != asked:
+        raise BadUse(f"--format {body['format']} contradicts {manner.target}.")
+    if asked in _MADE_IN:
+        body.setdefault("format", asked)
+    if params:
         body["params"] = params
 
     async def submit(client: Client) -> Document:
@@ -56,13 +65,13 @@ async def generate(
     for text in (*references, *([mask] if mask else [])):
         if _is_file(text):
             arguments.open_file(text).close()
-    await _do(submit, manner)
+    await _do(submit, manner, outputs.IMAGE)
 
 
 async def import_images(words: Sequence[str], manner: Manner, tags: Sequence[str] = ()) -> None:
     """Import pictures by their addresses."""
     urls = arguments.read_urls(words)
-    await _do(lambda client: client.import_images(urls, tags), manner)
+    await _do(lambda client: client.import_images(urls, tags), manner, outputs.IMAGE)
 
 
 async def make_3d(
@@ -76,6 +85,8 @@ async def make_3d(
     arguments.check_pictures(names)
     wanted = {name: value for name, value in said.items() if value}
     wanted["params"] = arguments.read_params(pairs)
+    if "tags" in wanted:
+        wanted["tags"] = all_tags(wanted["tags"])
     seen = {side: text for side, text in sides.items() if text is not None}
     if seen:
         await _make_of_sides(names, seen, wanted, manner)
@@ -84,7 +95,7 @@ async def make_3d(
         pictures = [
             (Path(name).name, files.enter_context(arguments.open_file(name))) for name in names
         ]
-        await _do(lambda client: client.make_3d(pictures, wanted), manner)
+        await _do(lambda client: client.make_3d(pictures, wanted), manner, outputs.MODEL_3D)
 
 
 async def _make_of_sides(
@@ -102,7 +113,7 @@ async def _make_of_sides(
             item["name"] = Path(names[0]).name
         return await client.make_batch({**wanted, "items": [item]})
 
-    await _do(submit, manner)
+    await _do(submit, manner, outputs.MODEL_3D)
 
 
 async def redrive(subject: str, manner: Manner) -> None:
@@ -122,15 +133,42 @@ async def cancel(subject: str, manner: Manner) -> None:
 
 
 async def download(subject: str, manner: Manner, *, form: str | None, previews: bool) -> None:
-    """Save a job's first output, or all of a batch as one ZIP."""
+    """Save the outputs of a job, or of a batch as one ZIP."""
     outputs.check_target(manner.target)
+    saving.check_stream(manner.target, as_json=False)
     screen = Screen()
     async with connected(read_settings(), works=False, note=screen.note) as link:
-        name = outputs.name_of(await link.client.get(subject), form)
-        target = outputs.target_of(manner.target, name)
-        chosen = {"format": form, "previews": previews or None}
-        await link.client.download_result(subject, target, chosen)
-    screen.result(str(target))
+        document = await link.client.get(subject)
+        if "items" in document:
+            target = _zip_target(manner.target, document["id"])
+            await link.client.download_batch(subject, target, form=form, previews=previews)
+            paths = [target]
+        else:
+            if previews:
+                raise BadUse("--previews goes with a batch.")
+            made = outputs.outputs_of(document)
+            if not made:
+                raise Failure(_no_outputs(document))
+            paths = await saving.save(link.client, document, made, manner.target or ".", form)
+    for path in paths:
+        screen.result(str(path))
+
+
+def _zip_target(target: str | None, batch_id: str) -> Path:
+    if target == STDOUT:
+        raise BadUse("A batch is saved as a ZIP: name a file or a folder.")
+    path = Path(target or ".")
+    if path.is_dir():
+        return path / f"{batch_id}.zip"
+    if path.suffix.lower() not in ("", ".zip"):
+        raise BadUse(f"{path}: a batch is saved as a ZIP; name it .zip, or name a folder.")
+    return path
+
+
+def _no_outputs(job: Job) -> str:
+    if job["status"] == "succeeded":
+        return "The job's outputs have been deleted."
+    return f"The job has no outputs: it is {job['status']}."
 
 
 async def show_jobs(chosen: Mapping[str, str | int | None], manner: Manner) -> None:
@@ -142,7 +180,7 @@ async def show_jobs(chosen: Mapping[str, str | int | None], manner: Manner) -> N
     if manner.as_json:
         screen.document(jobs)
     else:
-        listing.show_jobs(screen, jobs)
+        listing.show_jobs(screen, jobs, is_filtered=wanted.keys() > {"limit"})
 
 
 async def show_job(subject: str, manner: Manner) -> None:
@@ -182,9 +220,13 @@ async def show_models(manner: Manner) -> None:
 # --- one piece of work, from sending it to its result ------------------------------------------
 
 
-async def _do(submit: Submit, manner: Manner) -> None:
-    """Send work, follow it to its end unless told otherwise, save and tell its results."""
-    outputs.check_target(manner.target)
+async def _do(submit: Submit, manner: Manner, *kinds: str) -> None:
+    """Send work, follow it to its end unless told otherwise, save and tell its results.
+
+    `kinds` are those of its outputs, if they are known.
+    """
+    outputs.check_target(manner.target, *kinds)
+    saving.check_stream(manner.target, as_json=manner.as_json)
     settings = read_settings()
     if not manner.waits and manner.target:
         raise BadUse("--no-wait leaves nothing to save yet: give either it or --output.")
@@ -198,10 +240,12 @@ async def _do(submit: Submit, manner: Manner) -> None:
             return
         final = await _follow(link, screen, document)
         made = outputs.outputs_of(final)
-        paths = await _save(link.client, screen, final, made, manner.target)
+        paths: list[Path] = []
+        if manner.target is not None and made:
+            paths = await saving.save(link.client, final, made, manner.target)
         if manner.as_json:
             screen.document(final)
-        else:
+        elif manner.target != STDOUT:
             _tell_results(link, screen, made, paths)
     _fail_unless_succeeded(screen, final)
 
@@ -230,8 +274,7 @@ async def _follow(link: Link, screen: Screen, document: Document) -> Document:
                     if update.final:
                         return update.final
     except asyncio.CancelledError:
-        screen.note(_what_goes_on(link, document))
-        raise
+        raise Interrupted(f"Interrupted. {_what_goes_on(link, document)}") from None
     raise AssertionError("unreachable")
 
 
@@ -240,31 +283,8 @@ def _what_goes_on(link: Link, document: Document) -> str:
     end = f"safelight cancel {ids[0]}" if len(ids) == 1 else "`safelight cancel` and a job's id"
     subject = document["id"]
     if link.is_own:
-        return f"Interrupted. {subject} goes on when Safelight runs next; to end it: {end}"
-    return f"Interrupted. {subject} goes on at {link.client.url}; to end it: {end}"
-
-
-async def _save(
-    client: Client,
-    screen: Screen,
-    document: Document,
-    made: Sequence[tuple[str, Asset]],
-    target: str | None,
-) -> list[Path]:
-    if target is None or not made:
-        return []
-    paths = outputs.plan(made, target)
-    base = public_base(document)
-    for path, (_, asset) in zip(paths, made, strict=True):
-        await client.download(asset["url"] or "", path, public_base=base)
-        if warning := outputs.mismatch(path, asset):
-            screen.note(warning)
-    return paths
-
-
-def public_base(document: Document) -> str:
-    """Return the server's address as the server itself says it."""
-    return document["status_url"].partition("/v1/")[0]
+        return f"{subject} goes on when Safelight runs next; to end it: {end}"
+    return f"{subject} goes on at {link.client.url}; to end it: {end}"
 
 
 def _tell_results(
@@ -273,10 +293,21 @@ def _tell_results(
     for number, (_, asset) in enumerate(made):
         url = asset["url"] or ""
         screen.result(f"{paths[number]}\t{url}" if paths else url)
+    if missed := _unrecognized(made):
+        screen.note(
+            f"Not understood, and not drawn: {', '.join(missed)}. This model composes icons by "
+            "rules; `safelight models` lists others."
+        )
     if link.is_own and made and not paths:
         screen.note("No server runs here: the address answers while `safelight serve` does.")
         if link.objects is not None:
             _tell_files(link.objects, screen, made)
+
+
+def _unrecognized(made: Sequence[tuple[str, Asset]]) -> list[str]:
+    """Return the words of prompts that a model says it did not understand."""
+    words = (word for _, asset in made for word in asset["facts"].get("unrecognized", ()))
+    return list(dict.fromkeys(map(str, words)))[:_MOST_REASONS]
 
 
 def _tell_files(folder: Path, screen: Screen, made: Sequence[tuple[str, Asset]]) -> None:

@@ -1,7 +1,7 @@
 """Turns what was typed into what the API takes; what cannot be is refused before work begins."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,7 +10,7 @@ from safelight.cli.failure import BadUse
 MAX_FILES = 25
 MAX_URLS = 1000
 _MAX_LIST_BYTES = 1 << 22
-_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+_EITHER = ("size", "aspect_ratio")
 
 
 def is_url(text: str) -> bool:
@@ -25,11 +25,21 @@ def read_params(pairs: Iterable[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise BadUse(f"--param takes NAME=VALUE, not {pair!r}.")
+        if name in params:
+            raise BadUse(f"--param {name} was given twice.")
         try:
             params[name] = json.loads(value, parse_constant=_refuse)
         except ValueError:
             params[name] = value
     return params
+
+
+def check_agreeing(options: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """Raise `BadUse` where one option would silently win over another."""
+    if twice := sorted(options.keys() & params.keys()):
+        raise BadUse(f"{twice[0]} was given twice: as an option and by --param.")
+    if all(name in options or name in params for name in _EITHER):
+        raise BadUse("Give either a size or an aspect ratio, not both.")
 
 
 def _refuse(name: str) -> float:
@@ -80,8 +90,3 @@ def open_file(name: str) -> BinaryIO:
         raise BadUse(f"{name} cannot be read: {error.strerror}.") from None
     except ValueError:
         raise BadUse(f"{name!r} is not a file name.") from None
-
-
-def format_of(target: str | None) -> str | None:
-    """Return the format that the ending of `target` asks for; None leaves it to the model."""
-    return _FORMATS.get(Path(target).suffix.lower()) if target else None

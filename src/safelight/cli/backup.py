@@ -7,9 +7,15 @@ from safelight.app import open_kept
 from safelight.backup import Summary, back_up, restore, verify
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
+from safelight.cli.interrupt import interruptible
+from safelight.cli.saved.written import STDOUT, writing
 from safelight.cli.show import Screen
-from safelight.cli.written import STDOUT, writing
 from safelight.errors import SafelightError
+
+_EMPTY_STILL = (
+    "The installation has no rows yet. Files that were stored already are used again: run the same "
+    "command again."
+)
 
 
 async def write_backup(target: str | None, account_id: str | None = None) -> None:
@@ -22,7 +28,7 @@ async def write_backup(target: str | None, account_id: str | None = None) -> Non
     screen = Screen()
     try:
         async with open_kept(read_settings()) as kept:
-            with writing(target) as out:
+            with interruptible("No backup was written."), writing(target) as out:
                 done = await back_up(
                     kept.database, kept.storage, out, kept.scratch, account_id=account_id
                 )
@@ -51,7 +57,8 @@ async def restore_backup(source: str) -> None:
     path = readable(source)
     try:
         async with open_kept(read_settings(), create=True) as kept:
-            done = await restore(kept.database, kept.storage, path, kept.scratch)
+            with interruptible(_EMPTY_STILL):
+                done = await restore(kept.database, kept.storage, path, kept.scratch)
     except SafelightError as error:
         raise Failure(error.detail) from None
     screen.result(told(done))

@@ -39,6 +39,7 @@ _RECONNECTS = 8
 _MOST_REST_S = 5.0
 _MAX_EVENT_BYTES = 64 << 20  # the snapshot of a batch of 1,000
 _CHUNK = 1 << 16
+_BEST_QUALITY = 95
 _TRIES = 2
 
 Picture = tuple[str, BinaryIO | bytes]  # file name and content
@@ -175,14 +176,26 @@ class Client:
         """Queue a failed or canceled job anew, or all failed ones of a batch."""
         return cast("Document", (await self._call("POST", f"{_path(subject)}/redrive")).json())
 
-    async def download_result(
-        self, subject: str, target: Path, chosen: Mapping[str, str | bool | None]
+    async def download_batch(
+        self, batch_id: str, target: Path, *, form: str | None, previews: bool
     ) -> None:
-        """Write a job's first output, or the ZIP of a batch, to `target`."""
+        """Write the ZIP of a batch to `target`."""
+        chosen = {"format": form, "previews": "true" if previews else None}
         query = urlencode({name: value for name, value in chosen.items() if value is not None})
-        # The key goes to this server alone: where it leads elsewhere, the address is public.
-        path = f"{_path(subject)}/download?{query}"
+        path = f"{_path(batch_id)}/download?{query}"
         await self._save(target, lambda draft: self._stream_to(path, draft, self._http))
+
+    async def download_model(self, asset_id: str, form: str, target: Path) -> None:
+        """Write a 3D model, converted to another format, to `target`."""
+        # The key goes to this server alone: where it leads elsewhere, the address is public.
+        path = f"/v1/assets/{quote(asset_id, safe='')}/formats/{form}"
+        await self._save(target, lambda draft: self._stream_to(path, draft, self._http))
+
+    async def picture_url(self, asset_id: str, form: str) -> str:
+        """Return the signed URL of a picture in another format."""
+        path = f"/v1/assets/{quote(asset_id, safe='')}/renditions"
+        answer = await self._call("GET", path, params={"format": form, "quality": _BEST_QUALITY})
+        return str(answer.json()["url"])
 
     # --- operate -----------------------------------------------------------------------------
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from safelight import datadir
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set
-from safelight.cli.failure import BadUse, Unreachable
+from safelight.cli.failure import BadUse, Refused, Unreachable
 from safelight.datadir import DataDirectoryInUse
 from safelight.settings import Settings
 
@@ -42,15 +43,30 @@ async def connected(
         for _ in range(_RACES):
             found = _named(settings) or await _running(settings, note)
             if found:
-                yield Link(await stack.enter_async_context(Client(*found)))
+                with _explaining_keys(settings, found[1]):
+                    yield Link(await stack.enter_async_context(Client(*found)))
                 return
             try:
-                link = await stack.enter_async_context(_own(settings, works=works))
+                link = await stack.enter_async_context(_own(settings, works=works, note=note))
             except DataDirectoryInUse:
                 continue  # another command was quicker: it is waited for, or is a server
             yield link
             return
     raise Unreachable(f"Other commands keep using {settings.data_dir}.")
+
+
+@contextmanager
+def _explaining_keys(settings: Settings, key: str) -> Generator[None]:
+    """Say what to do where the server does not know the key of the data directory."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.status != HTTPStatus.UNAUTHORIZED or key != datadir.local_key(settings.data_dir):
+            raise
+        raise BadUse(
+            f"The server does not know the API key in {settings.data_dir}: it was made for another "
+            "database, or revoked. Restart the server, which replaces it."
+        ) from None
 
 
 def has_server(settings: Settings) -> bool:
@@ -93,7 +109,9 @@ async def _running(settings: Settings, note: Callable[[str], None]) -> tuple[str
 
 
 @asynccontextmanager
-async def _own(settings: Settings, *, works: bool) -> AsyncGenerator[Link]:
+async def _own(
+    settings: Settings, *, works: bool, note: Callable[[str], None]
+) -> AsyncGenerator[Link]:
     # Everything of a server, which takes most of a second to import: only where one is started.
     from safelight import telemetry  # noqa: PLC0415
     from safelight.app import ALL_ROLES, Role  # noqa: PLC0415
@@ -106,6 +124,6 @@ async def _own(settings: Settings, *, works: bool) -> AsyncGenerator[Link]:
     roles = ALL_ROLES if works else frozenset({Role.API})
     with host.listen("127.0.0.1", 0, exactly=True) as listener:
         async with host.hosted(alone, listener, roles=roles) as whole:
-            owner = await host.local_owner(whole)
+            owner = await host.local_owner(whole, note)
             async with Client(host.address_of(listener), owner.key) as client:
                 yield Link(client, is_own=True, objects=settings.objects)

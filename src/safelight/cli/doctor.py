@@ -1,6 +1,6 @@
 """Says whether an installation and its vendors are well, and on demand tries one for real."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from safelight.cli import actions
@@ -13,6 +13,7 @@ from safelight.cli.show import Screen
 from safelight.documents import Check, Model
 
 _MARKS = {"ok": "ok", "failed": "FAILED", "unknown": "-"}
+_PROMPT = "A red cat"
 _FROM_TEXT, _TO_3D = "text_to_image", "image_to_3d"
 
 
@@ -25,11 +26,23 @@ class Trial:
     picture: str | None
 
 
-async def examine(provider: str | None, trial: Trial | None, manner: Manner) -> None:
-    """Check everything, or one provider; then let that do the trial, if there is one.
+def _trial_of(given: Mapping[str, str | None], *, is_live: bool) -> Trial | None:
+    """Return the trial that the options ask for; raise `BadUse` for options without it."""
+    if is_live:
+        return Trial(given["--model"], given["--prompt"] or _PROMPT, given["--picture"])
+    if named := [name for name, value in given.items() if value is not None]:
+        raise BadUse(f"{named[0]} goes with --live, which runs one real job.")
+    return None
+
+
+async def examine(
+    provider: str | None, options: Mapping[str, str | None], manner: Manner, *, is_live: bool
+) -> None:
+    """Check everything, or one provider; then run one real job there if `is_live`.
 
     Raises `Failure` where something is not well.
     """
+    trial = _trial_of(options, is_live=is_live)
     if trial and not provider:
         raise BadUse("--live tries one provider: name it with --provider.")
     screen = Screen()

@@ -23,6 +23,12 @@ class Failure(Exception):
     exit_code: ClassVar[int] = 1
 
 
+class Interrupted(Failure):
+    """Ctrl-C ended the command; the message says what is left."""
+
+    exit_code = INTERRUPTED
+
+
 class BadUse(Failure):
     """The command line is invalid."""
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -91,14 +91,19 @@ async def hosted(
         await asyncio.sleep(0.05)
 
 
-async def local_owner(whole: Safelight) -> Owner:
-    """Return the first account, with a key kept in the data directory and made if need be."""
+async def local_owner(whole: Safelight, note: Callable[[str], None]) -> Owner:
+    """Return the first account, with a key kept in the data directory and made if need be.
+
+    A kept key that this database does not know is replaced, with a note.
+    """
     accounts, folder = whole.services.accounts, whole.settings.data_dir
     account = await accounts.ensure_first("local")
     key = datadir.local_key(folder)
     try:
         await accounts.authenticate(key)
     except Unauthenticated:
+        if key:
+            note(f"The API key in {folder} is of another database, or was revoked: it is replaced.")
         name = "this machine's command line"
         key = await accounts.new_key(account.id, name, scopes=OWNER_SCOPES)
         datadir.keep_local_key(folder, key)

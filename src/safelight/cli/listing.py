@@ -17,12 +17,14 @@ from safelight.documents.values import Moment
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
-def show_jobs(screen: Screen, jobs: Sequence[Job]) -> None:
-    """List jobs, newest first."""
+def show_jobs(screen: Screen, jobs: Sequence[Job], *, is_filtered: bool) -> None:
+    """List jobs, newest first; `is_filtered` says that others were left out."""
     rows = [
         (job["id"], job["kind"], _state(job), age(job["created_at"]), title_of(job)) for job in jobs
     ]
-    if not rows:
+    if not rows and is_filtered:
+        screen.note("No job matches.")
+    elif not rows:
         screen.note('There are no jobs yet. Try: safelight generate "A red cat playing guitar"')
     print_table(screen, ("id", "kind", "status", "age", "what"), rows)
 

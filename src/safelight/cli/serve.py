@@ -12,17 +12,19 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from safelight import datadir, telemetry
-from safelight.app import ALL_ROLES, Role, Safelight
+from safelight.app import ALL_ROLES, Role, Safelight, open_kept
 from safelight.cli import host, samples
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set, read_settings
 from safelight.cli.failure import BadUse
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
+from safelight.jobs.ledger import store as job_store
 from safelight.providers.provider import Lane
 from safelight.settings import Settings
 
 _log = telemetry.logger(__name__)
+_MOST_COUNTED = 10_000
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -87,7 +89,7 @@ async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL
         placed = _place(settings, listener)
         async with host.hosted(placed, listener, roles=roles) as whole:
             here = host.address_of(listener)
-            owner = await host.local_owner(whole)
+            owner = await host.local_owner(whole, screen.note)
             datadir.announce(placed.data_dir, datadir.RunningServer(here, os.getpid()))
             _welcome(screen, whole, await _login_link(whole, owner.account_id))
             if settings.port not in (0, placed.port):
@@ -98,7 +100,24 @@ async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL
                 await stop.wait()
                 warming.cancel()
                 showing.cancel()
-    screen.note("Stopped.")
+    screen.note(f"Stopped. {await _left(placed)}")
+
+
+async def _left(settings: Settings) -> str:
+    """Return what goes on at the next start, as a sentence."""
+    try:
+        async with open_kept(settings) as kept:
+            count = await kept.database.read(
+                lambda tx: job_store.unfinished(tx, most=_MOST_COUNTED)
+            )
+    except SafelightError:  # the database went away first
+        return "Unfinished jobs will go on at the next start."
+    if not count:
+        return "No job is left."
+    if count == 1:
+        return "One unfinished job will go on at the next start."
+    more = " or more" if count == _MOST_COUNTED else ""
+    return f"{count}{more} unfinished jobs will go on at the next start."
 
 
 async def _warm(whole: Safelight) -> None:

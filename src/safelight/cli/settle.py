@@ -24,7 +24,7 @@ def settle(work: Coroutine[None, None, None]) -> int:
     except OSError as error:
         return _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _complain("Interrupted.", INTERRUPTED)
     return 0
 
 

@@ -9,6 +9,7 @@ from safelight.assets.keys import ORIGINALS
 from safelight.assets.usage import used
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
+from safelight.cli.interrupt import interruptible
 from safelight.cli.show import Screen
 from safelight.configured import storage_place
 from safelight.errors import SafelightError
@@ -33,14 +34,15 @@ async def check(*, repair: bool, deep: bool, as_json: bool) -> None:
     screen = Screen()
     counts: Counter[str] = Counter()
     try:
-        async with (
-            open_kept(read_settings()) as kept,
-            examine(kept.database, kept.storage, kept.scratch, deep=deep) as report,
-        ):
-            async for finding, word in _all(kept, report, repair=repair):
-                counts[word] += 1
-                _show(screen, finding, word, as_json=as_json)
-            _sum_up(screen, report, deep=deep)
+        with interruptible(lambda: _so_far(counts)):
+            async with (
+                open_kept(read_settings()) as kept,
+                examine(kept.database, kept.storage, kept.scratch, deep=deep) as report,
+            ):
+                async for finding, word in _all(kept, report, repair=repair):
+                    counts[word] += 1
+                    _show(screen, finding, word, as_json=as_json)
+                _sum_up(screen, report, deep=deep)
     except SafelightError as error:
         raise Failure(error.detail) from None
     if not counts:
@@ -53,6 +55,11 @@ async def check(*, repair: bool, deep: bool, as_json: bool) -> None:
     if bad or counts[_FOUND]:
         raise Failure(f"{told}; `--repair` rebuilds, forgets or deletes what it can.")
     screen.note(told)
+
+
+def _so_far(counts: Counter[str]) -> str:
+    told = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing found"
+    return f"The check is not complete; so far: {told}. Repairs are kept."
 
 
 def _sum_up(screen: Screen, report: Report, *, deep: bool) -> None:

@@ -1,7 +1,7 @@
 """Validates params against a model's JSON schema, and fills in its defaults. Pure."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,7 @@ def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
     errors = [
         {
             "field": ".".join(str(part) for part in problem.instance_path) or _culprit(problem),
-            "message": _say(problem),
+            "message": _say(problem, model.params_schema),
         }
         for problem in validator.iter_errors(dict(given))
     ]
@@ -52,7 +52,17 @@ def _culprit(problem: jsonschema_rs.ValidationError) -> str:
     return ", ".join(unexpected) if unexpected else "params"
 
 
-def _say(problem: jsonschema_rs.ValidationError) -> str:
+def _say(problem: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> str:
     if getattr(problem.kind, "unexpected", None):
         return "unknown field"
+    if problem.kind.name == "pattern":  # a regular expression means nothing to most people
+        rule = _rule_at(schema, problem.schema_path[:-1])
+        if told := rule.get("description") or ", ".join(map(str, rule.get("examples", ()))):
+            return f"{problem.instance!r:.80} is not valid: {told}"
     return problem.message[:300]
+
+
+def _rule_at(schema: Any, path: Sequence[str | int]) -> Mapping[str, Any]:
+    for part in path:
+        schema = schema[part]
+    return schema

@@ -24,7 +24,7 @@ _HEADLINES = {
 }
 
 
-def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
+def of_job(job: Mapping[str, Any], base_url: str) -> dict[str, Any]:
     """Return the variables for a job that has ended."""
     error: Mapping[str, Any] = job["error"] or {}
     name = _name_of(job)
@@ -37,12 +37,12 @@ def of_job(job: Mapping[str, Any]) -> dict[str, Any]:
         "short_name": _cut(name, _SHORT_NAME),
         "title": error.get("title", ""),
         "reason": _reason(error),
-        "job_url": job["status_url"],
+        "page_url": f"{base_url}/#{job['id']}",
         **_pictures([job], len(job["outputs"])),
     }
 
 
-def of_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
+def of_batch(batch: Mapping[str, Any], base_url: str) -> dict[str, Any]:
     """Return the variables for a batch that has ended."""
     items: Sequence[Mapping[str, Any]] = batch["items"]
     jobs = [item["job"] for item in items if item["job"]]
@@ -54,7 +54,7 @@ def of_batch(batch: Mapping[str, Any]) -> dict[str, Any]:
         "short_name": _cut(name, _SHORT_NAME),
         "headline": _HEADLINES.get(batch["status"], "Finished"),
         "counts": batch["counts"],
-        "download_url": batch["download_url"],
+        "page_url": f"{base_url}/#{batch['id']}",
         **_pictures(jobs, sum(len(job["outputs"]) for job in jobs)),
         **_failures(map(_failed_item, items), batch["counts"]["failed"]),
     }
@@ -86,9 +86,9 @@ def of_disabled(endpoint: Endpoint, event: Mapping[str, Any], base_url: str) -> 
     """Return the variables for a webhook endpoint that was disabled."""
     return {
         "endpoint_url": endpoint.url,
-        "endpoint_api": f"{base_url}/v1/webhooks/{endpoint.id}",
+        "page_url": f"{base_url}/#notifications",
         "reason": _REASONS.get(event["data"]["reason"], event["data"]["reason"]),
-        "since": event["created_at"][:10] + "T00:00:00Z",
+        "since": event["created_at"][:10],
     }
 
 

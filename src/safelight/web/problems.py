@@ -17,6 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _NO_JSON_HEADER = "Send the body as JSON with the header `Content-Type: application/json`."
 _log = telemetry.logger(__name__)
+_MALFORMED = "This is malformed; see the API reference."  # says more than a regular expression
 _BY_STATUS: dict[int, type[SafelightError]] = {
     400: errors.RequestError,
     404: errors.NotFound,
@@ -80,7 +81,9 @@ async def _on_validation(request: Request, error: Exception) -> Response:
         found.append(
             {
                 "field": ".".join(place) or "body",
-                "message": str(item["msg"]).removeprefix("Value error, "),
+                "message": _MALFORMED
+                if item["type"] == "string_pattern_mismatch"
+                else str(item["msg"]).removeprefix("Value error, "),
             }
         )
     return respond(request, errors.InvalidRequest(errors=found))

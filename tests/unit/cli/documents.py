@@ -11,6 +11,7 @@ BASE = "http://127.0.0.1:8765"
 def asset(**changed: Any) -> Asset:
     whole: dict[str, Any] = {
         "id": "ast_1",
+        "kind": "image",
         "name": "",
         "media_type": "image/png",
         "bytes": 4,

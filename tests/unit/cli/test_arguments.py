@@ -71,9 +71,22 @@ def test_file_when_it_cannot_be_opened_is_refused(name: str, tmp_path: Path) -> 
         arguments.open_file(str(tmp_path / name) if name else name)
 
 
+def test_params_when_one_is_given_twice_are_refused() -> None:
+    with pytest.raises(BadUse, match="given twice"):
+        arguments.read_params(["n=1", "n=2"])
+
+
 @pytest.mark.parametrize(
-    ("target", "form"),
-    [("cat.JPG", "jpeg"), ("cat.webp", "webp"), ("cat.png", None), ("cats/", None), (None, None)],
+    ("options", "params"),
+    [
+        ({"size": "1x1", "aspect_ratio": "1:1"}, {}),
+        ({"size": "1x1"}, {"aspect_ratio": "1:1"}),
+        ({}, {"size": "1x1", "aspect_ratio": "1:1"}),
+        ({"size": "1x1"}, {"size": "2x2"}),
+    ],
 )
-def test_format_when_the_output_names_one_is_that(target: str | None, form: str | None) -> None:
-    assert arguments.format_of(target) == form
+def test_options_when_they_contradict_each_other_are_refused(
+    options: dict[str, str], params: dict[str, str]
+) -> None:
+    with pytest.raises(BadUse, match=r"not both|given twice"):
+        arguments.check_agreeing(options, params)

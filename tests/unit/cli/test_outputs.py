@@ -1,11 +1,13 @@
 """The file names of outputs: one file, numbered files, or a folder with harmless names."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from safelight.cli import outputs
 from safelight.cli.failure import BadUse
+from safelight.cli.saved import outputs
 from tests.unit.cli.documents import asset, batch, done
 
 
@@ -20,6 +22,15 @@ def test_plan_when_there_are_several_numbers_them() -> None:
         Path("cat-2.png"),
         Path("cat-3.png"),
     ]
+
+
+def test_plan_when_there_are_several_and_no_ending_makes_a_folder_and_keeps_names() -> None:
+    mesh = asset(kind="model_3d", media_type="model/gltf-binary")
+    assert outputs.plan([("mug", mesh), ("lamp", mesh)], "out") == [
+        Path("out/mug.glb"),
+        Path("out/lamp.glb"),
+    ]
+    assert outputs.plan([("mug", mesh)], "out") == [Path("out")]
 
 
 def test_plan_when_the_target_is_a_folder_names_by_what_each_is(tmp_path: Path) -> None:
@@ -58,18 +69,58 @@ def test_outputs_when_an_item_failed_or_has_no_address_leave_it_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "media_type", "is_told"),
+    ("name", "kind", "media_type", "form"),
     [
-        ("cat.jpg", "image/png", True),
-        ("cat.jpeg", "image/jpeg", False),
-        ("cat.PNG", "image/png", False),
-        ("cat", "image/png", False),
+        ("cat.jpg", "image", "image/png", "jpeg"),
+        ("cat.avif", "image", "image/png", "avif"),
+        ("cat.jpeg", "image", "image/jpeg", None),
+        ("cat.PNG", "image", "image/png", None),
+        ("cat", "image", "image/png", None),
+        ("cat.gif", "image", "image/gif", None),
+        ("mug.stl", "model_3d", "model/gltf-binary", "stl"),
+        ("mug.zip", "model_3d", "model/gltf-binary", "obj"),
+        ("mug.glb", "model_3d", "model/gltf-binary", None),
     ],
 )
-def test_mismatch_when_the_ending_promises_something_else_is_told(
-    name: str, media_type: str, is_told: bool
+def test_conversion_when_the_ending_promises_something_else_is_what_makes_it_true(
+    name: str, kind: str, media_type: str, form: str | None
 ) -> None:
-    assert bool(outputs.mismatch(Path(name), asset(media_type=media_type))) == is_told
+    assert outputs.conversion(Path(name), asset(kind=kind, media_type=media_type)) == form
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("cat.bmp", "image", ".png, .jpg, .webp, .avif"),
+        ("cat.gif", "image", "name it .png"),
+        ("cat.glb", "image", "no known ending"),
+        ("mug.png", "model_3d", ".glb"),
+        ("mug.obj", "model_3d", "name it .zip"),
+        ("mug.fbx", "model_3d", "name it .glb"),
+    ],
+)
+def test_conversion_when_nothing_can_make_it_true_is_refused(
+    name: str, kind: str, says: str
+) -> None:
+    media_type = "image/png" if kind == "image" else "model/gltf-binary"
+    with pytest.raises(BadUse, match=re.escape(says)):
+        outputs.conversion(Path(name), asset(kind=kind, media_type=media_type))
+
+
+@pytest.mark.parametrize("name", ["cat.bmp", "mug.glb", "v1.2"])
+def test_target_when_its_ending_is_of_another_kind_is_refused_before_any_work(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadUse, match="no known ending"):
+        outputs.check_target(str(tmp_path / name), outputs.IMAGE)
+
+
+def test_target_when_it_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "cat.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    for target in (tmp_path / "link.png", tmp_path / "pipe.png", Path(os.devnull)):
+        with pytest.raises(BadUse, match="not a regular file"):
+            outputs.check_target(str(target))
 
 
 def test_target_when_it_ends_like_a_folder_becomes_one(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ SECRET = "whsec_" + "c2VjcmV0" * 4
 FAKES = all_models([FakeProvider()])
 
 
+SERVICE = """[http.x]
+url = "http://x/"
+models = [{ id = "a", title = "A", params = { seed = { type = "integer" } } }]
+"""
+
+
 def read(tmp_path: Path, text: str, **environment: str) -> Catalogue:
     path = tmp_path / "catalogue.toml"
     path.write_text(text)
@@ -114,11 +120,27 @@ def test_read_when_a_service_is_described_makes_its_plug_whole(tmp_path: Path) -
         ("[http.x]\nurl = 'http://x/'\nmodels = [{id = 'a'}]", "http.x.models.0.title"),
         ("[http.x]\nurl = 'http://x/${GONE}'\nmodels = []", "GONE"),
         ("not toml", "not valid TOML"),
+        ("[http.x]\nurl = 'http://x/'\nheaders = {K = 'a ${GONE}'}", "http.x.headers.K: ${GONE}"),
+        ("[modles.fake]\ntitle = 'x'", "modles: unknown; did you mean models? Allowed: aliases,"),
+        ("[models.fake]\ntitel = 'x'", "models.fake.titel: unknown; did you mean title? Allowed:"),
+        ("[models.fake.price]\nouput = 1", "models.fake.price.ouput: unknown; did you mean output"),
+        ("[http.x]\nurl = 'http://x/'\nbdy = 1", "http.x.bdy: unknown; did you mean body?"),
+        (
+            "[http.x]\nurl='http://x/'\nmodels=[{id='a',titel='b'}]",
+            "http.x.models.0.titel: unknown",
+        ),
+        ('currency = "dollars"', "three capital letters"),
+        ("[aliases.'a b']\nmodels = ['x']", "letters, digits and the characters"),
+        (f"{SERVICE}body = {{ a = ['$params.sead'] }}", "body.a.0: no model here has the param"),
+        (f"{SERVICE}body = {{ a = '$params.sead' }}", "of $params.sead: $params.seed."),
+        (f"{SERVICE}query = {{ a = '$promt' }}", "query.a: $promt is unknown. Allowed: $prompt,"),
     ],
 )
 def test_read_when_something_is_wrong_names_its_place(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(CatalogueInvalid, match=re.escape(said)):
+    with pytest.raises(CatalogueInvalid, match=re.escape(said)) as refused:
         read(tmp_path, text)
+    assert refused.value.detail.startswith(str(tmp_path))
+    assert "pattern" not in refused.value.detail
 
 
 def test_read_when_a_mistake_is_beside_a_secret_does_not_repeat_it(tmp_path: Path) -> None:

@@ -39,6 +39,19 @@ from safelight.providers.local.sketch.prompt import MAX_DRAWN, MAX_ITEMS, Item
         ("красный кот", [Item("cat", 1, "red")]),
         ("una gatta", [Item("cat")]),
         ("the concept of subsidiarity", []),
+        ("🦊🚀🌙", [Item("fox"), Item("rocket"), Item("crescent-moon")]),
+        ("👩🏽‍🚀 on a 🐎", [Item("astronaut"), Item("horse", relation="on")]),
+        ("🐱🐱🐱", [Item("cat-face", 3)]),
+        ("قطة حمراء", [Item("cat", 1, "red")]),
+        ("القطة والكلب", [Item("cat"), Item("dog", relation="beside")]),
+        ("חתול אדום", [Item("cat", 1, "red")]),
+        ("רכבת כחולה וכלב", [Item("train", 1, "blue"), Item("dog", relation="beside")]),
+        ("एक लाल बिल्ली", [Item("cat", 1, "red")]),
+        ("तीन नीले कुत्ते", [Item("dog", 3, "blue")]),
+        ("แมวสีแดง", [Item("cat", 1, "red")]),
+        ("สุนัขสามตัว", [Item("dog", 3)]),
+        ("红色的猫和一只狗", [Item("cat", 1, "red"), Item("dog", relation="beside")]),
+        ("빨간 고양이", [Item("cat", 1, "red")]),
     ],
 )
 def test_read_when_things_are_named_finds_them(text: str, items: list[Item]) -> None:
@@ -54,6 +67,13 @@ def test_read_when_things_are_named_finds_them(text: str, items: list[Item]) -> 
         ("a pirate ship in a storm", ("sea",), (), ("storm",)),
         ("a jellyfish", ("underwater",), (), ()),
         ("un perro en la playa", ("beach",), (), ()),
+        ("🦊 🌆", ("city",), ("sunset",), ()),
+        ("كلب في الغابة ليلا", ("forest",), ("night",), ()),
+        ("כלב בעיר בלילה", ("city",), ("night",), ()),
+        ("जंगल में एक कुत्ता", ("forest",), (), ()),
+        ("หมาบนชายหาด", ("beach",), (), ()),
+        ("森の中の狐", ("forest",), (), ()),
+        ("숲 속의 여우", ("forest",), (), ()),
     ],
 )
 def test_read_when_a_scene_is_named_combines_its_parts(
@@ -61,6 +81,45 @@ def test_read_when_a_scene_is_named_combines_its_parts(
 ) -> None:
     scene = prompt.read(text)
     assert (scene.places, scene.times, scene.weathers) == (places, times, weathers)
+
+
+@pytest.mark.parametrize(
+    ("text", "icons", "missed"),
+    [
+        ("a cat in the style of van gogh", ["cat"], ["van gogh"]),
+        ("a cat by Van Gogh", ["cat"], ["van gogh"]),
+        ("a watercolor of a fox", ["fox"], ["watercolor"]),
+        ("a fox, watercolor style", ["fox"], ["watercolor"]),
+        ("photorealistic portrait of a dog", ["dog"], ["photorealistic", "portrait"]),
+        ("an isometric castle", ["castle"], ["isometric"]),
+        ("pencil drawing of a house", ["house"], ["pencil drawing"]),
+        ("comic book style dragon", ["dragon"], ["comic book style"]),
+        (
+            "a dragon in the style of a stained glass window",
+            ["dragon"],
+            ["stained glass", "window"],
+        ),
+        ("a rose in crystal ball style", ["rose"], ["crystal ball"]),
+        ("ein Hund im Stil von Picasso", ["dog"], ["picasso"]),
+        ("梵高风格的猫", ["cat"], ["梵高"]),
+        ("水彩画的猫", ["cat"], ["水彩画"]),
+        ("수채화 고양이", ["cat"], ["수채화"]),
+        ("a happy cat with a xyzzy", ["cat"], ["happy", "xyzzy"]),
+        ("A red cat playing guitar", ["cat", "guitar"], []),
+        ("a van on a road", ["sport-utility-vehicle"], []),
+    ],
+)
+def test_read_when_words_change_nothing_tells_them_and_takes_no_style_for_a_thing(
+    text: str, icons: list[str], missed: list[str]
+) -> None:
+    scene = prompt.read(text)
+    assert [item.icon for item in scene.items] == icons
+    assert list(scene.unrecognized) == missed
+
+
+def test_read_when_there_are_more_things_than_fit_tells_those_left_out() -> None:
+    scene = prompt.read("a cat, a dog, a fox, a cow, a pig, a horse, a lion")
+    assert scene.unrecognized == ("lion",)
 
 
 def test_read_when_a_background_is_named_colors_it_and_not_the_thing() -> None:
@@ -93,5 +152,6 @@ def test_read_when_the_prompt_is_long_stays_quick() -> None:
 @given(st.text(max_size=300))
 def test_read_when_given_anything_answers_within_bounds(text: str) -> None:
     scene = prompt.read(text, text[:50])
+    assert sum(map(len, scene.unrecognized)) <= 800
     assert sum(item.count for item in scene.items) <= MAX_DRAWN
     assert len(scene.items) <= MAX_ITEMS

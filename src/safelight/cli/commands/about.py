@@ -3,7 +3,7 @@
 import typer
 
 from safelight.cli.commands import lazy
-from safelight.cli.commands.base import app, run
+from safelight.cli.commands.base import app, installed_version, run
 from safelight.cli.commands.options import Json
 
 
@@ -22,6 +22,4 @@ def login() -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as installed  # noqa: PLC0415  30 ms
-
-    typer.echo(installed("safelight"))
+    typer.echo(installed_version())

@@ -1,11 +1,11 @@
 """The command groups, and how a command runs."""
 
 from collections.abc import Coroutine
+from typing import Annotated
 
 import typer
 
 app = typer.Typer(
-    help="Asynchronous media jobs: text to image, import by URL, image to 3D.",
     epilog="Exit codes: 0 done, 1 failed, 2 cannot be done as typed, 3 no server answers, "
     "130 interrupted.",
     no_args_is_help=True,
@@ -13,6 +13,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def installed_version() -> str:
+    """Return the version of this installation."""
+    from importlib.metadata import version  # noqa: PLC0415  30 ms
+
+    return version("safelight")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(installed_version())
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Asynchronous media jobs: text to image, import by URL, image to 3D."""
+
 
 storage = typer.Typer(help="Inspect and repair stored files.", no_args_is_help=True)
 app.add_typer(storage, name="storage")

@@ -23,7 +23,8 @@ After = Annotated[
 Before = Annotated[str | None, typer.Option("--before", metavar="TIME", help="Likewise.")]
 
 Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="TAG", help="Given to each; repeatable.")
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="Given to each; repeatable, or with commas between."),
 ]
 ListForm = Annotated[
     str | None,

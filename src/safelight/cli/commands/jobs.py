@@ -34,11 +34,12 @@ def job(subject: Subject, as_json: Json = False) -> None:
 def download(
     subject: Subject,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="Save here: a file or a folder.")
+        str | None,
+        typer.Option("--output", "-o", help="Save here: a file, a folder if several, or `-`."),
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="3D format: obj, stl, ply or usdz; default: GLB."),
+        typer.Option("--format", help="Convert: obj, stl, ply or usdz; png, jpeg, webp or avif."),
     ] = None,
     previews: Annotated[
         bool, typer.Option("--previews", help="For a batch: include a picture of each 3D model.")

@@ -65,7 +65,9 @@ def doctor(
         bool, typer.Option("--live", help="Run one real job, which may cost money.")
     ] = False,
     model: Annotated[str | None, typer.Option(help="With --live: which of its models.")] = None,
-    prompt: Annotated[str, typer.Option(help="With --live: the prompt.")] = "A red cat",
+    prompt: Annotated[
+        str | None, typer.Option(help="With --live: the prompt; default: A red cat.")
+    ] = None,
     picture: Annotated[
         str | None, typer.Option(metavar="FILE", help="With --live: a picture to work from.")
     ] = None,
@@ -73,9 +75,9 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check this installation and its providers."""
-    trial = lazy.doctor().Trial(model, prompt, picture) if live else None
+    trial = {"--model": model, "--prompt": prompt, "--picture": picture, "--output": output}
     manner = lazy.actions().Manner(as_json, waits=True, target=output)
-    run(lazy.doctor().examine(provider, trial, manner))
+    run(lazy.doctor().examine(provider, trial, manner, is_live=live))
 
 
 @backup.callback(invoke_without_command=True)

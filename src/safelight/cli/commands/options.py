@@ -6,7 +6,7 @@ import typer
 
 Output = Annotated[
     str | None,
-    typer.Option("--output", "-o", help="Save here: a file, numbered if several, or a folder."),
+    typer.Option("--output", "-o", help="Save here: a file, a folder if several, or `-`."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the document as JSON, nothing else.")]
 Private = Annotated[

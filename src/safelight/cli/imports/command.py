@@ -14,7 +14,7 @@ from safelight.cli.actions import Manner
 from safelight.cli.arguments import is_url
 from safelight.cli.connect import Link, connected, has_server
 from safelight.cli.environment import read_settings
-from safelight.cli.failure import BadUse, Failure
+from safelight.cli.failure import BadUse, Failure, Interrupted
 from safelight.cli.imports.chunks import Chunk, Chunks
 from safelight.cli.imports.entries import URL_COLUMN, Form, form_of, read_entries
 from safelight.cli.imports.journal import Journal
@@ -27,6 +27,7 @@ from safelight.cli.imports.run import ImportRun, OpenChunks, Pace
 from safelight.cli.imports.summary import Summary
 from safelight.cli.imports.tally import Tally
 from safelight.cli.show import Screen
+from safelight.cli.tags import all_tags
 
 _SHOW_EVERY_S = 0.5
 _BATCH_SIZE = 500
@@ -84,6 +85,7 @@ class _Opened:
 
 async def import_words(words: Sequence[str], manner: Manner, options: Options) -> None:
     """Import the addresses that were typed, or the list that was named."""
+    options = replace(options, tags=tuple(all_tags(options.tags)))
     if len(words) == 1 and not is_url(words[0]) and manner.target is None:
         await import_list(order_of(words[0], manner, options))
         return
@@ -182,8 +184,7 @@ async def _run(order: Order, opened: _Opened, link: Link, screen: Screen) -> lis
     except asyncio.CancelledError:
         where = "when Safelight runs next" if link.is_own else f"at {link.client.url}"
         screen.note(f"Interrupted. What was sent goes on {where}.")
-        screen.note(_how_to_go_on(order, tally))
-        raise
+        raise Interrupted(_how_to_go_on(order, tally)) from None
     return run.shown
 
 

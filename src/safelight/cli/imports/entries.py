@@ -15,7 +15,7 @@ from safelight.cli.failure import BadUse
 from safelight.cli.imports import report
 from safelight.cli.imports.lines import STANDARD_INPUT, Line
 from safelight.cli.imports.table import Record, read_records
-from safelight.cli.imports.tags import read_tags
+from safelight.cli.tags import read_tags
 
 URL_COLUMN = "url"
 _MAX_URL = 4096

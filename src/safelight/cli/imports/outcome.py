@@ -9,7 +9,7 @@ import orjson
 from safelight.cli.failure import Received, say
 from safelight.cli.imports.chunks import Chunk
 from safelight.cli.imports.entries import Entry
-from safelight.cli.imports.tags import write_tags
+from safelight.cli.tags import write_tags
 from safelight.documents import Batch, BatchItem
 
 INVALID_LINE = "invalid_line"

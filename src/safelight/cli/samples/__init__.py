@@ -10,8 +10,8 @@ import httpx2
 from safelight.cli.client import Client
 from safelight.cli.documents import Document, items_of
 from safelight.cli.failure import Failure, say
-from safelight.cli.outputs import outputs_of
 from safelight.cli.progress import read_document
+from safelight.cli.saved.outputs import outputs_of
 from safelight.cli.show import LineDisplay, Screen
 from safelight.documents import Asset
 

@@ -187,6 +187,12 @@ def webhook_urls(tx: Connection, ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.webhook_url for row in tx.execute(query)}
 
 
+def unfinished(tx: Connection, *, most: int) -> int:
+    """Return how many jobs have not ended, counted up to `most`."""
+    found = sa.select(jobs.c.id).where(jobs.c.status.not_in(FINAL)).limit(most).subquery()
+    return tx.scalar(sa.select(sa.func.count()).select_from(found)) or 0
+
+
 def ended_of(tx: Connection, job_ids: Collection[str]) -> set[str]:
     """Return which of these jobs are final; deleted jobs count as final."""
     query = sa.select(jobs.c.id).where(jobs.c.id.in_(job_ids), jobs.c.status.not_in(FINAL))

@@ -8,7 +8,7 @@ from safelight.providers.catalogue.catalogue import (
     object_of,
 )
 from safelight.providers.catalogue.changes import changed
-from safelight.providers.catalogue.read import read_catalogue
+from safelight.providers.catalogue.read import naming, read_catalogue
 
 __all__ = [
     "Catalogue",
@@ -16,6 +16,7 @@ __all__ = [
     "ProviderLimits",
     "VendorOffer",
     "changed",
+    "naming",
     "object_of",
     "read_catalogue",
 ]

@@ -17,6 +17,14 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = r"^[A-Za-z0-9][\w.-]{0,63}$"
 _MODEL = r"^[A-Za-z0-9][\w./:-]{0,127}$"
 
+_CURRENCY = r"^[A-Z]{3}$"
+FORMS = {
+    _NAME: "a name has letters, digits and the characters . _ -, at most 64.",
+    _MODEL: "a model's id has letters, digits and the characters . / : _ -, at most 128.",
+    _CURRENCY: "a currency is three capital letters, such as USD.",
+}
+"""The meaning of each regular expression, for people."""
+
 ProviderName = Annotated[str, StringConstraints(pattern=_NAME)]
 ModelId = Annotated[str, StringConstraints(pattern=_MODEL)]
 Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=1))]
@@ -120,7 +128,7 @@ class VendorOffer(Table):
 class Catalogue(Table):
     """The whole file. Entries for a vendor without credentials are validated but not offered."""
 
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    currency: Annotated[str, StringConstraints(pattern=_CURRENCY)] = "USD"
     aliases: Mapping[ProviderName, Alias] = {}
     defaults: Mapping[Kind, ModelId] = {}
     models: Mapping[ModelId, Change] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from safelight.providers.catalogue.catalogue import Change
+from safelight.providers.catalogue.mistakes import nearest
 from safelight.providers.errors import CatalogueInvalid
 from safelight.providers.provider import Model
 
@@ -18,7 +19,8 @@ def changed(models: Iterable[Model], changes: Mapping[str, Change]) -> list[Mode
     """
     installed = list(models)
     if unknown := sorted(set(changes) - {model.id for model in installed}):
-        raise CatalogueInvalid(f"models.{unknown[0]}: no installed provider has this model.")
+        hint = nearest(unknown[0], sorted(model.id for model in installed))
+        raise CatalogueInvalid(f"models.{unknown[0]}: no installed provider has it; {hint}")
     return [
         _changed(model, changes.get(model.id, Change()))
         for model in installed
@@ -43,7 +45,8 @@ def _schema(model: Model, change: Change) -> Mapping[str, Any]:
     rules: dict[str, Mapping[str, Any]] = dict(model.params_schema.get("properties", {}))
     named = {*change.params, *change.defaults, *change.fixed}
     if unknown := sorted(named - rules.keys()):
-        raise CatalogueInvalid(f"models.{model.id}: the model has no param {unknown[0]!r}.")
+        hint = nearest(unknown[0], sorted(rules))
+        raise CatalogueInvalid(f"models.{model.id}: it has no param {unknown[0]!r}; {hint}")
     for name in named:
         rule = {**rules[name], **change.params.get(name, {})}
         if name in change.defaults:

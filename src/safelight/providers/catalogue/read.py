@@ -2,17 +2,18 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
-from safelight.providers.errors import CatalogueInvalid
+from safelight.providers.catalogue.mistakes import say
+from safelight.providers.errors import CatalogueInvalid, UnknownModel
 from safelight.providers.remote.http_service import HttpService
 
-_MOST_SAID = 5  # errors
 _MAX_BYTES = 4 * 2**20
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SERVICE = TypeAdapter(HttpService)
@@ -25,22 +26,32 @@ class _Offers(Table):
 def read_catalogue(path: Path, environment: Mapping[str, str]) -> Catalogue:
     """Parse the file; `${NAME}` in a string is replaced by a variable of `environment`.
 
-    Raises `CatalogueInvalid` with the location of the first errors, and no value of the
-    environment.
+    Raises `CatalogueInvalid` with the file, the place of the first errors and the allowed names,
+    and no value of the environment.
     """
+    with naming(path):
+        try:
+            text = path.read_bytes()[: _MAX_BYTES + 1]
+            if len(text) > _MAX_BYTES:
+                raise CatalogueInvalid(f"it has more than {_MAX_BYTES} bytes.")
+            document = tomllib.loads(text.decode())
+        except OSError as error:
+            raise CatalogueInvalid(f"it cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise CatalogueInvalid(f"it is not valid TOML: {error}") from None
+        try:
+            return _parse(_filled(document, environment))
+        except ValidationError as error:
+            raise CatalogueInvalid(say(error, Catalogue)) from None
+
+
+@contextmanager
+def naming(path: Path) -> Generator[None]:
+    """Add the file's name to errors about the catalogue."""
     try:
-        text = path.read_bytes()[: _MAX_BYTES + 1]
-        if len(text) > _MAX_BYTES:
-            raise CatalogueInvalid(f"{path} has more than {_MAX_BYTES} bytes.")
-        document = tomllib.loads(text.decode())
-    except OSError as error:
-        raise CatalogueInvalid(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise CatalogueInvalid(f"{path} is not valid TOML: {error}") from None
-    try:
-        return _parse(_filled(document, environment))
-    except ValidationError as error:
-        raise CatalogueInvalid(f"{path}: {_say(error)}") from None
+        yield
+    except (CatalogueInvalid, UnknownModel) as error:
+        raise CatalogueInvalid(f"{path}: {error.detail}") from None
 
 
 def _parse(document: dict[str, Any]) -> Catalogue:
@@ -56,33 +67,32 @@ def _parse(document: dict[str, Any]) -> Catalogue:
 def _service(name: str, table: dict[str, Any]) -> HttpService:
     try:
         offers = _Offers.model_validate({"models": table.get("models", [])}).models
+    except ValidationError as error:
+        raise CatalogueInvalid(say(error, _Offers, f"http.{name}")) from None
+    try:
         return _SERVICE.validate_python(
             table | {"name": name, "models": tuple(offer.of(name) for offer in offers)}
         )
     except ValidationError as error:
-        raise CatalogueInvalid(_say(error, f"http.{name}")) from None
+        raise CatalogueInvalid(say(error, HttpService, f"http.{name}")) from None
 
 
-def _filled(value: Any, environment: Mapping[str, str]) -> Any:
+def _filled(value: Any, environment: Mapping[str, str], place: str = "") -> Any:
     if isinstance(value, dict):
         table = cast("dict[str, Any]", value)
-        return {key: _filled(one, environment) for key, one in table.items()}
+        return {
+            key: _filled(one, environment, f"{place}.{key}" if place else key)
+            for key, one in table.items()
+        }
     if isinstance(value, list):
-        return [_filled(one, environment) for one in cast("list[Any]", value)]
+        entries = enumerate(cast("list[Any]", value))
+        return [_filled(one, environment, f"{place}.{index}") for index, one in entries]
     if not isinstance(value, str):
         return value
 
     def named(found: re.Match[str]) -> str:
         if found[1] not in environment:
-            raise CatalogueInvalid(f"${{{found[1]}}} is not set in the environment.")
+            raise CatalogueInvalid(f"{place}: ${{{found[1]}}} is not set in the environment.")
         return environment[found[1]]
 
     return _NAMED.sub(named, value)
-
-
-def _say(error: ValidationError, above: str = "") -> str:
-    found: list[str] = []
-    for item in error.errors(include_input=False)[:_MOST_SAID]:
-        place = ".".join(str(part) for part in (above, *item["loc"]) if part != "")
-        found.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(found)

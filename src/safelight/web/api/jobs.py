@@ -1,7 +1,7 @@
 """Routes for jobs: list, read, follow, cancel, redrive, delete."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
@@ -46,9 +46,7 @@ async def list_jobs(
     caller: Reader,
     services: Parts,
     kind: Kind | None = None,
-    status: Annotated[
-        str | None, Query(pattern="^(queued|running|succeeded|failed|canceled)$")
-    ] = None,
+    status: Literal["queued", "running", "succeeded", "failed", "canceled"] | None = None,
     batch_id: Annotated[str | None, Query(max_length=64)] = None,
     model: Annotated[str | None, Query(max_length=255)] = None,
     limit: Limit = 50,

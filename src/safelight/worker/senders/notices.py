@@ -173,15 +173,15 @@ class Messenger:
         self, tx: Connection, account_id: str, event: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]] | None:
         kind, subject = event["type"], event["subject"]
+        base = self._links.base_url
         if kind == DISABLED:
             endpoint = webhook_store.get_endpoint(tx, account_id, subject)
-            base = self._links.base_url
             return endpoint and ("disabled", facts.of_disabled(endpoint, event, base))
         if kind.startswith("batch."):
             batch = documents.batch_of(tx, account_id, subject, self._links)
-            return ("batch", facts.of_batch(batch)) if batch else None
+            return ("batch", facts.of_batch(batch, base)) if batch else None
         job = documents.job_of(tx, account_id, subject, self._links)
-        return ("job", facts.of_job(job)) if job else None
+        return ("job", facts.of_job(job, base)) if job else None
 
     def _time(
         self, tx: Connection, title: str, account_id: str, data: Mapping[str, str]

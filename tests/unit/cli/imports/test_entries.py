@@ -12,7 +12,7 @@ from safelight.cli.failure import BadUse
 from safelight.cli.imports.entries import Entry, Form, form_of, read_entries
 from safelight.cli.imports.lines import MAX_LINE, as_text, open_list, read_lines
 from safelight.cli.imports.report import Report
-from safelight.cli.imports.tags import read_tags, write_tags
+from safelight.cli.tags import read_tags, write_tags
 
 A = "https://a.example/1.jpg"
 B = "https://b.example/2.jpg"

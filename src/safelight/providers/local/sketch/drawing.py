@@ -39,7 +39,8 @@ def draw_all(order: Order) -> list[Drawn]:
         svg = compose(scene, order, seed, lent)
         path = order.folder / f"{number}.{order.format}"
         path.write_bytes(_encoded(svg, order))
-        made.append(Drawn(path, seed, tuple(scene.words()), scenery.mood(scene) or "plain"))
+        mood = scenery.mood(scene) or "plain"
+        made.append(Drawn(path, seed, tuple(scene.words()), scene.unrecognized, mood))
     return made
 
 

@@ -29,4 +29,5 @@ class Drawn:
     path: Path
     seed: int
     recognized: tuple[str, ...]
+    unrecognized: tuple[str, ...]
     scene: str

@@ -20,6 +20,9 @@ _WORN = frozenset(
     {"top-hat", "billed-cap", "womans-hat", "crown", "graduation-cap", "glasses", "sunglasses"}
     | {"scarf", "military-helmet", "rescue-workers-helmet", "headphone", "goggles"}
 )
+_WITHOUT_EFFECT = frozenset({"style", "ignored"})
+_CONTENT = frozenset({"icon", "color", "place", "time", "weather", "unknown"})
+_MOST_MISSED, _LONGEST_MISSED = 20, 40
 _AT_SEA = frozenset(
     {"sailboat", "ship", "speedboat", "motor-boat", "passenger-ship", "ferry", "canoe"}
 )
@@ -49,6 +52,7 @@ class Scene:
     weathers: tuple[str, ...] = ()
     background: str | None = None
     colors: tuple[str, ...] = ()  # colors named without a thing
+    unrecognized: tuple[str, ...] = ()  # words that change nothing in the picture
 
     def words(self) -> list[str]:
         """Return the recognized things, in words."""
@@ -73,6 +77,7 @@ class _Reader:
     in_scene: bool = False  # the last word was a place, a time or the weather
     excluding: bool = False
     excluded: set[str] = field(default_factory=set[str])
+    missed: list[str] = field(default_factory=list[str])
 
     def take(self, meaning: Meaning | None) -> None:
         if meaning is None:
@@ -132,6 +137,8 @@ class _Reader:
             worn = self.relation == "hold" and icon in _WORN
             relation = "wear" if worn else self.relation
             self.items.append(Item(icon, self.count, self.color, self.tone, relation))
+        else:
+            self.missed.append(meaning.phrase)
         self._forget()
 
     def _take_color(self, color: str) -> None:
@@ -160,7 +167,7 @@ class _Reader:
 def read(prompt: str, negative: str = "") -> Scene:
     """Parse `prompt`, without what `negative` names."""
     reader = _Reader()
-    for meaning in _colors_first(vocabulary.read(prompt)):
+    for meaning in _qualities_first(_with_effect(vocabulary.read(prompt), reader.missed)):
         reader.take(meaning)
     reader.take(None)
     named = {meaning.value for meaning in vocabulary.read(negative) if meaning}
@@ -174,21 +181,60 @@ def read(prompt: str, negative: str = "") -> Scene:
         weathers=tuple(one for one in reader.scene["weather"] if one not in unwanted),
         background=reader.background,
         colors=tuple(dict.fromkeys(one for one in reader.colors if one not in used)),
+        unrecognized=tuple(dict.fromkeys(one[:_LONGEST_MISSED] for one in reader.missed))[
+            :_MOST_MISSED
+        ],
     )
 
 
-def _colors_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
-    """Put a color that follows its noun, as in Spanish or French, before it."""
+def _with_effect(meanings: list[Meaning | None], missed: list[str]) -> list[Meaning | None]:
+    """Return the meanings that can be drawn; the phrases of all others go to `missed`.
+
+    A style is never a thing: neither the words after "in the style of", up to a pause or the next
+    relation, nor the word before "style".
+    """
+    kept: list[Meaning | None] = []
+    in_style = False
+    for meaning in meanings:
+        if meaning is None or meaning.kind == "relation":
+            in_style = False
+            kept.append(meaning)
+        elif meaning.kind == "style_of":
+            in_style = True
+        elif meaning.kind == "styled":
+            if kept and (last := kept[-1]) is not None and last.kind == "icon":
+                missed.append(last.phrase)
+                kept.pop()
+        elif meaning.kind in _WITHOUT_EFFECT or (in_style and meaning.kind in _CONTENT):
+            missed.append(meaning.phrase)
+        else:
+            if _is_unknown_word(meaning):
+                missed.append(meaning.phrase)
+            kept.append(meaning)
+    return kept
+
+
+def _is_unknown_word(meaning: Meaning) -> bool:
+    """Return whether a word is unknown; a single letter is rather an ending that was cut off."""
+    return meaning.kind == "unknown" and len(meaning.phrase) > 1
+
+
+def _qualities_first(meanings: list[Meaning | None]) -> list[Meaning | None]:
+    """Put a color that follows its noun, as in Spanish, and a count, as in Thai, before it."""
     ordered = [meaning for meaning in meanings if meaning is None or meaning.kind != "stop"]
     for at in range(1, len(ordered)):
-        noun, color = ordered[at - 1], ordered[at]
+        noun, quality = ordered[at - 1], ordered[at]
         after = ordered[at + 1] if at + 1 < len(ordered) else None
-        if not noun or not color or noun.kind != "icon" or color.kind != "color":
+        if not noun or not quality or noun.kind != "icon":
+            continue
+        if quality.kind == "count" and (after is None or after.kind not in ("icon", "color")):
+            ordered[at - 1], ordered[at] = quality, noun
+        if quality.kind != "color":
             continue
         before = ordered[at - 2] if at > 1 else None
         has_own = before is not None and before.kind == "color"
         if not has_own and (after is None or after.kind not in ("icon", "color", "background")):
-            ordered[at - 1], ordered[at] = color, noun
+            ordered[at - 1], ordered[at] = quality, noun
     return ordered
 
 

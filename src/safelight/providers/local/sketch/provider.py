@@ -174,5 +174,6 @@ def _facts(picture: Drawn) -> dict[str, Any]:
         "seed": picture.seed,
         "note": NOTE,
         "recognized": list(picture.recognized),
+        "unrecognized": list(picture.unrecognized),
         "scene": picture.scene,
     }

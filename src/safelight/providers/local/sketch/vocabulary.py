@@ -4,8 +4,10 @@ import gzip
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,9 +16,17 @@ from safelight.providers.local.sketch import words
 _HERE = Path(__file__).parent
 _DATA = _HERE / "data"
 _LEXICON = _HERE / "lexicon"
+_EMOJI_FILE = "emoji.json"
 _MAX_PHRASE = 4
 _SAMPLE = 400  # words, and their characters, that identify a language
+_LONGEST_WORD = 14  # characters, in a script without spaces
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_AND = "\u0648\u05d5"  # Arabic, Hebrew
+# Articles and short words that Arabic and Hebrew write together with the next word.
+_PREFIXES = (
+    (re.compile("[\u0620-\u06ff]"), "بال ال لل ب ل"),
+    (re.compile("[\u05d0-\u05ea]"), "שה ה ב ל מ ש"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,7 @@ class Meaning:
     kind: str
     value: str
     plural: bool = False
+    phrase: str = ""
 
 
 Table = dict[str, Meaning]
@@ -50,12 +61,31 @@ def read(text: str) -> list[Meaning | None]:
     Words are looked up in the language that most function words belong to, and in English. An
     icon's tags, as opposed to its name, count only if no name matches.
     """
-    tokens = words.split(text)
+    tokens = list(_spelled(words.split(text)))
     languages = _languages(tokens)
     found = _read(tokens, _table(languages, tags=False))
     if any(meaning and meaning.kind == "icon" for meaning in found):
         return found
     return _read(tokens, _table(languages, tags=True))
+
+
+def _spelled(tokens: list[str]) -> Iterator[str]:
+    """Yield the words with each emoji as a word: its own if it has an icon, else its name.
+
+    An emoji that is repeated is preceded by its count.
+    """
+    for token, same in groupby(tokens):
+        count = len(list(same))
+        if not words.is_emoji(token):
+            yield from [token] * count
+            continue
+        if count > 1:
+            yield str(count)
+        plain = words.plain_emoji(token)
+        parts = [plain] if plain in _emoji() else plain.split("\u200d")[:1]
+        for part in parts:
+            icon, name = _emoji().get(part, ("", part))
+            yield from [part] if icon else words.split(name)
 
 
 def _read(tokens: list[str], table: Table) -> list[Meaning | None]:
@@ -77,10 +107,11 @@ def _longest(parts: list[str], at: int, table: Table) -> tuple[Meaning, int]:
     if parts[at].isdecimal():
         return Meaning("count", parts[at][:4]), 1
     for length in range(min(_MAX_PHRASE, len(parts) - at), 0, -1):
-        meaning = _look_up(" ".join(parts[at : at + length]), table)
+        phrase = " ".join(parts[at : at + length])
+        meaning = _look_up(phrase, table)
         if meaning is not None:
-            return meaning, length
-    return Meaning("unknown", parts[at]), 1
+            return replace(meaning, phrase=phrase), length
+    return Meaning("unknown", parts[at], phrase=parts[at]), 1
 
 
 def _languages(tokens: list[str]) -> tuple[str, ...]:
@@ -95,11 +126,11 @@ def _languages(tokens: list[str]) -> tuple[str, ...]:
             len(part)
             for word in tokens[:_SAMPLE]
             for part in _cut(word[:_SAMPLE], own)
-            if part in own
+            if part in own or any(form in own for form in _bare_forms(part))
         )
     most = max(spoken.values())
     if not most:
-        return ("en", *_spoken())
+        return ("en", *sorted({*_spoken(), *spoken}))
     return (
         ("en",) if spoken["en"] == most else tuple(name for name in spoken if spoken[name] == most)
     )
@@ -141,7 +172,7 @@ def _look_up(phrase: str, table: Table) -> Meaning | None:
             # "stars" may have its own entry and still be the plural of "star".
             listed = phrase.endswith("s") and single is not None and single.value == found.value
             return replace(found, plural=found.plural or form != phrase or listed)
-    return None
+    return next((table[form] for form in _bare_forms(phrase) if form in table), None)
 
 
 def _forms(phrase: str) -> list[str]:
@@ -154,27 +185,47 @@ def _forms(phrase: str) -> list[str]:
     return forms
 
 
+def _bare_forms(phrase: str) -> Iterator[str]:
+    """Yield an Arabic or Hebrew phrase without what may be written together with it."""
+    for script, prefixes in _PREFIXES:
+        if script.match(phrase):
+            for prefix in prefixes.split():
+                if phrase.startswith(prefix) and len(phrase) > len(prefix) + 1:
+                    yield phrase.removeprefix(prefix)
+
+
 def _cut(word: str, table: Table) -> list[str]:
-    """Cut a run of a script without spaces into the longest known words."""
+    """Cut a run of a script without spaces into the longest known words, and what is between.
+
+    An "and" that is written together with its word is cut off as well.
+    """
+    if word[0] in _AND and word not in table:
+        rest = word[1:]
+        if rest in table or any(form in table for form in _bare_forms(rest)):
+            return [word[0], rest]
     if not _UNSPACED.search(word):
         return [word]
     parts: list[str] = []
-    at = 0
+    at = begin = 0  # where the next word may begin, and where what is unknown begins
     while at < len(word):
-        for end in range(min(len(word), at + 8), at, -1):
+        for end in range(min(len(word), at + _LONGEST_WORD), at, -1):
             if word[at:end] in table:
+                parts += [word[begin:at]] if at > begin else []
                 parts.append(word[at:end])
-                at = end
+                at = begin = end
                 break
         else:
             at += 1
-    return parts
+    return [*parts, word[begin:]] if at > begin else parts
 
 
 @lru_cache(maxsize=32)
 def _table(languages: tuple[str, ...], *, tags: bool) -> Table:
     """Return the phrases of some languages, and of English as a fallback."""
-    table: Table = {}
+    table: Table = {_key(phrase): Meaning("style", "") for phrase in _styles()}
+    for emoji, (icon, _) in _emoji().items():
+        if icon:
+            table[emoji] = Meaning("icon", icon)
     for name in dict.fromkeys((*languages, "en")):
         for phrase, meaning in _lexicon(name).items():
             table.setdefault(phrase, meaning)
@@ -200,8 +251,25 @@ def _add_icons(table: Table, language: str, part: str) -> None:
             table.setdefault(phrase, Meaning("icon", name))
 
 
+@lru_cache(1)
+def _styles() -> tuple[str, ...]:
+    """Return the ways of drawing, and the artists, that no icon stands for."""
+    lines = _lines(_LEXICON / "styles.txt")
+    return tuple(phrase.strip() for line in lines for phrase in line.split(","))
+
+
+@lru_cache(1)
+def _emoji() -> dict[str, tuple[str, str]]:
+    """Return icon and English name of each emoji; the icon is empty if it has none."""
+    with _archive("words.zip") as archive:
+        found = json.loads(archive.read(_EMOJI_FILE))
+    return {emoji: (icon, name) for emoji, (icon, name) in found.items()}
+
+
 @lru_cache(maxsize=64)
 def _names(language: str) -> dict[str, dict[str, str]]:
+    if language not in _spoken():  # its nouns are in its lexicon
+        return {"labels": {}, "tags": {}}
     with _archive("words.zip") as archive:
         return json.loads(archive.read(f"{language}.json"))
 
@@ -209,7 +277,8 @@ def _names(language: str) -> dict[str, dict[str, str]]:
 @lru_cache(1)
 def _spoken() -> tuple[str, ...]:
     with _archive("words.zip") as archive:
-        return tuple(sorted(name.removesuffix(".json") for name in archive.namelist()))
+        languages = set(archive.namelist()) - {_EMOJI_FILE}
+        return tuple(sorted(name.removesuffix(".json") for name in languages))
 
 
 @lru_cache(1)

@@ -26,6 +26,11 @@ _KNOWN = re.compile(
     rf"|input\.([0-9]{{1,2}}|{_ROLES})\.({_FORMS})|inputs\.({_FORMS})",
     re.ASCII,
 )
+_ALLOWED = (
+    "$prompt, $model, $kind, $attempt, $callback_url, $params, $params.NAME, $input.N.FORM and "
+    f"$input.ROLE.FORM, $inputs.FORM; FORM is {_FORMS.replace('|', ', ')}; "
+    f"ROLE is {_ROLES.replace('|', ', ')}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +126,27 @@ class HttpService:
     @property
     def is_called_back(self) -> bool:
         """Whether requests carry a callback URL and callbacks are signed."""
-        return self.signing is not None and "callback_url" in self._asks()
+        asks = {name for name, _ in self._asks()}
+        return self.signing is not None and "callback_url" in asks
 
     def _check_names(self) -> None:
-        for name in self._asks():
+        params = {
+            name for model in self.models for name in model.params_schema.get("properties", {})
+        }
+        for name, place in self._asks():
+            first, _, param = name.partition(".")
             if not _KNOWN.fullmatch(name):
-                raise ValueError(f"The template name ${name} is unknown.")
+                raise ValueError(f"{place}: ${name} is unknown. Allowed: {_ALLOWED}.")
+            if first == "params" and param and param.partition(".")[0] not in params:
+                allowed = ", ".join(f"$params.{each}" for each in sorted(params)) or "none"
+                raise ValueError(f"{place}: no model here has the param of ${name}: {allowed}.")
             if name == "callback_url" and not self.signing:
                 raise ValueError(
                     "A service that receives $callback_url must sign callbacks: set signing.secret."
                 )
 
-    def _asks(self) -> list[str]:
-        return [*names(self.body), *names(self.query)]
+    def _asks(self) -> list[tuple[str, str]]:
+        return [*names(self.body, "body"), *names(self.query, "query")]
 
 
 def _check_later(later: Later) -> None:

@@ -31,16 +31,16 @@ def fill(tree: object, value_of: ValueOf) -> object:
     return tree[1:] if tree.startswith(_ESCAPED) else tree
 
 
-def names(tree: object) -> Iterator[str]:
-    """Yield every name that `tree` uses."""
+def names(tree: object, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every name that `tree` uses, with the place of each, beginning with `place`."""
     if isinstance(tree, Mapping):
-        for value in cast("Mapping[str, object]", tree).values():
-            yield from names(value)
+        for key, value in cast("Mapping[str, object]", tree).items():
+            yield from names(value, f"{place}.{key}")
     elif isinstance(tree, list | tuple):
-        for entry in cast("list[object]", tree):
-            yield from names(entry)
+        for index, entry in enumerate(cast("list[object]", tree)):
+            yield from names(entry, f"{place}.{index}")
     elif isinstance(tree, str) and (found := _NAME.fullmatch(tree)):
-        yield found[1]
+        yield found[1], place
 
 
 def _stays(asked: object, value: object) -> bool:

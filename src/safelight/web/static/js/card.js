@@ -1,6 +1,7 @@
 /** The card of one job, in each of its states. */
 
 import { el, iconButton } from "./dom.js";
+import { listed } from "./facts.js";
 import { ago } from "./format.js";
 import { isFinal, titleOf } from "./labels.js";
 import { failedMedia, makerChip, pictureMedia, trayMedia } from "./media.js";
@@ -52,9 +53,11 @@ function finalMedia(job, act) {
 
 function body(job, act) {
   const title = titleOf(job);
+  const missed = listed(job.outputs[0]?.facts?.unrecognized);
   return el("div", { class: "card-body" },
     el("h3", { class: "card-title", title }, title),
     el("p", { class: "card-meta" }, ...meta(job)),
+    missed && el("p", { class: "card-meta" }, `Not understood: ${missed}`),
     el("div", { class: "card-actions" }, ...buttonsOf(job, act)));
 }
 

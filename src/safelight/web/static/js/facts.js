@@ -37,11 +37,18 @@ function basics(asset, job) {
   return [
     ["Size", asset.width ? `${asset.width} × ${asset.height}` : null],
     ["File", [FORMATS[asset.media_type] ?? asset.media_type, bytes(asset.bytes)].filter(Boolean).join(", ")],
+    ["Drawn", listed(asset.facts?.recognized)],
+    ["Not understood", listed(asset.facts?.unrecognized)],
     ["Model", asset.model || job.model],
     ["Made", moment(asset.created_at)],
     ["Took", job.started_at ? duration(took) : null],
     ["Cost", money(job.cost_micros)],
   ].filter(([, value]) => value);
+}
+
+/** The words of a fact that is a list of them, such as what a model understood of a prompt. */
+export function listed(words) {
+  return Array.isArray(words) ? words.filter((word) => typeof word === "string").join(", ") : "";
 }
 
 function money(micros) {

@@ -48,6 +48,7 @@ const contacts = startContacts({ form: at("contact-form"), list: at("contacts") 
 const pages = startPages({
   studio: at("studio"), notifications: at("notifications"), link: at("notifications-link"),
   onNotifications: () => Promise.all([webhooks.show(), contacts.show()]).catch(toastError),
+  onSubject: (id) => results.open(id).catch(toastError),
 });
 
 async function fillPage() {

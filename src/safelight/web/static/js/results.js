@@ -67,10 +67,22 @@ export class Results {
   async add(doc) {
     if (this.#kind !== "" && this.#kind !== doc.kind) await this.show("");
     this.put(doc);
-    const card = this.#cards.get(doc.id);
-    card.element.classList.add("new");
-    card.element.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    this.#bringIntoSight(doc.id);
     say(isBatch(doc) ? `${doc.items.length} jobs started` : `Started: ${titleOf(doc)}`);
+  }
+
+  /** Brings a job or batch into sight that a link names; a job of a batch is shown with it. */
+  async open(id) {
+    const named = await (id.startsWith("bat_") ? api.batch(id) : api.job(id));
+    const doc = named.batch_id ? await api.batch(named.batch_id) : named;
+    this.put(doc);
+    this.#bringIntoSight(doc.id);
+  }
+
+  #bringIntoSight(id) {
+    const { element } = this.#cards.get(id);
+    element.classList.add("new");
+    element.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   /** Shows a job or batch document, as a new card or in its old one. */

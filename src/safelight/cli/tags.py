@@ -1,7 +1,7 @@
 """Reads and writes the tags in one cell: separated by commas, or by semicolons or pipes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _BY_COMMA = re.compile(r'(?:"(?:[^"]|"")*"|[^,])+')
@@ -14,6 +14,11 @@ def read_tags(cell: str) -> list[str]:
     bare = _QUOTED.sub("", cell)
     pattern = _BY_OTHERS if ";" in bare or "|" in bare else _BY_COMMA
     return [tag for part in pattern.findall(cell) if (tag := _unquoted(part.strip()))]
+
+
+def all_tags(cells: Iterable[str]) -> list[str]:
+    """Return the tags of several cells, such as options."""
+    return [tag for cell in cells for tag in read_tags(cell)]
 
 
 def write_tags(tags: Sequence[str]) -> str:
