@@ -93,6 +93,8 @@ class Notifier:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             outcome = await self._try_in_share(delivery)
+            if outcome.state is not DeliveryState.DELIVERED:
+                _log.info("message not delivered", delivery=delivery.id, error=outcome.error)
             await self._record((delivery, outcome))
         except OUTAGE as error:
             # Its lease expires, and then it is resent with the same id.
