@@ -52,6 +52,7 @@ class Receiver:
     answers: list[str] = field(default_factory=list[str])
     got: list[Message] = field(default_factory=list[Message])
     hangs: bool = False
+    hangs_at: tuple[str, ...] = ()  # endings of paths
     drips: bool = False  # its body, after the status
     now: int = 0
     most: int = 0  # at once
@@ -101,7 +102,7 @@ class Receiver:
         self.most = max(self.most, self.now)
         self.got.append(Message(first.split()[1], fields, body))
         self.arrived.set()
-        if self.hangs:
+        if self.hangs or self.got[-1].path.endswith(self.hangs_at or "\0"):
             await reader.read()
         self.now -= 1
         await self._answer(writer)

@@ -151,13 +151,7 @@ def _share(settings: Settings, on: Foundation) -> _Shared:
         assets=assets,
         copying=copying,
         trash=Trash(on.database, assets, copying, kept=kept),
-        intake=Intake(
-            on.database,
-            on.storage,
-            on.pool,
-            configured.inspect_rules(settings),
-            keep_originals=settings.keep_originals,
-        ),
+        intake=_intake(settings, on, on.pool),
         signatures=signatures,
         addresses=CallbackAddresses(settings.public_url.rstrip("/"), signatures),
         senders=open_senders(
@@ -169,6 +163,16 @@ def _share(settings: Settings, on: Foundation) -> _Shared:
         ),
         templates=Templates(settings.mail_templates),
         slots=configured.slots(settings, on.pool, on.catalogue),
+    )
+
+
+def _intake(settings: Settings, on: Foundation, pool: CpuPool) -> Intake:
+    return Intake(
+        on.database,
+        on.storage,
+        pool,
+        configured.inspect_rules(settings),
+        keep_originals=settings.keep_originals,
     )
 
 
@@ -239,8 +243,8 @@ def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
 def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
-    # A pool apart: a viewer who waits for a rendition does not wait behind jobs.
-    apart = CpuPool(max(on.pool.size // 2, 1))
+    # A pool apart: nobody waits behind jobs for a rendition or an upload.
+    apart = CpuPool(max(on.pool.size // 2, 2))
     operations = Operations(database)
     return Services(
         accounts=Accounts(database),
@@ -258,7 +262,7 @@ def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
         trash=shared.trash,
         audit=Audit(database),
         storage_usage=StorageUsage(database),
-        intake=shared.intake,
+        intake=_intake(settings, on, apart),
         variants=Variants(
             database, on.storage, apart, shared.signatures, on.scratch, check_space=space
         ),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests import brokers, buckets
 from tests.brokers import Broker
 from tests.receivers import receiving
 from tests.servers import free_port, wait_until_async
+from tests.sites import respond, running
 
 KEY = "images/job_1/abc.png"
 CONTENT = bytes(range(256)) * 4096
@@ -299,9 +301,9 @@ async def test_storage_when_the_bucket_cannot_be_used_says_so(
 async def test_storage_when_there_is_no_such_bucket_says_so(moto: Broker, source: Path) -> None:
     place = buckets.new_place(moto).replace("s3://", "s3://no-such-")
     storage = BucketStorage(parse_place(place), served)
-    with pytest.raises(StorageFailed):
+    with pytest.raises(StorageFailed, match=r"404 NoSuchBucket\. Create the bucket"):
         await storage.check()
-    with pytest.raises(StorageFailed):
+    with pytest.raises(StorageFailed, match="NoSuchBucket"):
         await storage.put(KEY, source)
 
 
@@ -324,3 +326,34 @@ def test_lifecycle_when_given_to_a_bucket_is_taken(moto: Broker) -> None:
     s3.put_bucket_lifecycle_configuration(Bucket=buckets.BUCKET, LifecycleConfiguration=rules)
     there = s3.get_bucket_lifecycle_configuration(Bucket=buckets.BUCKET)["Rules"]
     assert [each["ID"] for each in there] == ["safelight-clear", "safelight-originals"]
+
+
+async def test_put_when_the_store_is_out_for_many_jobs_then_is_asked_by_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    refusal = b"<Error><Code>NotImplemented</Code></Error>"
+    answers = {"/bucket/k.png": respond(refusal, "501 Not Implemented", Connection="close")}
+    async with running(answers) as site:
+        place = f"s3://bucket?endpoint=http://127.0.0.1:{site.port}"
+        storage = BucketStorage(parse_place(place), served)
+        until = time.monotonic() + 3
+
+        async def job() -> str:
+            detail = ""
+            while time.monotonic() < until:
+                try:
+                    await storage.put("k.png", file)
+                except StorageFailed as error:
+                    detail = f"{error.detail} {error.retry_after}"
+                    await asyncio.sleep(0.05)
+            return detail
+
+        details = await asyncio.gather(*(job() for _ in range(10)))
+    # All at once, then one by one after 1 and 2 s; each with two retries.
+    assert 10 <= len(site.requests) <= 3 * (10 + 3)
+    for words in ("501 NotImplemented", "checksum=none", "0:00:0"):
+        assert all(words in detail for detail in details)

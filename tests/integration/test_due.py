@@ -19,6 +19,7 @@ from safelight.notifications.contact import Channel
 from safelight.notifications.service import Contacts
 from safelight.providers.provider import Lane
 from safelight.webhooks import store as delivery_store
+from safelight.webhooks.shares import Taken
 from tests import factories
 from tests.factories import claim_of, job_row
 from tests.receivers import endpoint
@@ -118,7 +119,7 @@ async def test_deliveries_when_one_is_due_leave_the_others_to_their_own_time(
     await database.write(lambda tx: tx.execute(postponed))
     await overdue(database, tables.deliveries.c.due_at, sent[1].id)
     found = await database.write(
-        lambda tx: delivery_store.claim_due(tx, slots=9, each=9, taken={}, lease=HOUR)
+        lambda tx: delivery_store.claim_due(tx, slots=9, taken=Taken(9, 9), lease=HOUR)
     )
     assert [delivery.id for delivery in found] == [sent[1].id]
 

@@ -17,6 +17,7 @@ from safelight.webhooks import store
 from safelight.webhooks.delivery import Delivery, DeliveryState
 from safelight.webhooks.endpoint import sign
 from safelight.webhooks.service import Webhooks
+from safelight.webhooks.shares import Taken
 from safelight.worker.senders.webhooks import Notifier, fan_out
 from tests import factories
 from tests.factories import claim_of
@@ -176,11 +177,15 @@ async def test_claim_when_an_endpoint_is_busy_takes_only_what_it_has_room_for(
     for _ in range(6):
         await finish(database, account)
     await database.write(fan_out)
-    busy = {one.id: 3, "whe_full": 4}
+    busy = Taken(each=4, most=9, receivers={one.id: 3, "whe_full": 4}, endpoints={other.id: 7})
     taken = await database.write(
-        lambda tx: store.claim_due(tx, slots=100, each=4, taken=busy, lease=factories.LEASE)
+        lambda tx: store.claim_due(tx, slots=100, taken=busy, lease=factories.LEASE)
     )
-    assert Counter(each.endpoint_id for each in taken) == {one.id: 1, other.id: 4}
+    assert Counter(each.endpoint_id for each in taken) == {one.id: 1, other.id: 2}
+    full = Taken(each=4, most=9, endpoints={one.id: 9, other.id: 9})
+    assert not await database.write(
+        lambda tx: store.claim_due(tx, slots=100, taken=full, lease=factories.LEASE)
+    )
 
 
 async def test_claim_when_notifiers_race_gives_each_delivery_to_one(
@@ -192,9 +197,11 @@ async def test_claim_when_notifiers_race_gives_each_delivery_to_one(
         await finish(database, account)
     await database.write(fan_out)
 
+    free = Taken(each=4, most=100)
+
     async def take() -> list[Delivery]:
         return await database.write(
-            lambda tx: store.claim_due(tx, slots=5, each=4, taken={}, lease=factories.LEASE)
+            lambda tx: store.claim_due(tx, slots=5, taken=free, lease=factories.LEASE)
         )
 
     # Who finds all rows locked takes none, as it would on its next look.
@@ -279,7 +286,7 @@ async def test_delivery_when_the_address_is_private_is_never_made(
         await Notifier(database, guarded, LINKS).round()
     assert receiver.got == []
     (delivery,) = await log(database, made)
-    assert "not on the public internet" in delivery.error
+    assert "private network" in delivery.error
 
 
 async def test_endpoints_when_another_account_asks_are_not_there(

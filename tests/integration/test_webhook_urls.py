@@ -1,6 +1,7 @@
 """Addresses that single jobs and batches name: told of the end, signed, logged, bounded."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 from standardwebhooks import Webhook
@@ -14,7 +15,9 @@ from safelight.webhooks.service import Webhooks
 from safelight.worker.senders.webhooks import Notifier
 from tests import factories
 from tests.factories import claim_of
-from tests.receivers import ANY_PORT, LINKS, Receiver, endpoint, finish, log
+from tests.receivers import ANY_PORT, LINKS, Receiver, at_work, endpoint, finish, log
+from tests.servers import wait_until_async
+from tests.sites import StubResolver
 
 
 async def test_job_when_it_named_an_address_tells_it_of_its_end_alone(
@@ -88,7 +91,7 @@ async def test_job_when_its_address_is_private_tells_nobody(
         await Notifier(database, guarded, LINKS).round()
     assert receiver.got == []
     (delivery,) = await log(database, default)
-    assert "not on the public internet" in delivery.error
+    assert "private network" in delivery.error
 
 
 async def test_default_when_made_at_once_is_one_and_can_be_rotated_but_not_removed(
@@ -108,3 +111,47 @@ async def test_default_when_made_at_once_is_one_and_can_be_rotated_but_not_remov
             await refused
     stranger = await factories.new_account(database)
     assert (await webhooks.default(stranger)).id != made[0].id
+
+
+_HANGING = 50
+_LETTERS = [f"{one}{other}" for one in "abcdefgh" for other in "ijklmnop"][:_HANGING]
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ("http://{}.example:{}/hook/bad", "http://good.example:{}/hook"),
+        ("http://one.example:{1}/{0}/bad", "http://one.example:{}/good"),
+    ],
+    ids=["hosts", "paths"],
+)
+async def test_job_when_fifty_addresses_of_its_account_hang_is_told_of_in_time(
+    database: Database, account: str, receiver: Receiver, bad: str, good: str
+) -> None:
+    await Webhooks(database).default(account)
+    receiver.hangs_at = ("bad",)
+    policy = FetchPolicy(allow_private=True, ports=ANY_PORT)
+
+    def waits_s() -> list[float]:
+        return sorted(
+            (one.at - datetime.fromisoformat(one.event["created_at"])).total_seconds()
+            for one in receiver.got
+            if not one.path.endswith("bad")
+        )
+
+    async def all_told() -> bool:
+        return len(waits_s()) == 4 * 5
+
+    async with (
+        Poster(policy, StubResolver()) as poster,
+        at_work(Notifier(database, poster, LINKS)),
+    ):
+        for _ in range(4):
+            for letters in _LETTERS:
+                url = bad.format(letters, receiver.port)
+                await finish(database, account, webhook_url=url)
+            for _ in range(5):
+                await finish(database, account, webhook_url=good.format(receiver.port))
+        await wait_until_async(all_told, deadline_s=60)
+    assert waits_s()[-2] < 5, waits_s()  # the 95th percentile
+    assert sum(one.path.endswith("bad") for one in receiver.got) >= _HANGING

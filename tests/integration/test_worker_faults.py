@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from safelight import errors
 from safelight.cpu import OutOfResources
@@ -52,6 +53,18 @@ async def test_repeatable_result_when_storage_is_away_is_made_again(shop: Worksh
         done = await shop.until(job, JobStatus.SUCCEEDED)
     # That storage was away is no fault of the attempt, which is not counted.
     assert (done.attempts, shop.calls(job)["start"]) == (1, 2)
+
+
+async def test_job_when_it_is_tried_again_logs_why(shop: Workshop) -> None:
+    shop.intake.failures += [StorageFailed("The file store answered 501 NotImplemented.")]
+    job = await shop.queue(params={"outputs": 1})
+    with capture_logs() as logs:
+        async with working(shop.worker()):
+            await shop.until(job, JobStatus.SUCCEEDED)
+    (why,) = [line for line in logs if line["event"] == "job goes on later"]
+    assert (why["status"], why["code"]) == ("queued", "storage_failed")
+    assert why["reason"] == "The file store answered 501 NotImplemented."
+    assert why["due_at"]
 
 
 @pytest.mark.parametrize("error", [OSError("broken"), ServiceError(), FetchError()])

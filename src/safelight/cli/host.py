@@ -17,6 +17,9 @@ from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
 from safelight.cli.failure import Failure
 from safelight.settings import Settings
 
+# Longer than clients and proxies keep idle connections (nginx and AWS 60 s, Google 600 s), so that
+# it is never the server that closes one while a request is on its way.
+_KEEP_ALIVE_S = 620
 _CLOSING_S = 5  # for answers under way when the server stops
 _PORTS_TRIED = 50
 _HIGHEST_PORT = 65535
@@ -125,6 +128,7 @@ class _QuietServer(Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_CLOSING_S,
             )
         )

@@ -29,6 +29,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
+from safelight.db.pulse import Pulse
 from safelight.db.types import to_json
 from safelight.errors import ServiceError
 
@@ -41,6 +42,7 @@ _MAX_GROUP = 64
 _BUSY_S = 30  # how long a process waits for others to release a SQLite file
 _BUSY_PAUSE_S = 0.01
 _END_S = 5.0  # for work in progress to finish when the database is closed
+_PROBE_LIMITS = {"timeout": 2, "command_timeout": 2}
 _CLOSED = "The database is closed."
 
 
@@ -96,11 +98,42 @@ class PostgresDatabase:
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self._pulse = Pulse(self._probe)
+        self._prober = create_async_engine(url, poolclass=sa.NullPool, connect_args=_PROBE_LIMITS)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._closed = False
 
     async def write(self, work: Work[T]) -> T:
+        with self._counted():
+            return await self._pulse.of(self._write(work))
+
+    async def read(self, work: Work[T]) -> T:
+        with self._counted():
+            return await self._pulse.of(self._read(work))
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        if self._closed:
+            raise ServiceError(_CLOSED)
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def _probe(self) -> None:
+        """Return if the server answers, even with a refusal."""
+        try:
+            async with self._prober.connect() as connection:
+                await connection.exec_driver_sql("SELECT 1")
+        except DBAPIError as error:
+            if sqlstate(error) is None:
+                raise
+
+    async def _write(self, work: Work[T]) -> T:
         for attempt in range(1, _TRIES + 1):
             try:
                 return await self._write_once(work)
@@ -120,7 +153,7 @@ class PostgresDatabase:
             await transaction.commit()
             return result
 
-    async def read(self, work: Work[T]) -> T:
+    async def _read(self, work: Work[T]) -> T:
         for _ in range(_TRIES):
             try:
                 async with self._connected(self._snapshots) as connection:
@@ -132,9 +165,6 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
-        if self._closed:
-            raise ServiceError(_CLOSED)
-        self._under_way += 1
         connected = False
         try:
             async with engine.connect() as connection:
@@ -152,10 +182,6 @@ class PostgresDatabase:
             if away is None:
                 raise
             raise away from error
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
 
     async def close(self) -> None:
         """Wait for work in progress, whose callers may have left, then close."""
@@ -165,6 +191,8 @@ class PostgresDatabase:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_END_S):
                     await self._idle.wait()
+        await self._pulse.close()
+        await self._prober.dispose()
         await self._engine.dispose()
 
 

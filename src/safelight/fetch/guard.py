@@ -22,7 +22,7 @@ from safelight.fetch.url import literal
 
 _MAX_ADDRESSES = 64  # per name; more is an attack or a mistake
 _MAX_TRIES = 4  # addresses tried before the connection fails
-_LOOK_UPS = 32  # concurrently
+_LOOK_UPS = 128  # concurrently; each name whose server hangs holds one
 _KNOWN_WITHIN_S = 3.0  # a slower lookup counts as unknown here
 # getaddrinfo's errors for a nonexistent name, as opposed to a failing resolver.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CONNECT = timedelta(seconds=5)
 _PATIENCE = timedelta(seconds=60)
 _WELL_S = 10.0  # how long a successful probe counts
-_RETRY: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+_RETRY: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=60)}
 
 
 class BucketStorage(ObjectStorage):

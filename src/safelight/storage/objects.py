@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
+from safelight import telemetry
 from safelight.errors import NotFound, StorageFull
+from safelight.storage.causes import explain, told
 from safelight.storage.errors import StorageFailed
+from safelight.storage.pace import Pace
 from safelight.storage.storage import Stored
 from safelight.telemetry import STORED_BYTES
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _PIECE = 4 * 2**20
 _DELETES_AT_ONCE = 16
 _PROBE = "health/probe"
+_NO_PLACE = "NoSuchBucket"
+_log = telemetry.logger(__name__)
 
 
 class ObjectStorage:
@@ -33,9 +38,10 @@ class ObjectStorage:
 
     def __init__(self, store: "ObjectStore") -> None:
         self._store = store
+        self._pace = Pace()
 
     async def put(self, key: str, source: Path) -> None:
-        with typed_errors():
+        with self._pace.write(), typed_errors():
             size = (await asyncio.to_thread(source.stat)).st_size
             await obstore.put_async(self._store, key, source, attributes=self._attributes(key))
         STORED_BYTES.inc(size)
@@ -103,8 +109,10 @@ def typed_errors(looked_for: str = "") -> Generator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        if looked_for and isinstance(error, FileNotFoundError):
+        if looked_for and isinstance(error, FileNotFoundError) and _NO_PLACE not in str(error):
             raise NotFound(f"There is no file {looked_for}.") from None
         if "No space left" in str(error) or "os error 28" in str(error):
             raise StorageFull from error
-        raise StorageFailed("The file store could not be reached.") from error
+        cause = explain(error)
+        _log.warning("file store failed", cause=cause, told=told(error))
+        raise StorageFailed(cause) from error

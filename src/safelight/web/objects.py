@@ -1,17 +1,25 @@
 """Serves one stored object: immutable, with ranges, never executed by a browser."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from safelight.assets.keys import FOREVER
+from safelight.storage.errors import StorageFailed
 from safelight.storage.storage import Storage, Stored
 from safelight.web.answers import has_it
 from safelight.web.errors import RangeNotSatisfiable
 
-_AT_ONCE = 2**20  # bytes; smaller objects are sent at once, because a stream costs a task
+T = TypeVar("T")
+
+_ANSWER_S = 4.0  # until the response begins
+# Bytes, fewer than storage reads at once; smaller objects are sent whole: a stream costs a task.
+_AT_ONCE = 2**20
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -29,7 +37,8 @@ class Shown:
 
 async def serve(request: Request, storage: Storage, shown: Shown) -> Response:
     """Respond to GET or HEAD with 200, 206 or 304; raise `NotFound`."""
-    stored = await storage.head(shown.key)
+    until = asyncio.get_running_loop().time() + _ANSWER_S
+    stored = await _soon(storage.head(shown.key), until)
     etag = f'"{stored.etag}"'
     headers = _headers(shown) | {"ETag": etag}
     if has_it(request, etag):
@@ -47,10 +56,26 @@ async def serve(request: Request, storage: Storage, shown: Shown) -> Response:
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=shown.media_type)
     body = storage.read(shown.key, start=start, end=end)
+    # Storage that hangs is noticed before the response begins.
+    first = await _soon(anext(body, b""), until)
     if end - start <= _AT_ONCE:
-        whole = b"".join([piece async for piece in body])
-        return Response(whole, status, headers, shown.media_type)
-    return StreamingResponse(body, status, headers, shown.media_type)
+        return Response(first, status, headers, shown.media_type)
+    return StreamingResponse(_joined(first, body), status, headers, shown.media_type)
+
+
+async def _soon(answer: Awaitable[T], until: float) -> T:
+    """Return the storage's answer; raise `StorageFailed` if it takes too long."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await answer
+    except TimeoutError:
+        raise StorageFailed(f"The file store gave no answer within {_ANSWER_S:g} s.") from None
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _headers(shown: Shown) -> dict[str, str]:

@@ -21,6 +21,7 @@ _WAITS = (
     timedelta(hours=24),
 )
 _JITTER = 0.1
+_HANGS_FROM = timedelta(seconds=3)
 
 
 class DeliveryState(StrEnum):
@@ -78,6 +79,11 @@ class Try:
     def is_success(self) -> bool:
         """Whether the receiver accepted the message; redirects count as failures."""
         return self.status is not None and HTTPStatus(200) <= self.status < HTTPStatus(300)
+
+    @property
+    def hung(self) -> bool:
+        """Whether the receiver kept a slot for seconds and gave no answer."""
+        return self.status is None and self.took >= _HANGS_FROM
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Decides which endpoints receive which events, and at which URL. Pure rules."""
 
-import zlib
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +12,8 @@ from safelight.events import Event
 from safelight.webhooks.delivery import DeliveryState
 from safelight.webhooks.endpoint import FINAL_EVENTS, TEST_EVENT, Endpoint
 
-# URLs named by jobs can point to any number of hosts. An account's hosts are hashed into this many
-# receivers, so that a hanging host delays few others and their total share is bounded.
-_RECEIVERS = 16
+# Ids in a path: URLs that differ in them alone are one receiver, which hangs or is well as one.
+_ID = re.compile(r"[0-9A-Za-z_-]{16,}|[0-9A-Fa-f]{8,}|[0-9]+", re.ASCII)
 
 
 def deliveries_of(
@@ -52,7 +52,8 @@ def trial_of(endpoint: Endpoint) -> dict[str, Any]:
         "data": {"message": "This is a test."},
         "created_at": datetime.now(UTC).isoformat(),
     }
-    return _new(endpoint, event_id, event)
+    # A receiver of its own: a person waits for it, and pauses of the endpoint do not hold it back.
+    return _new(endpoint, event_id, event) | {"receiver": f"{endpoint.id}/test"}
 
 
 def _row(endpoint: Endpoint, event: Event, urls: Mapping[str, str]) -> dict[str, Any] | None:
@@ -77,5 +78,6 @@ def _new(endpoint: Endpoint, event_id: str, event: Mapping[str, Any]) -> dict[st
 
 
 def _at(endpoint: Endpoint, url: str) -> str:
-    host = urlsplit(url).netloc.lower()
-    return f"{endpoint.id}/{zlib.crc32(host.encode()) % _RECEIVERS}"
+    parts = urlsplit(url)
+    place = f"{parts.netloc.lower()}{_ID.sub('*', parts.path)}"
+    return f"{endpoint.id}/{hashlib.sha256(place.encode()).hexdigest()[:16]}"

@@ -19,6 +19,7 @@ from safelight.events import Event, NewEvent
 from safelight.webhooks import fanout
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged, Outcome, Try
 from safelight.webhooks.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
+from safelight.webhooks.shares import Taken
 
 _LOOKED_AT = 500  # due deliveries examined per claim
 _TRIES_KEPT = 20  # per delivery, including redeliveries
@@ -165,40 +166,62 @@ def insert_trial(tx: Connection, endpoint: Endpoint) -> Delivery:
     return _to_delivery(tx.execute(statement.returning(deliveries)).mappings().one())
 
 
-_TAKEN = Given(receiver=sa.Text, taken=sa.Integer)
+_TAKEN = Given(receiver=sa.Text, endpoint=sa.Text, taken=sa.Integer)
 
 
-def claim_due(
-    tx: Connection, *, slots: int, each: int, taken: Mapping[str, int], lease: timedelta
-) -> list[Delivery]:
-    """Claim up to `slots` due deliveries, at most `each` per receiver minus those `taken`.
+def claim_due(tx: Connection, *, slots: int, taken: Taken, lease: timedelta) -> list[Delivery]:
+    """Claim up to `slots` due deliveries within the shares that are not `taken`, in turns.
 
     A claim moves their due time on by the lease: if the notifier dies, they are due again then.
     """
-    rows = ({"receiver": name, "taken": count} for name, count in taken.items())
+    rows = [{"receiver": name, "taken": count} for name, count in taken.receivers.items()]
+    rows += [{"endpoint": name, "taken": count} for name, count in taken.endpoints.items()]
     given = {**_TAKEN.bind(tx, rows), "slots": slots}
-    claimed = tx.execute(_claim_statement(tx.dialect.name, each, lease), given).mappings()
-    return [_to_delivery(row) for row in claimed]
+    statement = _claim_statement(tx.dialect.name, taken.each, taken.most, lease)
+    return [_to_delivery(row) for row in tx.execute(statement, given).mappings()]
 
 
 @cache
-def _claim_statement(dialect: str, each: int, lease: timedelta) -> ReturningUpdate[Any]:
+def _claim_statement(dialect: str, each: int, most: int, lease: timedelta) -> ReturningUpdate[Any]:
     taken = _TAKEN.table(dialect)
-    full = sa.select(taken.c.receiver).where(taken.c.taken >= each)
+    full = sa.select(taken.c.receiver).where(taken.c.receiver.is_not(None), taken.c.taken >= each)
+    over = sa.select(taken.c.endpoint).where(taken.c.endpoint.is_not(None), taken.c.taken >= most)
+    row = deliveries.c
     due = (
-        sa.select(deliveries.c.id, deliveries.c.receiver, deliveries.c.due_at)
-        .where(PENDING, deliveries.c.due_at <= now(), deliveries.c.receiver.not_in(full))
+        sa.select(row.id, row.receiver, row.endpoint_id, row.due_at)
+        .where(
+            PENDING,
+            deliveries.c.due_at <= now(),
+            deliveries.c.receiver.not_in(full),
+            deliveries.c.endpoint_id.not_in(over),
+        )
         .order_by(deliveries.c.due_at)
         .limit(_LOOKED_AT)
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    turn = sa.func.row_number().over(partition_by=due.c.receiver, order_by=due.c.due_at)
-    ranked = sa.select(due.c.id, due.c.receiver, turn.label("turn")).subquery()
+    rank = sa.func.row_number()
+    turn = rank.over(partition_by=due.c.receiver, order_by=due.c.due_at)
+    ranked = sa.select(due.c.id, due.c.receiver, due.c.endpoint_id, turn.label("turn")).subquery()
+    of_receiver, of_endpoint = taken.alias(), taken.alias()
+    # Turns count what a receiver has under way: one that hangs comes after those that do not.
+    turn = ranked.c.turn + sa.func.coalesce(of_receiver.c.taken, 0)
+    fitting = (
+        sa.select(
+            ranked.c.id,
+            ranked.c.endpoint_id,
+            turn.label("turn"),
+            rank.over(partition_by=ranked.c.endpoint_id, order_by=turn).label("place"),
+        )
+        .outerjoin(of_receiver, of_receiver.c.receiver == ranked.c.receiver)
+        .where(turn <= each)
+        .subquery()
+    )
     chosen = (
-        sa.select(ranked.c.id)
-        .outerjoin(taken, taken.c.receiver == ranked.c.receiver)
-        .where(ranked.c.turn + sa.func.coalesce(taken.c.taken, 0) <= each)
+        sa.select(fitting.c.id)
+        .outerjoin(of_endpoint, of_endpoint.c.endpoint == fitting.c.endpoint_id)
+        .where(fitting.c.place + sa.func.coalesce(of_endpoint.c.taken, 0) <= most)
+        .order_by(fitting.c.turn)
         .limit(sa.bindparam("slots", type_=sa.Integer))
     )
     return (

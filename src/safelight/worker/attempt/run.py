@@ -88,8 +88,10 @@ class Runner:
         seconds = time.monotonic() - began
         status = settled.status.value
         telemetry.ATTEMPT_SECONDS.labels(job.provider, status).observe(seconds)
-        code = (settled.error or {}).get("code")
-        _log.info("job settled", status=status, code=code, seconds=round(seconds, 3))
+        failed = (
+            {name: settled.error.get(name) for name in ("code", "detail")} if settled.error else {}
+        )
+        _log.info("job settled", status=status, **failed, seconds=round(seconds, 3))
         self._ring(settled)
 
     async def _attempt(self, run: Run, folder: Path) -> Job:

@@ -158,7 +158,7 @@ class Settlement:
                 look_again=self.look_again,
             )
 
-        def write(tx: Connection) -> Job | None:
+        def write(tx: Connection) -> tuple[Job, Judgment] | None:
             try:
                 at = situation(tx, moves.lock_claimed(tx, run.claim))
                 claim = run.claim
@@ -174,12 +174,13 @@ class Settlement:
             if attempt is not None and judgment.error is not None:
                 looking = at.attempt is not None and at.attempt.ticket is not None
                 breakers.note_fault(tx, at.job.provider, judgment.error, looking=looking)
-            return _carry_out(tx, claim, run.job.wakes, at, judgment)
+            return _carry_out(tx, claim, run.job.wakes, at, judgment), judgment
 
-        job = await to_the_end(self.insist(lambda: self.database.write(write)))
-        if job is None:
+        settled = await to_the_end(self.insist(lambda: self.database.write(write)))
+        if settled is None:
             raise StaleJob(run.job.id)
-        return job
+        _note(*settled)
+        return settled[0]
 
     async def discard(self, rows: list[NewAsset]) -> None:
         """Remove objects that will get no row; after an outage, the janitor removes them."""
@@ -190,6 +191,18 @@ class Settlement:
             _log.warning(
                 "unreferenced objects left for the janitor", of=asset_ids, error=error.detail
             )
+
+
+def _note(job: Job, judgment: Judgment) -> None:
+    """Log why a job is not done yet; the end of a job is logged with its run."""
+    if judgment.error is not None and not job.is_final:
+        _log.warning(
+            "job goes on later",
+            status=job.status.value,
+            code=judgment.error.code,
+            reason=judgment.error.detail,
+            due_at=job.run_at.isoformat(),
+        )
 
 
 def _judged(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +39,8 @@ from safelight.worker.senders import documents
 NOTICES = Counter("safelight_notices_total", "Tries to send a notice.", ("channel", "outcome"))
 
 _log = telemetry.logger(__name__)
+
+_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+|\+\d{6,}")
 
 _AT_ONCE = 8  # mail servers limit connections per client
 _LEASE = timedelta(minutes=2)  # well above a sender's time limit
@@ -112,6 +115,7 @@ class Messenger:
             await sender.send(notice, contact, content)
         except NotSentError as error:
             if error.hopeless:
+                _note(notice, contact, str(error), DeliveryState.FAILED)
                 NOTICES.labels(contact.channel.value, "refused").inc()
                 return Outcome(DeliveryState.FAILED, error=str(error), gone=error.gone)
             return self._failed(notice, contact, str(error))
@@ -127,6 +131,7 @@ class Messenger:
         jitter = random.random()  # noqa: S311  jitter, not security
         outcome = after_failure(error, notice.tries, jitter=jitter)
         given_up = outcome.state is DeliveryState.FAILED
+        _note(notice, contact, error, outcome.state)
         NOTICES.labels(contact.channel.value, "given_up" if given_up else "failed").inc()
         return outcome
 
@@ -200,3 +205,15 @@ class Messenger:
             [job_document(job, [], self._links) for job in failed],
             data,
         )
+
+
+def _note(notice: Notice, contact: Contact, error: str, state: DeliveryState) -> None:
+    """Log a failed try, without the addresses that servers repeat."""
+    _log.warning(
+        "notice not sent",
+        notice=notice.id,
+        channel=contact.channel.value,
+        tries=notice.tries,
+        state=state.value,
+        error=_ADDRESS.sub("…", error),
+    )

@@ -28,6 +28,7 @@ _log = telemetry.logger(__name__)
 _PAGE = 200  # events per transaction
 _AT_ONCE = 500  # concurrent deliveries, so that a hundred hanging endpoints delay no others
 _EACH = 4  # of them per receiver
+_MOST = 300  # of them per endpoint, so that one account leaves room for the others
 _LOOKS = 4  # concurrent database reads, because the pool is shared
 _LEASE = timedelta(seconds=30)  # well above the time limit of a post
 _INTERVAL_S = 1.0
@@ -45,7 +46,7 @@ class Notifier:
         self._poster = poster
         self._links = links
         self._record: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.record_all)
-        self._shares = Shares(each=_EACH)
+        self._shares = Shares(each=_EACH, most=_MOST)
         self._room = _AT_ONCE
         self._looks = asyncio.Semaphore(_LOOKS)
         self._ended = asyncio.Event()
@@ -80,7 +81,7 @@ class Notifier:
             made = fan_out(tx)
             if room <= 0:
                 return made, []
-            return made, store.claim_due(tx, slots=room, each=_EACH, taken=taken, lease=_LEASE)
+            return made, store.claim_due(tx, slots=room, taken=taken, lease=_LEASE)
 
         made, claimed = await self._db.write(make_and_claim)
         for delivery in claimed:
@@ -92,6 +93,8 @@ class Notifier:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             outcome = await self._try_in_share(delivery)
+            if outcome.state is not DeliveryState.DELIVERED:
+                _log.info("message not delivered", delivery=delivery.id, error=outcome.error)
             await self._record((delivery, outcome))
         except OUTAGE as error:
             # Its lease expires, and then it is resent with the same id.
@@ -104,13 +107,14 @@ class Notifier:
 
     async def _try_in_share(self, delivery: Delivery) -> Outcome:
         """Try, and free the receiver's slot before the outcome is recorded."""
-        well = True
+        well, hung = True, False
         try:
             outcome = await self._try(delivery)
-            well = outcome.tried is None or outcome.tried.is_success
+            if outcome.tried is not None:
+                well, hung = outcome.tried.is_success, outcome.tried.hung
             return outcome
         finally:
-            self._shares.end(delivery.receiver, well=well)
+            self._shares.end(delivery.receiver, well=well, hung=hung)
             self._ended.set()
 
     async def _try(self, delivery: Delivery) -> Outcome:
