@@ -24,7 +24,7 @@ from safelight.notifications.mail import Mailer
 from safelight.notifications.notice import Content, Notice, NotSentError
 from safelight.notifications.service import Contacts
 from safelight.notifications.smtp import SmtpServer
-from safelight.webhooks import store as webhook_store
+from safelight.webhooks import endpoint_store
 from safelight.webhooks.endpoint import DisabledReason
 from safelight.worker.senders.notices import Messenger
 from safelight.worker.senders.webhooks import fan_out
@@ -323,7 +323,7 @@ async def test_endpoint_when_disabled_is_told_to_its_owner(desk: Desk) -> None:
     await desk.ann()
     made = await endpoint(desk.database, desk.account, "https://example.com/hook")
     gone = DisabledReason.FAILING
-    await desk.database.write(lambda tx: webhook_store.disable(tx, made.id, gone))
+    await desk.database.write(lambda tx: endpoint_store.disable(tx, made.id, gone))
     (mail,) = await desk.tell()
     assert "https://example.com/hook" in mail["Subject"]
     assert "for days it has only failed" in body_of(mail)

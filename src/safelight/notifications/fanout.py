@@ -7,6 +7,7 @@ from typing import Any
 from safelight import ids
 from safelight.events import Event
 from safelight.notifications.contact import ENDED, GATHERED, MOST_SINGLE, Channel, Contact, names
+from safelight.notifications.notice import NewNotice
 from safelight.webhooks.delivery import DeliveryState
 
 _LAG = timedelta(seconds=1)
@@ -14,7 +15,7 @@ _LAG = timedelta(seconds=1)
 
 def notices_of(
     found: Iterable[Event], contacts: Iterable[Contact], named: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
+) -> list[NewNotice]:
     """Return the notice rows for these events and contacts.
 
     `named` maps jobs and batches to the contacts they name for their end. For all others, the
@@ -32,12 +33,12 @@ def notices_of(
 
 
 def gather(
-    rows: Iterable[dict[str, Any]],
+    rows: Iterable[NewNotice],
     contacts: Iterable[Contact],
     told: Mapping[str, int],
     gathering: Collection[str],
     clock: datetime,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[NewNotice], list[NewNotice]]:
     """Return the rows to send singly, and rows that gather the others at the end of the hour.
 
     `told` counts each contact's notices in the last hour, and `gathering` are the contacts with a
@@ -46,8 +47,8 @@ def gather(
     people = {each.id: each for each in contacts if each.channel is not Channel.SNS}
     until = clock.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     counts = dict(told)
-    single: list[dict[str, Any]] = []
-    gathered: dict[str, dict[str, Any]] = {}
+    single: list[NewNotice] = []
+    gathered: dict[str, NewNotice] = {}
     for row in rows:
         name = row["contact_id"]
         counts[name] = counts.get(name, 0) + 1
@@ -59,12 +60,12 @@ def gather(
             since = datetime.fromisoformat(row["event"]["created_at"]) - _LAG
             data = {"since": _text(since), "until": _text(until)}
             event_id = f"gathered:{until:%Y-%m-%dT%H}"
-            made = own_row(people[name], GATHERED, data, event_id=event_id)
-            gathered[name] = made | {"due_at": until}
+            gathered[name] = own_row(people[name], GATHERED, data, event_id=event_id)
+            gathered[name]["due_at"] = until
     return single, list(gathered.values())
 
 
-def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dict[str, Any]:
+def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> NewNotice:
     """Return a pending row of `notices`."""
     return {
         "id": ids.new("notice"),
@@ -77,7 +78,7 @@ def notice_row(contact: Contact, event_id: str, event: Mapping[str, Any]) -> dic
 
 def own_row(
     contact: Contact, kind: str, data: Mapping[str, Any], *, event_id: str = ""
-) -> dict[str, Any]:
+) -> NewNotice:
     """Return a notice row for an event about the contact itself."""
     event_id = event_id or ids.new("event")
     event = {

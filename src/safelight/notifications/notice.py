@@ -1,11 +1,23 @@
 """Notices, their rendered content, and the interface of senders."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from safelight.notifications.contact import Contact
 from safelight.webhooks.delivery import DeliveryState
+
+
+class NewNotice(TypedDict):
+    """The row of a notice about to be created."""
+
+    id: str
+    contact_id: str
+    event_id: str
+    event: Mapping[str, Any]
+    state: DeliveryState
+    due_at: NotRequired[datetime]  # else it is due now
 
 
 @dataclass(frozen=True, slots=True)

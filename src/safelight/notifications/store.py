@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
+from safelight.db.outbox import Outbox, Settled
 from safelight.db.tables import HEARING, PENDING, contacts, notices
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -15,8 +16,10 @@ from safelight.db.walks import among, newest
 from safelight.events import Event
 from safelight.notifications import fanout
 from safelight.notifications.contact import CODE_LASTS, DIGEST, ENDED, Channel, Contact
-from safelight.notifications.notice import Notice
+from safelight.notifications.notice import NewNotice, Notice
 from safelight.webhooks.delivery import DeliveryState, Outcome
+
+OUTBOX = Outbox(notices)
 
 _DIGESTS_AT_ONCE = 100
 _HOUR = timedelta(hours=1)
@@ -161,7 +164,7 @@ def _gathering(tx: Connection, contact_ids: Collection[str]) -> set[str]:
     return set(tx.scalars(query))
 
 
-def add(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def add(tx: Connection, rows: Sequence[NewNotice]) -> None:
     """Insert notices, due now unless they have a `due_at`; skip existing ones."""
     if rows:
         times = {"created_at": now()} | ({} if "due_at" in rows[0] else {"due_at": now()})
@@ -200,36 +203,14 @@ def add_digests(tx: Connection, *, hour: int, ended_between: EndedBetween) -> No
 
 def claim_due(tx: Connection, *, slots: int, lease: timedelta) -> list[Notice]:
     """Claim up to `slots` due notices; if the sender dies, they are due again after the lease."""
-    due = (
-        sa.select(notices.c.id)
-        .where(PENDING, notices.c.due_at <= now())
-        .order_by(notices.c.due_at)
-        .limit(slots)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        sa.update(notices)
-        .where(notices.c.id.in_(due))
-        .values(due_at=now(lease), tries=notices.c.tries + 1, claim_no=notices.c.claim_no + 1)
-        .returning(notices)
-    )
+    statement = OUTBOX.claim_statement(OUTBOX.due(limit=slots), lease)
     return [_to_notice(row) for row in tx.execute(statement).mappings()]
 
 
 def record(tx: Connection, notice: Notice, outcome: Outcome) -> None:
     """Record the outcome of a try, unless another sender has claimed the notice meanwhile."""
-    ended = outcome.state is not DeliveryState.PENDING
-    statement = (
-        sa.update(notices)
-        .where(notices.c.id == notice.id, notices.c.claim_no == notice.claim_no, PENDING)
-        .values(
-            state=outcome.state,
-            error=outcome.error,
-            due_at=now(outcome.wait),
-            finished_at=now() if ended else None,
-        )
-    )
-    if tx.execute(statement).rowcount and outcome.gone:
+    settled = Settled(notice.id, notice.claim_no, outcome.state, outcome.error, outcome.wait)
+    if OUTBOX.settle(tx, [settled]) and outcome.gone:
         stop(tx, [notice.contact_id], outcome.error)
 
 
@@ -240,20 +221,6 @@ def of_contact(tx: Connection, contact_id: str, *, before: str | None, limit: in
     query = sa.select(notices).where(among(tx, notices.c.id, wanted))
     query = query.order_by(notices.c.id.desc())
     return [_to_notice(row) for row in tx.execute(query).mappings()]
-
-
-def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove up to `limit` notices that ended longer than `kept` ago, the oldest first."""
-    old = (
-        sa.select(notices.c.id)
-        .where(notices.c.finished_at < now(-kept))
-        .order_by(notices.c.finished_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return tx.execute(
-        sa.delete(notices).where(among(tx, notices.c.id, tx.scalars(old).all()))
-    ).rowcount
 
 
 def _only(tx: Connection, *match: sa.ColumnElement[bool]) -> Contact | None:

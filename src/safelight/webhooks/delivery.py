@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 
 # Before each try, including the first: about three days in total, as Standard Webhooks advises.
 _WAITS = (
@@ -30,6 +30,18 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"  # all tries failed, or the endpoint was disabled
+
+
+class NewDelivery(TypedDict):
+    """The row of a delivery about to be created, due now."""
+
+    id: str
+    endpoint_id: str
+    event_id: str
+    event: Mapping[str, Any]
+    url: str
+    receiver: str
+    state: DeliveryState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import InvalidRequest, NotFound
 from safelight.webhooks import endpoint as rules
-from safelight.webhooks import store
+from safelight.webhooks import endpoint_store, store
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
 from safelight.webhooks.endpoint import DisabledReason, Endpoint
 from safelight.webhooks.errors import EndpointDisabled
@@ -40,11 +40,13 @@ class Webhooks:
         _check_patterns(wanted)
 
         def write(tx: Connection) -> Endpoint:
-            own = [one for one in store.endpoints_of(tx, [account_id]) if not one.is_default]
+            own = [
+                one for one in endpoint_store.of_accounts(tx, [account_id]) if not one.is_default
+            ]
             if len(own) >= _MOST_ENDPOINTS:
                 raise InvalidRequest(f"An account has at most {_MOST_ENDPOINTS} endpoints.")
             secret = rules.new_secret()
-            return store.insert_endpoint(
+            return endpoint_store.insert(
                 tx, account_id, url=url, events=list(wanted), thin=thin, secret=secret
             )
 
@@ -52,7 +54,7 @@ class Webhooks:
 
     async def all_of(self, account_id: str) -> list[Endpoint]:
         """Return the account's endpoints, oldest first."""
-        return await self._db.read(lambda tx: store.endpoints_of(tx, [account_id]))
+        return await self._db.read(lambda tx: endpoint_store.of_accounts(tx, [account_id]))
 
     async def get(self, account_id: str, endpoint_id: str) -> Endpoint:
         """Return the account's endpoint; raise `NotFound`."""
@@ -60,11 +62,13 @@ class Webhooks:
 
     async def default(self, account_id: str) -> Endpoint:
         """Return the endpoint for URLs named by jobs and batches, created on first use."""
-        found = await self._db.read(lambda tx: store.find_default(tx, account_id))
+        found = await self._db.read(lambda tx: endpoint_store.find_default(tx, account_id))
         if found is not None:
             return found
         secret = rules.new_secret()
-        return await self._db.write(lambda tx: store.ensure_default(tx, account_id, secret=secret))
+        return await self._db.write(
+            lambda tx: endpoint_store.ensure_default(tx, account_id, secret=secret)
+        )
 
     async def change(
         self,
@@ -82,7 +86,7 @@ class Webhooks:
 
         def write(tx: Connection) -> Endpoint:
             _changeable(tx, account_id, endpoint_id)
-            store.change_endpoint(tx, endpoint_id, **values)
+            endpoint_store.change(tx, endpoint_id, **values)
             if disabled is not None:
                 _switch(tx, endpoint_id, disabled=disabled)
             return _existing(tx, account_id, endpoint_id)
@@ -94,7 +98,7 @@ class Webhooks:
 
         def write(tx: Connection) -> Endpoint:
             _existing(tx, account_id, endpoint_id)
-            return store.rotate(tx, endpoint_id, secret=rules.new_secret())
+            return endpoint_store.rotate(tx, endpoint_id, secret=rules.new_secret())
 
         return await self._db.write(write)
 
@@ -103,7 +107,7 @@ class Webhooks:
 
         def write(tx: Connection) -> None:
             _changeable(tx, account_id, endpoint_id)
-            store.delete_endpoint(tx, account_id, endpoint_id)
+            endpoint_store.delete(tx, account_id, endpoint_id)
 
         await self._db.write(write)
 
@@ -178,7 +182,7 @@ def _check_patterns(wanted: Sequence[str]) -> None:
 
 
 def _existing(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint:
-    found = store.get_endpoint(tx, account_id, endpoint_id)
+    found = endpoint_store.get(tx, account_id, endpoint_id)
     if found is None:
         raise NotFound("There is no such webhook endpoint.")
     return found
@@ -204,6 +208,6 @@ def _found(delivery: Delivery | None) -> Delivery:
 
 def _switch(tx: Connection, endpoint_id: str, *, disabled: bool) -> None:
     if disabled:
-        store.disable(tx, endpoint_id, DisabledReason.ASKED)
+        endpoint_store.disable(tx, endpoint_id, DisabledReason.ASKED)
     else:
-        store.enable(tx, endpoint_id)
+        endpoint_store.enable(tx, endpoint_id)

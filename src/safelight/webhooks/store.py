@@ -1,4 +1,4 @@
-"""Rows of webhook endpoints, deliveries, and their tries."""
+"""Rows of webhook deliveries and their tries."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,21 +9,22 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight import events, ids
 from safelight.db.given import Given
-from safelight.db.tables import DEFAULT, PENDING, deliveries, delivery_tries, endpoints
-from safelight.db.types import Instant, now
+from safelight.db.outbox import Outbox, Settled
+from safelight.db.tables import deliveries, delivery_tries
+from safelight.db.types import now
 from safelight.db.upsert import upsert
 from safelight.db.walks import among, newest
-from safelight.events import Event, NewEvent
-from safelight.webhooks import fanout
+from safelight.events import Event
+from safelight.webhooks import endpoint_store, fanout
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged, Outcome, Try
-from safelight.webhooks.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
+from safelight.webhooks.endpoint import Endpoint
 from safelight.webhooks.shares import Taken
+
+OUTBOX = Outbox(deliveries, status=sa.Integer, answer=sa.Text)
 
 _LOOKED_AT = 500  # due deliveries examined per claim
 _TRIES_KEPT = 20  # per delivery, including redeliveries
-_TOO_LONG_AGO = now(-GIVEN_UP_AFTER)
 
 Ended = tuple[Delivery, Outcome]
 
@@ -31,126 +32,12 @@ Ended = tuple[Delivery, Outcome]
 UrlsOf = Callable[[Connection, Collection[str]], Mapping[str, str]]
 
 
-# --- endpoints -------------------------------------------------------------------------------
-
-
-def insert_endpoint(tx: Connection, account_id: str, **values: Any) -> Endpoint:
-    """Insert an endpoint; it receives events from now on."""
-    statement = (
-        sa.insert(endpoints)
-        .values(id=ids.new("endpoint"), account_id=account_id, created_at=now(), **values)
-        .returning(endpoints)
-    )
-    return _to_endpoint(tx.execute(statement).mappings().one())
-
-
-def find_default(tx: Connection, account_id: str) -> Endpoint | None:
-    """Return the account's default endpoint, or None."""
-    query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
-    row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_endpoint(row)
-
-
-def ensure_default(tx: Connection, account_id: str, *, secret: str) -> Endpoint:
-    """Return the account's default endpoint, created if missing; safe under concurrency."""
-    tx.execute(
-        upsert(tx, endpoints)
-        .values(
-            id=ids.new("endpoint"),
-            account_id=account_id,
-            url="",
-            events=[],
-            secret=secret,
-            created_at=now(),
-        )
-        .on_conflict_do_nothing()
-    )
-    query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
-    return _to_endpoint(tx.execute(query).mappings().one())
-
-
-def endpoints_of(tx: Connection, account_ids: Collection[str]) -> list[Endpoint]:
-    """Return these accounts' endpoints, oldest first."""
-    query = (
-        sa.select(endpoints)
-        .where(endpoints.c.account_id.in_(sorted(account_ids)))
-        .order_by(endpoints.c.id)
-    )
-    return [_to_endpoint(row) for row in tx.execute(query).mappings()]
-
-
-def get_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint | None:
-    """Return the account's endpoint, or None."""
-    query = sa.select(endpoints).where(
-        endpoints.c.id == endpoint_id, endpoints.c.account_id == account_id
-    )
-    row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_endpoint(row)
-
-
-def change_endpoint(tx: Connection, endpoint_id: str, **values: Any) -> None:
-    """Set columns of an endpoint."""
-    if values:
-        tx.execute(sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**values))
-
-
-def rotate(tx: Connection, endpoint_id: str, *, secret: str) -> Endpoint:
-    """Set a new secret; the old one also signs for a while."""
-    statement = (
-        sa.update(endpoints)
-        .where(endpoints.c.id == endpoint_id)
-        .values(secret=secret, old_secret=endpoints.c.secret, old_secret_until=now(BOTH_VALID))
-        .returning(endpoints)
-    )
-    return _to_endpoint(tx.execute(statement).mappings().one())
-
-
-def delete_endpoint(tx: Connection, account_id: str, endpoint_id: str) -> bool:
-    """Delete an endpoint with its deliveries; False if the account has no such endpoint."""
-    statement = sa.delete(endpoints).where(
-        endpoints.c.id == endpoint_id, endpoints.c.account_id == account_id
-    )
-    return bool(tx.execute(statement).rowcount)
-
-
-def enable(tx: Connection, endpoint_id: str) -> None:
-    """Enable an endpoint and clear its failures."""
-    change_endpoint(tx, endpoint_id, disabled_at=None, disabled_reason="", failing_since=None)
-
-
-def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
-    """Disable an endpoint, and fail its pending deliveries."""
-    statement = (
-        sa.update(endpoints)
-        .where(endpoints.c.id == endpoint_id, endpoints.c.disabled_at.is_(None))
-        .values(disabled_at=now(), disabled_reason=reason, seq=endpoints.c.seq + 1)
-        .returning(endpoints.c.account_id, endpoints.c.seq)
-    )
-    row = tx.execute(statement).one_or_none()
-    if row is None:
-        return
-    # Skip rows that another notifier has locked, because waiting could deadlock; they fail
-    # when they are due.
-    waiting = (
-        sa.select(deliveries.c.id)
-        .where(PENDING, deliveries.c.endpoint_id == endpoint_id)
-        .with_for_update(skip_locked=True)
-    )
-    tx.execute(
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(waiting))
-        .values(state=DeliveryState.FAILED, error="The endpoint was disabled.", finished_at=now())
-    )
-    told = NewEvent(row.account_id, endpoint_id, row.seq, "delivery.disabled", {"reason": reason})
-    events.append(tx, [told])
-
-
 # --- making and claiming deliveries ----------------------------------------------------------
 
 
 def fan_out(tx: Connection, found: Sequence[Event], urls_of: UrlsOf) -> None:
     """Create the deliveries for events; idempotent, one per endpoint and event."""
-    listening = endpoints_of(tx, {event.account_id for event in found})
+    listening = endpoint_store.of_accounts(tx, {event.account_id for event in found})
     ended = fanout.named_in(found) if any(one.is_default for one in listening) else []
     rows = fanout.deliveries_of(found, listening, urls_of(tx, ended) if ended else {})
     if rows:
@@ -188,16 +75,8 @@ def _claim_statement(dialect: str, each: int, most: int, lease: timedelta) -> Re
     over = sa.select(taken.c.endpoint).where(taken.c.endpoint.is_not(None), taken.c.taken >= most)
     row = deliveries.c
     due = (
-        sa.select(row.id, row.receiver, row.endpoint_id, row.due_at)
-        .where(
-            PENDING,
-            deliveries.c.due_at <= now(),
-            deliveries.c.receiver.not_in(full),
-            deliveries.c.endpoint_id.not_in(over),
-        )
-        .order_by(deliveries.c.due_at)
-        .limit(_LOOKED_AT)
-        .with_for_update(skip_locked=True)
+        OUTBOX.due(row.receiver.not_in(full), row.endpoint_id.not_in(over), limit=_LOOKED_AT)
+        .add_columns(row.receiver, row.endpoint_id, row.due_at)
         .cte("due")
     )
     rank = sa.func.row_number()
@@ -224,39 +103,15 @@ def _claim_statement(dialect: str, each: int, most: int, lease: timedelta) -> Re
         .order_by(fitting.c.turn)
         .limit(sa.bindparam("slots", type_=sa.Integer))
     )
-    return (
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(chosen))
-        .values(
-            due_at=now(lease),
-            tries=deliveries.c.tries + 1,
-            claim_no=deliveries.c.claim_no + 1,
-        )
-        .returning(deliveries)
-    )
+    return OUTBOX.claim_statement(chosen, lease)
 
 
 # --- outcomes --------------------------------------------------------------------------------
 
 
-_OUTCOMES = Given(
-    id=sa.Text,
-    claim_no=sa.Integer,
-    state=sa.Text,
-    status=sa.Integer,
-    error=sa.Text,
-    answer=sa.Text,
-    due_at=Instant,
-    finished_at=Instant,
-)
-
-
 def record_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]:
     """Record the outcomes of tries, except of deliveries that another notifier has claimed."""
-    clock = tx.execute(sa.select(now())).scalar_one()
-    rows = (_outcome_row(delivery, outcome, clock) for delivery, outcome in ended)
-    given = _OUTCOMES.bind(tx, rows)
-    written = set(tx.scalars(_record_statement(tx.dialect.name), given))
+    written = OUTBOX.settle(tx, [_settled(*one) for one in ended])
     tried = [
         (delivery, outcome, outcome.tried)
         for delivery, outcome in ended
@@ -264,38 +119,19 @@ def record_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]
     ]
     if tried:
         _keep_tries(tx, [(delivery, one) for delivery, _, one in tried])
-        _note_health(tx, [(one.endpoint_id, outcome) for one, outcome, _ in tried if not one.url])
+        endpoint_store.note_health(
+            tx, [(one.endpoint_id, outcome) for one, outcome, _ in tried if not one.url]
+        )
     return [None] * len(ended)
 
 
-def _outcome_row(delivery: Delivery, outcome: Outcome, clock: datetime) -> dict[str, Any]:
+def _settled(delivery: Delivery, outcome: Outcome) -> Settled:
     tried = outcome.tried
-    return {
-        "id": delivery.id,
-        "claim_no": delivery.claim_no,
-        "state": outcome.state.value,
+    more = {
         "status": tried.status if tried else None,
-        "error": outcome.error,
         "answer": tried.answer.body if tried and tried.answer else "",
-        "due_at": clock + outcome.wait,
-        "finished_at": None if outcome.state is DeliveryState.PENDING else clock,
     }
-
-
-@cache
-def _record_statement(dialect: str) -> ReturningUpdate[Any]:
-    given = _OUTCOMES.table(dialect)
-    changed = ("state", "status", "error", "answer", "due_at", "finished_at")
-    return (
-        sa.update(deliveries)
-        .where(
-            deliveries.c.id == given.c.id,
-            deliveries.c.claim_no == given.c.claim_no,
-            deliveries.c.state == DeliveryState.PENDING,
-        )
-        .values({name: given.c[name] for name in changed})
-        .returning(deliveries.c.id)
-    )
+    return Settled(delivery.id, delivery.claim_no, outcome.state, outcome.error, outcome.wait, more)
 
 
 def _keep_tries(tx: Connection, tried: Sequence[tuple[Delivery, Try]]) -> None:
@@ -321,27 +157,6 @@ def _keep_tries(tx: Connection, tried: Sequence[tuple[Delivery, Try]]) -> None:
                     delivery_tries.c.number <= delivery.claim_no - _TRIES_KEPT,
                 )
             )
-
-
-def _note_health(tx: Connection, ended: Sequence[tuple[str, Outcome]]) -> None:
-    """Track since when endpoints have been failing; disable those that are gone or hopeless."""
-    well = {name for name, outcome in ended if outcome.state is DeliveryState.DELIVERED}
-    gone = {name for name, outcome in ended if outcome.gone}
-    failed = {name for name, _ in ended} - well - gone
-    since = endpoints.c.failing_since
-    if well:
-        recovered = sa.update(endpoints).where(endpoints.c.id.in_(well), since.is_not(None))
-        tx.execute(recovered.values(failing_since=None))
-    if failed:
-        fallen = sa.update(endpoints).where(endpoints.c.id.in_(failed), since.is_(None))
-        tx.execute(fallen.values(failing_since=now()))
-        hopeless = sa.select(endpoints.c.id).where(
-            endpoints.c.id.in_(failed), endpoints.c.disabled_at.is_(None), since < _TOO_LONG_AGO
-        )
-        for endpoint_id in tx.scalars(hopeless).all():
-            disable(tx, endpoint_id, DisabledReason.FAILING)
-    for endpoint_id in sorted(gone):
-        disable(tx, endpoint_id, DisabledReason.GONE)
 
 
 def of_endpoint(
@@ -441,24 +256,6 @@ def _send_again_statement(endpoint_id: str) -> sa.Update:
             finished_at=None,
         )
     )
-
-
-def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove up to `limit` deliveries that ended longer than `kept` ago, the oldest first."""
-    old = (
-        sa.select(deliveries.c.id)
-        .where(deliveries.c.finished_at < now(-kept))
-        .order_by(deliveries.c.finished_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    statement = sa.delete(deliveries).where(among(tx, deliveries.c.id, tx.scalars(old).all()))
-    return tx.execute(statement).rowcount
-
-
-def _to_endpoint(row: RowMapping) -> Endpoint:
-    fields: dict[str, Any] = {**row}
-    return Endpoint(**fields)
 
 
 def _to_delivery(row: RowMapping) -> Delivery:

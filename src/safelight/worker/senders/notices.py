@@ -30,11 +30,11 @@ from safelight.notifications.contact import (
 from safelight.notifications.content import Templates
 from safelight.notifications.mail import confirm_url, stop_url
 from safelight.notifications.notice import Content, Notice, NotSentError, Sender
-from safelight.webhooks import store as webhook_store
-from safelight.webhooks import webhook
+from safelight.webhooks import endpoint_store, webhook
 from safelight.webhooks.delivery import DeliveryState, Outcome, after_failure
 from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.senders import documents
+from safelight.worker.senders.sending import send
 
 NOTICES = Counter("safelight_notices_total", "Tries to send a notice.", ("channel", "outcome"))
 
@@ -94,14 +94,11 @@ class Messenger:
         return len(claimed)
 
     async def _deliver(self, notice: Notice) -> None:
-        try:
-            outcome = await self._try(notice)
-            await self._db.write(lambda tx: store.record(tx, notice, outcome))
-        except OUTAGE as error:
-            # Its lease expires, and then it is resent.
-            _log.warning("notice outcome not recorded", notice=notice.id, error=str(error))
-        except Exception:  # noqa: BLE001  one notice must not stop the others
-            _log.exception("notice outcome not recorded", notice=notice.id)
+        await send(
+            notice.id,
+            lambda: self._try(notice),
+            lambda outcome: self._db.write(lambda tx: store.record(tx, notice, outcome)),
+        )
 
     async def _try(self, notice: Notice) -> Outcome:
         found = await self._db.read(lambda tx: self._look(tx, notice))
@@ -180,7 +177,7 @@ class Messenger:
         kind, subject = event["type"], event["subject"]
         base = self._links.base_url
         if kind == DISABLED:
-            endpoint = webhook_store.get_endpoint(tx, account_id, subject)
+            endpoint = endpoint_store.get(tx, account_id, subject)
             return endpoint and ("disabled", facts.of_disabled(endpoint, event, base))
         if kind.startswith("batch."):
             batch = documents.batch_of(tx, account_id, subject, self._links)

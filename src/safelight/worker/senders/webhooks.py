@@ -16,12 +16,13 @@ from safelight.fetch import Poster
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.notifications import store as notice_store
-from safelight.webhooks import store, webhook
+from safelight.webhooks import endpoint_store, store, webhook
 from safelight.webhooks.delivery import Delivery, DeliveryState, Outcome
 from safelight.webhooks.endpoint import Endpoint
 from safelight.webhooks.shares import Shares
 from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.senders import documents
+from safelight.worker.senders.sending import send
 
 _log = telemetry.logger(__name__)
 
@@ -92,15 +93,11 @@ class Notifier:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            outcome = await self._try_in_share(delivery)
-            if outcome.state is not DeliveryState.DELIVERED:
-                _log.info("message not delivered", delivery=delivery.id, error=outcome.error)
-            await self._record((delivery, outcome))
-        except OUTAGE as error:
-            # Its lease expires, and then it is resent with the same id.
-            _log.warning("delivery outcome not recorded", delivery=delivery.id, error=str(error))
-        except Exception:  # noqa: BLE001  one message must not stop the others
-            _log.exception("delivery outcome not recorded", delivery=delivery.id)
+            await send(
+                delivery.id,
+                lambda: self._try_in_share(delivery),
+                lambda outcome: self._record((delivery, outcome)),
+            )
         finally:
             self._room += 1
             self._ended.set()
@@ -110,6 +107,8 @@ class Notifier:
         well, hung = True, False
         try:
             outcome = await self._try(delivery)
+            if outcome.state is not DeliveryState.DELIVERED:
+                _log.info("message not delivered", delivery=delivery.id, error=outcome.error)
             if outcome.tried is not None:
                 well, hung = outcome.tried.is_success, outcome.tried.hung
             return outcome
@@ -137,7 +136,7 @@ class Notifier:
         self, tx: Connection, delivery: Delivery
     ) -> tuple[Endpoint, Sequence[Mapping[str, Any]]] | None:
         account_id: str = delivery.event["account_id"]
-        endpoint = store.get_endpoint(tx, account_id, delivery.endpoint_id)
+        endpoint = endpoint_store.get(tx, account_id, delivery.endpoint_id)
         if endpoint is None or endpoint.disabled_at is not None:
             return None
         if endpoint.thin:

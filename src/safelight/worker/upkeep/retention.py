@@ -53,8 +53,8 @@ def looks(events_kept: timedelta | None, jobs_kept: timedelta | None) -> dict[st
     found = {
         "idempotency keys": _forgetting(idempotency.forget, _IDEMPOTENCY_KEPT),
         "API keys": _forgetting(account_store.forget_keys, _KEYS_KEPT),
-        "deliveries": _forgetting(delivery_store.forget, _DELIVERIES_KEPT),
-        "notices": _forgetting(notice_store.forget, _DELIVERIES_KEPT),
+        "deliveries": _forgetting(delivery_store.OUTBOX.forget, _DELIVERIES_KEPT),
+        "notices": _forgetting(notice_store.OUTBOX.forget, _DELIVERIES_KEPT),
     }
     if events_kept is not None:
         found["events"] = _sweeping(old_rows.sweep_events, events_kept)
