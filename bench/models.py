@@ -27,7 +27,7 @@ _FLOAT, _UNSIGNED = 5126, 5125
 
 
 async def models(sizes: Sizes) -> list[Row]:
-    """Return a row a number of triangles, the fewest first, for a child's peak only grows."""
+    """Return a row for each number of triangles."""
     pool = CpuPool(1)
     try:
         await pool.warm((_MODULE,))
@@ -47,7 +47,9 @@ async def _row(pool: CpuPool, folder: Path, triangles: int, rounds: int) -> Row:
     took: list[tuple[float, float]] = []
     peak = 0.0
     for _ in range(rounds):
-        wall, cpu, peak = await pool.run(_measured, source, folder, limits=_LIMITS)
+        wall, cpu, peak = await pool.run(
+            _measured, source, folder, reads=[source], writes=[folder], limits=_LIMITS
+        )
         took.append((wall, cpu))
     return {
         "triangles": triangles,

@@ -36,6 +36,10 @@ __all__ = ["ALL_ROLES", "Kept", "Role", "Safelight", "open_kept", "open_safeligh
 _USED_IN_CHILDREN = (
     "resvg_py",
     "safelight.media.models.look",
+    "safelight.media.pictures.render",
+    "safelight.media.pictures.reshape",
+    "safelight.providers.local.inflate.sculpt",
+    "safelight.providers.local.sketch.drawing:preload",
     "scipy.ndimage",
     "scipy.sparse.linalg",
 )

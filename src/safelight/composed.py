@@ -244,7 +244,7 @@ def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
     # A pool apart: nobody waits behind jobs for a rendition or an upload.
-    apart = CpuPool(max(on.pool.size // 2, 2))
+    apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
     return Services(
         accounts=Accounts(database),

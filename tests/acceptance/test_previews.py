@@ -51,7 +51,7 @@ async def test_stream_when_a_vendor_sends_rough_pictures_shows_them_small(
     picture.write_bytes(base64.b64decode(previews[0].removeprefix("data:image/webp;base64,")))
     pool = CpuPool(1)
     try:
-        facts = await pool.run(inspect, picture, InspectRules())
+        facts = await pool.run(inspect, picture, InspectRules(), reads=[picture])
     finally:
         pool.close()
     assert (facts.format, facts.width, facts.height) == ("webp", SIDE, 200)

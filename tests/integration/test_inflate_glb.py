@@ -122,7 +122,7 @@ async def test_model_when_the_picture_is_huge_fits_into_two_gigabytes(
     _star(256).flatten(background=[255]).resize(16).jpegsave(str(picture))
     order = Order(picture, Params(texture_size=1024), tmp_path / "m.glb")
     limits = Limits(memory_bytes=2 * 2**30)
-    facts = await pool.run(make_model, order, limits=limits)
+    facts = await pool.run(make_model, order, reads=[picture], writes=[tmp_path], limits=limits)
     assert (facts["mask"], facts["watertight"]) == ("border", True)
 
 

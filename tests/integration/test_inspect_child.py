@@ -24,10 +24,12 @@ async def test_run_when_a_picture_is_inspected_in_a_child_then_all_crosses_over(
     huge.write_bytes(pictures.claiming("png", 60000, 60000))
     pool = CpuPool(1)
     try:
-        facts = await pool.run(inspect, good, RULES)
-        made = await pool.run(partial(take_in, serve=True), good, tmp_path, RULES)
+        facts = await pool.run(inspect, good, RULES, reads=[good])
+        made = await pool.run(
+            partial(take_in, serve=True), good, tmp_path, RULES, reads=[good], writes=[tmp_path]
+        )
         with pytest.raises(MediaTooManyPixels) as caught:
-            await pool.run(inspect, huge, RULES)
+            await pool.run(inspect, huge, RULES, reads=[huge])
     finally:
         pool.close()
     assert (facts.width, facts.height) == (48, 64)
@@ -49,9 +51,11 @@ async def test_run_when_a_picture_needs_too_much_memory_then_only_the_child_ends
                 big,
                 tmp_path,
                 RULES,
+                reads=[big],
+                writes=[tmp_path],
                 limits=Limits(memory_bytes=2**27),
             )
-        assert (await pool.run(inspect, small, RULES)).width == 64
+        assert (await pool.run(inspect, small, RULES, reads=[small])).width == 64
     finally:
         pool.close()
 
@@ -63,8 +67,8 @@ async def test_glimpse_when_a_picture_is_all_noise_still_fits_into_an_event(
     noise = pyvips.Image.gaussnoise(1500, 1500, sigma=80, mean=128).cast("uchar")
     noisy.write_bytes(noise.bandjoin([noise.rot90(), noise.rot180()]).pngsave_buffer())
     none.write_bytes(b"no picture")
-    told = await pool.run(glimpse, noisy, RULES)
+    told = await pool.run(glimpse, noisy, RULES, reads=[noisy])
     assert told.startswith("data:image/webp;base64,")
     assert len(told) < 65_000
     with pytest.raises(MediaUnsupported):
-        await pool.run(glimpse, none, RULES)
+        await pool.run(glimpse, none, RULES, reads=[none])

@@ -487,8 +487,26 @@ async def test_conversion_when_run_in_a_child_hands_back_its_file(
 ) -> None:
     source = tmp_path / "source.glb"
     _inflated(source)
-    made = await pool.run(convert, source, ModelFormat.USDZ, tmp_path, "star", limits=_LIMITS)
+    made = await pool.run(
+        convert,
+        source,
+        ModelFormat.USDZ,
+        tmp_path,
+        "star",
+        reads=[tmp_path],
+        writes=[tmp_path],
+        limits=_LIMITS,
+    )
     assert made == tmp_path / "star.usdz"
     assert ModelFormat.USDZ.media_type == "model/vnd.usdz+zip"
     with pytest.raises(MediaUnsupported):
-        await pool.run(convert, made, ModelFormat.OBJ, tmp_path, "star", limits=_LIMITS)
+        await pool.run(
+            convert,
+            made,
+            ModelFormat.OBJ,
+            tmp_path,
+            "star",
+            reads=[tmp_path],
+            writes=[tmp_path],
+            limits=_LIMITS,
+        )

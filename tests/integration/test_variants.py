@@ -1,7 +1,7 @@
 """Pictures on the fly against both databases: made once, kept once, gone with their asset."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -56,6 +56,8 @@ class CountingPool(CpuPool):
         self,
         function: Callable[..., T],
         *args: Any,
+        reads: Iterable[Path] = (),
+        writes: Iterable[Path] = (),
         limits: Limits | None = None,
         report: Report | None = None,
     ) -> T:

@@ -142,11 +142,15 @@ class Intake:
 
     async def inspect(self, path: Path) -> Facts:
         """Decode a picture completely and return its facts; raise `MediaError` if it is invalid."""
-        return await self._pool.run(inspect, path, self._rules, limits=_INSPECT_LIMITS)
+        return await self._pool.run(
+            inspect, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+        )
 
     async def glimpse(self, path: Path) -> str:
         """Return a small preview of unfinished work as a `data:` URI; raise `MediaError`."""
-        return await self._pool.run(glimpse, path, self._rules, limits=_INSPECT_LIMITS)
+        return await self._pool.run(
+            glimpse, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+        )
 
     async def keep_private(self, path: Path, facts: Facts, name: str, account_id: str) -> NewAsset:
         """Store a private input picture; return the row to insert."""
@@ -185,7 +189,13 @@ class Intake:
         folder = path.parent / f"renditions-{asset_id}"
         folder.mkdir()
         made = await self._pool.run(
-            partial(take_in, serve=sanitize), path, folder, self._rules, limits=INGEST_LIMITS
+            partial(take_in, serve=sanitize),
+            path,
+            folder,
+            self._rules,
+            reads=[path],
+            writes=[folder],
+            limits=INGEST_LIMITS,
         )
         shown = await self._show(path, made, origin, asset_id, sanitize=sanitize)
         return {
@@ -293,7 +303,15 @@ class Intake:
             return {}
         look = partial(take_in, serve=False)
         try:
-            made = await self._pool.run(look, preview, folder, self._rules, limits=INGEST_LIMITS)
+            made = await self._pool.run(
+                look,
+                preview,
+                folder,
+                self._rules,
+                reads=[preview],
+                writes=[folder],
+                limits=INGEST_LIMITS,
+            )
         except MediaError:  # keep the model, which was paid for
             return {}
         return made.pictures or {"preview": as_it_is(preview, made.facts)}

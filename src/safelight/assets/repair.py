@@ -64,7 +64,15 @@ class Remaking:
             pictures = model.pictures
         else:
             work = partial(take_in, serve=serve)
-            taken = await self._pool.run(work, source, folder, self._rules, limits=INGEST_LIMITS)
+            taken = await self._pool.run(
+                work,
+                source,
+                folder,
+                self._rules,
+                reads=[source],
+                writes=[folder],
+                limits=INGEST_LIMITS,
+            )
             copy, pictures = taken.served, taken.pictures
         made: dict[str, Picture] = {}
         if asset.key and copy and copy.media_type == asset.media_type:

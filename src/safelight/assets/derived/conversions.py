@@ -63,7 +63,9 @@ class Conversions:
         name = PurePosixPath(asset.name).stem or asset.id
 
         async def make(source: Path, folder: Path) -> Made:
-            path = await self._pool.run(convert, source, form, folder, name, limits=_LIMITS)
+            path = await self._pool.run(
+                convert, source, form, folder, name, reads=[source], writes=[folder], limits=_LIMITS
+            )
             owner = asset.job_id or asset.id
             key = shown_key(asset.kind.folder, owner, form.media_type, asset.visibility)
             return Made(path, key, form.media_type, path.stat().st_size)

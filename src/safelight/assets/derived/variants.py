@@ -107,7 +107,15 @@ class Variants:
 
         async def make(original: Path, folder: Path) -> Made:
             target = folder / "target"
-            made = await self._pool.run(transform, original, target, wanted, limits=_LIMITS)
+            made = await self._pool.run(
+                transform,
+                original,
+                target,
+                wanted,
+                reads=[original],
+                writes=[folder],
+                limits=_LIMITS,
+            )
             key = _new_key(source.asset_id, made.media_type)
             return Made(target, key, made.media_type, made.bytes, made.width, made.height)
 

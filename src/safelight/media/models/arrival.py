@@ -29,9 +29,18 @@ async def receive(
     """
     draw = partial(take_in_model, still=still)
     try:
-        made = await pool.run(draw, source, folder, rules, limits=_LIMITS, report=report)
+        made = await pool.run(
+            draw,
+            source,
+            folder,
+            rules,
+            reads=[source],
+            writes=[folder],
+            limits=_LIMITS,
+            report=report,
+        )
     except OutOfResources as error:
-        facts = await pool.run(look_at_model, source, rules, limits=_LIMITS)
+        facts = await pool.run(look_at_model, source, rules, reads=[source], limits=_LIMITS)
         made = TakenInModel(replace(facts, undrawn=error.detail), {})
     if made.facts.undrawn:
         _log.warning("model not drawn", reason=made.facts.undrawn, file=source.name)

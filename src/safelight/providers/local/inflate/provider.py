@@ -66,7 +66,14 @@ class InflateProvider(NoCallbacks):
             model=request.scratch / "model.glb",
             saliency=self._saliency,
         )
-        facts = await self._pool.run(make_model, order, limits=_LIMITS, report=attempt.report)
+        facts = await self._pool.run(
+            make_model,
+            order,
+            reads=filter(None, (order.picture, order.saliency)),
+            writes=[request.scratch],
+            limits=_LIMITS,
+            report=attempt.report,
+        )
         stem = PurePath(picture.name).stem or PurePath(picture.path.name).stem
         return Done((MediaFile(order.model, _MEDIA_TYPE, facts=facts, name=f"{stem}.glb"),))
 

@@ -27,6 +27,12 @@ _ICON_UNITS = 32
 _QUALITY = 92
 
 
+def preload() -> None:
+    """Read the vocabulary and the icons, which forked children then share."""
+    for item in prompt.read("fox", "").items:
+        figure.body(item.icon)
+
+
 def draw_all(order: Order) -> list[Drawn]:
     """Draw `order.count` pictures; the same order gives the same bytes."""
     cpu.report(5, "reading the prompt")

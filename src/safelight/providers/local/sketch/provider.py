@@ -112,7 +112,14 @@ class SketchProvider(NoCallbacks):
 
     async def start(self, request: ProviderRequest, attempt: AttemptHandle) -> Done | Pending:
         order = _order(request)
-        drawn = await self._pool.run(_draw, order, limits=_LIMITS, report=attempt.report)
+        drawn = await self._pool.run(
+            _draw,
+            order,
+            reads=order.references,
+            writes=[order.folder],
+            limits=_LIMITS,
+            report=attempt.report,
+        )
         media_type = _MEDIA_TYPES[request.params["format"]]
         outputs = tuple(
             MediaFile(picture.path, media_type, facts=_facts(picture)) for picture in drawn

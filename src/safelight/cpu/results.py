@@ -1,0 +1,65 @@
+"""Results of children as JSON, validated by the function's own return type.
+
+A child may have been taken over by the file that it decoded. So nothing that it sends is
+unpickled, and no path is accepted that lies outside the folders it may write.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter
+
+
+def encode(value: object) -> bytes:
+    """Return a result as JSON; raise `TypeError` for values other than data."""
+    return json.dumps(value, default=_plain).encode()
+
+
+def decode(function: Callable[..., object], data: bytes, folders: Iterable[Path]) -> Any:
+    """Return the result of `function`; raise `ValueError` if it is not of its return type.
+
+    Every path in it must lie in one of `folders`.
+    """
+    value = _adapter(_return_type(function)).validate_json(data)
+    places = [folder.resolve() for folder in folders]
+    for path in _paths(value):
+        if not any(path.resolve().is_relative_to(place) for place in places):
+            raise ValueError("A child named a file that it may not write.")
+    return value
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"A {type(value).__name__} is no result of a child.")
+
+
+def _return_type(function: Callable[..., object]) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return get_type_hints(function)["return"]
+
+
+@functools.lru_cache(maxsize=64)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _paths(value: object) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _paths(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        for one in cast("Mapping[object, object]", value).values():
+            yield from _paths(one)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for one in cast("Sequence[object]", value):
+            yield from _paths(one)
