@@ -44,9 +44,8 @@ def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
         except OSError as error:
             if error.errno == errno.EADDRINUSE and candidate < last:
                 continue
-            # A failed look-up has numbers of its own.
-            is_lookup = isinstance(error, socket.gaierror)
-            why = error.strerror if is_lookup else os.strerror(error.errno or 0)
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else "the name is unknown"  # a failed look-up
             raise Failure(
                 f"Cannot listen on {host}:{candidate}: {why}. "
                 "Choose with SAFELIGHT_HOST and SAFELIGHT_PORT."

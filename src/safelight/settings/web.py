@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, Hosts
+from safelight.settings.checked import MIB, Hosts, HttpUrl
 
 
 class WebSettings(BaseSettings):
@@ -13,7 +13,7 @@ class WebSettings(BaseSettings):
     port: int = Field(
         default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
     )
-    public_url: str = Field(
+    public_url: HttpUrl = Field(
         default="",
         description="Public base URL of this server; empty is host and port, which "
         "providers cannot call back.",

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
-from safelight.errors import SafelightError
+from safelight.errors import InvalidRequest, NotFound, SafelightError
 from safelight.web import openapi, problems
 from safelight.web.api import (
     account,
@@ -149,13 +149,18 @@ class _Edge:
                 _add_headers(MutableHeaders(scope=message), request_id, self._policy)
             await send(message)
 
-        if refusal := self._refusal(Headers(scope=scope)):
+        if refusal := self._refusal(scope, Headers(scope=scope)):
             await problems.respond(Request(scope), refusal)(scope, receive, answer)
         else:
             await self._app(scope, self._metered(receive), answer)
         _note(scope, status, time.perf_counter() - began)
 
-    def _refusal(self, headers: Headers) -> SafelightError | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> SafelightError | None:
+        # No text in PostgreSQL contains NUL, so nothing has such an id or cursor.
+        if "\0" in scope["path"]:
+            return NotFound()
+        if b"%00" in scope["query_string"]:
+            return InvalidRequest("The query contains a NUL character.")
         host = headers.get("host")
         if host and self._hosts.is_local and not self._hosts.knows(host):
             return misdirected(host)
