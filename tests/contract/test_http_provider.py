@@ -801,7 +801,9 @@ def test_a_service_when_its_description_cannot_work_is_refused(wrong: dict[str, 
 
 
 @pytest.mark.parametrize("secret", ["", "short", "whsec_", "whsec_!!", "whsec_QUJD"])
-def test_a_service_when_its_secret_is_weak_is_refused(server: ServiceStub, secret: str) -> None:
+async def test_a_service_when_its_secret_is_weak_is_refused(
+    server: ServiceStub, secret: str
+) -> None:
     with pytest.raises(ValueError, match="secret"):
         Signing(secret)
     assert SECRET not in repr(called_back(server))
