@@ -138,7 +138,7 @@ async def _nowhere(_key: str) -> str | None:
 
 async def file_origins(settings: Settings, direct: Direct) -> tuple[str, ...]:
     """Return from where else than this server pages may show files."""
-    addresses = [settings.files_url, await direct("any") or ""]
+    addresses = [settings.public_url, settings.files_url, await direct("any") or ""]
     parts = [urlsplit(address) for address in addresses if address]
     return tuple(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
 
@@ -209,6 +209,13 @@ def hosts(settings: Settings) -> Hosts:
         name = platform.node().lower()
         allowed |= {name, f"{name.partition('.')[0]}.local"}
     return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port)
+
+
+def open_probes(settings: Settings) -> bool:
+    """Return whether everyone may see metrics and the details of readiness."""
+    if settings.open_probes == "auto":
+        return hosts(settings).is_local
+    return settings.open_probes == "yes"
 
 
 def job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:

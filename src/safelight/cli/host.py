@@ -40,7 +40,11 @@ def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
     last = port if exactly or port == 0 else min(port + _PORTS_TRIED, _HIGHEST_PORT)
     for candidate in range(port, last + 1):
         try:
-            return socket.create_server((host, candidate), family=family, backlog=_BACKLOG)
+            # `::` takes IPv4 too, as `0.0.0.0` does.
+            both = host == "::" and socket.has_dualstack_ipv6()
+            return socket.create_server(
+                (host, candidate), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE and candidate < last:
                 continue

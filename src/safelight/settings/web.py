@@ -1,5 +1,7 @@
 """The HTTP server and the limits of a request."""
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
@@ -23,6 +25,11 @@ class WebSettings(BaseSettings):
         description="Other host names by which browsers reach this server, separated by commas; "
         "`example.com` includes its subdomains. The public URL's, loopback names and "
         "IP addresses are always allowed.",
+    )
+    open_probes: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Show `/metrics` and the details of `/health/ready` to everyone at the API's "
+        "port, or to admins only; `auto` is everyone if only this machine can connect.",
     )
     max_body_bytes: int = Field(
         default=300 * MIB, ge=MIB, description="Largest request body, in bytes."
