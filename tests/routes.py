@@ -307,7 +307,6 @@ def _open(things: Mapping[str, str]) -> dict[str, list[Call]]:
         "FILES /static": "/static/index.html",
         "GET /health/live": "/health/live",
         "GET /health/ready": "/health/ready",
-        "GET /metrics": "/metrics",
         "GET /problems/{code}": "/problems/not_found",
     }
     return {
@@ -317,6 +316,7 @@ def _open(things: Mapping[str, str]) -> dict[str, list[Call]]:
         "GET /login": [Call("/login?token=sk_nothing", **_none(303))],
         "POST /v1/session": [Call("/v1/session", json={"key": "sk_nothing"}, **_none(401))],
         "DELETE /v1/session": [Call("/v1/session", **_none(401))],  # an API key is no session
+        "GET /metrics": [Call("/metrics", Right.ADMIN)],  # a public URL is set
         "POST /v1/login-links": [_own("/v1/login-links")],
         "GET /v1/account": [_own("/v1/account")],
         "PATCH /v1/account": [_own("/v1/account", json={"visibility": "private"})],

@@ -15,9 +15,10 @@ from safelight.assets.repair import Remaking
 from safelight.assets.service import Assets
 from safelight.composed import ALL_ROLES, Foundation, Parts, Role, compose
 from safelight.cpu import CpuPool
-from safelight.datadir import NoInstallation, claim_data_dir, scratch_folder
+from safelight.datadir import NoInstallation, claim_data_dir, make_data_dir, scratch_folder
 from safelight.db.engine import Database, is_file_there, open_database
 from safelight.db.migrate import is_migrated, migrate
+from safelight.db.pooler import refuse_transaction_pooling
 from safelight.doorbell.open import open_doorbell
 from safelight.fetch import Fetcher, Poster
 from safelight.jobs.scheduling import claims
@@ -113,6 +114,7 @@ async def open_safelight(
         stack.enter_context(claim_data_dir(data, alone=sole))
         scratch = stack.enter_context(scratch_folder(data / "scratch"))
         storage = configured.storage(settings)
+        await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
         database = open_database(url)
         stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1)
@@ -125,7 +127,10 @@ async def open_safelight(
             await database.write(claims.end_all_leases)
         links = configured.links(settings, await Signatures(database).files_key())
         direct = configured.direct(settings, storage)
-        bell = await stack.enter_async_context(open_doorbell(configured.doorbell_url(settings)))
+        rings = configured.doorbell_url(settings)
+        if rings != url:
+            await refuse_transaction_pooling(rings, "SAFELIGHT_DOORBELL_URL")
+        bell = await stack.enter_async_context(open_doorbell(rings))
         catalogue = configured.catalogue(settings)
         vendors = await open_vendors(configured.vendors(settings), catalogue, fetcher, stack)
         providers = [*_built_in(settings, pool, fetcher), *vendors]
@@ -167,7 +172,8 @@ async def open_kept(settings: Settings, *, create: bool = False) -> AsyncGenerat
     url = configured.database_url(settings)
     if not create and not is_file_there(url):
         raise NoInstallation(_none_yet(url))
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_data_dir(settings.data_dir)
+    await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
         storage = configured.storage(settings)
@@ -194,7 +200,7 @@ def _none_yet(url: str) -> str:
 def _built_in(settings: Settings, pool: CpuPool, fetcher: Fetcher) -> list[Provider]:
     installed: list[Provider] = [
         SketchProvider(pool),
-        InflateProvider(pool, saliency=settings.inflate_saliency_model),
+        InflateProvider(pool, saliency=configured.mask_network(settings)),
         LinkProvider(fetcher),
     ]
     if settings.fake_provider:

@@ -288,6 +288,7 @@ def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
         scratch=on.scratch,
         currency=on.catalogue.currency,
         public_url=configured.public_url(settings),
+        open_probes=configured.open_probes(settings),
     )
 
 

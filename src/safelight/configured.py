@@ -3,18 +3,21 @@
 Raises `SettingInvalid` where one cannot be understood.
 """
 
+import importlib.util
 import platform
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
 from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
+from safelight.db.address import check_address, is_postgres
 from safelight.errors import SettingInvalid
+from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
 from safelight.jobs.scheduling.limits import Limits as JobLimits
 from safelight.jobs.scheduling.limits import ProviderLimit
@@ -46,11 +49,23 @@ Direct = Callable[[str], Awaitable[str | None]]
 
 def database_url(settings: Settings) -> str:
     """Return where the rows are."""
-    return settings.database_url or f"sqlite:///{settings.data_dir / 'safelight.db'}"
+    if not settings.database_url:
+        return f"sqlite:///{quote(str(settings.data_dir / 'safelight.db'))}"
+    _check_address("SAFELIGHT_DATABASE_URL", settings.database_url)
+    return settings.database_url
+
+
+def _check_address(setting: str, url: str) -> None:
+    try:
+        check_address(url)
+    except ValueError as error:
+        raise SettingInvalid(f"{setting}: {error}") from None
 
 
 def doorbell_url(settings: Settings) -> str:
     """Return what carries rings; empty is this process alone."""
+    if is_postgres(settings.doorbell_url):
+        _check_address("SAFELIGHT_DOORBELL_URL", settings.doorbell_url)
     is_shared = settings.database_url and not settings.database_url.startswith("sqlite:")
     return settings.doorbell_url or (settings.database_url if is_shared else "")
 
@@ -123,7 +138,7 @@ async def _nowhere(_key: str) -> str | None:
 
 async def file_origins(settings: Settings, direct: Direct) -> tuple[str, ...]:
     """Return from where else than this server pages may show files."""
-    addresses = [settings.files_url, await direct("any") or ""]
+    addresses = [settings.public_url, settings.files_url, await direct("any") or ""]
     parts = [urlsplit(address) for address in addresses if address]
     return tuple(dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts))
 
@@ -135,8 +150,10 @@ def cdn(settings: Settings) -> Cdn:
     try:
         from safelight.storage.cloudfront import CloudFrontCdn  # noqa: PLC0415  an extra
     except ModuleNotFoundError:
-        needs = "SAFELIGHT_CLOUDFRONT_DISTRIBUTION needs another package"
-        raise SettingInvalid(f"{needs}: pip install 'safelight[cloudfront]'.") from None
+        raise SettingInvalid(
+            "SAFELIGHT_CLOUDFRONT_DISTRIBUTION needs the extra `cloudfront`: "
+            + how_to_install("cloudfront")
+        ) from None
     return CloudFrontCdn(settings.cloudfront_distribution, _files_url(settings))
 
 
@@ -164,6 +181,15 @@ def inspect_rules(settings: Settings) -> InspectRules:
     return InspectRules(max_pixels=settings.max_pixels)
 
 
+def mask_network(settings: Settings) -> Path | None:
+    """Return the file of the mask network of `inflate`."""
+    if settings.inflate_saliency_model and importlib.util.find_spec("onnxruntime") is None:
+        raise SettingInvalid(
+            f"SAFELIGHT_INFLATE_SALIENCY_MODEL needs the extra `onnx`: {how_to_install('onnx')}"
+        )
+    return settings.inflate_saliency_model
+
+
 def limits(settings: Settings) -> Limits:
     """Return how large requests may be."""
     return Limits(
@@ -183,6 +209,13 @@ def hosts(settings: Settings) -> Hosts:
         name = platform.node().lower()
         allowed |= {name, f"{name.partition('.')[0]}.local"}
     return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port)
+
+
+def open_probes(settings: Settings) -> bool:
+    """Return whether everyone may see metrics and the details of readiness."""
+    if settings.open_probes == "auto":
+        return hosts(settings).is_local
+    return settings.open_probes == "yes"
 
 
 def job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:
@@ -268,12 +301,15 @@ def _replicate(settings: Settings) -> ReplicateConfig | None:
     token = settings.replicate_api_token.get_secret_value()
     if not token:
         return None
-    return ReplicateConfig(
-        token,
-        settings.replicate_base_url,
-        webhook_secret=settings.replicate_webhook_secret.get_secret_value(),
-        adopts_within=timedelta(seconds=settings.adopts_within_s),
-    )
+    try:
+        return ReplicateConfig(
+            token,
+            settings.replicate_base_url,
+            webhook_secret=settings.replicate_webhook_secret.get_secret_value(),
+            adopts_within=timedelta(seconds=settings.adopts_within_s),
+        )
+    except ValueError as error:
+        raise SettingInvalid(f"SAFELIGHT_REPLICATE_WEBHOOK_SECRET: {error}") from None
 
 
 def _sagemaker(settings: Settings) -> SageMakerPlaces | None:

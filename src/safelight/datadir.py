@@ -14,7 +14,7 @@ from typing import IO
 import anyio.to_thread
 
 from safelight import ids
-from safelight.errors import Remedy, ServiceError, StorageFull
+from safelight.errors import Remedy, ServiceError, SettingInvalid, StorageFull
 
 _LOCK = "lock"
 _SERVER = "server.json"
@@ -46,10 +46,20 @@ class RunningServer:
     pid: int
 
 
+def make_data_dir(folder: Path) -> None:
+    """Create `folder` for this user only; raise `SettingInvalid` if that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingInvalid(
+            f"SAFELIGHT_DATA_DIR: {folder} cannot be created: {error.strerror}"
+        ) from None
+
+
 @contextmanager
 def claim_data_dir(folder: Path, *, alone: bool) -> Generator[None]:
     """Lock `folder`, exclusively or shared. The lock ends with the process."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_data_dir(folder)
     with (folder / _LOCK).open("a") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             server = running_server(folder)

@@ -62,16 +62,25 @@ def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     )
 
 
+def _only_warnings(
+    _logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if method in ("debug", "info"):
+        raise structlog.DropEvent
+    return event
+
+
 # For commands and child processes that configure nothing: warnings, to stderr.
 structlog.configure(
     processors=[
+        _only_warnings,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         _console(colors=False),
         lambda _logger, _method, text: without_secrets(str(text)),
     ],
     logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
     cache_logger_on_first_use=False,
 )
 

@@ -140,3 +140,24 @@ async def test_address_when_it_ends_in_a_slash_is_answered_without_a_redirect(
         assert (found.status_code, "location" in found.headers) == (200, False)
         lost = await client.get("/nowhere/", headers={"Host": "backend"})
         assert (lost.status_code, "location" in lost.headers) == (404, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/jobs/job%00x", 404),
+        ("/v1/batches/%00/events", 404),
+        ("/files/images/job_%00/a.png", 404),
+        ("/static/%00.js", 404),
+        ("/callbacks/fake/%00.x", 404),
+        ("/v1/jobs?cursor=%00", 422),
+        ("/v1/jobs?batch_id=a%00b", 422),
+        ("/v1/assets?q=%00", 422),
+        ("/login?token=%00", 422),
+    ],
+)
+async def test_address_when_it_contains_nul_names_nothing(
+    home: Household, path: str, status: int
+) -> None:
+    async with home.client(home.owner, *OWNER_SCOPES) as client:
+        assert (await client.get(path)).status_code == status

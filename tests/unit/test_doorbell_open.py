@@ -6,6 +6,7 @@ import pytest
 
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.doorbell.open import open_doorbell
+from safelight.errors import SettingInvalid
 
 
 @pytest.mark.parametrize("url", ["", "memory://"])
@@ -19,7 +20,7 @@ async def test_open_when_no_server_is_named_rings_in_this_process(url: str) -> N
 async def test_open_when_the_url_is_of_no_known_kind_says_what_is_without_secrets(
     url: str,
 ) -> None:
-    with pytest.raises(ValueError, match="must") as caught:
+    with pytest.raises(SettingInvalid, match=r"SAFELIGHT_DOORBELL_URL: .* must") as caught:
         async with open_doorbell(url):
             pass
     assert "secret" not in str(caught.value)
@@ -41,6 +42,6 @@ async def test_open_when_the_library_is_missing_names_the_extra(
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, f"safelight.doorbell.{extra}", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'safelight\[{extra}\]'"):
+    with pytest.raises(SettingInvalid, match=rf"SAFELIGHT_DOORBELL_URL.*pip install.*\[{extra}\]"):
         async with open_doorbell(url):
             pass

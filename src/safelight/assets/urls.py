@@ -1,8 +1,9 @@
 """URLs of objects: permanent for public ones, signed and expiring for private ones."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Self
 
 from safelight.accounts import signing
 from safelight.assets.keys import is_public
@@ -21,6 +22,20 @@ class Links:
     files_url: str
     secret: str = field(repr=False)
     lifetime: timedelta = timedelta(hours=1)
+    configured: str = ""  # the base URL that other processes know, if `base_url` is another
+
+    def at(self, base: str) -> Self:
+        """Return the links of the same server as reached at `base`."""
+        own = f"{self.base_url}/files"
+        files = f"{base}/files" if self.files_url == own else self.files_url
+        return replace(self, base_url=base, files_url=files, configured=self.base_url)
+
+    def canonical(self, url: str) -> str:
+        """Return `url` as other processes know it if it is one of this server's files."""
+        own = f"{self.base_url}/files/"
+        if not self.configured or not url.startswith(own):
+            return url
+        return f"{self.configured}/files/{url.removeprefix(own)}"
 
     def of(self, key: str) -> str:
         """Return the URL of an object."""

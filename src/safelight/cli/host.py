@@ -40,13 +40,16 @@ def listen(host: str, port: int, *, exactly: bool) -> socket.socket:
     last = port if exactly or port == 0 else min(port + _PORTS_TRIED, _HIGHEST_PORT)
     for candidate in range(port, last + 1):
         try:
-            return socket.create_server((host, candidate), family=family, backlog=_BACKLOG)
+            # `::` takes IPv4 too, as `0.0.0.0` does.
+            both = host == "::" and socket.has_dualstack_ipv6()
+            return socket.create_server(
+                (host, candidate), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE and candidate < last:
                 continue
-            # A failed look-up has numbers of its own.
-            is_lookup = isinstance(error, socket.gaierror)
-            why = error.strerror if is_lookup else os.strerror(error.errno or 0)
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else "the name is unknown"  # a failed look-up
             raise Failure(
                 f"Cannot listen on {host}:{candidate}: {why}. "
                 "Choose with SAFELIGHT_HOST and SAFELIGHT_PORT."

@@ -6,8 +6,8 @@ from collections.abc import Coroutine
 
 import uvloop
 
-from safelight.cli.failure import INTERRUPTED, Failure
-from safelight.errors import SafelightError
+from safelight.cli.failure import INTERRUPTED, BadUse, Failure
+from safelight.errors import SafelightError, SettingInvalid
 
 
 def settle(work: Coroutine[None, None, None]) -> int:
@@ -17,6 +17,8 @@ def settle(work: Coroutine[None, None, None]) -> int:
             runner.run(work)
     except Failure as failure:
         return _complain(str(failure), failure.exit_code)
+    except SettingInvalid as error:
+        return _complain(error.detail, BadUse.exit_code)
     except SafelightError as error:
         return _complain(error.detail)
     except BrokenPipeError:

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from safelight.db.address import check_address, postgres_address
 from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
 from safelight.db.pulse import Pulse
 from safelight.db.types import to_json
@@ -43,6 +45,7 @@ _BUSY_S = 30  # how long a process waits for others to release a SQLite file
 _BUSY_PAUSE_S = 0.01
 _END_S = 5.0  # for work in progress to finish when the database is closed
 _PROBE_LIMITS = {"timeout": 2, "command_timeout": 2}
+_DIALECT = "postgresql+asyncpg://"
 _CLOSED = "The database is closed."
 
 
@@ -63,12 +66,14 @@ class Database(Protocol):
 
 
 def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///PATH` or `postgresql://…`; neither created nor migrated."""
+    """Return the database at `sqlite:///PATH` or `postgresql://…`; neither created nor migrated.
+
+    Raises `ValueError` for other URLs.
+    """
+    check_address(url)
     if url.startswith("sqlite:"):
         return SqliteDatabase(url)
-    if url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
-        return PostgresDatabase("postgresql+asyncpg://" + url.split("://", 1)[1])
-    raise ValueError("The database URL must start with sqlite:/// or postgresql://")
+    return PostgresDatabase(url)
 
 
 def is_file_there(url: str) -> bool:
@@ -85,21 +90,27 @@ class PostgresDatabase:
     ) -> None:
         """Let a call wait up to `pool_wait` for one of `pool_size` connections."""
         self.url = url
+        address = postgres_address(url)
+        limits = {"timeout": 5, "command_timeout": 60, **address.arguments}
         self._engine = create_async_engine(
-            url,
+            _DIALECT,
+            async_creator=partial(asyncpg.connect, address.dsn, **limits),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
             hide_parameters=True,  # errors are logged, and parameters may contain secrets
-            connect_args={"timeout": 5, "command_timeout": 60},
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._pulse = Pulse(self._probe)
-        self._prober = create_async_engine(url, poolclass=sa.NullPool, connect_args=_PROBE_LIMITS)
+        self._prober = create_async_engine(
+            _DIALECT,
+            poolclass=sa.NullPool,
+            async_creator=partial(asyncpg.connect, address.dsn, **_PROBE_LIMITS),
+        )
         self._under_way = 0
         self._idle = asyncio.Event()
         self._closed = False

@@ -7,6 +7,8 @@ from safelight.doorbell.doorbell import Doorbell
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.doorbell.relay import open_relay
 from safelight.doorbell.wire import Wire
+from safelight.errors import SettingInvalid
+from safelight.extras import how_to_install
 
 _KNOWN = "memory:, postgresql:, redis:, rediss:, valkey:, valkeys:, nats:, tls: or sqs:"
 
@@ -15,14 +17,16 @@ _KNOWN = "memory:, postgresql:, redis:, rediss:, valkey:, valkeys:, nats:, tls: 
 async def open_doorbell(url: str) -> AsyncGenerator[Doorbell]:
     """Open the doorbell at `url`, whether or not its server is up.
 
-    Raises:
-        ValueError: the URL's scheme is unknown, or the URL is incomplete.
-        ModuleNotFoundError: the plug's library is not installed; the message says how.
+    Raises `SettingInvalid` for an unknown scheme, an incomplete URL or a missing library.
     """
     if url in ("", "memory:", "memory://"):
         yield MemoryDoorbell()
         return
-    async with open_relay(_wire(url)) as relay:
+    try:
+        wire = _wire(url)
+    except ValueError as error:
+        raise SettingInvalid(f"SAFELIGHT_DOORBELL_URL: {error}") from None
+    async with open_relay(wire) as relay:
         yield relay
 
 
@@ -57,7 +61,7 @@ def _wire(url: str) -> Wire:
     except ModuleNotFoundError as error:
         if not extra:
             raise
-        raise ModuleNotFoundError(
-            f"The {scheme} doorbell needs: pip install 'safelight[{extra}]'",
-            name=error.name,
+        raise SettingInvalid(
+            f"SAFELIGHT_DOORBELL_URL={scheme}://… needs the extra `{extra}`: "
+            f"{how_to_install(extra)}"
         ) from error

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
+from safelight.db.address import postgres_address
 from safelight.doorbell import message
 from safelight.doorbell.ears import Ears
 from safelight.doorbell.wire import DEADLINE_S, Rhythm, closing
@@ -60,15 +60,15 @@ class PostgresWire:
     rhythm = Rhythm()
 
     def __init__(self, url: str) -> None:
-        self._dsn = _plain(url)
+        self._address = postgres_address(url)
 
     @asynccontextmanager
     async def connect(self, ears: Ears) -> AsyncGenerator[PostgresLine]:
         connection: asyncpg.Connection = await asyncpg.connect(
-            self._dsn,
-            timeout=int(DEADLINE_S),
+            self._address.dsn,
             command_timeout=DEADLINE_S,
             server_settings={"application_name": "safelight doorbell"},
+            **{"timeout": int(DEADLINE_S), **self._address.arguments},
         )
         try:
             line = PostgresLine(connection, ears)
@@ -78,10 +78,3 @@ class PostgresWire:
             async with closing():
                 await connection.close()
             connection.terminate()
-
-
-def _plain(url: str) -> str:
-    """Convert SQLAlchemy's URL format to asyncpg's."""
-    parts = urlsplit(url)
-    query = [("sslmode" if key == "ssl" else key, value) for key, value in parse_qsl(parts.query)]
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 from safelight.errors import SettingInvalid
+from safelight.extras import how_to_install
 from safelight.notifications.contact import Channel
 from safelight.notifications.mail import Carrier, Mailer
 from safelight.notifications.notice import Sender
@@ -28,6 +29,10 @@ def open_senders(
 
 def _carrier(url: str) -> Carrier:
     parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise SettingInvalid("SAFELIGHT_MAIL_URL contains no valid port.") from None
     if not parts.hostname:
         raise SettingInvalid("SAFELIGHT_MAIL_URL contains no host.")
     if parts.scheme == "ses":
@@ -40,7 +45,7 @@ def _carrier(url: str) -> Carrier:
         raise SettingInvalid("SAFELIGHT_MAIL_URL must start with smtp://, smtps:// or ses://.")
     return SmtpServer(
         parts.hostname,
-        parts.port or _PORTS[parts.scheme],
+        port or _PORTS[parts.scheme],
         unquote(parts.username or ""),
         unquote(parts.password or ""),
         implicit_tls=parts.scheme == "smtps",
@@ -56,4 +61,4 @@ def _sns(setting: str, region: str) -> Sender:
 
 
 def _missing(setting: str) -> SettingInvalid:
-    return SettingInvalid(f"{setting} needs an extra: pip install 'safelight[messages]'.")
+    return SettingInvalid(f"{setting} needs the extra `messages`: {how_to_install('messages')}")

@@ -1,6 +1,6 @@
 """Provider errors, and what each means for a job."""
 
-from safelight.errors import Remedy, RequestError, SafelightError, ServiceError
+from safelight.errors import Remedy, RequestError, SafelightError, SettingInvalid
 from safelight.media.errors import MediaError
 
 
@@ -87,7 +87,7 @@ class UnknownOutcome(ProviderError):
     remedy = Remedy.UNKNOWN
 
 
-class CatalogueInvalid(ServiceError):
+class CatalogueInvalid(SettingInvalid):
     """The model catalogue is unreadable or invalid; the server does not start with it."""
 
     code = "catalogue_invalid"

@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
 from dotenv import dotenv_values
+from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
+from safelight.settings.checked import is_for_tests
 from safelight.settings.client import ClientSettings
 from safelight.settings.fetch import FetchSettings
 from safelight.settings.installation import InstallationSettings
@@ -40,6 +43,22 @@ class Settings(
         hide_input_in_errors=True,  # some of it is secret
     )
 
+    @model_validator(mode="after")
+    def _is_safe_in_public(self) -> Self:
+        """Refuse what only tests may do in an installation that others can reach."""
+        if not self.public_url or is_for_tests(self.public_url):
+            return self
+        if self.fake_provider:
+            raise ValueError(
+                "SAFELIGHT_FAKE_PROVIDER is for tests: turn it off, or unset SAFELIGHT_PUBLIC_URL"
+            )
+        if self.fetch_allow_private:
+            raise ValueError(
+                "SAFELIGHT_FETCH_ALLOW_PRIVATE opens every private network to the users of "
+                "SAFELIGHT_PUBLIC_URL: name the networks in SAFELIGHT_FETCH_ALLOW_NETWORKS instead"
+            )
+        return self
+
     @property
     def objects(self) -> Path | None:
         """The folder of stored files, if they are stored on disk at the default place."""
@@ -47,6 +66,11 @@ class Settings(
 
     @property
     def environment(self) -> dict[str, str]:
-        """The values of `${NAME}` in the catalogue: the environment, then `.env`."""
-        kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-        return kept | dict(os.environ)  # noqa: TID251  this is the one place
+        """The values of `${NAME}` in the catalogue."""
+        return environment()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment's variables, and those of `.env` beneath."""
+    kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return kept | dict(os.environ)  # noqa: TID251  this is the one place

@@ -3,9 +3,11 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from safelight.settings.checked import HttpUrl
+
 
 class ClientSettings(BaseSettings):
     """The command line as a client."""
 
-    url: str = Field(default="", description="CLI: URL of a running server.")
+    url: HttpUrl = Field(default="", description="CLI: URL of a running server.")
     api_key: SecretStr = Field(default=SecretStr(""), description="CLI: API key for that server.")

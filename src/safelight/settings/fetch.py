@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, Hosts, Networks, ProxyUrl
+from safelight.settings.checked import MIB, Hosts, Networks, Ports, ProxyUrl
 
 
 class FetchSettings(BaseSettings):
@@ -35,9 +35,8 @@ class FetchSettings(BaseSettings):
         "`http://[user:password@]host:port`, with special characters escaped; "
         "empty is none.",
     )
-    fetch_ports: str = Field(
+    fetch_ports: Ports = Field(
         default="80,443,8080,8443",
-        pattern=r"^\d{1,5}(,\d{1,5})*$",
         description="Ports that downloads and webhooks may use, separated by commas.",
     )
     fetch_max_bytes: int = Field(

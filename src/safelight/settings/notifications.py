@@ -1,10 +1,11 @@
 """Mail, SMS and topics."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
+
+from safelight.settings.checked import ExistingFolder, MailSender
 
 
 class NotificationSettings(BaseSettings):
@@ -15,10 +16,10 @@ class NotificationSettings(BaseSettings):
         description="Mail transport: `smtp://user:password@host:587` (with STARTTLS), "
         "`smtps://…:465`, or `ses://REGION`; empty sends no mail.",
     )
-    mail_from: str = Field(
+    mail_from: MailSender = Field(
         default="", description="Sender of mail, such as `Safelight <news@example.com>`."
     )
-    mail_templates: Path | None = Field(
+    mail_templates: ExistingFolder | None = Field(
         default=None,
         description="Folder of templates that override the built-in ones of the same name.",
     )
@@ -35,6 +36,6 @@ class NotificationSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _mail_is_whole(self) -> Self:
-        if self.mail_url.get_secret_value() and "@" not in self.mail_from:
-            raise ValueError("mail_url needs mail_from too")
+        if self.mail_url.get_secret_value() and not self.mail_from:
+            raise ValueError("SAFELIGHT_MAIL_URL needs SAFELIGHT_MAIL_FROM too")
         return self

@@ -1,23 +1,22 @@
 """Models, and the accounts at their vendors."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import HTTP_URL, S3_FOLDER
+from safelight.settings.checked import S3_FOLDER, ExistingFile, HttpUrl
 
 
 class ProviderSettings(BaseSettings):
     """Models, and the accounts at their vendors."""
 
-    catalogue: Path | None = Field(
+    catalogue: ExistingFile | None = Field(
         default=None,
         description="TOML file of models, aliases, prices and limits; empty is "
         "`catalogue.toml` in the data folder, if it exists.",
     )
-    inflate_saliency_model: Path | None = Field(
+    inflate_saliency_model: ExistingFile | None = Field(
         default=None,
         description="ONNX model (U²-Net, IS-Net, BiRefNet …) with which `inflate` "
         "separates objects from their background; needs `safelight[onnx]`.",
@@ -25,7 +24,7 @@ class ProviderSettings(BaseSettings):
     openai_api_key: SecretStr = Field(
         default=SecretStr(""), description="OpenAI API key; enables its models."
     )
-    openai_base_url: str = Field(
+    openai_base_url: HttpUrl = Field(
         default="https://api.openai.com/v1",
         description="Base URL of OpenAI or a compatible server, with the version at the end.",
     )
@@ -42,14 +41,14 @@ class ProviderSettings(BaseSettings):
     fal_key: SecretStr = Field(
         default=SecretStr(""), description="fal API key; enables its models."
     )
-    fal_queue_url: str = Field(
+    fal_queue_url: HttpUrl = Field(
         default="https://queue.fal.run", description="Base URL of fal's queue."
     )
-    fal_keys_url: str = Field(
+    fal_keys_url: HttpUrl = Field(
         default="https://rest.fal.ai/.well-known/jwks.json",
         description="JWKS URL of the keys that sign the webhooks of fal.",
     )
-    fal_platform_url: str = Field(
+    fal_platform_url: HttpUrl = Field(
         default="https://api.fal.ai/v1",
         description="Where fal lists past requests, to find a job whose submit response "
         "was lost; empty never looks.",
@@ -58,7 +57,7 @@ class ProviderSettings(BaseSettings):
         default=SecretStr(""),
         description="Replicate API token; enables its models.",
     )
-    replicate_base_url: str = Field(
+    replicate_base_url: HttpUrl = Field(
         default="https://api.replicate.com/v1",
         description="Base URL of Replicate or a compatible server, with the version at the end.",
     )
@@ -92,9 +91,8 @@ class ProviderSettings(BaseSettings):
         default="",
         description="ARNs of the SNS topics to which the endpoints report, separated by commas.",
     )
-    sagemaker_url: str = Field(
+    sagemaker_url: HttpUrl = Field(
         default="",
-        pattern=HTTP_URL,
         description="Endpoint that replaces SageMaker and its S3, such as LocalStack; "
         "empty is AWS.",
     )
@@ -104,5 +102,7 @@ class ProviderSettings(BaseSettings):
         names = ("endpoints", "inputs", "outputs", "failures")
         missing = [name for name in names if not getattr(self, f"sagemaker_{name}")]
         if self.sagemaker_region and missing:
-            raise ValueError(f"sagemaker_region needs sagemaker_{missing[0]} too")
+            raise ValueError(
+                f"SAFELIGHT_SAGEMAKER_REGION needs SAFELIGHT_SAGEMAKER_{missing[0].upper()} too"
+            )
         return self

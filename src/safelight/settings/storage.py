@@ -1,12 +1,11 @@
 """File storage, and the URLs of files."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import HTTP_URL
+from safelight.settings.checked import ExistingFile, HttpUrl
 
 
 class StorageSettings(BaseSettings):
@@ -22,9 +21,8 @@ class StorageSettings(BaseSettings):
         default="",
         description="Separate store for public files; empty keeps them with the others.",
     )
-    files_url: str = Field(
+    files_url: HttpUrl = Field(
         default="",
-        pattern=HTTP_URL,
         description="Base URL of public files, such as a CDN's; empty is `/files` of this server.",
     )
     private_files: Literal["stream", "bucket", "cloudfront"] = Field(
@@ -46,7 +44,7 @@ class StorageSettings(BaseSettings):
     cloudfront_key_id: str = Field(
         default="", description="Id of the public key with which CloudFront verifies signed URLs."
     )
-    cloudfront_key: Path | None = Field(
+    cloudfront_key: ExistingFile | None = Field(
         default=None, description="PEM file with the matching private key."
     )
     cloudfront_distribution: str = Field(
@@ -60,7 +58,9 @@ class StorageSettings(BaseSettings):
         if self.private_files == "cloudfront":
             for name in ("files_url", "cloudfront_key_id", "cloudfront_key"):
                 if not getattr(self, name):
-                    raise ValueError(f"private_files=cloudfront needs {name} too")
+                    raise ValueError(
+                        f"SAFELIGHT_PRIVATE_FILES=cloudfront needs SAFELIGHT_{name.upper()} too"
+                    )
         if self.cloudfront_distribution and not self.files_url:
-            raise ValueError("cloudfront_distribution needs files_url too")
+            raise ValueError("SAFELIGHT_CLOUDFRONT_DISTRIBUTION needs SAFELIGHT_FILES_URL too")
         return self

@@ -1,9 +1,11 @@
 """The HTTP server and the limits of a request."""
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, Hosts
+from safelight.settings.checked import MIB, Hosts, HttpUrl
 
 
 class WebSettings(BaseSettings):
@@ -13,7 +15,7 @@ class WebSettings(BaseSettings):
     port: int = Field(
         default=8765, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
     )
-    public_url: str = Field(
+    public_url: HttpUrl = Field(
         default="",
         description="Public base URL of this server; empty is host and port, which "
         "providers cannot call back.",
@@ -23,6 +25,11 @@ class WebSettings(BaseSettings):
         description="Other host names by which browsers reach this server, separated by commas; "
         "`example.com` includes its subdomains. The public URL's, loopback names and "
         "IP addresses are always allowed.",
+    )
+    open_probes: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Show `/metrics` and the details of `/health/ready` to everyone at the API's "
+        "port, or to admins only; `auto` is everyone if only this machine can connect.",
     )
     max_body_bytes: int = Field(
         default=300 * MIB, ge=MIB, description="Largest request body, in bytes."

@@ -3,16 +3,17 @@
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from safelight.accounts.account import Caller, Credential, Scope
 from safelight.accounts.errors import Unauthenticated
-from safelight.errors import Forbidden
+from safelight.errors import Forbidden, SafelightError
 from safelight.web.services import Services
 
 COOKIE = "safelight_session"
+_MOST_BASES = 64
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="api_key", description="`Authorization: Bearer sk_…`"
@@ -23,8 +24,24 @@ _cookie = APIKeyCookie(
 
 
 async def get_services(request: Request) -> Services:
-    """Return the services. Async like all dependencies here: FastAPI runs others in threads."""
-    return request.app.state.services
+    """Return the services, whose URLs are the public ones, else those that the caller used.
+
+    Async like all dependencies here: FastAPI runs others in threads.
+    """
+    services: Services = request.app.state.services
+    host = request.headers.get("host", "")
+    if services.hosts.public_url or not services.hosts.knows(host):
+        return services
+    return _reached_at(request.app, services, f"{request.url.scheme}://{host}")
+
+
+def _reached_at(app: FastAPI, services: Services, base: str) -> Services:
+    known: dict[str, Services] = app.state.reached_at
+    if base not in known:
+        if len(known) >= _MOST_BASES:
+            known.clear()
+        known[base] = services.at(base)
+    return known[base]
 
 
 Parts = Annotated[Services, Depends(get_services)]
@@ -68,6 +85,32 @@ class _Needs:
         return caller
 
 
+async def may_look(
+    request: Request,
+    services: Parts,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> None:
+    """Refuse all but admins, unless the process shows its inside to everyone."""
+    if not services.open_probes:
+        await _Needs(Scope.ADMIN)(await _caller(request, services, bearer, cookie))
+
+
+async def _sees_details(
+    request: Request,
+    services: Parts,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> bool:
+    """Return whether the caller `may_look`; a probe is never refused."""
+    try:
+        await may_look(request, services, bearer, cookie)
+    except SafelightError:
+        return False
+    return True
+
+
+SeesDetails = Annotated[bool, Depends(_sees_details)]
 Session = Annotated[Caller, Depends(_session)]
 Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
 Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]

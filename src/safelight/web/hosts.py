@@ -33,6 +33,15 @@ class Hosts:
         """Whether only this machine can connect, and no proxy is known to be in front."""
         return not self.public_url and is_loopback(self.listens_on)
 
+    @property
+    def prefix(self) -> str:
+        """The path of the public URL, without a trailing slash; empty is none."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    def is_public(self, host: str) -> bool:
+        """Return whether `host`, a Host header, is the public URL's."""
+        return _name(f"//{host}") == _name(self.public_url)
+
     def knows(self, host: str) -> bool:
         """Return whether `host`, a Host header, names this server."""
         name = _name(f"//{host}")

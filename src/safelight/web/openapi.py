@@ -68,7 +68,10 @@ def install(app: FastAPI) -> None:
     @app.api_route(URL, methods=["GET", "HEAD"], include_in_schema=False)
     async def openapi() -> Response:
         if not made:
-            made.append(orjson.dumps(await asyncio.to_thread(build, app)))
+            document = await asyncio.to_thread(build, app)
+            if public_url := app.state.services.hosts.public_url:
+                document["servers"] = [{"url": public_url}]
+            made.append(orjson.dumps(document))
         return Response(made[0], media_type=JSON)
 
     _ = openapi

@@ -1,20 +1,19 @@
 """Builds the web application: routes, request limits, request ids and response headers."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
-from safelight.errors import SafelightError
-from safelight.web import openapi, problems
+from safelight.errors import InvalidRequest, NotFound, SafelightError
+from safelight.web import openapi, pages, problems
 from safelight.web.api import (
     account,
     admin,
@@ -33,16 +32,21 @@ from safelight.web.api import (
     usage,
     webhooks,
 )
+from safelight.web.compression import Compression
 from safelight.web.errors import TooLarge
 from safelight.web.hosts import Hosts, misdirected
 from safelight.web.services import Services
 
-_STATIC = Path(__file__).parent / "static"
 _PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:{files}; connect-src 'self' blob: data:{files}; "
     "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
 _log = telemetry.logger("safelight.http")
 
 
@@ -60,6 +64,7 @@ def build(services: Services, *, version: str) -> FastAPI:
     )
     openapi.install(app)
     app.state.services = services
+    app.state.reached_at = {}
     problems.install(app)
     for router in (
         files.router,  # the busiest first: routes are matched in order
@@ -82,14 +87,15 @@ def build(services: Services, *, version: str) -> FastAPI:
         health.router,
     ):
         app.include_router(router)
-    _add_pages(app)
+    pages.install(app)
     return app
 
 
 def build_probes(services: Services, *, version: str) -> FastAPI:
     """Return the application of a process without the API: its health and its metrics."""
     app = FastAPI(title="Safelight", version=version, docs_url=None, redoc_url=None)
-    app.state.services = services
+    app.state.services = replace(services, open_probes=True)  # its port is for machines alone
+    app.state.reached_at = {}
     problems.install(app)
     app.include_router(health.router)
     return app
@@ -99,25 +105,11 @@ def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.file_origins))
     return _Edge(
-        app, hosts=services.hosts, max_body_bytes=services.limits.body_bytes, policy=policy
+        Compression(app),
+        hosts=services.hosts,
+        max_body_bytes=services.limits.body_bytes,
+        policy=policy,
     )
-
-
-def _add_pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(_STATIC / "docs.html", headers={"Cache-Control": "no-cache"})
-
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def favicon() -> FileResponse:
-        return FileResponse(_STATIC / "favicon.svg", media_type="image/svg+xml")
-
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    _ = page, docs, favicon
 
 
 class _Edge:
@@ -127,14 +119,15 @@ class _Edge:
         self._app = app
         self._hosts = hosts
         self._max = max_body_bytes
-        self._policy = policy
+        self._headers = _HEADERS | {"Content-Security-Policy": policy}
+        if hosts.public_url.startswith("https:"):
+            self._headers["Strict-Transport-Security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"].startswith("/v1/"):
-            scope["path"] = scope["path"].rstrip("/")
+        scope["path"] = _inner_path(scope["path"], self._hosts.prefix)
         request_id = ids.new("request")
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -146,16 +139,21 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, self._policy)
+                _add_headers(MutableHeaders(scope=message), request_id, self._headers)
             await send(message)
 
-        if refusal := self._refusal(Headers(scope=scope)):
+        if refusal := self._refusal(scope, Headers(scope=scope)):
             await problems.respond(Request(scope), refusal)(scope, receive, answer)
         else:
             await self._app(scope, self._metered(receive), answer)
         _note(scope, status, time.perf_counter() - began)
 
-    def _refusal(self, headers: Headers) -> SafelightError | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> SafelightError | None:
+        # No text in PostgreSQL contains NUL, so nothing has such an id or cursor.
+        if "\0" in scope["path"]:
+            return NotFound()
+        if b"%00" in scope["query_string"]:
+            return InvalidRequest("The query contains a NUL character.")
         host = headers.get("host")
         if host and self._hosts.is_local and not self._hosts.knows(host):
             return misdirected(host)
@@ -179,17 +177,22 @@ class _Edge:
         return metered
 
 
+def _inner_path(path: str, prefix: str) -> str:
+    """Return the path without the public URL's, which a proxy may have removed already."""
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path.removeprefix(prefix)
+    return path.rstrip("/") if path.startswith("/v1/") else path
+
+
 def _declared_length(headers: Headers) -> int:
     text = headers.get("content-length", "0")
     return int(text[:18]) if text.isdecimal() else 0
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, policy: str) -> None:
+def _add_headers(headers: MutableHeaders, request_id: str, usual: Mapping[str, str]) -> None:
     headers["X-Request-ID"] = request_id
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("X-Frame-Options", "DENY")
+    for name, value in usual.items():
+        headers.setdefault(name, value)
     # Without this, caches may apply heuristics: one CDN caches for a day.
     if "ETag" not in headers:
         headers.setdefault("Cache-Control", "no-store")

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from safelight.accounts.service import Accounts
 from safelight.accounts.signatures import Signatures
@@ -86,4 +87,9 @@ class Services:
     scratch: Path
     currency: str  # ISO 4217 code of all prices and costs
     public_url: str  # base of absolute URLs, without a trailing slash
+    open_probes: bool  # metrics, and details of readiness, are for everyone
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def at(self, base: str) -> Self:
+        """Return the same services with `base` in their URLs."""
+        return replace(self, public_url=base, links=self.links.at(base))

@@ -19,6 +19,7 @@ from safelight.web.answers import conditional_response, json_response
 from safelight.web.auth import COOKIE, Admin, Parts, Reader, Session, Writer
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
+from safelight.web.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["account"])
 
@@ -59,7 +60,7 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
         session = await services.accounts.redeem_login(token)
     except Unauthenticated:
         return RedirectResponse("./?login=expired", 303)
-    return _with_cookie(request, RedirectResponse("./", 303), session)
+    return _with_cookie(request, services, RedirectResponse("./", 303), session)
 
 
 @router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
@@ -78,15 +79,15 @@ async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     services.hosts.check(request)
     session = await services.accounts.open_session(body.key)
-    return _with_cookie(request, Response(status_code=204), session)
+    return _with_cookie(request, services, Response(status_code=204), session)
 
 
 @router.delete("/v1/session", **returns(None, status=204))
-async def sign_out(caller: Session, services: Parts) -> Response:
+async def sign_out(request: Request, caller: Session, services: Parts) -> Response:
     """End the browser session of the cookie, whatever API key comes with it."""
     await services.accounts.close_session(caller.key_id)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(COOKIE, path=_cookie_path(request, services))
     return response
 
 
@@ -169,13 +170,26 @@ def _model_document(model: Model, *, degraded: bool) -> documents.Model:
     }
 
 
-def _with_cookie(request: Request, response: Response, session: str) -> Response:
+def _with_cookie(
+    request: Request, services: Services, response: Response, session: str
+) -> Response:
     response.set_cookie(
         COOKIE,
         session,
         max_age=int(SESSION_LASTS.total_seconds()),
+        path=_cookie_path(request, services),
         httponly=True,
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https" or _is_public(request, services, "https:"),
         samesite="strict",
     )
     return response
+
+
+def _cookie_path(request: Request, services: Services) -> str:
+    """Return the public URL's path, so that two installations on one host keep apart."""
+    return f"{services.hosts.prefix}/" if _is_public(request, services) else "/"
+
+
+def _is_public(request: Request, services: Services, scheme: str = "") -> bool:
+    public = services.hosts.public_url.startswith(scheme or "http")
+    return public and services.hosts.is_public(request.headers.get("host", ""))

@@ -28,6 +28,7 @@ from safelight.web.api.jobs import Cursor, LastEventId, Limit, cursor_after, str
 from safelight.web.api.submit import (
     SUBMIT_PROBLEMS,
     IdempotencyKey,
+    as_known_to_workers,
     check_source,
     check_told,
     repeat_of,
@@ -56,6 +57,7 @@ async def create_batch(
 ) -> Response:
     """Make a 3D model of each item: an asset, a URL, or several views of one object."""
     repeat = await repeat_of(request, key)
+    body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
         await services.check_space()

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from safelight import documents, errors, telemetry
 from safelight.documents.operations import ReadinessStatus
 from safelight.web.answers import json_response
-from safelight.web.auth import Parts
+from safelight.web.auth import Parts, SeesDetails, may_look
 from safelight.web.contract import JSON, ref, response, returns, sends
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -30,16 +30,20 @@ async def get_liveness() -> Response:
 
 
 @router.get("/health/ready", **READY)
-async def get_readiness(services: Parts) -> Response:
+async def get_readiness(services: Parts, sees_details: SeesDetails) -> Response:
     """Readiness probe: database, storage and disk.
 
-    Without its doorbell it is `degraded` but still ready: work only starts later.
+    Without its doorbell it is `degraded` but still ready: work only starts later. The checks are
+    shown where `SAFELIGHT_OPEN_PROBES` says, or to an admin.
     """
     checks = services.checks | services.soft_checks
     results = await asyncio.gather(*(_probe(check) for check in checks.values()))
     found = dict(zip(checks, results, strict=True))
     failed = {name for name, result in found.items() if result["status"] != "ok"}
-    document: documents.Readiness = {"status": _verdict(services, failed), "checks": found}
+    document: documents.Readiness = {
+        "status": _verdict(services, failed),
+        "checks": found if sees_details else {},
+    }
     return json_response(document, 200 if document["status"] in ("ok", "degraded") else 503)
 
 
@@ -65,9 +69,12 @@ async def _probe(check: Callable[[], Awaitable[None]]) -> documents.Probe:
     return {"status": "ok"}
 
 
-@router.get("/metrics", **sends(["text/plain"]))
+@router.get("/metrics", dependencies=[Depends(may_look)], **sends(["text/plain"]))
 async def get_metrics() -> Response:
-    """Return this process's metrics in Prometheus's text format."""
+    """Return this process's metrics in Prometheus's text format.
+
+    They are for everyone or for admins, as `SAFELIGHT_OPEN_PROBES` says.
+    """
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

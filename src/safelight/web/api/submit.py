@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel
 
 from safelight import documents
 from safelight.assets.asset import NewAsset
@@ -17,6 +18,7 @@ from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Refused, Repeat, Submitted
 from safelight.media.errors import MediaEmpty
 from safelight.providers.errors import UnknownModel
+from safelight.providers.provider import Role
 from safelight.web.answers import answer_submit
 from safelight.web.auth import Parts, Writer
 from safelight.web.contract import form, submits
@@ -25,10 +27,14 @@ from safelight.web.json_route import JsonRoute, canonical
 from safelight.web.services import Services
 from safelight.web.uploads import Upload, read_fields, received
 
+Body = TypeVar("Body", bound=BaseModel)
+
 router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["submit"])
 
 BATCH_MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 _MAX_NAME = 255
+# Fields that may name a file of this server.
+_SOURCES = frozenset({"url", "urls", "references", "mask", "items", "image", *Role})
 SUBMIT_PROBLEMS = (IdempotencyConflict, UnknownModel, NotFound, StorageFull)
 
 IdempotencyKey = Annotated[
@@ -47,6 +53,7 @@ async def create_generation(
 ) -> Response:
     """Generate pictures from a prompt and optional reference pictures."""
     repeat = await repeat_of(request, key)
+    body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
         await services.check_space()
@@ -78,6 +85,7 @@ async def create_import(
 ) -> Response:
     """Import one URL as a job, or several as a batch; a bad URL does not stop the others."""
     repeat = await repeat_of(request, key)
+    body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
         await services.check_space()
@@ -164,6 +172,30 @@ async def check_told(services: Services, account_id: str, wanted: Submission) ->
         await services.webhooks.default(account_id)
     if wanted.notify:
         await services.contacts.check_named(account_id, wanted.notify)
+
+
+def as_known_to_workers(services: Services, body: Body) -> Body:
+    """Return a body in which this server's own files have the configured URLs."""
+    links = services.links
+
+    def rewritten(value: Any) -> Any:
+        match value:
+            case str():
+                return links.canonical(value)
+            case list():
+                return [rewritten(each) for each in cast("list[Any]", value)]
+            case dict():
+                named = cast("dict[str, Any]", value)
+                return {name: rewritten(each) for name, each in named.items()}
+            case BaseModel():
+                present = _SOURCES & value.model_fields_set
+                return value.model_copy(
+                    update={name: rewritten(getattr(value, name)) for name in present}
+                )
+            case _:
+                return value
+
+    return rewritten(body) if links.configured else body
 
 
 def check_source(services: Services, field: str, source: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 
 from safelight.cpu import CpuPool, Limits
 from safelight.providers.errors import ProviderBadInput, ProviderRejected
-from safelight.providers.local.inflate.make import make_model
+from safelight.providers.local.inflate.make import check_network, make_model
 from safelight.providers.local.inflate.order import Order, Params
 from safelight.providers.local.inflate.schema import PARAMS, with_network
 from safelight.providers.price import FREE
@@ -81,6 +81,12 @@ class InflateProvider(NoCallbacks):
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
         raise ProviderRejected("This model never waits, so there is nothing to check.")
+
+    async def verify(self) -> str:
+        """Load the mask network, if there is one."""
+        if self._saliency is None:
+            return ""
+        return await self._pool.run(check_network, self._saliency, limits=_LIMITS)
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` ends its own child."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from safelight.extras import how_to_install
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.local.inflate.arrays import Bytes, Floats
 from safelight.providers.local.inflate.images import read_grid
@@ -70,7 +71,7 @@ def load_network(path: Path) -> Network:
         import onnxruntime  # noqa: PLC0415  an extra, and heavy
     except ImportError as error:
         raise ProviderRejected(
-            "The mask network needs onnxruntime: install safelight[onnx]."
+            f"The mask network needs the extra `onnx`: {how_to_install('onnx')}"
         ) from error
     options = onnxruntime.SessionOptions()
     # The pool runs one child per core, and a memory arena would count against the next call.

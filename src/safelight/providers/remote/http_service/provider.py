@@ -78,7 +78,7 @@ class HttpProvider(RemotePlug[Model]):
             clock=clock,
         )
         self._service = service
-        self._key = key_of(service.signing) if service.signing else b""
+        self._key = key_of(service.signing.secret) if service.signing else b""
         self._look_s = min(_LOOK_S, service.timeout_s)
         self._api = Api(service.url, service.headers, transport=transport)
         self._clients = (self._api,)
@@ -151,7 +151,7 @@ class HttpProvider(RemotePlug[Model]):
         signing, later = self._service.signing, self._service.later
         if signing is None or later is None:
             return await super().parse_callback(callback)
-        is_proven = verify(callback, signing, self._key, self._clock())
+        is_proven = verify(callback, signing.header, self._key, self._clock())
         document = object_in(callback.body)
         if document is None:
             raise Forbidden("The callback is not a JSON object.")

@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from safelight.providers.provider import Model, Role
 from safelight.providers.remote.api import MIB
+from safelight.providers.remote.http_service.signature import key_of
 from safelight.providers.remote.http_service.template import names
 
 _STRICT = ConfigDict(extra="forbid")
@@ -71,6 +72,10 @@ class Signing:
     secret: str = field(repr=False)
     header: str = ""
     adopts_within: timedelta = timedelta(minutes=15)
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a malformed secret."""
+        key_of(self.secret)
 
 
 @dataclass(frozen=True, slots=True)

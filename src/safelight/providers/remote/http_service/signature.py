@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from safelight.errors import Forbidden
 from safelight.providers.provider import Callback
-from safelight.providers.remote.http_service.service import Signing
 
 _TOLERANCE = timedelta(seconds=300)
 _PREFIX = "whsec_"
@@ -16,10 +15,10 @@ _SHORTEST_KEY = 16
 _MOST_SIGNATURES = 8  # during a key rotation there are two
 
 
-def key_of(signing: Signing) -> bytes:
+def key_of(secret: str) -> bytes:
     """Decode a secret, or raise `ValueError`."""
     try:
-        key = _decoded(signing.secret)
+        key = _decoded(secret)
     except binascii.Error:
         raise ValueError("The callback secret is not valid base64.") from None
     if len(key) < _SHORTEST_KEY:
@@ -27,14 +26,14 @@ def key_of(signing: Signing) -> bytes:
     return key
 
 
-def verify(callback: Callback, signing: Signing, key: bytes, now: datetime) -> bool:
+def verify(callback: Callback, header: str, key: bytes, now: datetime) -> bool:
     """Return whether the sender is proven; raise `Forbidden` if the callback is forged or stale.
 
     A plain HMAC of the body has no timestamp, so the callback may be a replay: it only triggers a
     poll.
     """
-    if signing.header:
-        _verify_body(callback, signing.header.lower(), key)
+    if header:
+        _verify_body(callback, header.lower(), key)
         return False
     _verify_standard(callback, key, now)
     return True

@@ -13,6 +13,7 @@ from safelight.providers.remote.replicate.fields import VIEWS, Fields, fields_of
 from safelight.providers.remote.replicate.params import params_schema
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.schema import rules_of
+from safelight.providers.remote.replicate.signature import key_of
 
 NAME = "replicate"
 MAX_PICTURES = 16
@@ -45,6 +46,11 @@ class ReplicateConfig:
     upload_s: float = 300.0
     learn_s: float = 3.0  # for all models together, at start
     adopts_within: timedelta = timedelta(minutes=15)
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a malformed secret."""
+        if self.webhook_secret:
+            key_of(self.webhook_secret)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from safelight.errors import SettingInvalid
+from safelight.extras import how_to_install
 from safelight.fetch import Fetcher
 from safelight.providers.provider import Model
 from safelight.providers.remote.sagemaker.config import MODELS, SageMakerConfig, image_model
@@ -18,14 +20,13 @@ def open_sagemaker(
 ) -> "SageMakerProvider":
     """Return the plug, with the AWS credentials of `config` or of this machine.
 
-    Raises:
-        ModuleNotFoundError: the AWS library is missing; the text says what to install.
+    Raises `SettingInvalid` if the AWS library is missing.
     """
     try:
         from safelight.providers.remote.sagemaker.credentials import credentials_of  # noqa: PLC0415
         from safelight.providers.remote.sagemaker.provider import SageMakerProvider  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "SageMaker needs more: pip install 'safelight[sagemaker]'", name=error.name
+        raise SettingInvalid(
+            f"SAFELIGHT_SAGEMAKER_REGION needs the extra `sagemaker`: {how_to_install('sagemaker')}"
         ) from error
     return SageMakerProvider(config, credentials_of(config), fetcher, models)

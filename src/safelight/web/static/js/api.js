@@ -58,7 +58,7 @@ async function send(method, path, { json, form, key, keepalive = false, deadline
 async function call(method, path, options) {
   const response = await send(method, path, options);
   wire.dispatchEvent(new Event("back"));
-  if (response.status === 401 && path !== "/v1/session") wire.dispatchEvent(new Event("signed-out"));
+  if (response.status === 401 && path !== "v1/session") wire.dispatchEvent(new Event("signed-out"));
   if (!response.ok) throw await problemOf(response);
   return response.headers.get("content-type") ? response.json() : null;
 }
@@ -77,63 +77,63 @@ function filesForm(field, files) {
 const id = encodeURIComponent;
 
 export const api = {
-  account: () => call("GET", "/v1/account"),
-  signIn: (key) => call("POST", "/v1/session", { json: { key } }),
-  signOut: () => call("DELETE", "/v1/session"),
-  models: () => call("GET", "/v1/models"),
+  account: () => call("GET", "v1/account"),
+  signIn: (key) => call("POST", "v1/session", { json: { key } }),
+  signOut: () => call("DELETE", "v1/session"),
+  models: () => call("GET", "v1/models"),
 
-  generate: (wish, key) => call("POST", "/v1/generate", { json: wish, key }),
+  generate: (wish, key) => call("POST", "v1/generate", { json: wish, key }),
   importUrls: (urls, key) =>
-    call("POST", "/v1/images", { json: urls.length === 1 ? { url: urls[0] } : { urls }, key }),
+    call("POST", "v1/images", { json: urls.length === 1 ? { url: urls[0] } : { urls }, key }),
   upload: (file) =>
-    call("POST", "/v1/uploads", { form: filesForm("file", [file]), deadline: UPLOAD_DEADLINE_MS }),
+    call("POST", "v1/uploads", { form: filesForm("file", [file]), deadline: UPLOAD_DEADLINE_MS }),
   makeModels: (files, { model, params }, key) => {
     const form = filesForm("files", files);
     if (model) form.append("model", model);
     form.append("params", JSON.stringify(params));
-    return call("POST", "/v1/upload/batch", { form, key, deadline: UPLOAD_DEADLINE_MS });
+    return call("POST", "v1/upload/batch", { form, key, deadline: UPLOAD_DEADLINE_MS });
   },
 
   jobs: ({ kind = null, limit = 24, cursor = null } = {}) =>
-    call("GET", `/v1/jobs${query({ kind, limit, cursor })}`),
-  job: (jobId) => call("GET", `/v1/jobs/${id(jobId)}`),
-  batch: (batchId) => call("GET", `/v1/batches/${id(batchId)}`),
-  cancel: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/cancel`),
-  redrive: (jobId) => call("POST", `/v1/jobs/${id(jobId)}/redrive`),
-  remove: (jobId) => call("DELETE", `/v1/jobs/${id(jobId)}`, { keepalive: true }), // the page may close
+    call("GET", `v1/jobs${query({ kind, limit, cursor })}`),
+  job: (jobId) => call("GET", `v1/jobs/${id(jobId)}`),
+  batch: (batchId) => call("GET", `v1/batches/${id(batchId)}`),
+  cancel: (jobId) => call("POST", `v1/jobs/${id(jobId)}/cancel`),
+  redrive: (jobId) => call("POST", `v1/jobs/${id(jobId)}/redrive`),
+  remove: (jobId) => call("DELETE", `v1/jobs/${id(jobId)}`, { keepalive: true }), // the page may close
 
-  webhooks: () => call("GET", "/v1/webhooks"),
-  addWebhook: (wish) => call("POST", "/v1/webhooks", { json: wish }),
-  changeWebhook: (hookId, change) => call("PATCH", `/v1/webhooks/${id(hookId)}`, { json: change }),
-  removeWebhook: (hookId) => call("DELETE", `/v1/webhooks/${id(hookId)}`),
-  newSecret: (hookId) => call("POST", `/v1/webhooks/${id(hookId)}/rotate`),
-  testWebhook: (hookId) => call("POST", `/v1/webhooks/${id(hookId)}/test`),
+  webhooks: () => call("GET", "v1/webhooks"),
+  addWebhook: (wish) => call("POST", "v1/webhooks", { json: wish }),
+  changeWebhook: (hookId, change) => call("PATCH", `v1/webhooks/${id(hookId)}`, { json: change }),
+  removeWebhook: (hookId) => call("DELETE", `v1/webhooks/${id(hookId)}`),
+  newSecret: (hookId) => call("POST", `v1/webhooks/${id(hookId)}/rotate`),
+  testWebhook: (hookId) => call("POST", `v1/webhooks/${id(hookId)}/test`),
   deliveries: (hookId, cursor = null) =>
-    call("GET", `/v1/webhooks/${id(hookId)}/deliveries${query({ limit: 20, cursor })}`),
+    call("GET", `v1/webhooks/${id(hookId)}/deliveries${query({ limit: 20, cursor })}`),
   delivery: (hookId, deliveryId) =>
-    call("GET", `/v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}`),
+    call("GET", `v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}`),
   redeliver: (hookId, deliveryId) =>
-    call("POST", `/v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}/redeliver`),
+    call("POST", `v1/webhooks/${id(hookId)}/deliveries/${id(deliveryId)}/redeliver`),
   redeliverFailed: (hookId, since) =>
-    call("POST", `/v1/webhooks/${id(hookId)}/redeliver`, { json: { since } }),
+    call("POST", `v1/webhooks/${id(hookId)}/redeliver`, { json: { since } }),
 
-  contacts: () => call("GET", "/v1/contacts"),
-  addContact: (wish) => call("POST", "/v1/contacts", { json: wish }),
+  contacts: () => call("GET", "v1/contacts"),
+  addContact: (wish) => call("POST", "v1/contacts", { json: wish }),
   changeContact: (contactId, change) =>
-    call("PATCH", `/v1/contacts/${id(contactId)}`, { json: change }),
-  removeContact: (contactId) => call("DELETE", `/v1/contacts/${id(contactId)}`),
+    call("PATCH", `v1/contacts/${id(contactId)}`, { json: change }),
+  removeContact: (contactId) => call("DELETE", `v1/contacts/${id(contactId)}`),
   confirmContact: (contactId, code) =>
-    call("POST", `/v1/contacts/${id(contactId)}/confirm`, { json: { code } }),
-  askContact: (contactId) => call("POST", `/v1/contacts/${id(contactId)}/code`),
-  testContact: (contactId) => call("POST", `/v1/contacts/${id(contactId)}/test`),
+    call("POST", `v1/contacts/${id(contactId)}/confirm`, { json: { code } }),
+  askContact: (contactId) => call("POST", `v1/contacts/${id(contactId)}/code`),
+  testContact: (contactId) => call("POST", `v1/contacts/${id(contactId)}/test`),
   notices: (contactId, cursor = null) =>
-    call("GET", `/v1/contacts/${id(contactId)}/notices${query({ limit: 20, cursor })}`),
+    call("GET", `v1/contacts/${id(contactId)}/notices${query({ limit: 20, cursor })}`),
 };
 
 /** Asks whether the server lives, without telling anyone about a failure. */
 export async function ping() {
   try {
-    const response = await fetch("/health/live", { signal: AbortSignal.timeout(4000), cache: "no-store" });
+    const response = await fetch("health/live", { signal: AbortSignal.timeout(4000), cache: "no-store" });
     return response.ok;
   } catch {
     return false; // still away

@@ -124,7 +124,7 @@ function finalTile(item, currentBatch, act) {
 }
 
 function downloadLink(batch) {
-  const address = `/v1/batches/${encodeURIComponent(batch.id)}/download?previews=true`;
+  const address = `v1/batches/${encodeURIComponent(batch.id)}/download?previews=true`;
   return el("a", { class: "quiet-button", href: address, download: "" }, "Download all");
 }
 

@@ -1,2 +1,2 @@
 // Shows the OpenAPI description of this server, with requests that can be tried out.
-window.SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true });
+window.SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true });

@@ -83,7 +83,7 @@ export class Follower {
 
   #open(entry) {
     const noun = entry.batch ? "batches" : "jobs";
-    const source = new EventSource(`/v1/${noun}/${encodeURIComponent(entry.id)}/events`);
+    const source = new EventSource(`v1/${noun}/${encodeURIComponent(entry.id)}/events`);
     entry.source = source;
     source.addEventListener("snapshot", (frame) => this.#take(JSON.parse(frame.data)));
     for (const type of TYPES) {

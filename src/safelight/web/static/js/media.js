@@ -2,7 +2,7 @@
 
 import { el, icon, progressBar, setProgress } from "./dom.js";
 import { kindOf, makerOf, stageText, titleOf } from "./labels.js";
-import { mediaUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 const TALL = 0.85;
 
@@ -10,13 +10,13 @@ const TALL = 0.85;
 export function pictureOf(asset) {
   const found = ["thumb", "preview"]
     .map((name) => asset.renditions?.[name])
-    .filter((rendition) => rendition && mediaUrl(rendition.url));
-  if (asset.kind === "image" && mediaUrl(asset.url)) found.push(asset);
+    .filter((rendition) => rendition && safeUrl(rendition.url));
+  if (asset.kind === "image" && safeUrl(asset.url)) found.push(asset);
   if (found.length === 0) return null;
   const wide = found.filter((rendition) => rendition.width);
   return {
-    src: mediaUrl(found[0].url),
-    srcset: wide.length > 1 ? wide.map((one) => `${mediaUrl(one.url)} ${one.width}w`).join(", ") : null,
+    src: safeUrl(found[0].url),
+    srcset: wide.length > 1 ? wide.map((one) => `${safeUrl(one.url)} ${one.width}w`).join(", ") : null,
     width: found[0].width || 512,
     height: found[0].height || 512,
   };

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { pictureOf } from "./media.js";
-import { mediaUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 /** Fills `area` with the model of `asset`, or with its picture where the viewer cannot run. */
 export async function showModel(area, asset, title) {
@@ -23,7 +23,7 @@ export async function showModel(area, asset, title) {
 function modelViewer(asset, title, note, still) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const viewer = el("model-viewer", {
-    src: mediaUrl(asset.url), alt: `3D model: ${title}`, "camera-controls": true, "auto-rotate": !calm,
+    src: safeUrl(asset.url), alt: `3D model: ${title}`, "camera-controls": true, "auto-rotate": !calm,
     "auto-rotate-delay": 400, "rotation-per-second": "24deg", "shadow-intensity": 1, "shadow-softness": 0.9,
     exposure: 1.05, "interaction-prompt": "none", "touch-action": "pan-y",
   });

@@ -6,7 +6,7 @@ import { createPick, faultOf, takeFiles } from "./files.js";
 import { fillModels, startForm } from "./forms.js";
 import { drawParams } from "./params.js";
 import { toast } from "./toast.js";
-import { mediaUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 const MOST_FILES = 25;
 const FETCH_MS = 60_000;
@@ -73,7 +73,7 @@ export function startModel3d({ form, onSubmitted, onShown }) {
 
   async function addAsset(asset) {
     onShown();
-    const answer = await fetch(mediaUrl(asset.url), { signal: AbortSignal.timeout(FETCH_MS) });
+    const answer = await fetch(safeUrl(asset.url), { signal: AbortSignal.timeout(FETCH_MS) });
     const extension = asset.media_type.split("/")[1];
     const name = (asset.name || asset.prompt || "picture").slice(0, 60);
     add([new File([await answer.blob()], `${name}.${extension}`, { type: asset.media_type })]);

@@ -4,7 +4,7 @@ import { api } from "./api.js";
 import { el, icon } from "./dom.js";
 import { createPick, faultOf } from "./files.js";
 import { toast, toastError } from "./toast.js";
-import { mediaUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 const MOST = 8;
 
@@ -53,7 +53,7 @@ export function createReferences({ list, onChange }) {
       drop(entry);
       element.remove();
     };
-    const picture = mediaUrl(asset.renditions?.thumb?.url ?? asset.url);
+    const picture = safeUrl(asset.renditions?.thumb?.url ?? asset.url);
     const element = el("li", { class: "pick" },
       el("img", { class: "pick-picture", src: picture, alt: "" }),
       el("p", {}, asset.prompt || asset.name || "Reference"),

@@ -6,7 +6,7 @@ import { makerOf, titleOf } from "./labels.js";
 import { failedMedia } from "./media.js";
 import { showModel } from "./model-stage.js";
 import { copyText } from "./toast.js";
-import { mediaUrl, safeUrl } from "./urls.js";
+import { safeUrl } from "./urls.js";
 
 /** Makes the viewer over a `<dialog>`; `onReference` and `onMakeModel` get an asset to go on with. */
 export function createViewer(dialog, { canRefer, onReference, onMakeModel }) {
@@ -101,7 +101,7 @@ export function createViewer(dialog, { canRefer, onReference, onMakeModel }) {
 function fill(area, { asset, job, problem }) {
   if (!asset) area.append(failedMedia(problem));
   else if (asset.kind === "model_3d") showModel(area, asset, titleOf(job));
-  else area.append(el("img", { src: mediaUrl(asset.url), width: asset.width, height: asset.height, alt: titleOf(job) }));
+  else area.append(el("img", { src: safeUrl(asset.url), width: asset.width, height: asset.height, alt: titleOf(job) }));
 }
 
 function linkSection(url) {
