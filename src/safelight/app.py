@@ -21,7 +21,7 @@ from safelight.db.migrate import is_migrated, migrate
 from safelight.db.pooler import refuse_transaction_pooling
 from safelight.doorbell.open import open_doorbell
 from safelight.fetch import Fetcher, Poster
-from safelight.jobs.scheduling import claims
+from safelight.jobs.scheduling import claims, presence
 from safelight.providers.local.fake import FakeProvider, FakeQueue
 from safelight.providers.local.inflate import InflateProvider
 from safelight.providers.local.link import LinkProvider
@@ -86,6 +86,8 @@ class Safelight:
                 )
                 if role in self.roles
             ]
+            if self.roles - {Role.API}:
+                background.append(group.create_task(self.parts.presence.run()))
             if Role.WORKER in self.roles:
                 await self.parts.worker.run()
             else:
@@ -125,6 +127,7 @@ async def open_safelight(
         # The lock on the data directory proves that the holders of these leases are dead.
         if sole:
             await database.write(claims.end_all_leases)
+            await database.write(presence.leave_all)
         links = configured.links(settings, await Signatures(database).files_key())
         direct = configured.direct(settings, storage)
         rings = configured.doorbell_url(settings)

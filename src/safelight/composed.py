@@ -41,6 +41,7 @@ from safelight.jobs.submit import Submits
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
 from safelight.notifications.senders import Sender, open_senders
+from safelight.notifications.senders import check as check_sender
 from safelight.notifications.service import Contacts
 from safelight.providers.catalogue import Catalogue, changed, naming
 from safelight.providers.provider import Provider
@@ -49,6 +50,7 @@ from safelight.settings import Settings
 from safelight.storage.storage import Storage
 from safelight.web import server
 from safelight.web.rates import Rates
+from safelight.web.recent import Recent
 from safelight.web.services import Services
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
@@ -58,6 +60,7 @@ from safelight.worker.senders.notices import Messenger
 from safelight.worker.senders.webhooks import Notifier
 from safelight.worker.upkeep.janitor import Janitor
 from safelight.worker.upkeep.metrics import Signals
+from safelight.worker.upkeep.presence import Presence
 from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
 
@@ -72,6 +75,7 @@ class Role(StrEnum):
 
 
 ALL_ROLES = frozenset(Role)
+_SENDERS = {Channel.EMAIL: "mail", Channel.SMS: "sms", Channel.SNS: "topics"}  # names of checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Parts:
     janitor: Janitor
     notifier: Notifier
     messenger: Messenger
+    presence: Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +129,12 @@ class _Shared:
 def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts:
     """Return the parts of a process with these roles."""
     shared = _share(settings, on)
-    services = _services(settings, on, shared)
+    services = _services(settings, roles, on, shared)
+    worker = _worker(settings, on, shared)
     return Parts(
         services,
         _web(services, roles),
-        _worker(settings, on, shared),
+        worker,
         _janitor(settings, on, shared),
         Notifier(on.database, on.poster, on.links),
         Messenger(
@@ -137,6 +143,14 @@ def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts
             shared.templates,
             on.links,
             digest_hour=settings.digest_hour,
+        ),
+        Presence(
+            on.database,
+            roles,
+            shared.slots if Role.WORKER in roles else {},
+            version("safelight"),
+            lambda: worker.running,
+            settings.lease,
         ),
     )
 
@@ -240,7 +254,9 @@ def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
     )
 
 
-def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
+def _services(
+    settings: Settings, roles: frozenset[Role], on: Foundation, shared: _Shared
+) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
     # A pool apart: nobody waits behind jobs for a rendition or an upload.
@@ -284,8 +300,17 @@ def _services(settings: Settings, on: Foundation, shared: _Shared) -> Services:
             "storage": on.storage.check,
             "disk": space,
         },
-        soft_checks={"doorbell": on.bell.check, "providers": operations.check_providers},
+        soft_checks={
+            "doorbell": on.bell.check,
+            "providers": operations.check_providers,
+            "workers": operations.check_workers,
+            **{
+                _SENDERS[channel]: Recent(partial(check_sender, sender))
+                for channel, sender in shared.senders.items()
+            },
+        },
         scratch=on.scratch,
+        lanes_here=frozenset(shared.slots) if Role.WORKER in roles else frozenset(),
         currency=on.catalogue.currency,
         public_url=configured.public_url(settings),
         open_probes=configured.open_probes(settings),

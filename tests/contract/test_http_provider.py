@@ -40,6 +40,7 @@ from safelight.providers.provider import (
 )
 from safelight.providers.remote.http_service import HttpProvider, HttpService, Later, Signing
 from tests import pictures
+from tests.servers import free_port
 from tests.stubs import vendor
 from tests.stubs.http_service import SECRET, ServiceStub, encode, sign
 
@@ -807,3 +808,33 @@ async def test_a_service_when_its_secret_is_weak_is_refused(
     with pytest.raises(ValueError, match="secret"):
         Signing(secret)
     assert SECRET not in repr(called_back(server))
+
+
+async def test_verify_when_the_service_answers_begins_no_work(
+    server: ServiceStub, fetcher: Fetcher
+) -> None:
+    async with HttpProvider(service(server, "bytes"), fetcher) as plug:
+        assert "answers" in await plug.verify()
+    async with HttpProvider(jobs(server), fetcher) as plug:  # it knows no such method
+        assert "answers" in await plug.verify()
+    assert server.orders == []
+    assert server.called("POST", ".*") == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 502, 503])
+async def test_verify_when_the_service_refuses_says_so(
+    server: ServiceStub, fetcher: Fetcher, status: int
+) -> None:
+    server.fault("OPTIONS", ".*", vendor.refuse(status))
+    async with HttpProvider(service(server, "bytes"), fetcher) as plug:
+        with pytest.raises(ProviderError):
+            await plug.verify()
+
+
+async def test_verify_when_the_service_is_stopped_says_so(
+    server: ServiceStub, fetcher: Fetcher
+) -> None:
+    stopped = replace(service(server, "bytes"), url=f"http://127.0.0.1:{free_port()}/bytes")
+    async with HttpProvider(stopped, fetcher) as plug:
+        with pytest.raises(ProviderError):
+            await plug.verify()

@@ -13,11 +13,11 @@ import httpx2
 import pytest
 import trustme
 
-from safelight.errors import SettingInvalid
+from safelight.errors import ServiceError, SettingInvalid
 from safelight.notifications.aws import Ses, Sns
 from safelight.notifications.contact import Channel, Contact
 from safelight.notifications.notice import Content, Notice, NotSentError
-from safelight.notifications.senders import open_senders
+from safelight.notifications.senders import check, open_senders
 from safelight.notifications.smtp import SmtpServer
 from safelight.webhooks.delivery import DeliveryState
 from tests import brokers, buckets
@@ -115,7 +115,42 @@ async def test_smtp_when_nobody_answers_may_later(free: int) -> None:
     assert not refused.value.hopeless
 
 
+async def test_smtp_check_when_it_can_log_in_sends_nothing(tls: ssl.SSLContext) -> None:
+    async with mailbox(tls, auth=True) as box:
+        await SmtpServer("localhost", box.port, USER, PASSWORD).check()
+        with pytest.raises(NotSentError, match="535"):
+            await SmtpServer("localhost", box.port, USER, "wrong").check()
+    assert box.got == []
+
+
+async def test_smtp_check_when_nobody_answers_says_so(free: int) -> None:
+    (sender,) = open_senders(
+        mail_url=f"smtp://127.0.0.1:{free}",
+        mail_from=FROM,
+        sms_region="",
+        topics=(),
+        base_url="http://safelight.test",
+    ).values()
+    with pytest.raises(ServiceError, match="The mail server could not be reached"):
+        await check(sender)
+
+
 # --- Amazon ----------------------------------------------------------------------------------
+
+
+async def test_amazon_check_when_the_credentials_are_good_sends_nothing(moto: Broker) -> None:
+    await Ses(REGION).check()
+    await Sns(REGION).check()
+
+
+async def test_amazon_check_when_nobody_answers_says_so(
+    free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in buckets.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free}")
+    with pytest.raises(NotSentError, match="Amazon could not be reached"):
+        await Sns(REGION).check()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from safelight.db.tables import (
     jobs,
     metadata,
     originals,
+    processes,
     start_rates,
     trash,
     variants,
@@ -33,7 +34,7 @@ from safelight.db.types import Instant
 
 _AT_ONCE = 500
 _SOME = "acc_"  # any account: the tables are the same for all
-_OF_THE_MOMENT = frozenset({breakers.name, start_rates.name})
+_OF_THE_MOMENT = frozenset({breakers.name, processes.name, start_rates.name})
 
 
 def kept_tables(account_id: str | None = None) -> list[Table]:

@@ -33,6 +33,7 @@ class Manner:
     as_json: bool = False
     waits: bool = True
     target: str | None = None
+    within_s: float | None = None  # how long to wait
 
 
 async def generate(
@@ -238,7 +239,7 @@ async def _do(submit: Submit, manner: Manner, *kinds: str) -> None:
         if not manner.waits:
             _tell_queued(screen, document, manner)
             return
-        final = await _follow(link, screen, document)
+        final = await _follow_in_time(link, screen, document, manner.within_s)
         made = outputs.outputs_of(final)
         paths: list[Path] = []
         if manner.target is not None and made:
@@ -256,6 +257,19 @@ def _tell_queued(screen: Screen, document: Document, manner: Manner) -> None:
         return
     screen.result(document["id"])
     screen.note(f"Queued. See how it goes with: safelight job {document['id']}")
+
+
+async def _follow_in_time(
+    link: Link, screen: Screen, document: Document, within_s: float | None
+) -> Document:
+    try:
+        async with asyncio.timeout(within_s):
+            return await _follow(link, screen, document)
+    except TimeoutError:
+        now = await link.client.get(document["id"])
+        stage = now.get("stage")  # a batch has none
+        why = f" ({stage})" if stage else ""
+        raise Failure(f"Not done within {within_s:g} s: it is {now['status']}{why}.") from None
 
 
 async def _follow(link: Link, screen: Screen, document: Document) -> Document:

@@ -26,6 +26,7 @@ from safelight.documents import (
     LaneState,
     Model,
     Redriven,
+    Worker,
 )
 
 _CONNECT_S = 5.0
@@ -207,6 +208,10 @@ class Client:
     async def lanes(self) -> Lanes:
         """Return what stands in each lane."""
         return cast("Lanes", (await self._call("GET", "/v1/admin/lanes")).json())
+
+    async def workers(self) -> list[Worker]:
+        """Return the processes that do the work."""
+        return (await self._call("GET", "/v1/admin/workers")).json()["data"]
 
     async def pause(self, lane: str) -> LaneState:
         """Let a lane start nothing more."""

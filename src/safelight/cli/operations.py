@@ -9,7 +9,7 @@ from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Unreachable
 from safelight.cli.listing import age, duration, print_table
 from safelight.cli.show import Screen
-from safelight.documents import DeadLetter, Lane, ProviderLoad
+from safelight.documents import DeadLetter, Lane, ProviderLoad, Worker
 
 Chosen = Mapping[str, str | int | None]
 
@@ -28,6 +28,31 @@ async def show_lanes(manner: Manner) -> None:
         screen.result("")
         heads = ("provider", "ready", "running", "waiting")
         print_table(screen, heads, [_provider_row(one) for one in found["providers"]])
+
+
+async def show_workers(manner: Manner) -> None:
+    """Show the processes that do the work."""
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        found = await link.client.workers()
+    if manner.as_json:
+        screen.document(found)
+        return
+    heads = ("worker", "host", "", "roles", "lanes", "running", "version", "last seen")
+    print_table(screen, heads, [_worker_row(each) for each in found])
+
+
+def _worker_row(each: Worker) -> tuple[str, ...]:
+    return (
+        each["id"],
+        f"{each['host']}:{each['pid']}",
+        "ok" if each["alive"] else "GONE",
+        " ".join(each["roles"]),
+        " ".join(f"{lane}:{slots}" for lane, slots in each["lanes"].items()),
+        str(each["running"]),
+        each["version"],
+        age(each["last_seen_at"]),
+    )
 
 
 async def pause(lane: str, manner: Manner) -> None:

@@ -70,6 +70,8 @@ def read_document(document: Document) -> Update:
 
 def describe(row: Row) -> str:
     """Return how far it is, in a few words."""
+    if row.status == "queued" and row.stage.startswith("no worker"):
+        return f"queued, {row.stage}"
     if row.status == "queued" and row.ahead:
         return f"queued, {row.ahead} before it"
     if row.status != "running":

@@ -239,6 +239,22 @@ paused_lanes = Table(
     Column("paused_at", Instant, nullable=False),
 )
 
+# Processes that do the work; each renews its row, and counts as gone after `due_at`.
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("host", sa.Text, nullable=False),
+    Column("pid", sa.Integer, nullable=False),
+    Column("roles", Json, nullable=False),
+    Column("lanes", Json, nullable=False),
+    Column("version", sa.Text, nullable=False),
+    Column("running", sa.Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+)
+
 # Token buckets of providers with a limit on starts per minute.
 start_rates = Table(
     "start_rates",

@@ -80,6 +80,8 @@ from safelight.documents.operations import (
     ProviderLoad,
     Readiness,
     UnwellProvider,
+    Worker,
+    WorkerList,
 )
 from safelight.documents.problem import (
     FieldError,
@@ -173,4 +175,6 @@ __all__ = [
     "Webhook",
     "WebhookList",
     "WebhookWithSecret",
+    "Worker",
+    "WorkerList",
 ]

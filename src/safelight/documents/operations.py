@@ -65,6 +65,28 @@ class Lanes(TypedDict):
     unwell: list[UnwellProvider]
 
 
+class Worker(TypedDict):
+    """A process that does the work; `alive` until it has not been seen for its lease."""
+
+    id: Annotated[str, Field(examples=["wrk_01k9x3v7q2m8"])]
+    host: str
+    pid: int
+    roles: list[str]
+    lanes: Annotated[dict[str, int], Field(description="Slots by lane.")]
+    version: str
+    running: int
+    alive: bool
+    started_at: Moment
+    last_seen_at: Moment
+
+
+class WorkerList(TypedDict):
+    """All processes of the last day that stopped out of order or are alive, oldest first."""
+
+    data: list[Worker]
+    next_cursor: None
+
+
 class DeadLetter(TypedDict):
     """A failed job of any account."""
 

@@ -45,6 +45,13 @@ class IdempotencyConflict(RequestError):
     title = "This Idempotency-Key belongs to another request"
 
 
+class NoWorker(ServiceError):
+    """Work waits in a lane that no living worker serves; start one for it."""
+
+    code = "no_worker"
+    title = "No worker serves a lane with work"
+
+
 class ProvidersUnwell(ServiceError):
     """Some providers fail repeatedly or asked for a pause; their jobs wait."""
 

@@ -3,18 +3,20 @@
 Services never ring the doorbell: their callers do, after the commit.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound
-from safelight.jobs.errors import ProvidersUnwell
+from safelight.jobs.errors import NoWorker, ProvidersUnwell
 from safelight.jobs.ledger import dead_letters
 from safelight.jobs.ledger.dead_letters import Letters, Mark, Redriven, Which
-from safelight.jobs.scheduling import breakers, lane_counts
+from safelight.jobs.scheduling import breakers, lane_counts, presence
 from safelight.jobs.scheduling.breakers import Breaker
 from safelight.jobs.scheduling.lane_counts import LaneCount, ProviderCount
+from safelight.jobs.scheduling.presence import Process
 
 MOST_REDRIVEN = 10_000  # per call
 _AT_ONCE = 100  # per transaction
@@ -69,6 +71,28 @@ class Operations:
         if found:
             words = "; ".join(each.advice() for each in found)
             raise ProvidersUnwell(f"Left alone for a while: {words}.")
+
+    # --- workers -----------------------------------------------------------------------------
+
+    async def processes(self) -> list[Process]:
+        """Return the processes that do the work, also those that died within a day."""
+        return await self._db.read(presence.all_known)
+
+    async def check_workers(self) -> str:
+        """Return which processes are alive; raise `NoWorker` if a lane with work has none."""
+
+        def read(tx: Connection) -> tuple[list[Process], list[str]]:
+            return presence.all_known(tx), presence.unserved(tx)
+
+        known, lanes = await self._db.read(read)
+        if lanes:
+            names = ",".join(lanes)
+            raise NoWorker(
+                f"No worker serves lane {names}, where work waits: start one with "
+                f"`safelight worker --lanes {names}`."
+            )
+        roles = Counter(role for each in known if each.alive for role in each.roles)
+        return ", ".join(f"{count} {role}" for role, count in sorted(roles.items())) or "none alive"
 
     async def pause(self, lane: str) -> datetime:
         """Pause a lane, and return since when; its running jobs continue."""

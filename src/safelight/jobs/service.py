@@ -20,6 +20,7 @@ from safelight.errors import NotFound, WrongState
 from safelight.events import Event
 from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob
 from safelight.jobs.ledger import attempts, batch_store, moves, store
+from safelight.jobs.scheduling import presence
 from safelight.jobs.view import Place
 
 _COUNT_AHEAD = 1_000
@@ -150,6 +151,8 @@ class Jobs:
         past = sorted(store.recent_durations(tx, job.model, limit=_HISTORY))
         usual = past[len(past) // 2] if past else None
         if job.status is JobStatus.QUEUED and job.ready:
+            if not presence.serves(tx, job.lane):
+                return Place(stage=f"no worker serves lane {job.lane}")
             ahead = store.ahead_of(tx, job, limit=_COUNT_AHEAD)
             rounds = ahead // max(self._slots.get(job.lane, 1), 1) + 1
             return Place(ahead, None if usual is None else round(usual * rounds, 1))

@@ -16,10 +16,14 @@ from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A job's queue position (None if not queued), and its estimated seconds to completion."""
+    """A job's queue position (None if not queued), and its estimated seconds to completion.
+
+    `stage` replaces the job's own where something keeps the whole queue from moving.
+    """
 
     position: int | None = None
     eta_s: float | None = None
+    stage: str = ""
 
 
 def public_status(job: Job) -> Status:
@@ -42,7 +46,7 @@ def job_document(
         "id": job.id,
         "kind": public_kind(job),
         "status": public_status(job),
-        "stage": job.stage,
+        "stage": place.stage or job.stage,
         "progress": job.progress,
         "queue_position": place.position,
         "eta_s": place.eta_s,

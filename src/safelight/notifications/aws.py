@@ -38,6 +38,10 @@ class Ses:
             Content={"Raw": {"Data": mail.as_bytes()}},
         )
 
+    async def check(self) -> None:
+        """Try the credentials, and send nothing."""
+        await _check_credentials(self._session, self._region)
+
 
 class Sns:
     """Sends SMS and publishes to topics."""
@@ -66,6 +70,15 @@ class Sns:
             order = {"MessageGroupId": notice.event["subject"], "MessageDeduplicationId": notice.id}
             message |= order
         await _call(self._session, "sns", region, "publish", **message)
+
+    async def check(self) -> None:
+        """Try the credentials, and send nothing."""
+        await _check_credentials(self._session, self._region)
+
+
+async def _check_credentials(session: AioSession, region: str) -> None:
+    # Needs no permission, and costs nothing.
+    await _call(session, "sts", region or "us-east-1", "get_caller_identity")
 
 
 async def _call(

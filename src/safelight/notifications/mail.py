@@ -1,15 +1,24 @@
 """Builds a mail from a notice and passes it to a carrier."""
 
-from collections.abc import Awaitable, Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
+from typing import Protocol
 
 from safelight.notifications.contact import CONFIRM, Contact
 from safelight.notifications.notice import Content, Notice
 
-# Sends one mail to one address; raises `NotSentError`.
-Carrier = Callable[[EmailMessage, str, str], Awaitable[None]]
+
+class Carrier(Protocol):
+    """Carries mail; raises `NotSentError`."""
+
+    async def __call__(self, mail: EmailMessage, sender: str, recipient: str) -> None:
+        """Send one mail to one address."""
+        ...
+
+    async def check(self) -> None:
+        """Connect and log in, and send nothing."""
+        ...
 
 
 class Mailer:
@@ -38,6 +47,9 @@ class Mailer:
         mail.set_content(content.text)
         mail.add_alternative(content.html, subtype="html")
         await self._carry(mail, self._address, contact.address)
+
+    async def check(self) -> None:
+        await self._carry.check()
 
 
 def stop_url(base_url: str, contact: Contact) -> str:

@@ -66,3 +66,7 @@ class Sender(Protocol):
     async def send(self, notice: Notice, contact: Contact, content: Content) -> None:
         """Send a notice, within a minute; raise `NotSentError`."""
         ...
+
+    async def check(self) -> None:
+        """Try whether notices could be sent, at no cost; raise `NotSentError`."""
+        ...

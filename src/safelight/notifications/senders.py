@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
-from safelight.errors import SettingInvalid
+from safelight.errors import ServiceError, SettingInvalid
 from safelight.extras import how_to_install
 from safelight.notifications.contact import Channel
 from safelight.notifications.mail import Carrier, Mailer
-from safelight.notifications.notice import Sender
+from safelight.notifications.notice import NotSentError, Sender
 from safelight.notifications.smtp import SmtpServer
 
 _PORTS = {"smtp": 587, "smtps": 465}
@@ -62,3 +62,11 @@ def _sns(setting: str, region: str) -> Sender:
 
 def _missing(setting: str) -> SettingInvalid:
     return SettingInvalid(f"{setting} needs the extra `messages`: {how_to_install('messages')}")
+
+
+async def check(sender: Sender) -> None:
+    """Raise `ServiceError` if notices cannot be sent."""
+    try:
+        await sender.check()
+    except NotSentError as error:
+        raise ServiceError(str(error)) from error

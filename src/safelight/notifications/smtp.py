@@ -1,5 +1,7 @@
 """Sends mail to an SMTP server, with TLS, or STARTTLS if offered, and optional authentication."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
@@ -31,21 +33,30 @@ class SmtpServer:
 
     async def __call__(self, mail: EmailMessage, sender: str, recipient: str) -> None:
         """Send one mail."""
+        async with self._connected() as client:
+            await client.send_message(mail, sender=sender, recipients=[recipient])
+
+    async def check(self) -> None:
+        """Connect and log in, and send nothing."""
+        async with self._connected() as client:
+            await client.noop()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[aiosmtplib.SMTP]:
         # With a password STARTTLS is required; None means opportunistic.
         start_tls = None if self.implicit_tls or not self.username else True
+        client = aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username or None,
+            password=self.password or None,
+            use_tls=self.implicit_tls,
+            start_tls=False if self.implicit_tls else start_tls,
+            timeout=_DEADLINE_S,
+        )
         try:
-            await aiosmtplib.send(
-                mail,
-                sender=sender,
-                recipients=[recipient],
-                hostname=self.host,
-                port=self.port,
-                username=self.username or None,
-                password=self.password or None,
-                use_tls=self.implicit_tls,
-                start_tls=False if self.implicit_tls else start_tls,
-                timeout=_DEADLINE_S,
-            )
+            async with client:
+                yield client
         except SMTPRecipientsRefused as error:
             refused = error.recipients[0]
             raise _refused(refused.code, refused.message, recipient=True) from error

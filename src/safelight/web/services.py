@@ -80,10 +80,11 @@ class Services:
     file_origins: tuple[str, ...]  # other origins from which pages may load files
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
-    checks: dict[str, Callable[[], Awaitable[None]]]  # readiness checks by name
+    checks: dict[str, Callable[[], Awaitable[object]]]  # readiness checks by name
     soft_checks: dict[
-        str, Callable[[], Awaitable[None]]
+        str, Callable[[], Awaitable[object]]
     ]  # if one fails, the process is degraded but ready
+    lanes_here: frozenset[str]  # that a worker in this process serves
     scratch: Path
     currency: str  # ISO 4217 code of all prices and costs
     public_url: str  # base of absolute URLs, without a trailing slash

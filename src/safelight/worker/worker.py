@@ -84,6 +84,11 @@ class Worker:
         self._lanes = [_Lane(name, slots) for name, slots in rules.slots.items()]
         self._stopping = False
 
+    @property
+    def running(self) -> int:
+        """How many jobs run here now."""
+        return len(self._running)
+
     def stop(self) -> None:
         """Stop claiming; `run` returns when all runs have ended or the grace period is over."""
         self._stopping = True

@@ -7,7 +7,7 @@ import typer
 from safelight.cli.commands import choices as of
 from safelight.cli.commands import lazy
 from safelight.cli.commands.base import app, run
-from safelight.cli.commands.options import Json, NoWait, Output, Params, Private
+from safelight.cli.commands.options import Json, NoWait, Output, Params, Private, Timeout
 
 
 @app.command()
@@ -39,6 +39,7 @@ def generate(
     private: Private = None,
     as_json: Json = False,
     no_wait: NoWait = False,
+    timeout: Timeout = None,
 ) -> None:
     """Generate pictures from a prompt."""
     wanted = {
@@ -52,7 +53,7 @@ def generate(
         "negative_prompt": negative_prompt,
         "visibility": of.visibility(private),
     }
-    manner = lazy.actions().Manner(as_json, not no_wait, output)
+    manner = lazy.actions().Manner(as_json, not no_wait, output, timeout)
     run(lazy.actions().generate(wanted, reference or [], mask, param or [], manner))
 
 
@@ -66,6 +67,7 @@ def import_images(
     output: Output = None,
     as_json: Json = False,
     no_wait: NoWait = False,
+    timeout: Timeout = None,
     tag: of.Tags = None,
     form: of.ListForm = None,
     url_column: of.UrlColumn = None,
@@ -92,7 +94,7 @@ def import_images(
         failures,
         restart,
     )
-    manner = lazy.actions().Manner(as_json, not no_wait, output)
+    manner = lazy.actions().Manner(as_json, not no_wait, output, timeout)
     run(lazy.importing().import_words(addresses, manner, options))
 
 
@@ -113,9 +115,10 @@ def model3d(
     private: Private = None,
     as_json: Json = False,
     no_wait: NoWait = False,
+    timeout: Timeout = None,
 ) -> None:
     """Make a 3D model of each picture, or of one object from several sides: FILE is the front."""
-    manner = lazy.actions().Manner(as_json, not no_wait, output)
+    manner = lazy.actions().Manner(as_json, not no_wait, output, timeout)
     sides = {"left": left, "back": back, "right": right}
     said = {"model": model, "name": name, "tags": tag, "visibility": of.visibility(private)}
     run(lazy.actions().make_3d(files, sides, said, param or [], manner))

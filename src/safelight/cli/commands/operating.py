@@ -17,6 +17,12 @@ def lanes(as_json: Json = False) -> None:
 
 
 @app.command()
+def workers(as_json: Json = False) -> None:
+    """Show the processes that do the work, and which are gone."""
+    run(lazy.operations().show_workers(lazy.actions().Manner(as_json)))
+
+
+@app.command()
 def pause(lane: of.LaneName, as_json: Json = False) -> None:
     """Pause a lane: running jobs continue, no others start."""
     run(lazy.operations().pause(lane, lazy.actions().Manner(as_json)))

@@ -14,6 +14,10 @@ Private = Annotated[
     typer.Option("--private/--public", help="Visibility of the outputs; default: the account's."),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit and return at once.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="SECONDS", help="Stop waiting after this time; the job goes on."),
+]
 Params = Annotated[
     list[str] | None,
     typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the model; repeatable."),

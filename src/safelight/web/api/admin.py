@@ -108,6 +108,34 @@ class AccountLimitsChange(BaseModel):
     )
 
 
+# --- workers ---------------------------------------------------------------------------------
+
+
+@router.get("/admin/workers", **returns(documents.WorkerList))
+async def list_workers(caller: Admin, services: Parts) -> Response:
+    """Return the workers, janitors and notifiers, and whether each is alive."""
+    found = await services.operations.processes()
+    document: documents.WorkerList = {
+        "data": [
+            {
+                "id": each.id,
+                "host": each.host,
+                "pid": each.pid,
+                "roles": list(each.roles),
+                "lanes": dict(each.lanes),
+                "version": each.version,
+                "running": each.running,
+                "alive": each.alive,
+                "started_at": each.started_at,
+                "last_seen_at": each.seen_at,
+            }
+            for each in found
+        ],
+        "next_cursor": None,
+    }
+    return json_response(document)
+
+
 # --- lanes -----------------------------------------------------------------------------------
 
 

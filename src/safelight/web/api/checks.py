@@ -10,7 +10,7 @@ from safelight.documents.operations import CheckStatus
 from safelight.errors import NotFound, SafelightError
 from safelight.jobs.fields import Name
 from safelight.providers.errors import UnknownModel
-from safelight.providers.provider import Provider
+from safelight.providers.provider import Lane, Provider
 from safelight.web.answers import json_response
 from safelight.web.auth import Admin, Parts
 from safelight.web.contract import returns
@@ -63,7 +63,11 @@ async def _of_provider(services: Services, plug: Provider) -> documents.Check:
     address = None
     if plug.shares_callback_address:
         address = await services.callback_addresses.shared(plug.name)
-    found = await _result(plug.name, plug.verify, empty="nobody to ask")
+    lanes = {model.lane.value for model in plug.capabilities()}
+    if Lane.GPU in lanes and not lanes & services.lanes_here:
+        found = _document(plug.name, "unknown", "its workers are elsewhere: run doctor there")
+    else:
+        found = await _result(plug.name, plug.verify, empty="nobody to ask")
     return {**found, "models": models, "callback_url": address}
 
 

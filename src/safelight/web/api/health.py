@@ -55,7 +55,7 @@ def _verdict(services: Services, failed: set[str]) -> ReadinessStatus:
     return "degraded" if failed else "ok"
 
 
-async def _probe(check: Callable[[], Awaitable[None]]) -> documents.Probe:
+async def _probe(check: Callable[[], Awaitable[object]]) -> documents.Probe:
     try:
         async with asyncio.timeout(_CHECK_S):
             await check()

@@ -18,7 +18,7 @@ from safelight.jobs.errors import DeadlinePassed, WorkerCrashed
 from safelight.jobs.job import MAX_CRASHES, Attempt, Ground, Job, Outcome
 from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.ledger.attempts import Closing
-from safelight.jobs.scheduling import breakers, lane_counts
+from safelight.jobs.scheduling import breakers, lane_counts, presence
 from safelight.jobs.topics import topics_of
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Absent, Canceled, Provider
@@ -94,6 +94,7 @@ class Janitor:
         await self._reroute()
         await self._sweep_attempts()
         await self._ring_again()
+        await self._db.write(presence.forget_gone)
         await self._signals.publish()
         await self._retention.round()
         await self._assets.expire()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TextIO
 
@@ -9,8 +10,9 @@ from prometheus_client import Gauge
 
 from safelight.db import Connection
 from safelight.db.engine import Database
-from safelight.jobs.scheduling import lane_counts
+from safelight.jobs.scheduling import lane_counts, presence
 from safelight.jobs.scheduling.lane_counts import Flight, LaneCount
+from safelight.jobs.scheduling.presence import Process
 from safelight.telemetry import OLDEST_WAIT, QUEUE_DEPTH
 
 PAUSED = Gauge("safelight_lane_paused", "1 while the lane starts nothing.", ("lane",))
@@ -22,6 +24,8 @@ PROVIDER_IN_FLIGHT = Gauge(
     "Jobs with a worker or a provider, over all workers.",
     ("provider",),
 )
+WORKERS = Gauge("safelight_workers", "Living workers that serve the lane.", ("lane",))
+PROCESSES = Gauge("safelight_processes", "Living processes with the role.", ("role",))
 _NAMESPACE = "Safelight"
 _UNITS = {"QueueDepth": "Count", "OldestWait": "Seconds", "InFlight": "Count"}
 
@@ -42,11 +46,13 @@ class Signals:
         self._clock = clock
         self._lanes: set[str] = set()
         self._providers: set[str] = set()
+        self._roles: set[str] = set()
 
     async def publish(self) -> None:
         """Set all gauges, to 0 for vanished lanes, and write a line for each lane."""
-        lanes, flight = await self._db.read(_measure)
+        lanes, flight, known = await self._db.read(_measure)
         self._set_lanes(lanes)
+        self._set_processes([each for each in known if each.alive])
         self._set_providers({name: found.total for name, found in flight.providers.items()})
         if self._emf is None:
             return
@@ -65,6 +71,15 @@ class Signals:
             for gauge in (QUEUE_DEPTH, OLDEST_WAIT, IN_FLIGHT, PAUSED):
                 gauge.labels(name).set(0)
         self._lanes |= names
+
+    def _set_processes(self, alive: list[Process]) -> None:
+        workers = Counter(lane for each in alive for lane, slots in each.lanes.items() if slots)
+        roles = Counter(role for each in alive for role in each.roles)
+        for lane in self._lanes:
+            WORKERS.labels(lane).set(workers[lane])
+        for role in self._roles | set(roles):
+            PROCESSES.labels(role).set(roles[role])
+        self._roles |= set(roles)
 
     def _set_providers(self, in_flight: dict[str, int]) -> None:
         for name in self._providers | set(in_flight):
@@ -95,9 +110,9 @@ def emf_document(lane: LaneCount, *, at_s: float) -> dict[str, object]:
     }
 
 
-def _measure(tx: Connection) -> tuple[list[LaneCount], Flight]:
+def _measure(tx: Connection) -> tuple[list[LaneCount], Flight, list[Process]]:
     flight = lane_counts.count_in_flight(tx)
-    return lane_counts.lane_overview(tx, flight), flight
+    return lane_counts.lane_overview(tx, flight), flight, presence.all_known(tx)
 
 
 def _seconds(lane: LaneCount) -> float:

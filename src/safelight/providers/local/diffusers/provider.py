@@ -3,10 +3,13 @@
 Tested with tiny random models on a CPU, **not on a GPU**.
 """
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
 from safelight.providers.errors import ProviderRejected
+from safelight.providers.local.diffusers import readiness
+from safelight.providers.local.diffusers.device import missing_packages
 from safelight.providers.local.diffusers.devices import open_devices
 from safelight.providers.local.diffusers.messages import Make
 from safelight.providers.local.diffusers.models import DiffusersConfig, LocalModel, Task
@@ -36,6 +39,7 @@ class DiffusersProvider(NoCallbacks):
     def __init__(self, config: DiffusersConfig) -> None:
         self._models = {model.id: model for model in config.models}
         self._offer = tuple(offered(model) for model in config.models)
+        self._config = config
         self._devices = open_devices(config)
 
     async def __aenter__(self) -> Self:
@@ -75,6 +79,20 @@ class DiffusersProvider(NoCallbacks):
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
     ) -> Done | Pending:
         raise ProviderRejected("This model never waits, so there is nothing to check.")
+
+    async def verify(self) -> str:
+        if missing := missing_packages():
+            raise ProviderRejected(
+                f"Packages are missing ({missing}): install safelight[diffusers] on this machine."
+            )
+        models = self._config.models
+        if not self._config.allow_downloads:
+            hub = readiness.hub_cache()
+            if absent := await asyncio.to_thread(readiness.missing_weights, models, hub):
+                raise ProviderRejected(" ".join(absent))
+        if faults := await readiness.faulty_devices(self._config):
+            raise ProviderRejected(f"A device cannot be used. {' '.join(faults)}")
+        return f"{len(models)} models on {', '.join(self._config.devices)}"
 
     async def cancel(self, ticket: str) -> None:
         """Do nothing: a canceled `start` stops its own work."""

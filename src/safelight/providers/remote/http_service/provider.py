@@ -54,6 +54,9 @@ from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
 _SAFETY_NET = timedelta(seconds=60)
 _LOOK_S = 60.0
 _QUEUED = "waiting for the service"
+_VERIFY_S = 10.0
+# Refused credentials, and gateways without a service behind them.
+_NOT_WELL = frozenset({401, 403, 502, 503, 504})
 _MADE = "downloading the results"
 # It is put into URLs, so it must not change their path or host.
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:=+@-]{0,199}", re.ASCII)
@@ -82,6 +85,13 @@ class HttpProvider(RemotePlug[Model]):
         self._look_s = min(_LOOK_S, service.timeout_s)
         self._api = Api(service.url, service.headers, transport=transport)
         self._clients = (self._api,)
+
+    async def verify(self) -> str:
+        """Ask for the options of the URL, which begins no work; most answers mean it is there."""
+        answer = await self._api.ask("OPTIONS", self._service.url, answer_s=_VERIFY_S)
+        if answer.status in _NOT_WELL:
+            raise self._api.error(answer)
+        return f"the service answers (status {answer.status}); its work is not tried"
 
     # --- a job -------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ export function stageText(job) {
 }
 
 function queueText(job) {
+  if (job.stage?.startsWith("no worker")) return sentence(job.stage);
   if (job.queue_position === 0) return "Next in the queue";
   if (job.queue_position > 0) return `${plural(job.queue_position, "job")} ahead in the queue`;
   return sentence(job.stage || "queued");
