@@ -515,6 +515,9 @@ async def test_notice_when_another_took_it_up_meanwhile_is_settled_by_that_one(
             await desk.later()
             raise NotSentError("too late", gone=True)
 
+        async def check(self) -> None:
+            return
+
     slow = Messenger(desk.database, {Channel.EMAIL: Slow()}, Templates(None), LINKS, digest_hour=0)
     await slow.round()
     assert (await desk.log(contact))[0].state.value == "delivered"

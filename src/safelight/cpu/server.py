@@ -50,7 +50,7 @@ class _Server:
         wake.setblocking(False)
         self._wake = wake
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _ignored)
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(self._ended, select.POLLIN)
@@ -92,6 +92,10 @@ class _Server:
                 with suppress(KeyError):
                     self._poll.unregister(channel)
                 channel.close()  # now the pool hears the end
+
+
+def _ignored(_signal: int, _frame: object) -> None:
+    """Let the wakeup descriptor alone tell of the signal."""
 
 
 def _be_child(channel: socket.socket) -> None:

@@ -5,6 +5,7 @@ settings are lost or leak into others, which shows as countless unrelated errors
 """
 
 import secrets
+from typing import Any
 
 import asyncpg
 
@@ -53,5 +54,5 @@ async def _shares_sessions(address: PostgresAddress) -> bool:
 
 
 async def _connect(address: PostgresAddress) -> asyncpg.Connection:
-    arguments = {"timeout": _DEADLINE_S, **address.arguments}
+    arguments: dict[str, Any] = {"timeout": _DEADLINE_S, **address.arguments}
     return await asyncpg.connect(address.dsn, command_timeout=_DEADLINE_S, **arguments)

@@ -6,7 +6,7 @@ A connection pooler must use session mode; in transaction mode it loses LISTEN.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import asyncpg
 
@@ -64,11 +64,12 @@ class PostgresWire:
 
     @asynccontextmanager
     async def connect(self, ears: Ears) -> AsyncGenerator[PostgresLine]:
-        connection: asyncpg.Connection = await asyncpg.connect(
+        arguments: dict[str, Any] = {"timeout": DEADLINE_S, **self._address.arguments}
+        connection = await asyncpg.connect(
             self._address.dsn,
             command_timeout=DEADLINE_S,
             server_settings={"application_name": "safelight doorbell"},
-            **{"timeout": int(DEADLINE_S), **self._address.arguments},
+            **arguments,
         )
         try:
             line = PostgresLine(connection, ears)
