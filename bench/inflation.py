@@ -84,9 +84,8 @@ def _order(folder: Path, background: str, mask: str, model: Path) -> Order:
 
 async def _in_child(folder: Path, function: Callable[..., Any], *args: Any) -> tuple[float, float]:
     """Return the seconds of processor that a child takes for it, and the child's peak."""
-    pool = CpuPool(1)
+    pool = CpuPool(1, modules=["safelight.providers.local.inflate.sculpt"])
     try:
-        await pool.warm(["safelight.providers.local.inflate.sculpt"])
         return await pool.run(
             _measured, function, args, reads=[folder], writes=[folder], limits=_LIMITS
         )

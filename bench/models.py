@@ -28,9 +28,8 @@ _FLOAT, _UNSIGNED = 5126, 5125
 
 async def models(sizes: Sizes) -> list[Row]:
     """Return a row for each number of triangles."""
-    pool = CpuPool(1)
+    pool = CpuPool(1, modules=(_MODULE,))
     try:
-        await pool.warm((_MODULE,))
         with tempfile.TemporaryDirectory() as folder:
             return [
                 await _row(pool, Path(folder), triangles, sizes.model_rounds)

@@ -39,8 +39,8 @@ async def whole(source: Path, folder: Path, at_once: int) -> None:
     database = open_database(f"sqlite:///{folder / 'safelight.db'}")
     await migrate(database)
     origin = Origin(await new_account(database))
-    pool = CpuPool(at_once)
-    await pool.warm(_MODULES)
+    pool = CpuPool(at_once, modules=_MODULES)
+    await pool.warm()
     intake = Intake(database, DiskStorage(folder / "objects"), pool, InspectRules())
 
     async def some(count: int, took: list[float]) -> None:

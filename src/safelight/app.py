@@ -34,7 +34,7 @@ from safelight.web.services import Services
 
 __all__ = ["ALL_ROLES", "Kept", "Role", "Safelight", "open_kept", "open_safelight"]
 
-_USED_IN_CHILDREN = (
+USED_IN_CHILDREN = (
     "resvg_py",
     "safelight.media.models.look",
     "safelight.media.pictures.render",
@@ -72,7 +72,7 @@ class Safelight:
 
     async def warm(self) -> None:
         """Start the child processes before the first job needs them."""
-        await self.pool.warm(_USED_IN_CHILDREN)
+        await self.pool.warm()
 
     async def work(self) -> None:
         """Run the parts of the roles until `stop`, then finish the jobs in flight."""
@@ -119,7 +119,7 @@ async def open_safelight(
         await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
         database = open_database(url)
         stack.push_async_callback(database.close)
-        pool = CpuPool(settings.local_slots or os.cpu_count() or 1)
+        pool = CpuPool(settings.local_slots or os.cpu_count() or 1, modules=USED_IN_CHILDREN)
         stack.callback(pool.close)
         fetcher = await stack.enter_async_context(Fetcher(configured.fetch_policy(settings)))
         poster = await stack.enter_async_context(Poster(configured.fetch_policy(settings)))

@@ -247,6 +247,17 @@ def test_model3d_when_given_pictures_saves_a_model_of_each(safelight: Run, tmp_p
     assert (tmp_path / "mug.ply").read_bytes().startswith(b"ply")
 
 
+def test_model3d_when_the_mask_is_a_guess_says_what_is_better(
+    safelight: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "busy.png").write_bytes(pictures.picture("png", 96, 96))
+    done = safelight("model3d", "busy.png", "--param", "mask=grabcut")
+    assert done.returncode == 0, done.stderr
+    assert "Low quality: The object was told from a busy background" in " ".join(
+        done.stderr.split()
+    )
+
+
 def test_model3d_when_there_are_too_many_files_sends_none(safelight: Run) -> None:
     failed(safelight("model3d", *["mug.png"] * 26), 2, "At most 25", "26 were given")
 

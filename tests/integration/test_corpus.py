@@ -68,8 +68,7 @@ async def test_corpus_when_looked_at_then_each_is_told_or_refused_within_limits(
     ingest: bool, whole_corpus: Sequence[Case], tmp_path: Path
 ) -> None:
     assert len(whole_corpus) >= 120
-    pool = CpuPool(1)
-    await pool.warm(MODULES)
+    pool = CpuPool(1, modules=MODULES)
     wrong: list[str] = []
     try:
         for number, case in enumerate(whole_corpus):

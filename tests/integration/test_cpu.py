@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from safelight import cpu
+from safelight.app import USED_IN_CHILDREN
 from safelight.cpu import CpuPool, Limits, OutOfResources
 from safelight.cpu.pool import ChildFailed
 from safelight.providers.errors import NoForeground
@@ -151,15 +152,16 @@ async def test_run_when_the_server_dies_starts_another(pool: CpuPool) -> None:
 
 
 async def test_run_when_a_child_is_new_it_has_one_thread_and_no_environment_of_ours(
-    pool: CpuPool, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SAFELIGHT_OPENAI_API_KEY", "sk-secret")
-    await pool.warm(["safelight.media.models.look", "safelight.media.pictures.render"])
+    pool = CpuPool(1, modules=USED_IN_CHILDREN)
     server, names, threads = await pool.run(whoami)
     assert threads == 1
     assert psutil.Process(server).num_threads() == 1, "forking threads is not safe"
     for known in (names, psutil.Process(server).environ()):
         assert not {"SAFELIGHT_OPENAI_API_KEY", "HOME", "PATH"} & set(known)
+    pool.close()
 
 
 async def test_run_when_a_child_answers_nonsense_it_is_not_believed(

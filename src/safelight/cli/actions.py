@@ -312,6 +312,8 @@ def _tell_results(
             f"Not understood, and not drawn: {', '.join(missed)}. This model composes icons by "
             "rules; `safelight models` lists others."
         )
+    for step in _next_steps(made):
+        screen.note(f"Low quality: {step}")
     if link.is_own and made and not paths:
         screen.note("No server runs here: the address answers while `safelight serve` does.")
         if link.objects is not None:
@@ -322,6 +324,13 @@ def _unrecognized(made: Sequence[tuple[str, Asset]]) -> list[str]:
     """Return the words of prompts that a model says it did not understand."""
     words = (word for _, asset in made for word in asset["facts"].get("unrecognized", ()))
     return list(dict.fromkeys(map(str, words)))[:_MOST_REASONS]
+
+
+def _next_steps(made: Sequence[tuple[str, Asset]]) -> list[str]:
+    """Return how outputs could be better, of those that their model itself calls poor."""
+    facts = (asset["facts"] for _, asset in made)
+    steps = (str(each["next_step"]) for each in facts if each.get("next_step"))
+    return list(dict.fromkeys(steps))[:_MOST_REASONS]
 
 
 def _tell_files(folder: Path, screen: Screen, made: Sequence[tuple[str, Asset]]) -> None:

@@ -50,11 +50,16 @@ class ChildFailed(Exception):
 class CpuPool:
     """At most `size` concurrent calls, each in a process forked for it from one warm server."""
 
-    def __init__(self, size: int, *, beside: "CpuPool | None" = None) -> None:
-        """With `beside`, share the server of that pool, which must stay open as long."""
+    def __init__(
+        self, size: int, *, modules: Sequence[str] = (), beside: "CpuPool | None" = None
+    ) -> None:
+        """Import `modules` in the server, so that no call has to; "module:function" is called too.
+
+        With `beside`, share the server of that pool, which must stay open as long.
+        """
         self.size = size
         self._limiter: anyio.CapacityLimiter | None = None
-        self.server = beside.server if beside else _Server()
+        self.server = beside.server if beside else _Server(modules)
 
     async def run(
         self,
@@ -85,10 +90,8 @@ class CpuPool:
             except TimeoutError:
                 raise OutOfResources(f"The work took longer than {limits.wall_s:g} s.") from None
 
-    async def warm(self, modules: Sequence[str]) -> None:
-        """Start the server anew and import `modules` in it; "module:function" is called too."""
-        self.server.modules = tuple(modules)
-        self.server.end()
+    async def warm(self) -> None:
+        """Start the server, so that the first call need not wait for its imports."""
         await self.run(_nothing)
 
     def close(self) -> None:
@@ -135,8 +138,8 @@ def _error(kind: Kind, data: bytes) -> Exception:
 class _Server:
     """The process that forks a child for each call; started on demand, and again if it died."""
 
-    def __init__(self) -> None:
-        self.modules: tuple[str, ...] = ()
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._modules = modules
         self._stop: weakref.finalize[..., Any] | None = None
         self._control: socket.socket | None = None
 
@@ -173,7 +176,7 @@ class _Server:
         control, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-c", _MAIN, json.dumps([_import_path(), self.modules])],
+                [sys.executable, "-c", _MAIN, json.dumps([_import_path(), self._modules])],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=_ENVIRONMENT,

@@ -11,11 +11,12 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from contextlib import suppress
+from types import FrameType
 
 from safelight.cpu import call
 from safelight.cpu.cage import kernel
-from safelight.errors import SafelightError
 
 
 def main() -> None:
@@ -32,13 +33,12 @@ def main() -> None:
 
 
 def _load(module: str, function: str = "") -> None:
-    found = importlib.import_module(module)  # noqa: TID251  what calls have to have loaded
-    with suppress(SafelightError):  # such as missing data: the call that needs it says so
-        getattr(found, function, _nothing)()
-
-
-def _nothing() -> None:
-    """Do no more than import."""
+    try:
+        found = importlib.import_module(module)  # noqa: TID251  what calls have to have loaded
+        if function:
+            getattr(found, function)()
+    except Exception:  # noqa: BLE001  the call that needs it fails by itself
+        traceback.print_exc()
 
 
 class _Server:
@@ -50,7 +50,7 @@ class _Server:
         wake.setblocking(False)
         self._wake = wake
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignored)
+        signal.signal(signal.SIGCHLD, _wake_up)
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(self._ended, select.POLLIN)
@@ -94,8 +94,8 @@ class _Server:
                 channel.close()  # now the pool hears the end
 
 
-def _ignored(_signal: int, _frame: object) -> None:
-    """Let the wakeup descriptor alone tell of the signal."""
+def _wake_up(number: int, frame: FrameType | None) -> None:
+    """Let the signal write to the wake-up socket; without a handler it would not."""
 
 
 def _be_child(channel: socket.socket) -> None:

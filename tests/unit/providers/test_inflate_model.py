@@ -177,3 +177,12 @@ def test_texture_when_the_background_has_a_color_does_not_show_it() -> None:
     pixels[60:140, 60:140, :3] = (200, 30, 60)
     texture = make_sculpture(_picture(pixels), _QUICK).texture
     np.testing.assert_allclose(texture.pixels.reshape(-1, 3).max(axis=0), (200, 30, 60), atol=2)
+
+
+@pytest.mark.parametrize(("mask", "quality"), [("grabcut", "low"), ("alpha", None)])
+def test_model_when_its_mask_is_a_guess_says_that_it_is_poor_and_what_is_better(
+    mask: str, quality: str | None, tmp_path: Path
+) -> None:
+    facts = make_model(_order(tmp_path, _cross(), replace(_QUICK, mask=mask)))
+    assert (facts["mask"], facts.get("quality")) == (mask, quality)
+    assert ("SAFELIGHT_INFLATE_SALIENCY_MODEL" in str(facts.get("next_step"))) is bool(quality)

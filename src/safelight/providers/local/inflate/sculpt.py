@@ -21,6 +21,13 @@ from safelight.providers.local.inflate.shape import Shape, fit_shape, texture_bo
 from safelight.providers.local.inflate.texture import Texture, encode, make_texture, texture_places
 
 _LARGEST = 4096  # maximum pixels of a picture's longest side
+_GUESSED = "grabcut"  # the mask that only compares colors
+_LOW = {
+    "quality": "low",
+    "next_step": "The object was told from a busy background by its colors alone. Better: a "
+    "picture cut out with transparency, a mask network (SAFELIGHT_INFLATE_SALIENCY_MODEL), or "
+    "a real image-to-3D model.",
+}
 _NOTE = "inflated from one picture, no AI model"
 _LIGHTNESS = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 
@@ -114,7 +121,7 @@ def _lightness(picture: Picture, mask: Mask, shape: Shape) -> Floats:
 
 
 def _facts(made: Sculpture, params: Params) -> dict[str, Fact]:
-    return {
+    facts: dict[str, Fact] = {
         "triangles": len(made.mesh.triangles),
         "vertices": len(made.mesh.vertices),
         "watertight": made.mesh.is_watertight,
@@ -123,3 +130,4 @@ def _facts(made: Sculpture, params: Params) -> dict[str, Fact]:
         "mode": params.mode,
         "note": _NOTE,
     }
+    return facts | (_LOW if made.mask == _GUESSED else {})

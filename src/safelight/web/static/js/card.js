@@ -53,11 +53,13 @@ function finalMedia(job, act) {
 
 function body(job, act) {
   const title = titleOf(job);
-  const missed = listed(job.outputs[0]?.facts?.unrecognized);
+  const facts = job.outputs[0]?.facts ?? {};
+  const missed = listed(facts.unrecognized);
   return el("div", { class: "card-body" },
     el("h3", { class: "card-title", title }, title),
     el("p", { class: "card-meta" }, ...meta(job)),
     missed && el("p", { class: "card-meta" }, `Not understood: ${missed}`),
+    facts.next_step && el("p", { class: "card-meta" }, `Low quality. ${facts.next_step}`),
     el("div", { class: "card-actions" }, ...buttonsOf(job, act)));
 }
 

@@ -7,7 +7,7 @@ const UNIT = /_(m|s)$/;
 const HEX = /^#[0-9a-f]{6}$/i;
 const NAMES = {
   bounding_box_m: "Size in space", has_alpha: "Transparency", has_icc: "Color profile",
-  color_space: "Color space", n: "How many",
+  color_space: "Color space", n: "How many", next_step: "Next step",
 };
 // Shown elsewhere, or meant for machines.
 const HIDDEN = new Set([
