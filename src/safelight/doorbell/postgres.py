@@ -68,7 +68,7 @@ class PostgresWire:
             self._address.dsn,
             command_timeout=DEADLINE_S,
             server_settings={"application_name": "safelight doorbell"},
-            **{"timeout": int(DEADLINE_S), **self._address.arguments},
+            timeout=self._address.timeout_s or DEADLINE_S,
         )
         try:
             line = PostgresLine(connection, ears)
