@@ -187,7 +187,7 @@ async def test_documents_when_there_is_no_public_url_carry_the_address_that_was_
         assert made.json()["status_url"].startswith(f"{base}/v1/jobs/")
         # Workers know the server by its configured address.
         assert made.json()["source_url"].startswith("http://127.0.0.1:8765/files/")
-        for item in (kept["url"], {"front": kept["url"]}):
+        for item in (kept["url"], {"image": kept["url"]}):
             batch = await api.post("/v1/batches", json={"items": [item]})
             assert batch.status_code == 202, batch.text
         many = (await api.post("/v1/images", json={"urls": [kept["url"]]})).json()
@@ -234,3 +234,21 @@ async def test_session_when_the_public_url_has_a_path_has_a_cookie_for_it_alone(
                 cookie = led.headers["set-cookie"]
                 assert f"Path={path};" in cookie
                 assert ("Secure" in cookie) is (host == "media.test")
+
+
+# --- the data folder -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["q?x=1", "pct%41x", "sp ace", "ha#sh"])
+async def test_data_folder_when_its_name_is_no_url_has_everything_inside(
+    tmp_path: Path, name: str
+) -> None:
+    async with (
+        opened(tmp_path / name) as server,
+        client(server, "http://127.0.0.1", *OWNER_SCOPES) as api,
+    ):
+        kept = (await api.post("/v1/uploads", files={"file": ("a.png", pictures.picture())})).json()
+        assert (await api.get(kept["url"])).status_code == 200
+    found = {path.name for path in tmp_path.iterdir()}  # noqa: ASYNC240  nothing else goes on
+    assert found == {name}
+    assert (tmp_path / name / "safelight.db").is_file()

@@ -28,13 +28,13 @@ def test_parameter_when_the_driver_knows_it_is_translated(
     parts = urlsplit(found.dsn)
     assert (parts.scheme, parts.netloc) == ("postgresql", "me:p%40ss@db.example.com")
     assert dict(parse_qsl(parts.query)) == taken
-    assert found.arguments == {}
+    assert found.timeout_s is None
     assert "p%40ss" not in repr(found)
 
 
 def test_timeout_when_given_becomes_the_driver_s() -> None:
     found = postgres_address("postgresql://h/d?connect_timeout=10")
-    assert (found.arguments, urlsplit(found.dsn).query) == ({"timeout": 10}, "")
+    assert (found.timeout_s, urlsplit(found.dsn).query) == (10, "")
 
 
 def test_certificate_when_given_must_exist(tmp_path: Path) -> None:

@@ -133,25 +133,6 @@ def test_sender_when_its_name_has_special_characters_is_quoted(written: str, rea
 # --- settings that are read when the parts are made -----------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["q?x=1", "pct%41x", "sp ace", "ha#sh"])
-def test_data_folder_when_its_name_is_no_url_has_the_database_inside(
-    tmp_path: Path, name: str
-) -> None:
-    data = tmp_path / name
-    done = subprocess.run(
-        [sys.executable, "-m", "safelight", "account", "list"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-        env={"SAFELIGHT_DATA_DIR": str(data), "PATH": "/usr/bin:/bin"},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (data / "safelight.db").is_file()
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
 @pytest.mark.parametrize("url", ["mysql://x", "safelight.db", "sqlite://", "sqlite:///x?mode=ro"])
 def test_database_when_the_url_is_of_another_kind_is_named(url: str) -> None:
     with pytest.raises(SettingInvalid, match="SAFELIGHT_DATABASE_URL: "):

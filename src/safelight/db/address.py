@@ -5,10 +5,8 @@ translated here, or refused by name: a security parameter is never dropped in si
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+asyncpg")
@@ -25,10 +23,10 @@ _HARMLESS = {"channel_binding": ("disable", "prefer"), "gssencmode": ("disable",
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """A URL that asyncpg takes, and arguments of its `connect` that it takes from no URL."""
+    """A URL that asyncpg takes, and the seconds to connect within, if it says so."""
 
     dsn: str = field(repr=False)
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    timeout_s: float | None = None
 
 
 def is_postgres(url: str) -> bool:
@@ -57,12 +55,12 @@ def postgres_address(url: str) -> PostgresAddress:
     parts = urlsplit(url)
     _check_hosts(parts.netloc.rpartition("@")[2])
     query: dict[str, str] = {}
-    arguments: dict[str, Any] = {}
+    timeout_s: float | None = None
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in ("sslmode", "ssl"):
             query["sslmode"] = _ssl_mode(name, value)
         elif name == "connect_timeout":
-            arguments["timeout"] = _seconds(name, value)
+            timeout_s = _seconds(name, value)
         elif name in _TAKEN:
             query[name] = value
         elif value not in _HARMLESS.get(name, ()):
@@ -71,7 +69,7 @@ def postgres_address(url: str) -> PostgresAddress:
         if not Path(query[name]).is_file():
             raise ValueError(f"`{name}`: there is no file {query[name]!r}")
     dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query), fragment=""))
-    return PostgresAddress(dsn, arguments)
+    return PostgresAddress(dsn, timeout_s)
 
 
 def _check_hosts(text: str) -> None:

@@ -44,7 +44,7 @@ _MAX_GROUP = 64
 _BUSY_S = 30  # how long a process waits for others to release a SQLite file
 _BUSY_PAUSE_S = 0.01
 _END_S = 5.0  # for work in progress to finish when the database is closed
-_PROBE_LIMITS = {"timeout": 2, "command_timeout": 2}
+_CONNECT_S, _COMMAND_S, _PROBE_S = 5.0, 60.0, 2.0
 _DIALECT = "postgresql+asyncpg://"
 _CLOSED = "The database is closed."
 
@@ -91,10 +91,14 @@ class PostgresDatabase:
         """Let a call wait up to `pool_wait` for one of `pool_size` connections."""
         self.url = url
         address = postgres_address(url)
-        limits = {"timeout": 5, "command_timeout": 60, **address.arguments}
         self._engine = create_async_engine(
             _DIALECT,
-            async_creator=partial(asyncpg.connect, address.dsn, **limits),
+            async_creator=partial(
+                asyncpg.connect,
+                address.dsn,
+                timeout=address.timeout_s or _CONNECT_S,
+                command_timeout=_COMMAND_S,
+            ),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
@@ -109,7 +113,9 @@ class PostgresDatabase:
         self._prober = create_async_engine(
             _DIALECT,
             poolclass=sa.NullPool,
-            async_creator=partial(asyncpg.connect, address.dsn, **_PROBE_LIMITS),
+            async_creator=partial(
+                asyncpg.connect, address.dsn, timeout=_PROBE_S, command_timeout=_PROBE_S
+            ),
         )
         self._under_way = 0
         self._idle = asyncio.Event()

@@ -54,5 +54,5 @@ async def _shares_sessions(address: PostgresAddress) -> bool:
 
 
 async def _connect(address: PostgresAddress) -> asyncpg.Connection:
-    arguments: dict[str, Any] = {"timeout": _DEADLINE_S, **address.arguments}
-    return await asyncpg.connect(address.dsn, command_timeout=_DEADLINE_S, **arguments)
+    timeout_s = address.timeout_s or _DEADLINE_S
+    return await asyncpg.connect(address.dsn, timeout=timeout_s, command_timeout=_DEADLINE_S)

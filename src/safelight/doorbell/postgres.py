@@ -64,12 +64,11 @@ class PostgresWire:
 
     @asynccontextmanager
     async def connect(self, ears: Ears) -> AsyncGenerator[PostgresLine]:
-        arguments: dict[str, Any] = {"timeout": DEADLINE_S, **self._address.arguments}
         connection = await asyncpg.connect(
             self._address.dsn,
             command_timeout=DEADLINE_S,
             server_settings={"application_name": "safelight doorbell"},
-            **arguments,
+            timeout=self._address.timeout_s or DEADLINE_S,
         )
         try:
             line = PostgresLine(connection, ears)
