@@ -107,6 +107,16 @@ def test_conversion_when_nothing_can_make_it_true_is_refused(
         outputs.conversion(Path(name), asset(kind=kind, media_type=media_type))
 
 
+def test_conversion_when_a_format_is_asked_for_besides_agrees_with_the_ending() -> None:
+    mesh = asset(kind="model_3d", media_type="model/gltf-binary")
+    assert outputs.conversion(Path("mug.stl"), mesh, "stl") == "stl"
+    assert outputs.conversion(Path("mug"), mesh, "obj") == "obj"
+    assert outputs.conversion(Path("cat.png"), asset(), "png") is None
+    for path, form in (("mug.glb", "stl"), ("mug.zip", "stl"), ("mug.stl", "blend")):
+        with pytest.raises(BadUse, match="--format"):
+            outputs.conversion(Path(path), mesh, form)
+
+
 @pytest.mark.parametrize("name", ["cat.bmp", "mug.glb", "v1.2"])
 def test_target_when_its_ending_is_of_another_kind_is_refused_before_any_work(
     name: str, tmp_path: Path

@@ -70,12 +70,18 @@ def plan(outputs: Sequence[tuple[str, Asset]], target: str, form: str | None = N
     ]
 
 
-def conversion(path: Path, asset: Asset) -> str | None:
+def conversion(path: Path, asset: Asset, form: str | None = None) -> str | None:
     """Return the format to derive for the ending of `path`; None saves the asset as it is.
 
-    Raises `BadUse` if there is no such format.
+    `form` is the format that was asked for besides. Raises `BadUse` if there is no such format, or
+    if the ending names another one.
     """
     wanted = _ending_of(path)
+    if form is not None:
+        last = _ending_for(asset, form)
+        if wanted not in ("", last):
+            raise BadUse(f"--format {form} contradicts {path}.")
+        return None if last == ending(asset) else form
     if wanted in ("", ending(asset)):
         return None
     _check_ending(path, (asset["kind"],))

@@ -36,7 +36,9 @@ async def save(
         await _stream(client, made, base, form)
         return []
     paths = outputs.plan(made, target, form)
-    forms = [outputs.conversion(path, asset) for path, (_, asset) in zip(paths, made, strict=True)]
+    forms = [
+        outputs.conversion(path, asset, form) for path, (_, asset) in zip(paths, made, strict=True)
+    ]
     if len(paths) > 1 and not paths[0].parent.is_dir():
         await asyncio.to_thread(_make_folder, paths[0].parent)
     for path, (_, asset), wanted in zip(paths, made, forms, strict=True):
@@ -60,7 +62,7 @@ async def _stream(client: Client, made: Outputs, base: str, form: str | None) ->
     with tempfile.TemporaryDirectory() as folder:
         (path,) = outputs.plan(made, f"{folder}/", form)
         asset = made[0][1]
-        await _save_one(client, asset, path, base, outputs.conversion(path, asset))
+        await _save_one(client, asset, path, base, outputs.conversion(path, asset, form))
         with path.open("rb") as file:
             await asyncio.to_thread(shutil.copyfileobj, file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
