@@ -283,6 +283,7 @@ def _operations(things: Mapping[str, str]) -> dict[str, list[Call]]:
     account = f"accounts/{things['account']}"
     return {
         "GET /v1/admin/lanes": admin("lanes"),
+        "GET /v1/admin/workers": admin("workers"),
         "POST /v1/admin/lanes/{name}/pause": admin("lanes/remote/pause"),
         "POST /v1/admin/lanes/{name}/resume": admin("lanes/remote/resume"),
         "GET /v1/admin/dead-letters": admin(f"dead-letters?account_id={things['account']}"),

@@ -22,6 +22,7 @@ BROKEN = {"outputs": 0, "errors": ["provider_rejected"]}
 NUMBERS = count(1)
 ADMIN_ROUTES = (
     ("GET", "/v1/admin/lanes", None),
+    ("GET", "/v1/admin/workers", None),
     ("POST", "/v1/admin/lanes/gpu/pause", None),
     ("POST", "/v1/admin/lanes/gpu/resume", None),
     ("GET", "/v1/admin/dead-letters", None),

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from safelight.db.engine import Work
 from safelight.jobs.scheduling.lane_counts import Flight, InFlight, LaneCount
+from safelight.jobs.scheduling.presence import Process
 from safelight.worker.upkeep.metrics import Signals, emf_document
 from tests.factories import NOON
 
@@ -27,9 +28,10 @@ class Counted:
 
     def __init__(self, *answers: tuple[list[LaneCount], Flight]) -> None:
         self.answers = list(answers)
+        self.processes: list[Process] = []
 
     async def read(self, work: Work[T]) -> T:
-        return cast("T", self.answers.pop(0))
+        return cast("T", (*self.answers.pop(0), self.processes))
 
     async def write(self, work: Work[T]) -> T:
         raise AssertionError("whoever counts changes nothing")
@@ -57,6 +59,10 @@ def flight(**providers: int) -> Flight:
     return Flight({}, {name: InFlight(count, 0) for name, count in providers.items()})
 
 
+def process(name: str, lanes: dict[str, int], *, alive: bool = True) -> Process:
+    return Process(name, "here", 1, ["worker"], lanes, "1.0", 0, NOON, NOON, alive)
+
+
 def gauge(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(f"safelight_{name}", labels)
 
@@ -82,6 +88,23 @@ async def test_publish_when_a_lane_or_provider_has_vanished_sets_its_gauges_to_n
     assert gauge("queue_oldest_wait_seconds", lane="here") == 0
     assert gauge("provider_in_flight", provider="left") == 0
     assert gauge("provider_in_flight", provider="stays") == 3
+
+
+async def test_publish_when_processes_die_counts_the_living() -> None:
+    answer = ([lane("a"), lane("b")], flight())
+    counted = Counted(answer, answer)
+    publisher = Signals(counted, None)
+    counted.processes = [
+        process("one", {"a": 4, "b": 0}),
+        process("other", {"a": 1}),
+        process("dead", {"a": 1, "b": 1}, alive=False),
+    ]
+    await publisher.publish()
+    assert (gauge("workers", lane="a"), gauge("workers", lane="b")) == (2, 0)
+    assert gauge("processes", role="worker") == 2
+    counted.processes = []
+    await publisher.publish()
+    assert (gauge("workers", lane="a"), gauge("processes", role="worker")) == (0, 0)
 
 
 async def test_publish_when_lines_are_wanted_writes_one_for_each_lane() -> None:
