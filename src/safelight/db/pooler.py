@@ -5,7 +5,6 @@ settings are lost or leak into others, which shows as countless unrelated errors
 """
 
 import secrets
-from typing import Any
 
 import asyncpg
 

@@ -6,7 +6,7 @@ A connection pooler must use session mode; in transaction mode it loses LISTEN.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import asyncpg
 
