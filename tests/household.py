@@ -159,7 +159,7 @@ class _Furnishing:
         model = self._folder / "model.glb"
         solids.write_scene(model, solids.plain((1.0, 0.0, 0.0, 1.0)))
         media = MediaFile(model, "model/gltf-binary", name=f"{KEPT}.glb")
-        row = await self._services.intake.keep_media(media, Origin(self._owner), 0)
+        row = await self._services.entry.intake.keep_media(media, Origin(self._owner), 0)
         self._note("model", await self._services.assets.add(row))
         await self._services.assets.hold(self._owner, self.things["asset held"], KEPT, actor=_ACTOR)
         for name in ("restorable", "purgeable"):
@@ -168,7 +168,7 @@ class _Furnishing:
     async def _picture(self, name: str, **origin: Any) -> None:
         path = self._folder / f"{name}.png"
         path.write_bytes(pictures.picture("png", 60, 40))
-        row = await self._services.intake.keep_picture(
+        row = await self._services.entry.intake.keep_picture(
             path, Origin(self._owner, **origin), sanitize=True, name=f"{KEPT}.png"
         )
         self._note(name, await self._services.assets.add(row))
@@ -205,7 +205,7 @@ class _Furnishing:
 
     async def _secrets(self) -> None:
         services = self._services
-        self.things["signing key"] = await services.signatures.key_of(self._owner)
+        self.things["signing key"] = await services.files.signatures.key_of(self._owner)
         default = await services.webhooks.default(self._owner)
         self.things["secret of default"] = default.secret
         address = await services.callback_addresses.of("fake", "att_1")

@@ -51,7 +51,7 @@ from safelight.storage.storage import Storage
 from safelight.web import server
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
-from safelight.web.services import Services
+from safelight.web.services import Entry, Files, Health, Services
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
 from safelight.worker.attempt.settlement import Settlement
@@ -278,42 +278,46 @@ def _services(
         trash=shared.trash,
         audit=Audit(database),
         storage_usage=StorageUsage(database),
-        intake=_intake(settings, on, apart),
-        variants=Variants(
-            database, on.storage, apart, shared.signatures, on.scratch, check_space=space
+        entry=Entry(
+            _intake(settings, on, apart),
+            configured.limits(settings),
+            on.scratch,
+            check_url=partial(check_url, policy=configured.fetch_policy(settings)),
+            check_space=space,
         ),
-        conversions=Conversions(database, on.storage, apart, on.scratch, check_space=space),
-        signatures=shared.signatures,
-        links=on.links,
-        storage=on.storage,
-        direct=on.direct,
+        files=Files(
+            on.storage,
+            shared.signatures,
+            Variants(database, on.storage, apart, shared.signatures, on.scratch, check_space=space),
+            Conversions(database, on.storage, apart, on.scratch, check_space=space),
+            Rates(settings.file_requests_per_s),
+            on.file_origins,
+            on.direct,
+        ),
+        health=Health(
+            {
+                "database": partial(_check_schema, database),
+                "storage": on.storage.check,
+                "disk": space,
+            },
+            {
+                "doorbell": on.bell.check,
+                "providers": operations.check_providers,
+                "workers": operations.check_workers,
+                **{
+                    _SENDERS[channel]: Recent(partial(check_sender, sender))
+                    for channel, sender in shared.senders.items()
+                },
+            },
+            frozenset(shared.slots) if Role.WORKER in roles else frozenset(),
+            open_probes=configured.open_probes(settings),
+        ),
         registry=shared.registry,
         bell=on.bell,
-        limits=configured.limits(settings),
         hosts=configured.hosts(settings),
-        file_rates=Rates(settings.file_requests_per_s),
-        file_origins=on.file_origins,
-        check_url=partial(check_url, policy=configured.fetch_policy(settings)),
-        check_space=space,
-        checks={
-            "database": partial(_check_schema, database),
-            "storage": on.storage.check,
-            "disk": space,
-        },
-        soft_checks={
-            "doorbell": on.bell.check,
-            "providers": operations.check_providers,
-            "workers": operations.check_workers,
-            **{
-                _SENDERS[channel]: Recent(partial(check_sender, sender))
-                for channel, sender in shared.senders.items()
-            },
-        },
-        scratch=on.scratch,
-        lanes_here=frozenset(shared.slots) if Role.WORKER in roles else frozenset(),
-        currency=on.catalogue.currency,
+        links=on.links,
         public_url=configured.public_url(settings),
-        open_probes=configured.open_probes(settings),
+        currency=on.catalogue.currency,
     )
 
 

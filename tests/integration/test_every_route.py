@@ -92,7 +92,7 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
         member = await stack.enter_async_context(
             home.client(home.stranger, Scope.READ, Scope.WRITE)
         )
-        entries = calls(home.things, await services.signatures.key_of(home.stranger))
+        entries = calls(home.things, await services.files.signatures.key_of(home.stranger))
         asked: list[Asked] = []
         rows = await home.rows()
         for route, wanted in entries.items():

@@ -106,7 +106,7 @@ async def test_settings_when_lists_are_given_then_the_whole_server_keeps_to_them
         fetch_ports="80,443,10443",
     )
     async with open_safelight(settings) as safelight:
-        check = safelight.services.check_url
+        check = safelight.services.entry.check_url
         for url in ("https://good.example:10443/", "https://img.good.example/", "http://10.1.2.3/"):
             check(url)
         for url in (

@@ -161,7 +161,8 @@ async def test_file_when_storage_hangs_then_is_refused_within_five_seconds(
 ) -> None:
     async with open_safelight(Settings(data_dir=tmp_path)) as safelight:
         storage = cast("Storage", HangingStorage(knows=knows, size=size))
-        services = replace(safelight.services, storage=storage)
+        files = replace(safelight.services.files, storage=storage)
+        services = replace(safelight.services, files=files)
         app = server.build(services, version="test")
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

@@ -36,7 +36,7 @@ async def anybody(home: Household) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def owner_key(home: Household) -> str:
     """The key that an account's own servers sign pictures with."""
-    return await home.safelight.services.signatures.key_of(home.owner)
+    return await home.safelight.services.files.signatures.key_of(home.owner)
 
 
 async def signed(home: Household, query: str) -> str:
@@ -100,19 +100,19 @@ async def test_promise_when_the_picture_is_private_names_its_end_whatever_is_ask
     key = home.things["key private"]
     asset = await services.assets.get(home.owner, home.things["asset private"])
     for asked in (SMALL, Spec(), Spec(w=10, h=10), Spec(format=Format.AVIF)):
-        promise = await services.variants.promise(asset, asked, until=PAST)
+        promise = await services.files.variants.promise(asset, asked, until=PAST)
         assert f"until={PAST}" in promise.path
         signature = promise.path.rpartition("sig=")[2]
         for until in (PAST, None, SOON):
             with pytest.raises(SignatureInvalid):
-                await services.variants.open(key, asked, signature, "", until=until)
+                await services.files.variants.open(key, asked, signature, "", until=until)
 
 
 async def test_file_when_private_and_past_its_end_is_refused(
     home: Household, anybody: httpx2.AsyncClient
 ) -> None:
     key = home.things["key private"]
-    secret = await home.safelight.services.signatures.files_key()
+    secret = await home.safelight.services.files.signatures.files_key()
 
     def address(until: int, shown: int | None = None) -> str:
         signature = signing.sign(secret, f"{key}?until={until}")

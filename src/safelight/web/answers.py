@@ -65,7 +65,7 @@ async def answer_submit(
 ) -> Response:
     """Ring the doorbell and return 202, or 200 if the job finishes while the caller waits."""
     services.bell.ring(*(doorbell.lane(lane) for lane in made.lanes))
-    seconds = min(_preferred_wait(request), services.limits.wait_s)
+    seconds = min(_preferred_wait(request), services.entry.limits.wait_s)
     if made.job is not None and not seconds:
         document = job_document(made.job, (), services.links)
     else:

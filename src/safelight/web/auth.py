@@ -92,7 +92,7 @@ async def may_look(
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> None:
     """Refuse all but admins, unless the process shows its inside to everyone."""
-    if not services.open_probes:
+    if not services.health.open_probes:
         await _Needs(Scope.ADMIN)(await _caller(request, services, bearer, cookie))
 
 

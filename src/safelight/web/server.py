@@ -94,7 +94,9 @@ def build(services: Services, *, version: str) -> FastAPI:
 def build_probes(services: Services, *, version: str) -> FastAPI:
     """Return the application of a process without the API: its health and its metrics."""
     app = FastAPI(title="Safelight", version=version, docs_url=None, redoc_url=None)
-    app.state.services = replace(services, open_probes=True)  # its port is for machines alone
+    app.state.services = replace(  # its port is for machines alone
+        services, health=replace(services.health, open_probes=True)
+    )
     app.state.reached_at = {}
     problems.install(app)
     app.include_router(health.router)
@@ -103,11 +105,11 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
-    policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.file_origins))
+    policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.files.origins))
     return _Edge(
         Compression(app),
         hosts=services.hosts,
-        max_body_bytes=services.limits.body_bytes,
+        max_body_bytes=services.entry.limits.body_bytes,
         policy=policy,
     )
 

@@ -45,6 +45,40 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """The services through which files and URLs come in, and their limits."""
+
+    intake: Intake
+    limits: Limits
+    scratch: Path
+    check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
+    check_space: Callable[[], Awaitable[None]]  # raises StorageFull
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The services that serve stored and derived files."""
+
+    storage: Storage
+    signatures: Signatures
+    variants: Variants
+    conversions: Conversions
+    rates: Rates
+    origins: tuple[str, ...]  # other origins from which pages may load files
+    direct: Callable[[str], Awaitable[str | None]]  # where to redirect for a private file, if so
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The readiness of this process; a failed soft check degrades it only."""
+
+    checks: dict[str, Callable[[], Awaitable[object]]]
+    soft_checks: dict[str, Callable[[], Awaitable[object]]]
+    lanes_here: frozenset[str]  # that a worker in this process serves
+    open_probes: bool  # metrics, and details of readiness, are for everyone
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The services that routes call, built by `composed.py`."""
 
@@ -63,32 +97,15 @@ class Services:
     trash: Trash
     storage_usage: StorageUsage
     audit: Audit
-    intake: Intake
-    variants: Variants
-    conversions: Conversions
-    signatures: Signatures
-    links: Links
-    storage: Storage
-    direct: Callable[
-        [str], Awaitable[str | None]
-    ]  # where to redirect for a private file, or None to stream it
+    entry: Entry
+    files: Files
+    health: Health
     registry: Registry
     bell: Doorbell
-    limits: Limits
     hosts: Hosts
-    file_rates: Rates
-    file_origins: tuple[str, ...]  # other origins from which pages may load files
-    check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
-    check_space: Callable[[], Awaitable[None]]  # raises StorageFull
-    checks: dict[str, Callable[[], Awaitable[object]]]  # readiness checks by name
-    soft_checks: dict[
-        str, Callable[[], Awaitable[object]]
-    ]  # if one fails, the process is degraded but ready
-    lanes_here: frozenset[str]  # that a worker in this process serves
-    scratch: Path
-    currency: str  # ISO 4217 code of all prices and costs
+    links: Links
     public_url: str  # base of absolute URLs, without a trailing slash
-    open_probes: bool  # metrics, and details of readiness, are for everyone
+    currency: str  # ISO 4217 code of all prices and costs
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def at(self, base: str) -> Self:

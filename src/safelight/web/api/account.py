@@ -124,7 +124,7 @@ def _account(account: Account, caller: Caller) -> Response:
 @router.get("/v1/account/signing-key", **returns(documents.SigningKey))
 async def get_signing_key(caller: Writer, services: Parts) -> Response:
     """Return the key that signs URLs of on-the-fly pictures; keep it on your servers."""
-    key = await services.signatures.key_of(caller.account_id)
+    key = await services.files.signatures.key_of(caller.account_id)
     document: documents.SigningKey = {"signing_key": key}
     return json_response(document, headers={"Cache-Control": "no-store"})
 

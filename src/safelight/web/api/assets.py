@@ -58,13 +58,13 @@ _MAX_DISTANCE = 16  # of 64 bits; pictures that differ in more are not alike
 )
 async def upload_asset(request: Request, caller: Writer, services: Parts) -> Response:
     """Upload one picture, to show or to use as a reference."""
-    await services.check_space()
+    await services.entry.check_space()
     async with received(
         request,
-        folder=services.scratch,
+        folder=services.entry.scratch,
         field="file",
         max_files=1,
-        max_file_bytes=services.limits.upload_bytes,
+        max_file_bytes=services.entry.limits.upload_bytes,
     ) as (uploads, fields):
         said = bodies.parse(UploadFields, read_fields(fields))
         sent = uploads[0]
@@ -73,7 +73,9 @@ async def upload_asset(request: Request, caller: Writer, services: Parts) -> Res
             account = await services.accounts.get(caller.account_id)
             values["visibility"] = account.visibility
         origin = Origin(caller.account_id, **values)
-        row = await services.intake.keep_picture(sent.path, origin, sanitize=True, name=sent.name)
+        row = await services.entry.intake.keep_picture(
+            sent.path, origin, sanitize=True, name=sent.name
+        )
         asset = await services.assets.add(row)
     document = asset_document(asset, services.links)
     return json_response(document, 201, {"Location": f"/v1/assets/{asset.id}"})

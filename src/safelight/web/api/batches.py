@@ -60,9 +60,9 @@ async def create_batch(
     body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
-        await services.check_space()
-        if len(body.items) > services.limits.batch_files:
-            raise TooManyFiles(f"At most {services.limits.batch_files} items a batch.")
+        await services.entry.check_space()
+        if len(body.items) > services.entry.limits.batch_files:
+            raise TooManyFiles(f"At most {services.entry.limits.batch_files} items a batch.")
         for index, item in enumerate(body.whole_items()):
             for one in item.inputs:
                 check_source(services, f"items.{index}", one.source)
@@ -164,14 +164,16 @@ async def download_batch(
         "Content-Disposition": f"attachment; filename={batch_id}.zip; filename*=UTF-8''{name}.zip",
     }
     return StreamingResponse(
-        archive(services.storage, entries), headers=headers, media_type="application/zip"
+        archive(services.files.storage, entries), headers=headers, media_type="application/zip"
     )
 
 
 async def _converted(services: Services, view: BatchView, form: ModelFormat) -> dict[str, Variant]:
     """Convert every model of the batch; those without conversions stay as they are."""
     models = [asset for made in view.outputs.values() for asset in made if is_convertible(asset)]
-    found = await asyncio.gather(*(services.conversions.open(model, form) for model in models))
+    found = await asyncio.gather(
+        *(services.files.conversions.open(model, form) for model in models)
+    )
     return {each.asset_id: each for each in found}
 
 

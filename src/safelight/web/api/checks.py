@@ -26,7 +26,9 @@ _log = telemetry.logger(__name__)
 @router.post("", **returns(documents.CheckList))
 async def check_installation(caller: Admin, services: Parts) -> Response:
     """Check every part of this installation and every provider, at no cost."""
-    parts: Mapping[str, Callable[[], Awaitable[object]]] = services.checks | services.soft_checks
+    parts: Mapping[str, Callable[[], Awaitable[object]]] = (
+        services.health.checks | services.health.soft_checks
+    )
     found = await asyncio.gather(
         *(_result(name, check) for name, check in parts.items()),
         *(_of_provider(services, plug) for plug in services.registry.providers),
@@ -64,7 +66,7 @@ async def _of_provider(services: Services, plug: Provider) -> documents.Check:
     if plug.shares_callback_address:
         address = await services.callback_addresses.shared(plug.name)
     lanes = {model.lane.value for model in plug.capabilities()}
-    if Lane.GPU in lanes and not lanes & services.lanes_here:
+    if Lane.GPU in lanes and not lanes & services.health.lanes_here:
         found = _document(plug.name, "unknown", "its workers are elsewhere: run doctor there")
     else:
         found = await _result(plug.name, plug.verify, empty="nobody to ask")

@@ -65,21 +65,21 @@ async def get_file(
     media_type = media_type_of(key)
     if media_type is None or ".." in key:
         raise NotFound("There is no such file.")
-    services.file_rates.take(key)
+    services.files.rates.take(key)
     asked = set(request.query_params) - {"download"}
     if asked - _SIGNED or (is_public(key) and asked):
         shown = await _picture(request, key, services, query)
-        return await serve(request, services.storage, shown)
+        return await serve(request, services.files.storage, shown)
     if not is_public(key):
         _check(services, key, query)
         if request.method == "GET" and not query.download:
-            address = await services.direct(key)
+            address = await services.files.direct(key)
             if address:
                 return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
     name = key.rpartition("/")[2]
     kept = cache_control_of(key)
     shown = Shown(key, media_type, name, query.download, cache_control=kept)
-    return await serve(request, services.storage, shown)
+    return await serve(request, services.files.storage, shown)
 
 
 def _check(services: Services, key: str, query: FileQuery) -> None:
@@ -94,7 +94,7 @@ async def _picture(request: Request, key: str, services: Services, query: FileQu
     if query.sig is None:
         raise SignatureInvalid("Parameters need a signature, `sig`.")
     accept = ",".join(request.headers.getlist("accept"))
-    made = await services.variants.open(key, asked, query.sig, accept, until=query.until)
+    made = await services.files.variants.open(key, asked, query.sig, accept, until=query.until)
     stem = key.rpartition("/")[2].partition(".")[0]
     return Shown(
         made.key,

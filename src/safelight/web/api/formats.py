@@ -43,7 +43,7 @@ async def get_asset_format(
 async def key_in_format(services: Services, asset: Asset, form: ModelFormat | None) -> str:
     """Return the key of an asset's public copy, or of its conversion if `form` names one."""
     if form is not None:
-        return (await services.conversions.open(asset, form)).key
+        return (await services.files.conversions.open(asset, form)).key
     if asset.key is None:
         raise NotFound("The asset has no public copy.")
     return asset.key

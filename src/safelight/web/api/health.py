@@ -36,7 +36,7 @@ async def get_readiness(services: Parts, sees_details: SeesDetails) -> Response:
     Without its doorbell it is `degraded` but still ready: work only starts later. The checks are
     shown where `SAFELIGHT_OPEN_PROBES` says, or to an admin.
     """
-    checks = services.checks | services.soft_checks
+    checks = services.health.checks | services.health.soft_checks
     results = await asyncio.gather(*(_probe(check) for check in checks.values()))
     found = dict(zip(checks, results, strict=True))
     failed = {name for name, result in found.items() if result["status"] != "ok"}
@@ -50,7 +50,7 @@ async def get_readiness(services: Parts, sees_details: SeesDetails) -> Response:
 def _verdict(services: Services, failed: set[str]) -> ReadinessStatus:
     if services.stopping.is_set():
         return "stopping"
-    if failed & set(services.checks):
+    if failed & set(services.health.checks):
         return "unready"
     return "degraded" if failed else "ok"
 

@@ -59,7 +59,7 @@ async def sign_rendition(
     refuse_repeated(request)
     asked = query.spec()
     asset = await services.assets.get(caller.account_id, asset_id)
-    promise = await services.variants.promise(asset, asked, until=services.links.until())
+    promise = await services.files.variants.promise(asset, asked, until=services.links.until())
     document: documents.SignedRendition = {
         "url": f"{services.links.base_url}/files/{promise.path}",
         "w": asked.w,

@@ -56,7 +56,7 @@ async def create_generation(
     body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
-        await services.check_space()
+        await services.entry.check_space()
         for index, reference in enumerate(body.references):
             check_source(services, f"references.{index}", reference)
         if body.mask:
@@ -88,13 +88,13 @@ async def create_import(
     body = as_known_to_workers(services, body)
 
     async def submit() -> Submitted:
-        await services.check_space()
+        await services.entry.check_space()
         await check_told(services, caller.account_id, body)
         if body.url is not None:
-            services.check_url(body.url)
+            services.entry.check_url(body.url)
             return await services.submits.import_one(caller.account_id, body, repeat)
-        if len(body.urls or []) > services.limits.batch_urls:
-            raise TooManyFiles(f"At most {services.limits.batch_urls} addresses a call.")
+        if len(body.urls or []) > services.entry.limits.batch_urls:
+            raise TooManyFiles(f"At most {services.entry.limits.batch_urls} addresses a call.")
         items = [
             _checked(services, item, entry)
             for item, entry in zip(body.items(), body.urls or [], strict=True)
@@ -117,10 +117,10 @@ async def upload_batch(
     request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Make a 3D model of each uploaded picture. All are checked before any job is queued."""
-    limits = services.limits
+    limits = services.entry.limits
     async with received(
         request,
-        folder=services.scratch,
+        folder=services.entry.scratch,
         field="files",
         max_files=limits.batch_files,
         max_file_bytes=limits.file_bytes,
@@ -130,7 +130,7 @@ async def upload_batch(
         # A repeated request needs no storage for its files.
         made = await services.submits.made_before(caller.account_id, repeat)
         if made is None:
-            await services.check_space()
+            await services.entry.check_space()
             services.submits.check_3d(caller.account_id, wanted)
             await check_told(services, caller.account_id, wanted)
             rows = await _keep(services, caller.account_id, uploads)
@@ -141,7 +141,7 @@ async def upload_batch(
 async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[NewAsset]:
     """Check every picture, then store all; one bad picture fails the request."""
     facts = await asyncio.gather(
-        *(services.intake.inspect(upload.path) for upload in uploads), return_exceptions=True
+        *(services.entry.intake.inspect(upload.path) for upload in uploads), return_exceptions=True
     )
     problems: list[dict[str, Any]] = []
     for index, (upload, found) in enumerate(zip(uploads, facts, strict=True)):
@@ -155,7 +155,7 @@ async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> l
     if problems:
         raise InvalidRequest("Some files cannot be taken; nothing was queued.", errors=problems)
     return [
-        await services.intake.keep_private(upload.path, found, upload.name, account_id)
+        await services.entry.intake.keep_private(upload.path, found, upload.name, account_id)
         for upload, found in zip(uploads, facts, strict=True)
         if not isinstance(found, BaseException)
     ]
@@ -206,7 +206,7 @@ def check_source(services: Services, field: str, source: str) -> None:
 
 def _check_address(services: Services, field: str, address: str) -> None:
     try:
-        services.check_url(address)
+        services.entry.check_url(address)
     except SafelightError as error:
         raise InvalidRequest(
             errors=[{"field": field, "message": error.detail, "code": error.code}]
@@ -222,7 +222,7 @@ def _checked(
     try:
         if isinstance(item, InvalidRequest):
             raise item
-        services.check_url(item.url)
+        services.entry.check_url(item.url)
     except SafelightError as error:
         return Refused(name, error.problem())
     return item

@@ -66,7 +66,7 @@ class RedeliverSince(BaseModel):
 @router.post("", **returns(documents.WebhookWithSecret, UrlNotAllowed, status=201))
 async def create_webhook(body: NewWebhook, caller: Writer, services: Parts) -> Response:
     """Create an endpoint. Its signing `secret` is shown only here."""
-    services.check_url(body.url)
+    services.entry.check_url(body.url)
     made = await services.webhooks.create(
         caller.account_id, url=body.url, wanted=body.events, thin=body.thin
     )
@@ -105,7 +105,7 @@ async def change_webhook(
     values = body.model_dump(exclude_unset=True)
     disabled: bool | None = values.pop("disabled", None)
     if "url" in values:
-        services.check_url(body.url)
+        services.entry.check_url(body.url)
     found = await services.webhooks.change(
         caller.account_id, endpoint_id, values, disabled=disabled
     )
