@@ -26,6 +26,7 @@ from safelight.assets.usage import StorageUsage
 from safelight.audit import Audit
 from safelight.configured import Direct
 from safelight.cpu import CpuPool
+from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
 from safelight.db.engine import Database
 from safelight.db.migrate import is_current
@@ -38,6 +39,7 @@ from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
 from safelight.jobs.submit import Submits
+from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
 from safelight.notifications.senders import Sender, open_senders
@@ -309,6 +311,8 @@ def _services(
                     for channel, sender in shared.senders.items()
                 },
             },
+            cage.missing,
+            partial(apart.run, codec_holes),
             frozenset(shared.slots) if Role.WORKER in roles else frozenset(),
             open_probes=configured.open_probes(settings),
         ),

@@ -56,6 +56,7 @@ async def test_doctor_when_all_is_well_lists_every_part(fal: FalStub, tmp_path: 
     assert ended.code == 0, ended
     found = {check["name"]: check for check in json.loads(ended.out)}
     assert {"database", "storage", "disk", "doorbell", "sketch", "fal"} <= set(found)
+    assert found["decoders"]["detail"] == "caged"
     assert found["fal"]["detail"] == "the key is valid"
     assert "fal/fal-ai/flux/schnell" in found["fal"]["models"]
     assert found["callbacks"]["status"] == "unknown"

@@ -74,6 +74,8 @@ class Health:
 
     checks: dict[str, Callable[[], Awaitable[object]]]
     soft_checks: dict[str, Callable[[], Awaitable[object]]]
+    cage_gaps: Callable[[], list[str]]  # parts of the decoders' cage that the kernel lacks
+    codec_holes: Callable[[], Awaitable[list[str]]]  # decoders with a known hole
     lanes_here: frozenset[str]  # that a worker in this process serves
     open_probes: bool  # metrics, and details of readiness, are for everyone
 

@@ -12,7 +12,16 @@ from safelight.media.headers.budget import check_memory
 from safelight.media.headers.header import Header, read_header
 from safelight.media.sniff import sniff
 
-__all__ = ["Facts", "Header", "InspectRules", "inspect", "passed", "read_header", "sniff"]
+__all__ = [
+    "Facts",
+    "Header",
+    "InspectRules",
+    "codec_holes",
+    "inspect",
+    "passed",
+    "read_header",
+    "sniff",
+]
 
 
 def inspect(path: Path, rules: InspectRules) -> Facts:
@@ -34,3 +43,10 @@ def passed(path: Path, rules: InspectRules) -> Header:
     check_size(header.width, header.height, header.frames, rules)
     check_memory(header)
     return header
+
+
+def codec_holes() -> list[str]:
+    """Return a sentence for each decoder with a known hole; for a child process."""
+    from safelight.media.pictures.codecs import holes  # noqa: PLC0415  only children load the decoder
+
+    return holes()

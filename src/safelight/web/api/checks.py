@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from safelight import documents, telemetry
 from safelight.documents.operations import CheckStatus
-from safelight.errors import NotFound, SafelightError
+from safelight.errors import NotFound, SafelightError, ServiceError
 from safelight.jobs.fields import Name
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Lane, Provider
@@ -31,6 +31,7 @@ async def check_installation(caller: Admin, services: Parts) -> Response:
     )
     found = await asyncio.gather(
         *(_result(name, check) for name, check in parts.items()),
+        _decoders(services),
         *(_of_provider(services, plug) for plug in services.registry.providers),
     )
     document: documents.CheckList = {"data": [_public_address(services), *found]}
@@ -58,6 +59,16 @@ def _public_address(services: Services) -> documents.Check:
         "unknown",
         "providers cannot report, and are asked instead: set SAFELIGHT_PUBLIC_URL",
     )
+
+
+async def _decoders(services: Services) -> documents.Check:
+    async def check() -> None:
+        if holes := await services.health.codec_holes():
+            raise ServiceError("; ".join(holes))
+
+    gaps = services.health.cage_gaps()
+    found = await _result("decoders", check, empty="; ".join(gaps) or "caged")
+    return {**found, "status": "unknown"} if gaps and found["status"] == "ok" else found
 
 
 async def _of_provider(services: Services, plug: Provider) -> documents.Check:
