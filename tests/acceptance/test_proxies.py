@@ -63,10 +63,10 @@ async def use(page: Page, link: str, base: str) -> None:
     assert width > 0
     assert (await picture.get_attribute("src") or "").startswith(f"{base}/files/")
     await page.get_by_role("link", name="API").click()
-    await expect(page.get_by_text("/v1/generate").first).to_be_visible()
+    await expect(page.get_by_text("/v1/generate").first).to_be_visible(timeout=PATIENCE_MS)
     await page.goto(f"{base}/")
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_text("The darkroom is locked")).to_be_visible()
+    await expect(page.get_by_text("The darkroom is locked")).to_be_visible(timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("handle", ["handle_path", "handle"], ids=["path removed", "path kept"])
