@@ -218,6 +218,25 @@ def test_generate_when_interrupted_says_that_the_job_goes_on(
     assert safelight("cancel", job_id).stdout == f"{job_id} is canceled\n"
 
 
+def test_generate_when_it_waits_long_enough_stops_waiting_and_the_job_goes_on(
+    safelight: Run,
+) -> None:
+    done = safelight("generate", "a lamp", *FAKE, *param(seconds=30), "--timeout", "1")
+    failed(done, 1, "Not done within 1 s: it is running")
+    job_id = done.stderr.split()[-1]
+    assert "goes on" in done.stderr
+    assert json.loads(safelight("job", job_id, "--json").stdout)["status"] == "running"
+    assert safelight("cancel", job_id).returncode == 0
+
+
+def test_workers_when_a_server_runs_lists_it(safelight: Run) -> None:
+    (worker,) = json.loads(safelight("workers", "--json").stdout)
+    assert worker["alive"]
+    line = safelight("workers").stdout
+    assert worker["id"] in line
+    assert "remote:" in line
+
+
 def test_job_commands_when_used_in_turn_show_cancel_and_redrive_it(safelight: Run) -> None:
     queued = safelight("generate", "a lamp", *FAKE, *param(seconds=30), "--no-wait")
     job_id = queued.stdout.strip()

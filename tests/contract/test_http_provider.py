@@ -52,7 +52,11 @@ MODEL = Model(
     description="Our own service.",
     kinds=frozenset({Kind.TEXT_TO_IMAGE, Kind.IMAGE_TO_IMAGE}),
     lane=Lane.REMOTE,
-    params_schema={"type": "object", "properties": {}, "additionalProperties": False},
+    params_schema={
+        "type": "object",
+        "properties": {"seed": {}, "steps": {}, "hd": {}},
+        "additionalProperties": False,
+    },
     timeout=timedelta(seconds=600),
     vendor_id="draw-v2",
 )

@@ -262,6 +262,7 @@ def _tell_queued(screen: Screen, document: Document, manner: Manner) -> None:
 async def _follow_in_time(
     link: Link, screen: Screen, document: Document, within_s: float | None
 ) -> Document:
+    """Return the final document, or raise `Failure` with the job's state after `within_s`."""
     try:
         async with asyncio.timeout(within_s):
             return await _follow(link, screen, document)
@@ -269,26 +270,28 @@ async def _follow_in_time(
         now = await link.client.get(document["id"])
         stage = now.get("stage")  # a batch has none
         why = f" ({stage})" if stage else ""
-        raise Failure(f"Not done within {within_s:g} s: it is {now['status']}{why}.") from None
+        goes_on = _what_goes_on(link, document)
+        raise Failure(
+            f"Not done within {within_s:g} s: it is {now['status']}{why}. {goes_on}"
+        ) from None
+    except asyncio.CancelledError:
+        raise Interrupted(f"Interrupted. {_what_goes_on(link, document)}") from None
 
 
 async def _follow(link: Link, screen: Screen, document: Document) -> Document:
     """Return the final document of what was sent, showing progress until then."""
     first = read_document(document)
-    try:
-        with screen.progress(len(first.rows)) as display:
-            for row in first.rows:
-                display.show(row)
-            if first.final:
-                return first.final
-            async with aclosing(link.client.follow(document["id"])) as updates:
-                async for update in updates:
-                    for row in update.rows:
-                        display.show(row)
-                    if update.final:
-                        return update.final
-    except asyncio.CancelledError:
-        raise Interrupted(f"Interrupted. {_what_goes_on(link, document)}") from None
+    with screen.progress(len(first.rows)) as display:
+        for row in first.rows:
+            display.show(row)
+        if first.final:
+            return first.final
+        async with aclosing(link.client.follow(document["id"])) as updates:
+            async for update in updates:
+                for row in update.rows:
+                    display.show(row)
+                if update.final:
+                    return update.final
     raise AssertionError("unreachable")
 
 
