@@ -318,7 +318,14 @@ async def test_probes_when_asked_answer_without_a_key(server: RunningServer) -> 
     async with httpx2.AsyncClient(base_url=server.url) as anybody:
         assert (await anybody.get("/health/live")).json() == {"status": "ok"}
         ready = (await anybody.get("/health/ready")).json()
-        assert set(ready["checks"]) == {"database", "storage", "disk", "doorbell", "providers"}
+        assert set(ready["checks"]) == {
+            "database",
+            "storage",
+            "disk",
+            "doorbell",
+            "providers",
+            "workers",
+        }
         metrics = (await anybody.get("/metrics")).text
         assert "safelight_job_moves_total" in metrics
         assert (await anybody.get("/docs")).status_code == 200
