@@ -445,5 +445,6 @@ async def test_model_when_asked_for_in_another_format_is_made_once_and_stays(
     picture = await upload(api)
     refused = await api.get(f"/v1/assets/{picture}/formats/stl")
     assert refused.json()["code"] == "format_unavailable"
-    await api.delete(f"/v1/jobs/{job['id']}")
+    gone = await api.delete(f"/v1/jobs/{job['id']}")
+    assert gone.status_code == 200, gone.text
     assert {(await api.get(address)).status_code for address in addresses} == {404}

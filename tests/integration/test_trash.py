@@ -10,11 +10,14 @@ from safelight import audit
 from safelight.accounts.service import Accounts
 from safelight.assets import store
 from safelight.assets.asset import Asset
+from safelight.assets.derived import variant_store
+from safelight.assets.derived.variant_store import Variant
 from safelight.assets.errors import OnHold
 from safelight.assets.index.terms import Filter
 from safelight.assets.index.words import parse
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.lifecycle.trash import Trash
+from safelight.assets.object_ledger import Note, note_all
 from safelight.assets.service import Assets
 from safelight.db import tables
 from safelight.db.engine import Database
@@ -91,6 +94,21 @@ async def test_put_when_there_is_a_window_takes_the_asset_and_its_addresses_away
     shown = set(row.asset.shown_keys)
     assert objects == shown | {asset.original_key}
     assert all(key.startswith("deleted/") for key in shown)
+
+
+async def test_put_when_files_were_derived_takes_their_addresses_away_too(
+    database: Database, trash: Trash, asset: Asset, account: str, tmp_path: Path
+) -> None:
+    key = f"images/{asset.id}/derived.jpg"
+    await database.write(lambda tx: note_all(tx, [Note("ast_note", account, [key])]))
+    path = tmp_path / "objects" / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"derived")
+    variant = Variant(asset.id, "w=9", key, "image/jpeg", 9, 9, 7)
+    source = asset.key or ""
+    await database.write(lambda tx: variant_store.keep(tx, variant, "ast_note", source=source))
+    await trash.put(account, asset.id, actor=KEY)
+    assert key not in kept(tmp_path)
 
 
 async def test_restore_when_wanted_in_time_gives_all_of_it_back_under_new_addresses(

@@ -243,12 +243,13 @@ def take(
     Its original stays. Returns None if the asset has changed meanwhile, as in `move`.
     """
     is_same = assets.c.key.is_not_distinct_from(asset.key)
-    statement = sa.delete(assets).where(assets.c.id == asset.id, is_same).returning(assets)
-    row = tx.execute(statement).mappings().one_or_none()
+    same = sa.select(assets).where(assets.c.id == asset.id, is_same).with_for_update()
+    row = tx.execute(same).mappings().one_or_none()
     if row is None:
         object_ledger.give_up(tx, [note])
         return None
-    _leave(tx, asset, moves, note)
+    _leave(tx, asset, moves, note)  # its variants go with the row, and their keys must be noted
+    tx.execute(sa.delete(assets).where(assets.c.id == asset.id))
     index.remove(tx, [asset.number])
     events.append(tx, [_event(asset, "asset.deleted", row["seq"] + 1)])
     return {**row, **_moved(to_asset(row), moves), "seq": row["seq"] + 1}
