@@ -205,7 +205,8 @@ async def test_dead_letters_when_the_cursor_is_none_of_ours_says_so(
 ) -> None:
     answer = await api.get(f"/v1/admin/dead-letters?cursor={cursor}")
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "cursor"
+    if "%00" not in cursor:  # refused for every query
+        assert answer.json()["errors"][0]["field"] == "cursor"
 
 
 # --- accounts --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from safelight.db.types import now
 from safelight.jobs.job import EVENT_OF, FINAL, MOVES, Claim, Job, JobStatus, Move, StaleJob
 from safelight.jobs.ledger import batch_store, job_events, moves, store
 from safelight.jobs.scheduling import claims
+from safelight.providers.errors import UnknownOutcome
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row, reread
 
@@ -84,6 +85,14 @@ async def job_in(database: Database, account: str, status: JobStatus) -> Job:
     return job
 
 
+async def failed_as_unknown(database: Database, account: str) -> Job:
+    """Return a failed job whose result may yet be found."""
+    job = await factories.run_one(database, account)
+    await database.write(lambda tx: factories.send(tx, claim_of(job)))
+    error = UnknownOutcome().problem()
+    return await database.write(lambda tx: moves.fail(tx, claim_of(job), error=error))
+
+
 async def events_of(database: Database, subject: str) -> list[tuple[int, str]]:
     query = (
         sa.select(tables.events.c.seq, tables.events.c.type)
@@ -102,7 +111,10 @@ async def test_move_when_tried_from_every_status_works_from_its_sources_alone(
 ) -> None:
     sources, targets = MOVES[move]
     for status in JobStatus:
-        job = await job_in(database, account, status)
+        if (move, status) == (Move.SUCCEED, JobStatus.FAILED):
+            job = await failed_as_unknown(database, account)
+        else:
+            job = await job_in(database, account, status)
         before = await events_of(database, job.id)
         if status in sources:
             moved = await database.write(lambda tx, job=job: MOVERS[move](tx, job))
@@ -121,6 +133,16 @@ async def test_move_when_tried_from_every_status_works_from_its_sources_alone(
 def _out_of_the_way(tx: Connection, job: Job) -> None:
     """Let no later claim of a test find this job."""
     tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job.id).values(lane="gone"))
+
+
+async def test_success_when_its_job_failed_for_another_reason_is_refused(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account)
+    await database.write(lambda tx: factories.send(tx, claim_of(job)))
+    failed = await database.write(lambda tx: moves.fail(tx, claim_of(job), error=PROBLEM))
+    with pytest.raises(StaleJob):
+        await database.write(lambda tx: factories.succeed(tx, claim_of(failed), cost_micros=5))
 
 
 @pytest.mark.parametrize("move", WORKER_MOVES)
