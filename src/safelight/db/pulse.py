@@ -30,6 +30,7 @@ class Pulse:
         self._probe = probe
         self._answered_at = float("-inf")
         self._away = False
+        self._ticks = False  # one timer, however often there is no work for a moment
         # By its task: what the caller waits for, and since when; the oldest is first.
         self._waiting: dict[asyncio.Task[Any], tuple[asyncio.Future[Any], float]] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -43,7 +44,8 @@ class Pulse:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         task = asyncio.create_task(work)  # noqa: TID251  its caller waits for it
-        if not self._waiting:
+        if not self._ticks:
+            self._ticks = True
             loop.call_later(_TICK_S, self._tick)
         self._waiting[task] = (outcome, loop.time())
         task.add_done_callback(self._end)
@@ -80,6 +82,7 @@ class Pulse:
     def _tick(self) -> None:
         """Start to probe if the oldest work is slow and nothing else was answered meanwhile."""
         if not self._waiting:
+            self._ticks = False
             return
         loop = asyncio.get_running_loop()
         began = next(iter(self._waiting.values()))[1]
