@@ -13,7 +13,7 @@ from safelight.accounts import store as accounts
 from safelight.accounts.account import Visibility
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind, NewAsset
-from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.service import Assets
 from safelight.db import tables
@@ -73,7 +73,7 @@ def trash(
     database: Database, assets: Assets, storage: Storage, scratch: Path, *, kept: timedelta = WEEK
 ) -> Trash:
     """Return deletion with a window."""
-    return Trash(database, assets, Copying(database, storage, scratch), kept=kept)
+    return Trash(database, assets, Rekeyer(database, storage, scratch), kept=kept)
 
 
 def batch_row(account_id: str, **changes: Any) -> NewBatch:

@@ -11,9 +11,9 @@ from starlette.types import ASGIApp
 
 from safelight import configured
 from safelight.accounts.signatures import Signatures
-from safelight.assets.repair import Remaking
+from safelight.assets.repair import Repairer
 from safelight.assets.service import Assets
-from safelight.composed import ALL_ROLES, Foundation, Parts, Role, compose
+from safelight.composed import ALL_ROLES, Foundation, Parts, ProcessRole, compose
 from safelight.cpu import CpuPool
 from safelight.datadir import NoInstallation, claim_data_dir, make_data_dir, scratch_folder
 from safelight.db.engine import Database, is_file_there, open_database
@@ -32,7 +32,7 @@ from safelight.settings import Settings
 from safelight.storage.storage import Storage
 from safelight.web.services import Services
 
-__all__ = ["ALL_ROLES", "Kept", "Role", "Safelight", "open_kept", "open_safelight"]
+__all__ = ["ALL_ROLES", "Offline", "ProcessRole", "Safelight", "open_offline", "open_safelight"]
 
 USED_IN_CHILDREN = (
     "resvg_py",
@@ -51,7 +51,7 @@ class Safelight:
     """One process: serves requests, runs jobs, cleans up and notifies, as its `roles` say."""
 
     settings: Settings
-    roles: frozenset[Role]
+    roles: frozenset[ProcessRole]
     parts: Parts
     pool: CpuPool
 
@@ -80,15 +80,15 @@ class Safelight:
             background = [
                 group.create_task(part.run())
                 for role, part in (
-                    (Role.JANITOR, self.parts.janitor),
-                    (Role.NOTIFIER, self.parts.notifier),
-                    (Role.NOTIFIER, self.parts.messenger),
+                    (ProcessRole.JANITOR, self.parts.janitor),
+                    (ProcessRole.NOTIFIER, self.parts.notifier),
+                    (ProcessRole.NOTIFIER, self.parts.messenger),
                 )
                 if role in self.roles
             ]
-            if self.roles - {Role.API}:
+            if self.roles - {ProcessRole.API}:
                 background.append(group.create_task(self.parts.presence.run()))
-            if Role.WORKER in self.roles:
+            if ProcessRole.WORKER in self.roles:
                 await self.parts.worker.run()
             else:
                 await self.services.stopping.wait()
@@ -103,7 +103,7 @@ class Safelight:
 
 @asynccontextmanager
 async def open_safelight(
-    settings: Settings, roles: frozenset[Role] = ALL_ROLES
+    settings: Settings, roles: frozenset[ProcessRole] = ALL_ROLES
 ) -> AsyncGenerator[Safelight]:
     """Yield a Safelight with its database migrated and everything connected; close it afterwards.
 
@@ -156,18 +156,18 @@ async def open_safelight(
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Offline:
     """An opened installation without a server: its database, files and repair."""
 
     database: Database
     storage: Storage
     assets: Assets
-    remaking: Remaking
+    remaking: Repairer
     scratch: Path
 
 
 @asynccontextmanager
-async def open_kept(settings: Settings, *, create: bool = False) -> AsyncGenerator[Kept]:
+async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGenerator[Offline]:
     """Yield what an installation keeps, its database migrated; a server may run meanwhile.
 
     Raises `NoInstallation` where there is none yet, unless it may `create` one.
@@ -188,8 +188,8 @@ async def open_kept(settings: Settings, *, create: bool = False) -> AsyncGenerat
         stack.callback(pool.close)
         await migrate(database)
         assets = Assets(database, storage, configured.cdn(settings))
-        remaking = Remaking(storage, pool, configured.inspect_rules(settings), scratch=scratch)
-        yield Kept(database, storage, assets, remaking, scratch)
+        remaking = Repairer(storage, pool, configured.inspect_rules(settings), scratch=scratch)
+        yield Offline(database, storage, assets, remaking, scratch)
 
 
 def _none_yet(url: str) -> str:

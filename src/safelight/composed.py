@@ -17,9 +17,9 @@ from safelight.accounts.signatures import Signatures
 from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
-from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.lifecycle.trash import Trash
-from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.service import Assets
 from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
@@ -38,7 +38,7 @@ from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
-from safelight.jobs.submit import Submits
+from safelight.jobs.submit import Submitter
 from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
@@ -67,7 +67,7 @@ from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
 
 
-class Role(StrEnum):
+class ProcessRole(StrEnum):
     """A kind of process in a large installation; a small one runs all of them in one process."""
 
     API = "api"
@@ -76,7 +76,7 @@ class Role(StrEnum):
     NOTIFIER = "notifier"
 
 
-ALL_ROLES = frozenset(Role)
+ALL_ROLES = frozenset(ProcessRole)
 _SENDERS = {Channel.EMAIL: "mail", Channel.SMS: "sms", Channel.SNS: "topics"}  # names of checks
 
 
@@ -118,7 +118,7 @@ class _Shared:
 
     registry: Registry
     assets: Assets
-    copying: Copying
+    copying: Rekeyer
     trash: Trash
     intake: Intake
     signatures: Signatures
@@ -128,7 +128,7 @@ class _Shared:
     slots: dict[str, int]
 
 
-def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts:
+def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -> Parts:
     """Return the parts of a process with these roles."""
     shared = _share(settings, on)
     services = _services(settings, roles, on, shared)
@@ -149,7 +149,7 @@ def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts
         Presence(
             on.database,
             roles,
-            shared.slots if Role.WORKER in roles else {},
+            shared.slots if ProcessRole.WORKER in roles else {},
             version("safelight"),
             lambda: worker.running,
             settings.lease,
@@ -159,7 +159,7 @@ def compose(settings: Settings, roles: frozenset[Role], on: Foundation) -> Parts
 
 def _share(settings: Settings, on: Foundation) -> _Shared:
     assets = Assets(on.database, on.storage, configured.cdn(settings))
-    copying = Copying(on.database, on.storage, on.scratch)
+    copying = Rekeyer(on.database, on.storage, on.scratch)
     kept = timedelta(days=settings.deleted_kept_days)
     signatures = Signatures(on.database)
     return _Shared(
@@ -257,7 +257,7 @@ def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
 
 
 def _services(
-    settings: Settings, roles: frozenset[Role], on: Foundation, shared: _Shared
+    settings: Settings, roles: frozenset[ProcessRole], on: Foundation, shared: _Shared
 ) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
@@ -274,9 +274,9 @@ def _services(
         webhooks=Webhooks(database),
         contacts=Contacts(database, shared.senders.keys(), configured.topics(settings)),
         templates=shared.templates,
-        submits=Submits(database, shared.registry, max_attempts=settings.max_attempts),
+        submits=Submitter(database, shared.registry, max_attempts=settings.max_attempts),
         assets=shared.assets,
-        showing=Showing(database, shared.assets, shared.copying),
+        visibility=VisibilitySwitch(database, shared.assets, shared.copying),
         trash=shared.trash,
         audit=Audit(database),
         storage_usage=StorageUsage(database),
@@ -313,7 +313,7 @@ def _services(
             },
             cage.missing,
             partial(apart.run, codec_holes),
-            frozenset(shared.slots) if Role.WORKER in roles else frozenset(),
+            frozenset(shared.slots) if ProcessRole.WORKER in roles else frozenset(),
             open_probes=configured.open_probes(settings),
         ),
         registry=shared.registry,
@@ -325,8 +325,8 @@ def _services(
     )
 
 
-def _web(services: Services, roles: frozenset[Role]) -> ASGIApp:
-    build = server.build if Role.API in roles else server.build_probes
+def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
+    build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)
 

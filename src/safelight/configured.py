@@ -19,8 +19,7 @@ from safelight.db.address import check_address, is_postgres
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
-from safelight.jobs.scheduling.limits import Limits as JobLimits
-from safelight.jobs.scheduling.limits import ProviderLimit
+from safelight.jobs.scheduling.limits import ClaimLimits, ProviderLimit
 from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.catalogue import Catalogue, read_catalogue
 from safelight.providers.open import SageMakerPlaces, Vendors
@@ -35,7 +34,7 @@ from safelight.storage.place import Place, parse_place
 from safelight.storage.signer import CloudFrontSigner
 from safelight.storage.storage import Served, Storage
 from safelight.web.hosts import Hosts, is_loopback
-from safelight.web.services import Limits
+from safelight.web.services import RequestLimits
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  nothing is bound to these
 _DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
@@ -190,9 +189,9 @@ def mask_network(settings: Settings) -> Path | None:
     return settings.inflate_saliency_model
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> RequestLimits:
     """Return how large requests may be."""
-    return Limits(
+    return RequestLimits(
         body_bytes=settings.max_body_bytes,
         file_bytes=settings.max_file_bytes,
         upload_bytes=settings.max_upload_bytes,
@@ -218,13 +217,13 @@ def open_probes(settings: Settings) -> bool:
     return settings.open_probes == "yes"
 
 
-def job_limits(settings: Settings, catalogue: Catalogue) -> JobLimits:
+def job_limits(settings: Settings, catalogue: Catalogue) -> ClaimLimits:
     """Return how many jobs may be in flight, over all workers."""
     providers = {
         name: ProviderLimit(limits.in_flight, limits.starts_per_minute)
         for name, limits in catalogue.limits.items()
     }
-    return JobLimits(settings.account_limit or None, providers)
+    return ClaimLimits(settings.account_limit or None, providers)
 
 
 def slots(settings: Settings, pool: CpuPool, catalogue: Catalogue) -> dict[str, int]:

@@ -19,7 +19,7 @@ from safelight.providers.remote.fal import FalConfig, FalProvider
 from safelight.providers.remote.http_service import HttpProvider, HttpService, Later
 from safelight.providers.remote.openai import OpenAiConfig, OpenAiProvider
 from safelight.providers.remote.replicate import ReplicateConfig, ReplicateProvider
-from safelight.providers.remote.sagemaker import Place, SageMakerConfig
+from safelight.providers.remote.sagemaker import S3Place, SageMakerConfig
 from safelight.providers.remote.sagemaker.credentials import Keys, StaticCredentials
 from safelight.providers.remote.sagemaker.provider import SageMakerProvider
 from tests import pictures
@@ -171,9 +171,9 @@ async def sagemaker(_: Path) -> AsyncIterator[Far]:
     async with Prompt().running() as stub, fetcher:
         config = SageMakerConfig(
             region="eu-central-1",
-            inputs=Place.read("s3://inputs/orders"),
-            outputs=Place.read("s3://outputs/answers"),
-            failures=Place.read("s3://outputs/failures"),
+            inputs=S3Place.read("s3://inputs/orders"),
+            outputs=S3Place.read("s3://outputs/answers"),
+            failures=S3Place.read("s3://outputs/failures"),
             runtime_url=stub.url,
             control_url=stub.url,
             s3_url=stub.url,

@@ -43,7 +43,12 @@ from safelight.providers.provider import (
     ProviderRequest,
     Role,
 )
-from safelight.providers.remote.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
+from safelight.providers.remote.sagemaker import (
+    S3Place,
+    SageMakerConfig,
+    image_model,
+    open_sagemaker,
+)
 from safelight.providers.remote.sagemaker.credentials import (
     AmbientCredentials,
     Keys,
@@ -90,9 +95,9 @@ def config_for(url: str, **changes: Any) -> SageMakerConfig:
     return replace(
         SageMakerConfig(
             region=REGION,
-            inputs=Place.read("s3://inputs/orders"),
-            outputs=Place.read("s3://outputs/answers/"),
-            failures=Place.read("s3://outputs/failures"),
+            inputs=S3Place.read("s3://inputs/orders"),
+            outputs=S3Place.read("s3://outputs/answers/"),
+            failures=S3Place.read("s3://outputs/failures"),
             topics=frozenset({TOPIC}),
             runtime_url=url,
             control_url=url,
@@ -948,7 +953,7 @@ async def places_of_moto(
     buckets = await asyncio.to_thread(_s3(url).list_buckets)
     (chosen,) = (each["Name"] for each in buckets["Buckets"] if each["Name"] != "inputs")
     await asyncio.to_thread(_begin_anew, url, answer)
-    return config_for(url, outputs=Place(chosen), failures=Place(chosen))
+    return config_for(url, outputs=S3Place(chosen), failures=S3Place(chosen))
 
 
 def _begin_anew(url: str, answer: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from safelight.fetch import Fetcher, FetchPolicy
 from safelight.jobs.callbacks import CallbackAddresses
 from safelight.jobs.retry import RetryPolicy
 from safelight.jobs.service import Jobs
-from safelight.jobs.submit import Submits
+from safelight.jobs.submit import Submitter
 from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.local.fake import FakeProvider
 from safelight.providers.local.link import LinkProvider
@@ -110,9 +110,9 @@ def jobs(database: Database, assets: Assets, trash: Trash) -> Jobs:
 
 
 @pytest.fixture
-def submits(database: Database, registry: Registry) -> Submits:
+def submits(database: Database, registry: Registry) -> Submitter:
     """The service that submits jobs."""
-    return Submits(database, registry, max_attempts=3)
+    return Submitter(database, registry, max_attempts=3)
 
 
 @pytest.fixture

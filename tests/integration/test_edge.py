@@ -14,7 +14,7 @@ import zstandard
 
 from safelight.accounts.account import OWNER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
-from safelight.composed import Role
+from safelight.composed import ProcessRole
 from safelight.settings import Settings
 from tests import pictures
 
@@ -81,7 +81,7 @@ async def test_probes_when_others_can_connect_show_nothing_without_an_admin_key(
 async def test_probe_port_when_others_can_connect_shows_all(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, min_free_bytes=0, host="0.0.0.0")  # noqa: S104  as above
     async with (
-        open_safelight(settings, frozenset({Role.WORKER})) as worker,
+        open_safelight(settings, frozenset({ProcessRole.WORKER})) as worker,
         client(worker) as anybody,
     ):
         assert (await anybody.get("/metrics")).status_code == 200

@@ -15,7 +15,7 @@ from safelight.jobs.bodies import Generate
 from safelight.jobs.job import Job, JobStatus, Outcome
 from safelight.jobs.ledger import moves
 from safelight.jobs.scheduling import breakers
-from safelight.jobs.submit import Submits
+from safelight.jobs.submit import Submitter
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -58,7 +58,7 @@ def pair(shop: Workshop, tmp_path: Path) -> tuple[Workshop, Second]:
 
 
 async def submit(shop: Workshop, *, start_at: datetime | None = None, **params: Any) -> Job:
-    submits = Submits(shop.database, shop.registry, max_attempts=2)
+    submits = Submitter(shop.database, shop.registry, max_attempts=2)
     params = {"outputs": 0, **params}
     wanted = Generate(prompt="a cat", model="best", start_at=start_at, params=params)
     made = await submits.generate(shop.account, wanted)

@@ -13,7 +13,7 @@ from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.object_ledger import Note, note_all
-from safelight.assets.repair import Remaking
+from safelight.assets.repair import Repairer
 from safelight.assets.service import Assets
 from safelight.cpu import CpuPool
 from safelight.db.engine import Database
@@ -34,8 +34,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def remaking(storage: DiskStorage, pool: CpuPool, tmp_path: Path) -> Remaking:
-    return Remaking(storage, pool, InspectRules(max_pixels=10**6), scratch=tmp_path)
+def remaking(storage: DiskStorage, pool: CpuPool, tmp_path: Path) -> Repairer:
+    return Repairer(storage, pool, InspectRules(max_pixels=10**6), scratch=tmp_path)
 
 
 class Check:
@@ -46,7 +46,7 @@ class Check:
         database: Database,
         storage: DiskStorage,
         assets: Assets,
-        remaking: Remaking,
+        remaking: Repairer,
         home: Path,
     ) -> None:
         self.database = database
@@ -89,7 +89,7 @@ class Check:
 
 @pytest.fixture
 def check(
-    database: Database, storage: DiskStorage, assets: Assets, remaking: Remaking, tmp_path: Path
+    database: Database, storage: DiskStorage, assets: Assets, remaking: Repairer, tmp_path: Path
 ) -> Check:
     return Check(database, storage, assets, remaking, tmp_path)
 

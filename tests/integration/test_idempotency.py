@@ -21,7 +21,7 @@ from safelight.jobs.bodies import (
 )
 from safelight.jobs.errors import IdempotencyConflict
 from safelight.jobs.ledger import idempotency
-from safelight.jobs.submit import Repeat, Submits, Submitted
+from safelight.jobs.submit import Repeat, Submitted, Submitter
 from safelight.providers.errors import UnknownModel
 from safelight.providers.registry import Registry
 from tests import factories
@@ -38,7 +38,7 @@ async def count_jobs(database: Database) -> int:
 
 
 async def test_submit_when_sent_again_answers_with_the_first_job(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     first = await submits.generate(account, CAT, REPEAT)
     again = await submits.generate(account, CAT, REPEAT)
@@ -49,7 +49,7 @@ async def test_submit_when_sent_again_answers_with_the_first_job(
 
 
 async def test_submits_when_they_come_at_once_make_one_job(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     answers = await asyncio.gather(*(submits.generate(account, CAT, REPEAT) for _ in range(10)))
     assert len({answer.subject for answer in answers}) == 1
@@ -58,7 +58,7 @@ async def test_submits_when_they_come_at_once_make_one_job(
 
 
 async def test_batches_when_they_come_at_once_make_one(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     wanted = ImportImages(urls=["http://a.test/", "http://b.test/"])
     items = [item for item in wanted.items() if isinstance(item, ImportItem)]
@@ -70,7 +70,7 @@ async def test_batches_when_they_come_at_once_make_one(
 
 
 async def test_submits_when_without_a_key_make_a_job_each(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     await submits.generate(account, CAT)
     await submits.generate(account, CAT)
@@ -79,7 +79,7 @@ async def test_submits_when_without_a_key_make_a_job_each(
 
 
 async def test_submit_when_the_key_was_another_request_s_is_refused(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     await submits.generate(account, CAT, REPEAT)
     other = Repeat("key-1", idempotency.fingerprint("POST", "/v1/generate", b"[]"))
@@ -89,7 +89,7 @@ async def test_submit_when_the_key_was_another_request_s_is_refused(
 
 
 async def test_key_when_another_account_uses_it_is_its_own(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     stranger = await factories.new_account(database)
     one = await submits.generate(account, CAT, REPEAT)
@@ -98,7 +98,7 @@ async def test_key_when_another_account_uses_it_is_its_own(
 
 
 async def test_key_when_its_submit_failed_is_free_again(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     broken = Generate(prompt="a cat", model="fake", references=["ast_nobody"])
     with pytest.raises(InvalidRequest):
@@ -106,23 +106,23 @@ async def test_key_when_its_submit_failed_is_free_again(
     assert not (await submits.generate(account, CAT, REPEAT)).replayed
 
 
-Submit = Callable[[Submits, str, datetime | None, Repeat | None], Awaitable[Submitted]]
+Submit = Callable[[Submitter, str, datetime | None, Repeat | None], Awaitable[Submitted]]
 
 
 def generate(
-    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+    submits: Submitter, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
     return submits.generate(account, Generate(prompt="a", model="fake", start_by=by), repeat)
 
 
 def import_one(
-    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+    submits: Submitter, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
     return submits.import_one(account, ImportImages(url="http://a.test/", start_by=by), repeat)
 
 
 def import_many(
-    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+    submits: Submitter, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
     wanted = ImportImages(urls=["http://a.test/"], start_by=by)
     items = [item for item in wanted.items() if isinstance(item, ImportItem)]
@@ -130,14 +130,14 @@ def import_many(
 
 
 def make_3d(
-    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+    submits: Submitter, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
     rows = [factories.asset_row(account)]
     return submits.make_3d(account, UploadBatch(model="fake", start_by=by), rows, repeat)
 
 
 def make_3d_of(
-    submits: Submits, account: str, by: datetime | None, repeat: Repeat | None
+    submits: Submitter, account: str, by: datetime | None, repeat: Repeat | None
 ) -> Awaitable[Submitted]:
     wanted = MakeBatch(model="fake", items=[NewBatchItem(image="http://a.test/")], start_by=by)
     return submits.make_3d_of(account, wanted, repeat)
@@ -150,7 +150,7 @@ every_submit = pytest.mark.parametrize(
 
 @every_submit
 async def test_submit_when_sent_again_after_its_start_by_answers_with_the_first(
-    submits: Submits, database: Database, account: str, submit: Submit
+    submits: Submitter, database: Database, account: str, submit: Submit
 ) -> None:
     soon = await database.read(clock) + timedelta(seconds=1)
     first = await submit(submits, account, soon, REPEAT)
@@ -169,10 +169,10 @@ async def test_submit_when_sent_again_after_its_start_by_answers_with_the_first(
 
 @every_submit
 async def test_submit_when_sent_again_after_its_model_was_removed_answers_with_the_first(
-    submits: Submits, database: Database, account: str, submit: Submit
+    submits: Submitter, database: Database, account: str, submit: Submit
 ) -> None:
     first = await submit(submits, account, None, REPEAT)
-    poorer = Submits(database, Registry([]), max_attempts=3)
+    poorer = Submitter(database, Registry([]), max_attempts=3)
     again = await poorer.once(account, REPEAT, lambda: submit(poorer, account, None, REPEAT))
     assert (again.subject, again.replayed) == (first.subject, True)
     for other in (None, Repeat("key-2", MARK)):
@@ -181,7 +181,7 @@ async def test_submit_when_sent_again_after_its_model_was_removed_answers_with_t
 
 
 async def test_submit_when_sent_again_after_its_picture_was_deleted_answers_with_the_first(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     picture = await factories.keep(database, account)
     wanted = Generate(prompt="a", model="fake", references=[picture.id])
@@ -198,7 +198,7 @@ async def test_submit_when_sent_again_after_its_picture_was_deleted_answers_with
 
 
 async def test_forget_when_keys_are_old_removes_those_a_page_at_a_time(
-    submits: Submits, database: Database, account: str
+    submits: Submitter, database: Database, account: str
 ) -> None:
     for number in range(5):
         await submits.generate(account, CAT, Repeat(f"key-{number}", MARK))

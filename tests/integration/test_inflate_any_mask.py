@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.order import Params
-from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.picture import SourcePicture
 from safelight.providers.local.inflate.sculpt import Sculpture, make_sculpture
 
 _MOST_PIXELS = 16  # a side, before each becomes a block
@@ -47,7 +47,7 @@ def test_texture_when_no_size_is_asked_for_has_the_pictures_own_pixels() -> None
     pixels = np.random.default_rng(2).integers(0, 256, (1500, 2000, 4), np.uint8)
     pixels[..., 3] = 0
     pixels[200:1400, 100:1900, 3] = 255
-    made = make_sculpture(Picture(pyvips.Image.new_from_array(pixels)), Params(mask="alpha"))
+    made = make_sculpture(SourcePicture(pyvips.Image.new_from_array(pixels)), Params(mask="alpha"))
     rows, columns = made.texture.pixels.shape[:2]
     assert (rows, columns) == pytest.approx((1200, 1800), rel=0.01)
     left, top = round(2000 * made.texture.box.left), round(1500 * made.texture.box.top)
@@ -64,7 +64,7 @@ def test_model_when_anything_at_all_is_opaque_is_sound(
     colors = np.indices((*alpha.shape, 3)).sum(axis=0).astype(np.uint8)
     image = pyvips.Image.new_from_array(np.dstack([colors, alpha]))
     try:
-        made = make_sculpture(Picture(image), params)
+        made = make_sculpture(SourcePicture(image), params)
     except NoForeground:
         # A relief of a single pixel has no bright part to raise.
         assert params.mode == "relief"

@@ -15,7 +15,7 @@ from safelight.cpu import CpuPool
 from safelight.providers.errors import NoForeground, ProviderRejected
 from safelight.providers.local.inflate import InflateProvider
 from safelight.providers.local.inflate.mask import Mask, find_object
-from safelight.providers.local.inflate.picture import Picture, load_picture
+from safelight.providers.local.inflate.picture import SourcePicture, load_picture
 from safelight.providers.local.inflate.saliency import load_network
 from safelight.providers.provider import Done, InputFile, Kind, ProviderRequest
 
@@ -70,7 +70,7 @@ def _disc(down: Any, across: Any) -> Any:
     return np.hypot(down - 100, across - 200) < 70
 
 
-def _picture(folder: Path) -> Picture:
+def _picture(folder: Path) -> SourcePicture:
     return load_picture(_busy(folder / "busy.png"), 1024)
 
 

@@ -12,7 +12,7 @@ from safelight.db.engine import Database
 from safelight.db.types import now
 from safelight.jobs.job import Job
 from safelight.jobs.scheduling import claims
-from safelight.jobs.scheduling.limits import Limits, ProviderLimit
+from safelight.jobs.scheduling.limits import ClaimLimits, ProviderLimit
 from safelight.providers.provider import Lane
 from tests import factories
 from tests.factories import claim_of, job_row
@@ -22,7 +22,7 @@ OPENAI = "openai"
 
 async def claim(
     database: Database,
-    limits: Limits,
+    limits: ClaimLimits,
     *,
     slots: int = 100,
     worker: str = "wrk_1",
@@ -67,21 +67,21 @@ async def test_account_limit_when_reached_leaves_the_rest_to_others(
     other = await factories.new_account(database)
     await queue(database, account, 50)
     await queue(database, other, 2)
-    taken = await claim(database, Limits(account=5))
+    taken = await claim(database, ClaimLimits(account=5))
     assert Counter(job.account_id for job in taken.jobs) == {account: 5, other: 2}
     assert taken.throttled
-    assert (await claim(database, Limits(account=5))).jobs == []
+    assert (await claim(database, ClaimLimits(account=5))).jobs == []
     await end(database, *[job for job in taken.jobs if job.account_id == account][:2])
-    assert len((await claim(database, Limits(account=5))).jobs) == 2
+    assert len((await claim(database, ClaimLimits(account=5))).jobs) == 2
 
 
 async def test_account_limit_when_jobs_wait_at_the_provider_counts_them(
     database: Database, account: str
 ) -> None:
     await queue(database, account, 3)
-    for job in (await claim(database, Limits(account=2))).jobs:
+    for job in (await claim(database, ClaimLimits(account=2))).jobs:
         await park(database, job)
-    assert (await claim(database, Limits(account=2))).jobs == []
+    assert (await claim(database, ClaimLimits(account=2))).jobs == []
 
 
 async def test_account_limit_when_the_account_has_its_own_obeys_that(
@@ -92,10 +92,10 @@ async def test_account_limit_when_the_account_has_its_own_obeys_that(
     await queue(database, other, 10)
     own = sa.update(tables.accounts).where(tables.accounts.c.id == account)
     await database.write(lambda tx: tx.execute(own.values(max_in_flight=7)))
-    taken = await claim(database, Limits(account=3))
+    taken = await claim(database, ClaimLimits(account=3))
     assert Counter(job.account_id for job in taken.jobs) == {account: 7, other: 3}
     await database.write(lambda tx: tx.execute(own.values(max_in_flight=1)))
-    assert (await claim(database, Limits(account=3))).jobs == [], "a lowered limit is obeyed"
+    assert (await claim(database, ClaimLimits(account=3))).jobs == [], "a lowered limit is obeyed"
 
 
 async def test_account_limit_when_a_whole_page_of_accounts_is_full_reaches_those_beyond(
@@ -105,7 +105,7 @@ async def test_account_limit_when_a_whole_page_of_accounts_is_full_reaches_those
     await factories.queue_many(
         database, [job_row(account) for account in accounts for _ in range(2)]
     )
-    limits = Limits(account=1)
+    limits = ClaimLimits(account=1)
     first = await claim(database, limits, slots=129)
     assert len({job.account_id for job in first.jobs}) == 129
     again = await claim(database, limits, slots=10, cursor=claims.START)
@@ -117,7 +117,7 @@ async def test_provider_limit_when_reached_leaves_other_providers_alone(
 ) -> None:
     await queue(database, account, 20, OPENAI)
     await queue(database, account, 4)
-    limits = Limits(providers={OPENAI: ProviderLimit(in_flight=3)})
+    limits = ClaimLimits(providers={OPENAI: ProviderLimit(in_flight=3)})
     taken = (await claim(database, limits, slots=10)).jobs
     taken += (await claim(database, limits, slots=10)).jobs
     assert Counter(job.provider for job in taken) == {OPENAI: 3, "fake": 4}
@@ -129,7 +129,7 @@ async def test_provider_limit_when_checks_are_due_never_holds_them_back(
     database: Database, account: str
 ) -> None:
     await queue(database, account, 1, OPENAI)
-    limits = Limits(account=1, providers={OPENAI: ProviderLimit(in_flight=1)})
+    limits = ClaimLimits(account=1, providers={OPENAI: ProviderLimit(in_flight=1)})
     job = (await claim(database, limits)).jobs[0]
     await park(database, job)
     await factories.make_due(database, job)
@@ -142,7 +142,7 @@ async def test_limits_when_many_workers_claim_at_once_are_never_exceeded(
     other = await factories.new_account(database)
     await queue(database, account, 60, OPENAI)
     await queue(database, other, 60, OPENAI)
-    limits = Limits(account=11, providers={OPENAI: ProviderLimit(in_flight=17)})
+    limits = ClaimLimits(account=11, providers={OPENAI: ProviderLimit(in_flight=17)})
     rounds = [claim(database, limits, slots=5, worker=f"wrk_{number}") for number in range(12)]
     taken = [job for claimed in await asyncio.gather(*rounds) for job in claimed.jobs]
     by_account = Counter(job.account_id for job in taken)
@@ -154,7 +154,7 @@ async def test_starts_a_minute_when_spent_wait_for_the_next(
     database: Database, account: str
 ) -> None:
     await queue(database, account, 100)
-    limits = Limits(providers={"fake": ProviderLimit(starts_per_minute=30)})
+    limits = ClaimLimits(providers={"fake": ProviderLimit(starts_per_minute=30)})
     first = await claim(database, limits)
     assert len(first.jobs) == 3, "a tenth of the minute at once"
     empty = await claim(database, limits)
@@ -175,7 +175,7 @@ async def test_providers_when_one_has_thousands_takes_turns_with_the_other(
     await queue(database, account, 3, "bbb")
     cursor, order = claims.START, list[str]()
     for _ in range(6):
-        taken = await claim(database, Limits(), slots=1, cursor=cursor)
+        taken = await claim(database, ClaimLimits(), slots=1, cursor=cursor)
         cursor = taken.cursor
         order += [job.provider for job in taken.jobs]
     assert order == ["aaa", "bbb"] * 3
@@ -185,14 +185,14 @@ async def test_lane_when_paused_starts_nothing_but_finishes_what_waits(
     database: Database, account: str
 ) -> None:
     await queue(database, account, 2)
-    job = (await claim(database, Limits(), slots=1)).jobs[0]
+    job = (await claim(database, ClaimLimits(), slots=1)).jobs[0]
     await park(database, job)
     await database.write(lambda tx: tx.execute(_pause(Lane.REMOTE)))
     await factories.make_due(database, job)
-    assert [found.id for found in (await claim(database, Limits())).jobs] == [job.id]
-    assert (await claim(database, Limits())).jobs == []
+    assert [found.id for found in (await claim(database, ClaimLimits())).jobs] == [job.id]
+    assert (await claim(database, ClaimLimits())).jobs == []
     await database.write(lambda tx: tx.execute(sa.delete(tables.paused_lanes)))
-    assert len((await claim(database, Limits())).jobs) == 1
+    assert len((await claim(database, ClaimLimits())).jobs) == 1
 
 
 def _pause(lane: Lane) -> sa.Insert:

@@ -20,7 +20,7 @@ from safelight.jobs.job import MAX_CRASHES, AttemptState, Ground, Job, JobStatus
 from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.scheduling import claims
 from safelight.jobs.service import Jobs
-from safelight.jobs.submit import Submits
+from safelight.jobs.submit import Submitter
 from safelight.media.errors import MediaTruncated
 from safelight.providers.errors import (
     ProviderBadInput,
@@ -72,7 +72,7 @@ def settle_with(shop: Workshop, **changes: Any) -> None:
 
 
 async def submit(shop: Workshop, **params: Any) -> Job:
-    submits = Submits(shop.database, shop.registry, max_attempts=2)
+    submits = Submitter(shop.database, shop.registry, max_attempts=2)
     wanted = Generate(prompt="a cat", model="best", params={"outputs": 0, **params})
     made = await submits.generate(shop.account, wanted)
     assert made.job is not None

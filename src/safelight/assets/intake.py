@@ -19,8 +19,8 @@ from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.object_ledger import Note, Original
 from safelight.checksums import file_checksum
 from safelight.cpu import CpuPool, Limits, Report
+from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
-from safelight.db.grouped import Grouped
 from safelight.media.errors import MediaError
 from safelight.media.models.arrival import receive
 from safelight.media.models.check import fbx
@@ -136,7 +136,7 @@ class Intake:
         self._rules = rules
         self._model_rules = model_rules or ModelRules()
         self._keep_originals = keep_originals
-        self._note: Grouped[Note, Original | None] = Grouped(
+        self._note: Coalesced[Note, Original | None] = Coalesced(
             database, object_ledger.note_all, pace_s=0
         )
 

@@ -19,7 +19,7 @@ from safelight.media.pictures.picture import Picture
 from safelight.storage.storage import Storage
 
 
-class Remaking:
+class Repairer:
     """Rebuilds served copies and renditions."""
 
     def __init__(

@@ -18,7 +18,7 @@ from safelight.assets.errors import ObjectsSwept, OnHold
 from safelight.assets.index import index, terms
 from safelight.assets.keys import is_original
 from safelight.audit import NewLine
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import accounts, asset_numbers, assets
 from safelight.db.types import Instant, now
 from safelight.events import NewEvent
@@ -67,7 +67,7 @@ _EMPTY = (
 
 
 _UNSAID: Mapping[str, Any] = {"tags": [], "metadata": {}}
-_ROWS = Given(**_NEW)
+_ROWS = JsonRows(**_NEW)
 
 
 @cache

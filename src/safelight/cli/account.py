@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from safelight.accounts import store
 from safelight.accounts.service import Accounts
-from safelight.app import open_kept
+from safelight.app import open_offline
 from safelight.assets.usage import Used, used
 from safelight.backup import import_account as bring_in
 from safelight.cli.backup import readable, told
@@ -20,7 +20,7 @@ _ASSETS = frozenset({"image", "model_3d"})
 async def show_accounts(*, as_json: bool) -> None:
     """Print each account with how many assets and bytes it keeps."""
     screen = Screen()
-    async with open_kept(read_settings()) as kept:
+    async with open_offline(read_settings()) as kept:
         accounts = await kept.database.read(store.all_accounts)
         found = await kept.database.read(used)
     of: defaultdict[str, list[Used]] = defaultdict(list)
@@ -42,7 +42,7 @@ async def import_account(source: str) -> None:
     path = readable(source)
     screen = Screen()
     try:
-        async with open_kept(read_settings(), create=True) as kept:
+        async with open_offline(read_settings(), create=True) as kept:
             with interruptible("The account is not here yet: run the same command again."):
                 account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
             secret = await Accounts(kept.database).new_key(account_id, "after the import")

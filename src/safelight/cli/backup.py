@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from safelight.app import open_kept
+from safelight.app import open_offline
 from safelight.backup import Summary, back_up, restore, verify
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Failure
@@ -27,7 +27,7 @@ async def write_backup(target: str | None, account_id: str | None = None) -> Non
     target = target or f"{name}.tar"
     screen = Screen()
     try:
-        async with open_kept(read_settings()) as kept:
+        async with open_offline(read_settings()) as kept:
             with interruptible("No backup was written."), writing(target) as out:
                 done = await back_up(
                     kept.database, kept.storage, out, kept.scratch, account_id=account_id
@@ -56,7 +56,7 @@ async def restore_backup(source: str) -> None:
     screen = Screen()
     path = readable(source)
     try:
-        async with open_kept(read_settings(), create=True) as kept:
+        async with open_offline(read_settings(), create=True) as kept:
             with interruptible(_EMPTY_STILL):
                 done = await restore(kept.database, kept.storage, path, kept.scratch)
     except SafelightError as error:

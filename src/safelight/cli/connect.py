@@ -114,14 +114,14 @@ async def _own(
 ) -> AsyncGenerator[Link]:
     # Everything of a server, which takes most of a second to import: only where one is started.
     from safelight import telemetry  # noqa: PLC0415
-    from safelight.app import ALL_ROLES, Role  # noqa: PLC0415
+    from safelight.app import ALL_ROLES, ProcessRole  # noqa: PLC0415
     from safelight.cli import host  # noqa: PLC0415
 
     quiet = settings.log_level if is_set(settings, "log_level") else "error"
     telemetry.configure_logs(quiet, settings.log_format)
     # Work that others left behind is handed back at once when this command's own is done.
     alone = settings.model_copy(update={"grace_s": 0.0})
-    roles = ALL_ROLES if works else frozenset({Role.API})
+    roles = ALL_ROLES if works else frozenset({ProcessRole.API})
     with host.listen("127.0.0.1", 0, exactly=True) as listener:
         async with host.hosted(alone, listener, roles=roles) as whole:
             owner = await host.local_owner(whole, note)

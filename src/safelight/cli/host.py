@@ -13,7 +13,7 @@ from uvicorn import Config, Server
 from safelight import configured, datadir
 from safelight.accounts.account import OWNER_SCOPES
 from safelight.accounts.errors import Unauthenticated
-from safelight.app import ALL_ROLES, Role, Safelight, open_safelight
+from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_safelight
 from safelight.cli.failure import Failure
 from safelight.settings import Settings
 
@@ -65,7 +65,7 @@ def address_of(listener: socket.socket) -> str:
 
 @asynccontextmanager
 async def hosted(
-    settings: Settings, listener: socket.socket | None, *, roles: frozenset[Role] = ALL_ROLES
+    settings: Settings, listener: socket.socket | None, *, roles: frozenset[ProcessRole] = ALL_ROLES
 ) -> AsyncGenerator[Safelight]:
     """Yield a Safelight that does what its roles say until the context ends, then stops gracefully.
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from safelight import datadir, telemetry
-from safelight.app import ALL_ROLES, Role, Safelight, open_kept
+from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_offline
 from safelight.cli import host, samples
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set, read_settings
@@ -31,10 +31,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def serve_api() -> None:
     """Answer requests until a signal, and leave the work to other processes."""
     _check_shared(read_settings())
-    await serve("", with_samples=False, roles=frozenset({Role.API}))
+    await serve("", with_samples=False, roles=frozenset({ProcessRole.API}))
 
 
-async def serve_role(role: Role, *, lanes: str = "", concurrency: int | None = None) -> None:
+async def serve_role(role: ProcessRole, *, lanes: str = "", concurrency: int | None = None) -> None:
     """Do one part of the work until a signal; `concurrency` is how many jobs of each lane."""
     settings = _narrowed(read_settings(), lanes, concurrency)
     _check_shared(settings)
@@ -48,7 +48,7 @@ async def serve_role(role: Role, *, lanes: str = "", concurrency: int | None = N
             )
         stop = stack.enter_context(_Stop(screen))
         async with host.hosted(settings, listener, roles=frozenset({role})) as whole:
-            if role is Role.WORKER:
+            if role is ProcessRole.WORKER:
                 await _warm(whole)
             probes = f"; health at {host.address_of(listener)}/health/ready" if listener else ""
             screen.note(f"The {role.value} is at work (process {os.getpid()}){probes}.")
@@ -80,7 +80,9 @@ def _narrowed(settings: Settings, lanes: str, concurrency: int | None) -> Settin
         raise BadUse(f"--lanes takes names with commas between, of: {known}.") from None
 
 
-async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL_ROLES) -> None:
+async def serve(
+    prompt: str, *, with_samples: bool, roles: frozenset[ProcessRole] = ALL_ROLES
+) -> None:
     """Serve until a signal; `prompt` is drawn at once, a first start shows one job of each kind."""
     settings = read_settings()
     telemetry.configure_logs(_log_level(settings), settings.log_format)
@@ -106,7 +108,7 @@ async def serve(prompt: str, *, with_samples: bool, roles: frozenset[Role] = ALL
 async def _left(settings: Settings) -> str:
     """Return what goes on at the next start, as a sentence."""
     try:
-        async with open_kept(settings) as kept:
+        async with open_offline(settings) as kept:
             count = await kept.database.read(
                 lambda tx: job_store.unfinished(tx, most=_MOST_COUNTED)
             )

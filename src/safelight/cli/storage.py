@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
-from safelight.app import Kept, open_kept
+from safelight.app import Offline, open_offline
 from safelight.assets.keys import ORIGINALS
 from safelight.assets.usage import used
 from safelight.cli.environment import read_settings
@@ -36,7 +36,7 @@ async def check(*, repair: bool, deep: bool, as_json: bool) -> None:
     try:
         with interruptible(lambda: _so_far(counts)):
             async with (
-                open_kept(read_settings()) as kept,
+                open_offline(read_settings()) as kept,
                 examine(kept.database, kept.storage, kept.scratch, deep=deep) as report,
             ):
                 async for finding, word in _all(kept, report, repair=repair):
@@ -81,7 +81,9 @@ def _all_is_well(report: Report, *, deep: bool) -> str:
     return f"All is well: every file is named, and {text}."
 
 
-async def _all(kept: Kept, report: Report, *, repair: bool) -> AsyncIterator[tuple[Finding, str]]:
+async def _all(
+    kept: Offline, report: Report, *, repair: bool
+) -> AsyncIterator[tuple[Finding, str]]:
     if repair:
         mending = mend(report.findings, kept.database, kept.assets, kept.remaking)
         async for finding, remedy in mending:
@@ -110,7 +112,7 @@ def _show(screen: Screen, finding: Finding, word: str, *, as_json: bool) -> None
 async def show_usage(*, as_json: bool) -> None:
     """Print how much each account keeps, by kind."""
     screen = Screen()
-    async with open_kept(read_settings()) as kept:
+    async with open_offline(read_settings()) as kept:
         found = await kept.database.read(used)
     if as_json:
         screen.document([asdict(each) for each in found])

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import PENDING
 from safelight.db.types import Instant, clock, now
 from safelight.db.walks import among
@@ -41,7 +41,7 @@ class Outbox:
     def __init__(self, table: Table, **columns: type[TypeEngine[Any]]) -> None:
         self._table = table
         self._columns = columns
-        self._given = Given(
+        self._given = JsonRows(
             id=sa.Text,
             claim_no=sa.Integer,
             state=sa.Text,

@@ -14,14 +14,14 @@ from typing import TypeVar
 
 from safelight import telemetry
 from safelight.assets.object_ledger import KEPT
-from safelight.assets.repair import Remaking
+from safelight.assets.repair import Repairer
 from safelight.assets.service import Assets
 from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.errors import NotFound, SafelightError
 from safelight.fsck import store
 from safelight.fsck.ledger import Ledger, open_ledger
-from safelight.fsck.store import Role
+from safelight.fsck.store import ObjectRole
 from safelight.storage.storage import Storage, Stored
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Finding:
     """An inconsistency: an orphaned object, or a lost or damaged object of an asset."""
 
     key: str
-    role: Role | None  # None for an orphan, and for a damaged object of the trash
+    role: ObjectRole | None  # None for an orphan, and for a damaged object of the trash
     asset_id: str = ""
     bytes: int = 0
     is_damaged: bool = False
@@ -108,7 +108,7 @@ async def _chain(*sources: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
 
 
 async def _findings(ledger: Ledger, storage: Storage, before: datetime) -> AsyncIterator[Finding]:
-    lost = (Finding(key, Role(role), asset_id) for key, role, asset_id in ledger.dangling())
+    lost = (Finding(key, ObjectRole(role), asset_id) for key, role, asset_id in ledger.dangling())
     for some in _batches(lost, _LOOKS):
         there = await _which(storage, some)
         for finding in some:
@@ -129,7 +129,7 @@ async def _damaged(ledger: Ledger, storage: Storage) -> AsyncIterator[Finding]:
         except NotFound:  # removed meanwhile
             continue
         if found != checksum:
-            yield Finding(key, Role(role) if role else None, owner, size, is_damaged=True)
+            yield Finding(key, ObjectRole(role) if role else None, owner, size, is_damaged=True)
 
 
 async def _checksum_of(storage: Storage, key: str) -> tuple[str, int]:
@@ -153,7 +153,7 @@ async def _which(storage: Storage, found: Sequence[Finding]) -> set[str]:
 
 
 async def mend(
-    findings: AsyncIterator[Finding], database: Database, assets: Assets, remaking: Remaking
+    findings: AsyncIterator[Finding], database: Database, assets: Assets, remaking: Repairer
 ) -> AsyncIterator[tuple[Finding, Remedy]]:
     """Repair each finding if possible, and yield it with the remedy."""
     async for some in _by_asset(findings):
@@ -173,11 +173,11 @@ async def _sweep(database: Database, assets: Assets, keys: Sequence[str]) -> Non
 
 
 async def _mend_asset(
-    found: Sequence[Finding], database: Database, remaking: Remaking
+    found: Sequence[Finding], database: Database, remaking: Repairer
 ) -> dict[str, Remedy]:
     """Delete lost variants, which are derived on request, and rebuild the rest where possible."""
-    made = [each.key for each in found if each.role is Role.VARIANT]
-    stale = [each.key for each in found if each.role is Role.VARIANT and each.is_damaged]
+    made = [each.key for each in found if each.role is ObjectRole.VARIANT]
+    stale = [each.key for each in found if each.role is ObjectRole.VARIANT and each.is_damaged]
     await database.write(lambda tx: store.forget_variants(tx, made, stale))
     remedies = dict.fromkeys(made, Remedy.FORGOTTEN)
     missing = {each.key for each in found} - set(made)

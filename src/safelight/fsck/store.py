@@ -18,7 +18,7 @@ from safelight.db.types import now
 _AT_ONCE = 1000
 
 
-class Role(StrEnum):
+class ObjectRole(StrEnum):
     """The role of an object in the row that names it."""
 
     COPY = "copy"  # the served copy
@@ -32,7 +32,7 @@ class Named:
     """A key that a row names; without a role, its object may legitimately be missing."""
 
     key: str
-    role: Role | None
+    role: ObjectRole | None
     owner: str = ""  # the asset
     sha256: str = ""  # of its bytes, if known
 
@@ -57,12 +57,14 @@ def _of_trash(row: Mapping[str, Any]) -> list[Named]:
 
 
 def _of_variant(row: Mapping[str, Any]) -> list[Named]:
-    return [Named(row["key"], Role.VARIANT, row["asset_id"], row["sha256"] or "")]
+    return [Named(row["key"], ObjectRole.VARIANT, row["asset_id"], row["sha256"] or "")]
 
 
 def _of_asset(row: Mapping[str, Any]) -> list[Named]:
-    roles = {each["key"]: Role.RENDITION for each in row["renditions"].values()}
-    roles |= {row["original_key"]: Role.ORIGINAL} | ({row["key"]: Role.COPY} if row["key"] else {})
+    roles = {each["key"]: ObjectRole.RENDITION for each in row["renditions"].values()}
+    roles |= {row["original_key"]: ObjectRole.ORIGINAL} | (
+        {row["key"]: ObjectRole.COPY} if row["key"] else {}
+    )
     return [Named(key, roles[key], row["id"], sha) for key, sha in checksums.of_row(row).items()]
 
 

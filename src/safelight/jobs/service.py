@@ -21,7 +21,7 @@ from safelight.events import Event
 from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob
 from safelight.jobs.ledger import attempts, batch_store, moves, store
 from safelight.jobs.scheduling import presence
-from safelight.jobs.view import Place
+from safelight.jobs.view import QueuePlace
 
 _COUNT_AHEAD = 1_000
 _HISTORY = 20
@@ -33,7 +33,7 @@ class JobView:
 
     job: Job
     outputs: list[Asset] = field(default_factory=list)
-    place: Place = field(default_factory=Place)
+    place: QueuePlace = field(default_factory=QueuePlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,20 +145,20 @@ class Jobs:
 
         return await self._db.read(read)
 
-    def _place(self, tx: Connection, job: Job) -> Place:
+    def _place(self, tx: Connection, job: Job) -> QueuePlace:
         if job.is_final:
-            return Place()
+            return QueuePlace()
         past = sorted(store.recent_durations(tx, job.model, limit=_HISTORY))
         usual = past[len(past) // 2] if past else None
         if job.status is JobStatus.QUEUED and job.ready:
             if not presence.serves(tx, job.lane):
-                return Place(stage=f"no worker serves lane {job.lane}")
+                return QueuePlace(stage=f"no worker serves lane {job.lane}")
             ahead = store.ahead_of(tx, job, limit=_COUNT_AHEAD)
             rounds = ahead // max(self._slots.get(job.lane, 1), 1) + 1
-            return Place(ahead, None if usual is None else round(usual * rounds, 1))
+            return QueuePlace(ahead, None if usual is None else round(usual * rounds, 1))
         if usual is None or job.status is JobStatus.QUEUED:
-            return Place()
-        return Place(None, round(usual * (1 - job.progress / 100), 1))
+            return QueuePlace()
+        return QueuePlace(None, round(usual * (1 - job.progress / 100), 1))
 
     # --- change ------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from safelight import ids
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.db import Connection
+from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
-from safelight.db.grouped import Grouped
 from safelight.db.types import clock
 from safelight.errors import InvalidRequest, SafelightError
 from safelight.jobs.bodies import (
@@ -78,7 +78,7 @@ class _New:
     inputs: Sequence[JobInput] = ()
 
 
-class Submits:
+class Submitter:
     """Submits jobs; every call names the requesting account."""
 
     def __init__(self, database: Database, registry: Registry, *, max_attempts: int) -> None:
@@ -86,7 +86,7 @@ class Submits:
         self._registry = registry
         self._max_attempts = max_attempts
         # A caller waits for the response, so the write is not delayed for coalescing.
-        self._submit: Grouped[_New, Submitted] = Grouped(database, _submit_all, pace_s=0)
+        self._submit: Coalesced[_New, Submitted] = Coalesced(database, _submit_all, pace_s=0)
 
     async def generate(
         self, account_id: str, wanted: Generate, repeat: Repeat | None = None

@@ -15,7 +15,7 @@ from safelight.jobs.job import Batch, Job, JobStatus, Tally, batch_status
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePlace:
     """A job's queue position (None if not queued), and its estimated seconds to completion.
 
     `stage` replaces the job's own where something keeps the whole queue from moving.
@@ -37,10 +37,10 @@ def public_kind(work: Job | Batch) -> Kind:
 
 
 def job_document(
-    job: Job, outputs: Sequence[Asset], links: Links, *, place: Place | None = None
+    job: Job, outputs: Sequence[Asset], links: Links, *, place: QueuePlace | None = None
 ) -> documents.Job:
     """Return the document of `job` for the API, streams and webhooks."""
-    place = place or Place()
+    place = place or QueuePlace()
     address = f"{links.base_url}/v1/jobs/{job.id}"
     return {
         "id": job.id,

@@ -17,7 +17,7 @@ from safelight.events import Event
 from safelight.notifications import fanout
 from safelight.notifications.contact import CODE_LASTS, DIGEST, ENDED, Channel, Contact
 from safelight.notifications.notice import NewNotice, Notice
-from safelight.webhooks.delivery import DeliveryState, Outcome
+from safelight.webhooks.delivery import DeliveryState, SendOutcome
 
 OUTBOX = Outbox(notices)
 
@@ -207,7 +207,7 @@ def claim_due(tx: Connection, *, slots: int, lease: timedelta) -> list[Notice]:
     return [_to_notice(row) for row in tx.execute(statement).mappings()]
 
 
-def record(tx: Connection, notice: Notice, outcome: Outcome) -> None:
+def record(tx: Connection, notice: Notice, outcome: SendOutcome) -> None:
     """Record the outcome of a try, unless another sender has claimed the notice meanwhile."""
     settled = Settled(notice.id, notice.claim_no, outcome.state, outcome.error, outcome.wait)
     if OUTBOX.settle(tx, [settled]) and outcome.gone:

@@ -17,7 +17,12 @@ from safelight.providers.remote.openai import OpenAiConfig, OpenAiProvider
 from safelight.providers.remote.openai import image_model as openai_model
 from safelight.providers.remote.replicate import MODELS as REPLICATE_MODELS
 from safelight.providers.remote.replicate import ReplicateConfig, ReplicateProvider, learn
-from safelight.providers.remote.sagemaker import Place, SageMakerConfig, image_model, open_sagemaker
+from safelight.providers.remote.sagemaker import (
+    S3Place,
+    SageMakerConfig,
+    image_model,
+    open_sagemaker,
+)
 
 T = TypeVar("T")
 
@@ -98,9 +103,9 @@ def _openai_model(offer: VendorOffer) -> Model:
 def _sagemaker(places: SageMakerPlaces) -> SageMakerConfig:
     return SageMakerConfig(
         places.region,
-        Place.read(places.inputs),
-        Place.read(places.outputs),
-        Place.read(places.failures),
+        S3Place.read(places.inputs),
+        S3Place.read(places.outputs),
+        S3Place.read(places.failures),
         frozenset(places.topics),
         runtime_url=places.url,
         control_url=places.url,

@@ -12,7 +12,7 @@ from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
 from safelight.assets.lifecycle.trash import Trash
-from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.service import Assets
 from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
@@ -22,7 +22,7 @@ from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
 from safelight.jobs.service import Jobs
-from safelight.jobs.submit import Submits
+from safelight.jobs.submit import Submitter
 from safelight.notifications.content import Templates
 from safelight.notifications.service import Contacts
 from safelight.providers.registry import Registry
@@ -33,7 +33,7 @@ from safelight.webhooks.service import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """Limits of one request."""
 
     body_bytes: int
@@ -49,7 +49,7 @@ class Entry:
     """The services through which files and URLs come in, and their limits."""
 
     intake: Intake
-    limits: Limits
+    limits: RequestLimits
     scratch: Path
     check_url: Callable[[str], None]  # raises UrlNotAllowed before anything is queued
     check_space: Callable[[], Awaitable[None]]  # raises StorageFull
@@ -89,13 +89,13 @@ class Services:
     batches: Batches
     callbacks: Callbacks
     callback_addresses: CallbackAddresses
-    submits: Submits
+    submits: Submitter
     operations: Operations
     webhooks: Webhooks
     contacts: Contacts
     templates: Templates
     assets: Assets
-    showing: Showing
+    visibility: VisibilitySwitch
     trash: Trash
     storage_usage: StorageUsage
     audit: Audit

@@ -99,7 +99,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """The next state of a delivery, and the wait before the next try if it is pending."""
 
     state: DeliveryState
@@ -122,15 +122,15 @@ class Logged:
     answer: Mapping[str, Any] | None
 
 
-def judge(tried: Try, tries: int, *, asked: timedelta | None, jitter: float) -> Outcome:
+def judge(tried: Try, tries: int, *, asked: timedelta | None, jitter: float) -> SendOutcome:
     """Return the outcome of try number `tries`.
 
     `asked` is the receiver's Retry-After delay, `jitter` a random number from 0 to 1.
     """
     if tried.is_success:
-        return Outcome(DeliveryState.DELIVERED, tried=tried)
+        return SendOutcome(DeliveryState.DELIVERED, tried=tried)
     if tried.status == HTTPStatus.GONE:
-        return Outcome(DeliveryState.FAILED, tried.error, gone=True, tried=tried)
+        return SendOutcome(DeliveryState.FAILED, tried.error, gone=True, tried=tried)
     return after_failure(tried.error, tries, asked=asked, jitter=jitter, tried=tried)
 
 
@@ -141,12 +141,12 @@ def after_failure(
     jitter: float,
     asked: timedelta | None = None,
     tried: Try | None = None,
-) -> Outcome:
+) -> SendOutcome:
     """Return a later retry, or failure after the last try."""
     wait = wait_after(tries, jitter)
     if wait is None:
-        return Outcome(DeliveryState.FAILED, error, tried=tried)
-    return Outcome(DeliveryState.PENDING, error, max(wait, asked or timedelta()), tried=tried)
+        return SendOutcome(DeliveryState.FAILED, error, tried=tried)
+    return SendOutcome(DeliveryState.PENDING, error, max(wait, asked or timedelta()), tried=tried)
 
 
 def wait_after(tries: int, jitter: float) -> timedelta | None:

@@ -11,7 +11,7 @@ from safelight.db.tables import DEFAULT, PENDING, deliveries, endpoints
 from safelight.db.types import now
 from safelight.db.upsert import upsert
 from safelight.events import NewEvent
-from safelight.webhooks.delivery import DeliveryState, Outcome
+from safelight.webhooks.delivery import DeliveryState, SendOutcome
 from safelight.webhooks.endpoint import BOTH_VALID, GIVEN_UP_AFTER, DisabledReason, Endpoint
 
 _TOO_LONG_AGO = now(-GIVEN_UP_AFTER)
@@ -128,7 +128,7 @@ def disable(tx: Connection, endpoint_id: str, reason: DisabledReason) -> None:
     events.append(tx, [told])
 
 
-def note_health(tx: Connection, ended: Sequence[tuple[str, Outcome]]) -> None:
+def note_health(tx: Connection, ended: Sequence[tuple[str, SendOutcome]]) -> None:
     """Track since when endpoints have been failing; disable those that are gone or hopeless."""
     well = {name for name, outcome in ended if outcome.state is DeliveryState.DELIVERED}
     gone = {name for name, outcome in ended if outcome.gone}

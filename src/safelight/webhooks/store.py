@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.outbox import Outbox, Settled
 from safelight.db.tables import deliveries, delivery_tries
 from safelight.db.types import now
@@ -17,7 +17,7 @@ from safelight.db.upsert import upsert
 from safelight.db.walks import among, newest
 from safelight.events import Event
 from safelight.webhooks import endpoint_store, fanout
-from safelight.webhooks.delivery import Delivery, DeliveryState, Logged, Outcome, Try
+from safelight.webhooks.delivery import Delivery, DeliveryState, Logged, SendOutcome, Try
 from safelight.webhooks.endpoint import Endpoint
 from safelight.webhooks.shares import Taken
 
@@ -26,7 +26,7 @@ OUTBOX = Outbox(deliveries, status=sa.Integer, answer=sa.Text)
 _LOOKED_AT = 500  # due deliveries examined per claim
 _TRIES_KEPT = 20  # per delivery, including redeliveries
 
-Ended = tuple[Delivery, Outcome]
+Ended = tuple[Delivery, SendOutcome]
 
 # Returns the webhook URL of each job or batch that names one; this package knows neither.
 UrlsOf = Callable[[Connection, Collection[str]], Mapping[str, str]]
@@ -53,7 +53,7 @@ def insert_trial(tx: Connection, endpoint: Endpoint) -> Delivery:
     return _to_delivery(tx.execute(statement.returning(deliveries)).mappings().one())
 
 
-_TAKEN = Given(receiver=sa.Text, endpoint=sa.Text, taken=sa.Integer)
+_TAKEN = JsonRows(receiver=sa.Text, endpoint=sa.Text, taken=sa.Integer)
 
 
 def claim_due(tx: Connection, *, slots: int, taken: Taken, lease: timedelta) -> list[Delivery]:
@@ -125,7 +125,7 @@ def record_all(tx: Connection, ended: Sequence[Ended]) -> list[Exception | None]
     return [None] * len(ended)
 
 
-def _settled(delivery: Delivery, outcome: Outcome) -> Settled:
+def _settled(delivery: Delivery, outcome: SendOutcome) -> Settled:
     tried = outcome.tried
     more = {
         "status": tried.status if tried else None,

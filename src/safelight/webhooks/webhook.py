@@ -13,8 +13,8 @@ from safelight.fetch.errors import FetchError
 from safelight.webhooks.delivery import (
     Delivery,
     DeliveryState,
-    Outcome,
     Part,
+    SendOutcome,
     Try,
     after_failure,
     judge,
@@ -45,7 +45,7 @@ def _to_json(event: Mapping[str, Any]) -> bytes:
 
 async def send(
     poster: Poster, endpoint: Endpoint, delivery: Delivery, body: bytes, *, jitter: float
-) -> Outcome:
+) -> SendOutcome:
     """Post the message once, and return the outcome."""
     at, began = datetime.now(UTC), time.monotonic()
     fields = _signed(endpoint, delivery.id, at, body)
@@ -65,7 +65,7 @@ async def send(
     return outcome
 
 
-def unforeseen(delivery: Delivery, *, jitter: float) -> Outcome:
+def unforeseen(delivery: Delivery, *, jitter: float) -> SendOutcome:
     """Return the outcome of an unexpected error, which counts as a failed try."""
     error = "Sending failed for an unknown reason."
     outcome = after_failure(error, delivery.tries, jitter=jitter)
@@ -92,7 +92,7 @@ def _said(posted: Posted, at: datetime, took: timedelta, request: Part) -> Try:
     return Try(at, took, request, answer, posted.status, error)
 
 
-def _count(outcome: Outcome) -> None:
+def _count(outcome: SendOutcome) -> None:
     if outcome.gone:
         kind = "gone"
     elif outcome.state is DeliveryState.FAILED:

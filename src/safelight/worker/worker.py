@@ -18,7 +18,7 @@ from safelight.doorbell.doorbell import Doorbell
 from safelight.jobs.job import Claim, Job, StaleJob
 from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.scheduling import claims
-from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
+from safelight.jobs.scheduling.limits import NO_LIMITS, ClaimLimits
 from safelight.jobs.topics import topics_of
 from safelight.worker.attempt.run import Runner
 from safelight.worker.attempt.run_state import Clock, Recovery, Run
@@ -40,7 +40,7 @@ class WorkerRules:
     lease: timedelta
     look_every: timedelta  # poll interval without a ring
     grace: timedelta
-    limits: Limits = NO_LIMITS
+    limits: ClaimLimits = NO_LIMITS
 
 
 class _Lane:

@@ -13,9 +13,9 @@ from safelight.media.models.formats.scene import (
     Material,
     Opacity,
     Part,
-    Picture,
     Scene,
     Texture,
+    TextureImage,
     Wrap,
 )
 
@@ -49,7 +49,7 @@ def _textured(
     pixels: npt.NDArray[np.uint8] = _FOUR, wrap: Wrap = Wrap.REPEAT, **more: object
 ) -> Material:
     data = pyvips.Image.new_from_array(pixels).pngsave_buffer()
-    return Material(color_texture=Texture(Picture(data, "png"), wrap, wrap), **more)  # pyright: ignore[reportArgumentType]
+    return Material(color_texture=Texture(TextureImage(data, "png"), wrap, wrap), **more)  # pyright: ignore[reportArgumentType]
 
 
 def _plain(color: tuple[int, int, int], alpha: float = 1.0, **more: object) -> Material:

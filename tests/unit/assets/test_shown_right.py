@@ -14,7 +14,7 @@ from safelight.media.facts import InspectRules
 from safelight.media.pictures.ingest import take_in
 from safelight.media.pictures.inspect import Facts
 from safelight.media.pictures.reshape import reshape
-from safelight.media.pictures.spec import Format, Order
+from safelight.media.pictures.spec import Format, VariantOrder
 from safelight.providers.local.sketch import reference
 from tests import pictures
 
@@ -226,7 +226,7 @@ def test_reshape_and_reference_when_a_png_describes_its_colors_then_apply_them(
 ) -> None:
     path = tmp_path / "picture"
     path.write_bytes(png(gamma(100_000)))
-    reshape(path, tmp_path / "made", Order(32, 24, False, Format.PNG, 80))
+    reshape(path, tmp_path / "made", VariantOrder(32, 24, False, Format.PNG, 80))
     pixels = pyvips.Image.new_from_file(str(tmp_path / "made")).numpy()
     expected = raised(1.0)
     np.testing.assert_allclose(pixels[4, 4].astype(int), expected[8, 8], atol=4)

@@ -13,7 +13,7 @@ from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools
 from safelight.providers.local.inflate.mask import find_object
 from safelight.providers.local.inflate.mixture import fit_mixture
-from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.picture import SourcePicture
 from safelight.providers.local.inflate.walker import random_walk
 
 _SIDE = 120
@@ -45,9 +45,9 @@ _OBJECTS: dict[str, Bools] = {
 }
 
 
-def _picture(pixels: np.ndarray) -> Picture:
+def _picture(pixels: np.ndarray) -> SourcePicture:
     levels = np.clip(pixels, 0, 255).astype(np.uint8)
-    return Picture(pyvips.Image.new_from_array(levels).bandjoin(255))
+    return SourcePicture(pyvips.Image.new_from_array(levels).bandjoin(255))
 
 
 def _agreement(coverage: np.ndarray, wanted: Bools) -> float:

@@ -11,7 +11,7 @@ from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.arrays import Bools, Bytes
 from safelight.providers.local.inflate.mask import MASKS, find_object, whole
-from safelight.providers.local.inflate.picture import Box, Picture, load_picture
+from safelight.providers.local.inflate.picture import Box, SourcePicture, load_picture
 from safelight.providers.local.inflate.schema import PARAMS
 from tests import pictures
 
@@ -45,9 +45,9 @@ def _backgrounds() -> dict[str, np.ndarray]:
     }
 
 
-def _picture(pixels: np.ndarray) -> Picture:
+def _picture(pixels: np.ndarray) -> SourcePicture:
     image = pyvips.Image.new_from_array(np.clip(pixels, 0, 255).astype(np.uint8))
-    return Picture(image if image.bands == 4 else image.bandjoin(255))
+    return SourcePicture(image if image.bands == 4 else image.bandjoin(255))
 
 
 def _agreement(coverage: np.ndarray, wanted: Bools) -> float:

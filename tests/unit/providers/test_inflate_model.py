@@ -12,7 +12,7 @@ import pyvips
 from safelight.providers.errors import NoForeground
 from safelight.providers.local.inflate.make import make_model
 from safelight.providers.local.inflate.order import Order, Params
-from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.picture import SourcePicture
 from safelight.providers.local.inflate.sculpt import Sculpture, make_sculpture
 
 _QUICK = Params(face_limit=3000, texture_size=256)
@@ -31,8 +31,8 @@ def _cross() -> np.ndarray:
     return pixels
 
 
-def _picture(pixels: np.ndarray) -> Picture:
-    return Picture(pyvips.Image.new_from_array(pixels))
+def _picture(pixels: np.ndarray) -> SourcePicture:
+    return SourcePicture(pyvips.Image.new_from_array(pixels))
 
 
 def _order(tmp_path: Path, pixels: np.ndarray, params: Params, name: str = "model") -> Order:

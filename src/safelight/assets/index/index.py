@@ -14,12 +14,12 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from safelight.assets.index.terms import account as account_term
 from safelight.assets.index.words import Clause, TextQuery
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 
 Terms = Sequence[Sequence[str]]
 
 TABLE = sa.table("asset_search")
-_ROWS = Given(number=sa.BigInteger, account_id=sa.Text, words=sa.Text)
+_ROWS = JsonRows(number=sa.BigInteger, account_id=sa.Text, words=sa.Text)
 _MOST_POSITIONS = 256  # per word in a tsvector
 
 

@@ -11,7 +11,7 @@ from safelight.db.engine import Database
 from safelight.storage.storage import Storage
 
 
-class Copying:
+class Rekeyer:
     """Copies objects to new keys, noting them first."""
 
     def __init__(self, database: Database, storage: Storage, scratch: Path) -> None:

@@ -12,7 +12,7 @@ from safelight.assets import store
 from safelight.assets.asset import Asset
 from safelight.assets.keys import restored_key, trash_key
 from safelight.assets.lifecycle import trash_store
-from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.lifecycle.trash_store import Trashed
 from safelight.assets.service import Assets
 from safelight.audit import RETENTION, NewLine
@@ -28,7 +28,7 @@ class Trash:
     """Deleted assets, kept for `kept`; if that is zero, deletion is permanent."""
 
     def __init__(
-        self, database: Database, assets: Assets, copying: Copying, *, kept: timedelta
+        self, database: Database, assets: Assets, copying: Rekeyer, *, kept: timedelta
     ) -> None:
         self._db = database
         self._assets = assets

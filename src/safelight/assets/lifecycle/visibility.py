@@ -10,7 +10,7 @@ from safelight.assets import store
 from safelight.assets.asset import Asset
 from safelight.assets.errors import ShowsNothing
 from safelight.assets.keys import moved_key
-from safelight.assets.lifecycle.rekey import Copying
+from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.service import Assets
 from safelight.audit import NewLine
 from safelight.db import Connection
@@ -18,10 +18,10 @@ from safelight.db.engine import Database
 from safelight.errors import NotFound
 
 
-class Showing:
+class VisibilitySwitch:
     """Changes who can see assets; every call names the requesting account."""
 
-    def __init__(self, database: Database, assets: Assets, copying: Copying) -> None:
+    def __init__(self, database: Database, assets: Assets, copying: Rekeyer) -> None:
         self._db = database
         self._assets = assets
         self._copying = copying

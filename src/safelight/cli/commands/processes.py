@@ -39,18 +39,18 @@ def worker(
 ) -> None:
     """Run jobs only. Any number of workers share a PostgreSQL database."""
     server = lazy.server()
-    run(server.serve_role(server.Role.WORKER, lanes=lanes, concurrency=concurrency))
+    run(server.serve_role(server.ProcessRole.WORKER, lanes=lanes, concurrency=concurrency))
 
 
 @app.command()
 def janitor() -> None:
     """Rescue jobs of dead workers, enforce deadlines, delete old rows; run any number."""
     server = lazy.server()
-    run(server.serve_role(server.Role.JANITOR))
+    run(server.serve_role(server.ProcessRole.JANITOR))
 
 
 @app.command()
 def notifier() -> None:
     """Deliver webhooks, mail and SMS; run any number."""
     server = lazy.server()
-    run(server.serve_role(server.Role.NOTIFIER))
+    run(server.serve_role(server.ProcessRole.NOTIFIER))

@@ -56,7 +56,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ImportPlan:
     """The list to import, its format, and the files beside it."""
 
     name: str
@@ -94,7 +94,7 @@ async def import_words(words: Sequence[str], manner: Manner, options: Options) -
     await actions.import_images(words, manner, options.tags)
 
 
-def order_of(name: str, manner: Manner, options: Options) -> Order:
+def order_of(name: str, manner: Manner, options: Options) -> ImportPlan:
     """Return the order for the list `name`; refuses one that would write over it."""
     is_file = name != STANDARD_INPUT
     if is_file and "://" in name:
@@ -106,7 +106,7 @@ def order_of(name: str, manner: Manner, options: Options) -> Order:
     paths = [Path(path).resolve() for path in (name, journal, failures) if path]
     if len(set(paths)) < len(paths):
         raise BadUse("The list, --journal and --failures must be different files.")
-    return Order(
+    return ImportPlan(
         name,
         form_of(name, options.form),
         options.url_column or URL_COLUMN,
@@ -120,7 +120,7 @@ def order_of(name: str, manner: Manner, options: Options) -> Order:
     )
 
 
-async def import_list(order: Order) -> None:
+async def import_list(order: ImportPlan) -> None:
     """Import the list, or what is left of it."""
     settings = read_settings()
     if not order.pace.waits and not has_server(settings):
@@ -142,7 +142,7 @@ async def import_list(order: Order) -> None:
 
 
 @asynccontextmanager
-async def _opened(order: Order) -> AsyncGenerator[_Opened]:
+async def _opened(order: ImportPlan) -> AsyncGenerator[_Opened]:
     """Yield the list and its journal. Threads read both, and stop when the command does."""
     stopping = threading.Event()
     with ExitStack() as files:
@@ -152,7 +152,7 @@ async def _opened(order: Order) -> AsyncGenerator[_Opened]:
             stopping.set()
 
 
-def _open(order: Order, files: ExitStack, stopping: threading.Event) -> _Opened:
+def _open(order: ImportPlan, files: ExitStack, stopping: threading.Event) -> _Opened:
     file = files.enter_context(open_list(order.name, stopping, order.encoding))
     lines = read_lines(file, stopping)
     chunks = Chunks(read_entries(order.name, lines, order.form, order.url_column))
@@ -169,7 +169,7 @@ def _open(order: Order, files: ExitStack, stopping: threading.Event) -> _Opened:
     )
 
 
-async def _run(order: Order, opened: _Opened, link: Link, screen: Screen) -> list[Failed]:
+async def _run(order: ImportPlan, opened: _Opened, link: Link, screen: Screen) -> list[Failed]:
     """Do what is left, and return some of the failures."""
     tally, patience = opened.tally, Patience(screen.note)
     opened.journal.begin((await link.client.account())["id"], order.tags)
@@ -189,7 +189,7 @@ async def _run(order: Order, opened: _Opened, link: Link, screen: Screen) -> lis
 
 
 @asynccontextmanager
-async def _beside(order: Order, opened: _Opened, meter: Meter) -> AsyncGenerator[None]:
+async def _beside(order: ImportPlan, opened: _Opened, meter: Meter) -> AsyncGenerator[None]:
     """Count the list and keep the meter moving while the context lasts."""
 
     async def count() -> None:
@@ -209,14 +209,14 @@ async def _beside(order: Order, opened: _Opened, meter: Meter) -> AsyncGenerator
         meter.show(opened.tally)
 
 
-def _length(order: Order, stopping: threading.Event) -> int:
+def _length(order: ImportPlan, stopping: threading.Event) -> int:
     """Return how many entries the list has."""
     with open_list(order.name, stopping, order.encoding) as file:
         lines = read_lines(file, stopping)
         return sum(1 for _ in read_entries(order.name, lines, order.form, order.url_column))
 
 
-def _how_to_go_on(order: Order, tally: Tally) -> str:
+def _how_to_go_on(order: ImportPlan, tally: Tally) -> str:
     of = f" of {tally.total:,}" if tally.total is not None else ""
     done = f"{tally.done:,}{of} {'sent' if tally.counts_sent else 'done'}"
     if order.journal:

@@ -23,7 +23,7 @@ _HEAD = b'{"type":"run"'
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ItemOutcome:
     """How a chunk ended; `report_length` is that of the report with the rows of this chunk."""
 
     succeeded: int
@@ -44,7 +44,7 @@ class Noted:
     mark: str
     lines: tuple[int, int]
     batch_id: str = ""
-    outcome: Outcome | None = None
+    outcome: ItemOutcome | None = None
 
 
 class _Line(TypedDict):
@@ -141,7 +141,7 @@ class Journal:
         self.chunks[number].batch_id = batch_id
         self._add(type="sent", chunk=number, batch_id=batch_id)
 
-    def finished(self, number: int, outcome: Outcome) -> None:
+    def finished(self, number: int, outcome: ItemOutcome) -> None:
         """Note how the chunk ended."""
         self.chunks[number].outcome = outcome
         self._add(
@@ -195,7 +195,7 @@ class Journal:
             case "sent":
                 self.chunks[line["chunk"]].batch_id = line["batch_id"]
             case "finished":
-                outcome = Outcome(line["succeeded"], line["codes"], line["report_length"])
+                outcome = ItemOutcome(line["succeeded"], line["codes"], line["report_length"])
                 self.chunks[line["chunk"]].outcome = outcome
             case unknown:
                 raise ValueError(f"{unknown!r} is no line of a journal")

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from safelight.cli.client import Client
 from safelight.cli.failure import BadUse, Refused
 from safelight.cli.imports.chunks import Chunk, Chunks
-from safelight.cli.imports.journal import Journal, Outcome
+from safelight.cli.imports.journal import ItemOutcome, Journal
 from safelight.cli.imports.outcome import Failed, codes_of, failures_of, refused
 from safelight.cli.imports.patience import Patience
 from safelight.cli.imports.report import Report
@@ -165,7 +165,7 @@ class ImportRun:
         """Write what failed and then that the chunk ended, with nothing of another in between."""
         self._report.add([failed.row() for failed in failures])
         succeeded, codes = len(chunk.entries) - len(failures), codes_of(failures)
-        self._journal.finished(chunk.number, Outcome(succeeded, codes, self._report.length))
+        self._journal.finished(chunk.number, ItemOutcome(succeeded, codes, self._report.length))
         self._tally.finish(chunk.number, succeeded, codes)
         self.shown += failures[: max(0, _MOST_SHOWN - len(self.shown))]
 

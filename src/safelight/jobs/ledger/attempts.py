@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, Update
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
 from safelight.db.types import clock, in_seconds, now
 from safelight.jobs.job import (
@@ -88,10 +88,10 @@ def succeed_all(tx: Connection, ended: Sequence[tuple[str, int | None]]) -> None
 # A late ticket wakes the janitor if the job is final.
 AT_ONCE = sa.case((attempts.c.look_at.is_not(None), now()), else_=attempts.c.look_at)
 
-_CLAIMED = Given(id=sa.Text, fence=sa.BigInteger)
-_OPENED = Given(id=sa.Text, job_id=sa.Text, provider=sa.Text)
-_TICKETS = Given(id=sa.Text, ticket=sa.Text)
-_ENDED = Given(id=sa.Text, cost=sa.BigInteger)
+_CLAIMED = JsonRows(id=sa.Text, fence=sa.BigInteger)
+_OPENED = JsonRows(id=sa.Text, job_id=sa.Text, provider=sa.Text)
+_TICKETS = JsonRows(id=sa.Text, ticket=sa.Text)
+_ENDED = JsonRows(id=sa.Text, cost=sa.BigInteger)
 
 
 @cache

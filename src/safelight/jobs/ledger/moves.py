@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import CTE, ColumnElement, Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import (
     BOUND_TO_FAIL,
     LEASED,
@@ -124,7 +124,7 @@ def _park(tx: Connection, parkings: Sequence[Parking], *, silent: bool) -> list[
     )
 
 
-_PARKED = Given(
+_PARKED = JsonRows(
     id=sa.Text,
     fence=sa.BigInteger,
     check_after_s=sa.Float,
@@ -172,7 +172,7 @@ def succeed_all(tx: Connection, ended: Sequence[Finish]) -> list[Job | Exception
     return _in_order(moved, [one.job_id for one in ended])
 
 
-_FINISHED = Given(id=sa.Text, attempt=sa.Text, cost=sa.BigInteger)
+_FINISHED = JsonRows(id=sa.Text, attempt=sa.Text, cost=sa.BigInteger)
 
 
 @cache
@@ -345,7 +345,7 @@ def progress_all(tx: Connection, reports: Sequence[Progress]) -> list[Job | Exce
     return _in_order(found, [report.claim.job_id for report in reports])
 
 
-_REPORTED = Given(id=sa.Text, fence=sa.BigInteger, percent=sa.Float, stage=sa.Text)
+_REPORTED = JsonRows(id=sa.Text, fence=sa.BigInteger, percent=sa.Float, stage=sa.Text)
 
 
 @cache

@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import telemetry
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import (
     ENDED,
     READY,
@@ -73,7 +73,7 @@ _ENDED = (jobs.c.account_id, jobs.c.status, jobs.c.finished_at)
 _SUCCEEDED = (jobs.c.model, jobs.c.finished_at)
 
 
-_ROWS = Given(**_NEW)
+_ROWS = JsonRows(**_NEW)
 
 
 @cache

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Select
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from safelight.db.given import Given
+from safelight.db.json_rows import JsonRows
 from safelight.db.tables import DELAYED, LEASED, WAITING, jobs, paused_lanes
 from safelight.db.types import now
 from safelight.jobs.job import Claim, Job, JobStatus, Move
@@ -21,7 +21,7 @@ from safelight.jobs.ledger.moves import move_statement
 from safelight.jobs.ledger.rows import to_job
 from safelight.jobs.scheduling import breakers, fairness, pace
 from safelight.jobs.scheduling import limits as limiting
-from safelight.jobs.scheduling.limits import NO_LIMITS, Limits
+from safelight.jobs.scheduling.limits import NO_LIMITS, ClaimLimits
 
 _PROMOTE_AT_ONCE = 500
 _CHECKS_AT_ONCE = 500
@@ -68,13 +68,13 @@ def claim(
     lane: str,
     slots: int,
     lease: timedelta,
-    limits: Limits = NO_LIMITS,
+    limits: ClaimLimits = NO_LIMITS,
     cursor: Cursor = START,
     checking: Checking = Checking(),
 ) -> Claimed:
     """Lease due checks of `lane` to `worker`, and up to `slots` starts.
 
-    Limits do not apply to checks, because a provider's work in progress must be finished. Only
+    ClaimLimits do not apply to checks, because a provider's work in progress must be finished. Only
     `checking` bounds them, per provider, so that a hanging one does not block the others.
     """
     look = _look(tx, lane)
@@ -234,7 +234,7 @@ class _Asked:
 
     lane: str
     lease: _Lease
-    limits: Limits
+    limits: ClaimLimits
     cursor: Cursor
 
 
@@ -326,7 +326,7 @@ def _lease(tx: Connection, chosen: list[str], source: JobStatus, lease: _Lease) 
 
 # --- the statements of every claim, built once per dialect and lease ----------------------------
 
-_IDS = Given(id=sa.Text)
+_IDS = JsonRows(id=sa.Text)
 _WORKER = sa.bindparam("worker", type_=sa.Text)
 _FENCE = sa.bindparam("fence", type_=sa.BigInteger)
 

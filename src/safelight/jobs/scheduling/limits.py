@@ -27,7 +27,7 @@ class ProviderLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClaimLimits:
     """The limits across all workers. An account's own `max_in_flight` overrides `account`."""
 
     account: int | None = None  # jobs in flight
@@ -36,7 +36,7 @@ class Limits:
     )
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = ClaimLimits()
 
 
 @dataclass(frozen=True, slots=True)

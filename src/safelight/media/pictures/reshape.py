@@ -7,7 +7,7 @@ import pyvips
 
 from safelight.media.headers.header import read_header
 from safelight.media.pictures.picture import Picture
-from safelight.media.pictures.spec import Format, Order
+from safelight.media.pictures.spec import Format, VariantOrder
 from safelight.media.pictures.vips import decoding, open_picture, to_srgb
 
 _NOTHING = 0  # keep no metadata
@@ -18,7 +18,7 @@ _SCALED_BY_DECODERS = frozenset({"jpeg", "webp"})
 _WHITE = [255.0, 255.0, 255.0]
 
 
-def reshape(source: Path, target: Path, order: Order) -> Picture:
+def reshape(source: Path, target: Path, order: VariantOrder) -> Picture:
     """Write the picture to `target`: upright, in sRGB, the first frame of an animation."""
     with decoding():
         image = to_srgb(_scaled(source, order))
@@ -30,7 +30,7 @@ def reshape(source: Path, target: Path, order: Order) -> Picture:
     )
 
 
-def _scaled(source: Path, order: Order) -> pyvips.Image:
+def _scaled(source: Path, order: VariantOrder) -> pyvips.Image:
     options: dict[str, Any] = {"size": "force"}
     if order.is_cut:
         options = {"size": "both", "crop": "centre"}
@@ -44,7 +44,7 @@ def _scaled(source: Path, order: Order) -> pyvips.Image:
     )
 
 
-def _encode(image: pyvips.Image, target: Path, order: Order) -> None:
+def _encode(image: pyvips.Image, target: Path, order: VariantOrder) -> None:
     path, quality = str(target), order.quality
     match order.format:
         case Format.WEBP:

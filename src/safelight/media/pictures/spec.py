@@ -117,7 +117,7 @@ def _weight(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class VariantOrder:
     """Instructions for a child: the exact size, cropped or scaled, and the encoding."""
 
     width: int
@@ -127,7 +127,7 @@ class Order:
     quality: int
 
 
-def order(spec: Spec, width: int, height: int) -> Order:
+def order(spec: Spec, width: int, height: int) -> VariantOrder:
     """Return the instructions for a picture of that size; `spec` has a concrete format.
 
     Only `fill` enlarges. A box that the picture cannot cover is scaled down until it can: when
@@ -142,7 +142,7 @@ def order(spec: Spec, width: int, height: int) -> Order:
             size = _scaled(box_width, box_height, min(1.0, 1 / max(wide, high)))
         case Fit.CONTAIN:
             size = _scaled(width, height, min(1.0, wide, high))
-    return Order(*size, spec.fit is Fit.COVER, spec.format, spec.quality)
+    return VariantOrder(*size, spec.fit is Fit.COVER, spec.format, spec.quality)
 
 
 def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:

@@ -6,12 +6,12 @@ This module is light, because the server imports it to name the function.
 from pathlib import Path
 
 from safelight.media.pictures.picture import Picture
-from safelight.media.pictures.spec import Order
+from safelight.media.pictures.spec import VariantOrder
 
 __all__ = ["transform"]
 
 
-def transform(source: Path, target: Path, order: Order) -> Picture:
+def transform(source: Path, target: Path, order: VariantOrder) -> Picture:
     """Write the variant in `order` of the picture at `source` to `target`; for a child process.
 
     Raises `MediaTruncated` if `source` cannot be decoded.

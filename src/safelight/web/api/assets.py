@@ -182,7 +182,9 @@ async def change_asset(
         raise InvalidRequest("There is nothing to change.")
     visibility = values.pop("visibility", None)
     if visibility is not None:
-        await services.showing.change(caller.account_id, asset_id, visibility, actor=caller.key_id)
+        await services.visibility.change(
+            caller.account_id, asset_id, visibility, actor=caller.key_id
+        )
     asset = await services.assets.change(caller.account_id, asset_id, values)
     return json_response(asset_document(asset, services.links))
 

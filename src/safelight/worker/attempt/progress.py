@@ -9,7 +9,7 @@ from typing import Self
 from safelight import telemetry
 from safelight.cpu import OutOfResources
 from safelight.db import DatabaseError
-from safelight.db.grouped import Grouped
+from safelight.db.coalesced import Coalesced
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import SafelightError
 from safelight.jobs.job import Job, StaleJob
@@ -41,7 +41,7 @@ class ProgressWriter:
 
     def __init__(
         self,
-        write: Grouped[Progress, Job],
+        write: Coalesced[Progress, Job],
         bell: Doorbell,
         run: Run,
         attempt_id: str,

@@ -4,7 +4,7 @@ import asyncio
 
 from safelight import telemetry
 from safelight.db import DatabaseError
-from safelight.db.grouped import Grouped
+from safelight.db.coalesced import Coalesced
 from safelight.errors import SafelightError
 from safelight.jobs.job import Attempt, StaleJob
 from safelight.providers.provider import Absent, Canceled, LostStart, Provider
@@ -12,7 +12,7 @@ from safelight.worker.attempt.shielded import to_the_end
 
 _log = telemetry.logger(__name__)
 
-Keep = Grouped[tuple[str, str], bool]  # an attempt's id and its ticket
+Keep = Coalesced[tuple[str, str], bool]  # an attempt's id and its ticket
 
 _ASK_S = 10.0
 _TRY_AGAIN_S = 1.0

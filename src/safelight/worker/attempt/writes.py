@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from safelight.assets import store as asset_store
 from safelight.assets.asset import NewAsset
 from safelight.db import Connection
+from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
-from safelight.db.grouped import Grouped
 from safelight.jobs.job import Attempt, Claim, Job
 from safelight.jobs.ledger import attempts, moves
 from safelight.jobs.scheduling import breakers
@@ -27,11 +27,13 @@ class Writes:
     """Coalesced writes; each raises `StaleJob` if another process has moved the job."""
 
     def __init__(self, database: Database) -> None:
-        self.send: Grouped[tuple[Claim, str], Attempt] = Grouped(database, attempts.send_all)
-        self.keep_ticket: Grouped[tuple[str, str], bool] = Grouped(database, attempts.keep_tickets)
-        self.park: Grouped[moves.Parking, Job] = Grouped(database, park_all)
-        self.report: Grouped[moves.Progress, Job] = Grouped(database, moves.progress_all)
-        self.succeed: Grouped[Success, Job] = Grouped(database, succeed_all)
+        self.send: Coalesced[tuple[Claim, str], Attempt] = Coalesced(database, attempts.send_all)
+        self.keep_ticket: Coalesced[tuple[str, str], bool] = Coalesced(
+            database, attempts.keep_tickets
+        )
+        self.park: Coalesced[moves.Parking, Job] = Coalesced(database, park_all)
+        self.report: Coalesced[moves.Progress, Job] = Coalesced(database, moves.progress_all)
+        self.succeed: Coalesced[Success, Job] = Coalesced(database, succeed_all)
 
 
 def park_all(tx: Connection, parkings: Sequence[moves.Parking]) -> list[Job | Exception]:

@@ -31,7 +31,7 @@ from safelight.notifications.content import Templates
 from safelight.notifications.mail import confirm_url, stop_url
 from safelight.notifications.notice import Content, Notice, NotSentError, Sender
 from safelight.webhooks import endpoint_store, webhook
-from safelight.webhooks.delivery import DeliveryState, Outcome, after_failure
+from safelight.webhooks.delivery import DeliveryState, SendOutcome, after_failure
 from safelight.worker.rounds import OUTAGE, guarded
 from safelight.worker.senders import documents
 from safelight.worker.senders.sending import send
@@ -100,10 +100,10 @@ class Messenger:
             lambda outcome: self._db.write(lambda tx: store.record(tx, notice, outcome)),
         )
 
-    async def _try(self, notice: Notice) -> Outcome:
+    async def _try(self, notice: Notice) -> SendOutcome:
         found = await self._db.read(lambda tx: self._look(tx, notice))
         if isinstance(found, str):
-            return Outcome(DeliveryState.FAILED, error=found)
+            return SendOutcome(DeliveryState.FAILED, error=found)
         contact, content = found
         sender = self._senders.get(contact.channel)
         if sender is None:
@@ -114,7 +114,7 @@ class Messenger:
             if error.hopeless:
                 _note(notice, contact, str(error), DeliveryState.FAILED)
                 NOTICES.labels(contact.channel.value, "refused").inc()
-                return Outcome(DeliveryState.FAILED, error=str(error), gone=error.gone)
+                return SendOutcome(DeliveryState.FAILED, error=str(error), gone=error.gone)
             return self._failed(notice, contact, str(error))
         except OUTAGE:
             raise
@@ -122,9 +122,9 @@ class Messenger:
             _log.exception("unexpected error in a notice", notice=notice.id)
             return self._failed(notice, contact, "Sending failed for an unknown reason.")
         NOTICES.labels(contact.channel.value, "delivered").inc()
-        return Outcome(DeliveryState.DELIVERED)
+        return SendOutcome(DeliveryState.DELIVERED)
 
-    def _failed(self, notice: Notice, contact: Contact, error: str) -> Outcome:
+    def _failed(self, notice: Notice, contact: Contact, error: str) -> SendOutcome:
         jitter = random.random()  # noqa: S311  jitter, not security
         outcome = after_failure(error, notice.tries, jitter=jitter)
         given_up = outcome.state is DeliveryState.FAILED

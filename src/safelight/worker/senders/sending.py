@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from safelight import telemetry
-from safelight.webhooks.delivery import Outcome
+from safelight.webhooks.delivery import SendOutcome
 from safelight.worker.rounds import OUTAGE
 
 _log = telemetry.logger(__name__)
@@ -11,8 +11,8 @@ _log = telemetry.logger(__name__)
 
 async def send(
     message_id: str,
-    attempt: Callable[[], Awaitable[Outcome]],
-    record: Callable[[Outcome], Awaitable[None]],
+    attempt: Callable[[], Awaitable[SendOutcome]],
+    record: Callable[[SendOutcome], Awaitable[None]],
 ) -> None:
     """Send a message; if its outcome cannot be recorded, it is sent again after its lease."""
     try:

@@ -10,14 +10,14 @@ from typing import Any
 from safelight import events, telemetry
 from safelight.assets.urls import Links
 from safelight.db import Connection
+from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
-from safelight.db.grouped import Grouped
 from safelight.fetch import Poster
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.notifications import store as notice_store
 from safelight.webhooks import endpoint_store, store, webhook
-from safelight.webhooks.delivery import Delivery, DeliveryState, Outcome
+from safelight.webhooks.delivery import Delivery, DeliveryState, SendOutcome
 from safelight.webhooks.endpoint import Endpoint
 from safelight.webhooks.shares import Shares
 from safelight.worker.rounds import OUTAGE, guarded
@@ -46,7 +46,9 @@ class Notifier:
         self._db = database
         self._poster = poster
         self._links = links
-        self._record: Grouped[tuple[Delivery, Outcome], None] = Grouped(database, store.record_all)
+        self._record: Coalesced[tuple[Delivery, SendOutcome], None] = Coalesced(
+            database, store.record_all
+        )
         self._shares = Shares(each=_EACH, most=_MOST)
         self._room = _AT_ONCE
         self._looks = asyncio.Semaphore(_LOOKS)
@@ -102,7 +104,7 @@ class Notifier:
             self._room += 1
             self._ended.set()
 
-    async def _try_in_share(self, delivery: Delivery) -> Outcome:
+    async def _try_in_share(self, delivery: Delivery) -> SendOutcome:
         """Try, and free the receiver's slot before the outcome is recorded."""
         well, hung = True, False
         try:
@@ -116,13 +118,15 @@ class Notifier:
             self._shares.end(delivery.receiver, well=well, hung=hung)
             self._ended.set()
 
-    async def _try(self, delivery: Delivery) -> Outcome:
+    async def _try(self, delivery: Delivery) -> SendOutcome:
         jitter = random.random()  # noqa: S311  jitter, not security
         try:
             async with self._looks:
                 found = await self._db.read(lambda tx: self._look(tx, delivery))
             if found is None:
-                return Outcome(DeliveryState.FAILED, error="The endpoint was disabled or deleted.")
+                return SendOutcome(
+                    DeliveryState.FAILED, error="The endpoint was disabled or deleted."
+                )
             endpoint, forms = found
             body = webhook.body_of(delivery.event, forms)
             return await webhook.send(self._poster, endpoint, delivery, body, jitter=jitter)

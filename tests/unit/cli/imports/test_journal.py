@@ -7,7 +7,7 @@ import pytest
 from safelight.cli.failure import BadUse
 from safelight.cli.imports.chunks import Chunk
 from safelight.cli.imports.entries import Entry
-from safelight.cli.imports.journal import Journal, Outcome
+from safelight.cli.imports.journal import ItemOutcome, Journal
 
 CHUNK = Chunk(0, 0, (Entry(2, "https://a.example/1"), Entry(3, "https://a.example/2")))
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     journal = begun(path)
     journal.sending(CHUNK)
     journal.sent(0, "bat_1")
-    journal.finished(0, Outcome(1, {"fetch_failed": 1}, 321))
+    journal.finished(0, ItemOutcome(1, {"fetch_failed": 1}, 321))
     journal.sending(Chunk(1, 2, (Entry(4, "https://a.example/3"),)))
     journal.sent(1, "bat_2")
     journal.close()
@@ -39,7 +39,7 @@ def test_journal_when_opened_again_knows_what_was_done(path: Path) -> None:
 
     assert (journal.chunks[0].size, journal.chunks[0].mark) == (2, CHUNK.mark())
     assert journal.chunks[0].lines == (2, 3)
-    assert journal.chunks[0].outcome == Outcome(1, {"fetch_failed": 1}, 321)
+    assert journal.chunks[0].outcome == ItemOutcome(1, {"fetch_failed": 1}, 321)
     assert (journal.chunks[1].batch_id, journal.chunks[1].outcome) == ("bat_2", None)
     assert journal.report_length == 321
     assert f'"run_id":"{journal.run_id}"'.encode() in first

@@ -10,7 +10,7 @@ from rich.console import Console
 from safelight.cli.failure import Failure
 from safelight.cli.imports.chunks import Chunk
 from safelight.cli.imports.entries import Entry
-from safelight.cli.imports.journal import Journal, Outcome
+from safelight.cli.imports.journal import ItemOutcome, Journal
 from safelight.cli.imports.meter import LineMeter, metered
 from safelight.cli.imports.outcome import Failed
 from safelight.cli.imports.report import Report
@@ -54,7 +54,7 @@ def test_tally_when_the_total_is_unknown_tells_no_time_left() -> None:
 def test_tally_when_resumed_takes_what_was_done_for_no_speed() -> None:
     journal = Journal()
     journal.sending(Chunk(0, 0, (Entry(1, "https://a.example/1"),) * 3))
-    journal.finished(0, Outcome(2, {"canceled": 1}))
+    journal.finished(0, ItemOutcome(2, {"canceled": 1}))
     tally = Tally(0.0, total=6)
     tally.resume(journal.chunks.values())
     assert tally.describe(0.0) == tally.describe(9.0) == "3 of 6, 1 failed"

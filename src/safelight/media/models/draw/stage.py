@@ -7,7 +7,14 @@ import numpy as np
 
 from safelight.media.models.arrays import Bools, Floats, Ints
 from safelight.media.models.draw.textures import WRAPS
-from safelight.media.models.formats.scene import Material, Opacity, Part, Picture, Scene, Texture
+from safelight.media.models.formats.scene import (
+    Material,
+    Opacity,
+    Part,
+    Scene,
+    Texture,
+    TextureImage,
+)
 
 NORMAL, HEIGHT, PLACE, COLOR = slice(0, 3), 3, slice(4, 6), slice(6, 10)
 """Columns of `traits`: a unit normal or 0 on flat surfaces, y, a texture position, linear RGBA."""
@@ -63,7 +70,7 @@ class Stage:
         return float(self.points[:, 1].min())
 
 
-def pictures_of(scene: Scene) -> list[Picture]:
+def pictures_of(scene: Scene) -> list[TextureImage]:
     """Return the pictures in use, in the order of their texture numbers, which start at 1."""
     layers = [layer for each in scene.materials for layer in (each.color_texture, _glow_of(each))]
     return list(dict.fromkeys(layer.picture for layer in layers if layer))
@@ -133,7 +140,7 @@ def _glow_of(material: Material) -> Texture | None:
 def _layer(
     factors: Sequence[Sequence[float]],
     textures: Sequence[Texture | None],
-    number: dict[Picture, int],
+    number: dict[TextureImage, int],
 ) -> Layer:
     wraps = [(WRAPS[each.across], WRAPS[each.down]) if each else (0, 0) for each in textures]
     return Layer(

@@ -12,7 +12,14 @@ import numpy as np
 from safelight.media.models.check.container import data_of
 from safelight.media.models.formats.document import Document, Json
 from safelight.media.models.formats.pixels import as_png
-from safelight.media.models.formats.scene import Floats, Material, Opacity, Picture, Texture, Wrap
+from safelight.media.models.formats.scene import (
+    Floats,
+    Material,
+    Opacity,
+    Texture,
+    TextureImage,
+    Wrap,
+)
 
 _TRANSFORM, _WEBP = "KHR_texture_transform", "EXT_texture_webp"
 _GLOSS = "KHR_materials_pbrSpecularGlossiness"
@@ -108,7 +115,7 @@ class Looks:
         across, down = (_WRAPS[sampler.get(side, _REPEAT)] for side in ("wrapS", "wrapT"))
         return Texture(self._picture(source), across, down)
 
-    def _load(self, index: int) -> Picture:
+    def _load(self, index: int) -> TextureImage:
         given = self._document.item("images", index)
         data = (
             data_of(given["uri"])
@@ -117,8 +124,8 @@ class Looks:
         )
         for start, ending in _ENDINGS.items():
             if data.startswith(start):
-                return Picture(data, ending)
-        return Picture(as_png(data), "png")
+                return TextureImage(data, ending)
+        return TextureImage(as_png(data), "png")
 
 
 def _material(given: Json, textures: Mapping[str, Texture]) -> Material:

@@ -15,7 +15,14 @@ import numpy as np
 
 from safelight.media.models.formats.archive import Archive
 from safelight.media.models.formats.pixels import to_encoded
-from safelight.media.models.formats.scene import Material, Opacity, Part, Picture, Scene, Texture
+from safelight.media.models.formats.scene import (
+    Material,
+    Opacity,
+    Part,
+    Scene,
+    Texture,
+    TextureImage,
+)
 from safelight.media.models.formats.text import write_rows
 
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -71,7 +78,7 @@ class _Written:
         write_rows(file, f"f {corner} {corner} {corner}\n", corners.reshape(len(corners), -1))
 
 
-def _named(pictures: Iterable[Picture], name: str) -> dict[Picture, str]:
+def _named(pictures: Iterable[TextureImage], name: str) -> dict[TextureImage, str]:
     """Return file names: the model's name for the first picture, then numbered ones."""
     return {
         picture: f"{name}{f'-{number}' if number > 1 else ''}.{picture.ending}"
@@ -90,7 +97,7 @@ def _material_names(materials: Iterable[Material]) -> dict[Material, str]:
     return names
 
 
-def _described(material: Material, label: str, pictures: dict[Picture, str]) -> str:
+def _described(material: Material, label: str, pictures: dict[TextureImage, str]) -> str:
     """Return a material's lines; its colors in sRGB, because most readers do not convert them.
 
     Roughness and metalness textures are omitted: MTL needs a separate picture for each.

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyvips
 
 from safelight.media.errors import MediaUnsupported
-from safelight.media.models.formats.scene import Bytes, Floats, Ints, Picture, Texture, Wrap
+from safelight.media.models.formats.scene import Bytes, Floats, Ints, Texture, TextureImage, Wrap
 from safelight.media.pictures.vips import decoding, to_srgb
 
 _LARGEST = 4096  # pixels per side: finer than any model's vertices
@@ -22,7 +22,7 @@ def as_png(data: bytes) -> bytes:
         return _open(data, "webp").pngsave_buffer(keep=0)
 
 
-def decode(picture: Picture) -> Bytes:
+def decode(picture: TextureImage) -> Bytes:
     """Return a picture's RGBA (rows, columns, 4), scaled down if very large."""
     with decoding():
         image = _open(picture.data, picture.ending)

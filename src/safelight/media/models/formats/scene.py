@@ -33,7 +33,7 @@ class Opacity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class TextureImage:
     """An encoded picture, PNG or JPEG according to `ending`."""
 
     data: bytes
@@ -44,7 +44,7 @@ class Picture:
 class Texture:
     """A picture mapped to a surface, and its wrap modes."""
 
-    picture: Picture
+    picture: TextureImage
     across: Wrap = Wrap.REPEAT
     down: Wrap = Wrap.REPEAT
 
@@ -112,7 +112,7 @@ class Scene:
         return list(dict.fromkeys(part.material for part in self.parts))
 
     @cached_property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> list[TextureImage]:
         """Each picture once, in the order of the materials."""
         used = (texture.picture for material in self.materials for texture in material.textures)
         return list(dict.fromkeys(used))

@@ -6,7 +6,7 @@ https://openusd.org/release/spec_usdpreviewsurface.html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from safelight.media.models.formats.scene import Material, Opacity, Picture, Texture, Wrap
+from safelight.media.models.formats.scene import Material, Opacity, Texture, TextureImage, Wrap
 
 _WRAPS = {Wrap.REPEAT: "repeat", Wrap.MIRROR: "mirror", Wrap.CLAMP: "clamp"}
 _INDENT = " " * 8
@@ -21,7 +21,7 @@ class Use:
     has_colors: bool
 
 
-def material_text(use: Use, name: str, path: str, pictures: Mapping[Picture, str]) -> bytes:
+def material_text(use: Use, name: str, path: str, pictures: Mapping[TextureImage, str]) -> bytes:
     """Return the material's prim, for `path`."""
     shaders = _Shaders(path, pictures)
     inputs = _surface(use, shaders)
@@ -39,7 +39,7 @@ def material_text(use: Use, name: str, path: str, pictures: Mapping[Picture, str
 class _Shaders:
     """The shader nodes that feed a surface's inputs, created on demand."""
 
-    def __init__(self, path: str, pictures: Mapping[Picture, str]) -> None:
+    def __init__(self, path: str, pictures: Mapping[TextureImage, str]) -> None:
         self.lines: list[str] = []
         self._path = path
         self._pictures = pictures

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 
-from safelight.media.models.formats.scene import Floats, Ints, Part, Picture, Scene
+from safelight.media.models.formats.scene import Floats, Ints, Part, Scene, TextureImage
 from safelight.media.models.formats.shading import Use, material_text
 from safelight.media.models.formats.text import write_rows
 
@@ -31,7 +31,7 @@ _LOOKS = "/Model/Looks"
 _TUPLES = {1: "%d, ", 2: "(%.9g, %.9g), ", 3: "(%.9g, %.9g, %.9g), "}
 
 
-def write_usda(file: IO[bytes], scene: Scene, pictures: Mapping[Picture, str]) -> None:
+def write_usda(file: IO[bytes], scene: Scene, pictures: Mapping[TextureImage, str]) -> None:
     """Write the stage; `pictures` maps each picture to its file."""
     file.write(_HEAD.encode())
     uses = {use: f"Look_{n}" for n, use in enumerate(dict.fromkeys(map(_use, scene.parts)), 1)}

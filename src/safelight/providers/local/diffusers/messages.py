@@ -123,7 +123,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class MadePicture:
     """A finished picture, with what is needed to make it again alone."""
 
     path: Path
@@ -140,7 +140,7 @@ class Finished:
     load_s: float
     run_s: float = 0
     scheduler: str = ""
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[MadePicture, ...] = ()
     say: Literal["finished"] = "finished"
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from safelight.providers.local.diffusers.loading import Warm
-from safelight.providers.local.diffusers.messages import Order, Picture
+from safelight.providers.local.diffusers.messages import MadePicture, Order
 from safelight.providers.local.diffusers.models import Task
 from safelight.providers.local.diffusers.pictures import (
     fitted,
@@ -67,7 +67,7 @@ class Painting:
         self._how_far = how_far
         self._is_canceled = is_canceled
 
-    def paint(self) -> tuple[Picture, ...]:
+    def paint(self) -> tuple[MadePicture, ...]:
         """Return all pictures, or raise `Canceled`."""
         start = _start_of(self._order)
         try:
@@ -75,7 +75,7 @@ class Painting:
         finally:
             self._warm.rest()
 
-    def _one(self, place: int, start: _Start) -> Picture:
+    def _one(self, place: int, start: _Start) -> MadePicture:
         self._stop_if_canceled()
         order = self._order
         pipe, self.scheduler = self._warm.pipe(start.task, order.scheduler)
@@ -95,7 +95,7 @@ class Painting:
             picture = Image.composite(picture, start.picture, start.mask)
         path = order.folder / f"picture-{place}.{order.format}"
         write_picture(picture, path)
-        return Picture(path, seed, *picture.size)
+        return MadePicture(path, seed, *picture.size)
 
     def _on_step(self, place: int) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
         count = self._order.count

@@ -18,11 +18,11 @@ from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.local.inflate.background import fit_shade, to_lab
 from safelight.providers.local.inflate.grabcut import part_from_background
 from safelight.providers.local.inflate.images import blur, connected, filled, opened, parts
-from safelight.providers.local.inflate.picture import Picture
+from safelight.providers.local.inflate.picture import SourcePicture
 from safelight.providers.local.inflate.saliency import load_network
 from safelight.providers.local.inflate.threshold import NotTwoKinds, otsu
 
-MaskFunction: TypeAlias = Callable[[Picture], Floats]
+MaskFunction: TypeAlias = Callable[[SourcePicture], Floats]
 
 SIDE = 1024
 """The longest side of a mask, in pixels."""
@@ -49,7 +49,7 @@ class Mask:
     name: str
 
 
-def find_object(picture: Picture, name: str, network: Path | None = None) -> Mask:
+def find_object(picture: SourcePicture, name: str, network: Path | None = None) -> Mask:
     """Return the mask by the method `name` ("auto" chooses); raise `NoForeground` if empty.
 
     An unknown name is a KeyError, since the params' schema lists the same names. "onnx" is a name
@@ -64,7 +64,7 @@ def find_object(picture: Picture, name: str, network: Path | None = None) -> Mas
     return Mask(coverage, name)
 
 
-def whole(picture: Picture) -> Mask:
+def whole(picture: SourcePicture) -> Mask:
     """Return the mask of the visible area, or the full rectangle."""
     if picture.has_transparency:
         return find_object(picture, "alpha")
@@ -72,7 +72,7 @@ def whole(picture: Picture) -> Mask:
     return Mask(np.ones((rows, columns), np.float32), "full")
 
 
-def by_alpha(picture: Picture) -> Floats:
+def by_alpha(picture: SourcePicture) -> Floats:
     """Select the opaque pixels, relative to the strongest alpha of the picture."""
     if not picture.has_transparency:
         # Such a channel is useless: everything would be object.
@@ -86,7 +86,7 @@ def by_alpha(picture: Picture) -> Floats:
     return _without_specks_in(alpha)
 
 
-def by_border(picture: Picture) -> Floats:
+def by_border(picture: SourcePicture) -> Floats:
     """Select the pixels that differ from the border's color gradient."""
     lab = to_lab(_opaque(picture.pixels(_BORDER_SIDE)), _BORDER_BLUR)
     shade = fit_shade(lab)
@@ -100,13 +100,13 @@ def by_border(picture: Picture) -> Floats:
     return _cleaned(found, _SPECK, _HOLE)
 
 
-def by_grabcut(picture: Picture) -> Floats:
+def by_grabcut(picture: SourcePicture) -> Floats:
     """Select the pixels whose colors differ from those of a multicolored border."""
     small, large = (_opaque(picture.pixels(side)) for side in (_LEARN_SIDE, _GRABCUT_SIDE))
     return _cleaned(part_from_background(small, large) > _SURE, _SCENE_SPECK, _SCENE_HOLE)
 
 
-def by_network(network: Path, picture: Picture) -> Floats:
+def by_network(network: Path, picture: SourcePicture) -> Floats:
     """Select the object by an ONNX network."""
     loaded = load_network(network)
     rows, columns = picture.pixels(SIDE).shape[:2]
@@ -117,7 +117,7 @@ def by_network(network: Path, picture: Picture) -> Floats:
 MASKS: dict[str, MaskFunction] = {"alpha": by_alpha, "border": by_border, "grabcut": by_grabcut}
 
 
-def _fitting(picture: Picture, otherwise: str) -> str:
+def _fitting(picture: SourcePicture, otherwise: str) -> str:
     """Return the name of the mask function for a picture; `otherwise` for a busy one."""
     if picture.has_transparency:
         return "alpha"

@@ -27,7 +27,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SourcePicture:
     """A decoded picture: RGBA, 8 bits, in memory."""
 
     image: pyvips.Image
@@ -61,7 +61,7 @@ class Picture:
         return self.image.crop(left, top, width, height)
 
 
-def load_picture(path: Path, side: int) -> Picture:
+def load_picture(path: Path, side: int) -> SourcePicture:
     """Return the picture's first frame, shrunk to a longest side of at most `side` pixels."""
     header = read_header(path)
     shrink = _shrink(max(header.width, header.height), side)
@@ -71,7 +71,7 @@ def load_picture(path: Path, side: int) -> Picture:
         image = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
         image = to_srgb(image.copy_memory().autorot()).colourspace("srgb")
         image = image if image.hasalpha() else image.bandjoin(255)
-        return Picture(image.extract_band(0, n=_RGBA).copy_memory())
+        return SourcePicture(image.extract_band(0, n=_RGBA).copy_memory())
 
 
 def _shrink(longest: int, side: int) -> int:

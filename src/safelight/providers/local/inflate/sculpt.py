@@ -15,7 +15,7 @@ from safelight.providers.local.inflate.inflation import inflate
 from safelight.providers.local.inflate.mask import Mask
 from safelight.providers.local.inflate.mesh import Mesh, balloon, finish, plaque
 from safelight.providers.local.inflate.order import Fact, Mode, Order, Params
-from safelight.providers.local.inflate.picture import Picture, load_picture
+from safelight.providers.local.inflate.picture import SourcePicture, load_picture
 from safelight.providers.local.inflate.relief import relief, rim_height
 from safelight.providers.local.inflate.shape import Shape, fit_shape, texture_box
 from safelight.providers.local.inflate.texture import Texture, encode, make_texture, texture_places
@@ -63,7 +63,9 @@ def sculpt(order: Order) -> dict[str, Fact]:
     return _facts(made, params)
 
 
-def make_sculpture(picture: Picture, params: Params, saliency: Path | None = None) -> Sculpture:
+def make_sculpture(
+    picture: SourcePicture, params: Params, saliency: Path | None = None
+) -> Sculpture:
     """Return the model of the object in `picture`, possibly masked by the network in a file."""
     mask = _mask(picture, params, saliency)
     cpu.report(25, "inflating")
@@ -77,13 +79,13 @@ def make_sculpture(picture: Picture, params: Params, saliency: Path | None = Non
     return Sculpture(mesh, texture, mask.name)
 
 
-def _mask(picture: Picture, params: Params, saliency: Path | None) -> Mask:
+def _mask(picture: SourcePicture, params: Params, saliency: Path | None) -> Mask:
     if params.mode == "relief" and params.mask == "auto":
         return masks.whole(picture)
     return masks.find_object(picture, params.mask, saliency)
 
 
-def _balloon(_picture: Picture, mask: Mask, params: Params) -> _Body:
+def _balloon(_picture: SourcePicture, mask: Mask, params: Params) -> _Body:
     shape = fit_shape(
         mask.coverage, params.smoothing, params.face_limit, lambda sheet: 2 * len(sheet.triangles)
     )
@@ -91,7 +93,7 @@ def _balloon(_picture: Picture, mask: Mask, params: Params) -> _Body:
     return _Body(shape, *balloon(shape.sheet, heights))
 
 
-def _plaque(picture: Picture, mask: Mask, params: Params) -> _Body:
+def _plaque(picture: SourcePicture, mask: Mask, params: Params) -> _Body:
     shape = fit_shape(
         mask.coverage,
         params.smoothing,
@@ -104,13 +106,13 @@ def _plaque(picture: Picture, mask: Mask, params: Params) -> _Body:
     return _Body(shape, *plaque(shape.sheet, heights, rim))
 
 
-_MODES: dict[Mode, Callable[[Picture, Mask, Params], _Body]] = {
+_MODES: dict[Mode, Callable[[SourcePicture, Mask, Params], _Body]] = {
     "inflate": _balloon,
     "relief": _plaque,
 }
 
 
-def _lightness(picture: Picture, mask: Mask, shape: Shape) -> Floats:
+def _lightness(picture: SourcePicture, mask: Mask, shape: Shape) -> Floats:
     """Return the picture's brightness, 0 to 1, at each point of the shape's grid."""
     pixels = picture.pixels(masks.SIDE)[..., :3] @ (_LIGHTNESS / np.float32(255))
     smooth = blur(pixels, shape.frame.pitch / 2)

@@ -7,7 +7,7 @@ import pyvips
 
 from safelight.providers.local.inflate.arrays import Bools, Bytes, Floats
 from safelight.providers.local.inflate.images import grown, nearest_to, shrunk
-from safelight.providers.local.inflate.picture import Box, Picture
+from safelight.providers.local.inflate.picture import Box, SourcePicture
 
 _INSIDE = 0.5
 _SURE_ALPHA = 200  # below it, a pixel's color is partly the background's
@@ -27,7 +27,7 @@ class Texture:
     color: tuple[float, float, float]  # sRGB, 0 to 1
 
 
-def make_texture(picture: Picture, coverage: Floats, box: Box, side: int) -> Texture:
+def make_texture(picture: SourcePicture, coverage: Floats, box: Box, side: int) -> Texture:
     """Return the texture of the area inside `coverage`, a mask of the whole picture."""
     pixels = picture.pixels(side, box)
     inside = _resample(coverage, box, pixels.shape[:2]) > _INSIDE

@@ -7,12 +7,12 @@ from safelight.extras import how_to_install
 from safelight.fetch import Fetcher
 from safelight.providers.provider import Model
 from safelight.providers.remote.sagemaker.config import MODELS, SageMakerConfig, image_model
-from safelight.providers.remote.sagemaker.place import Place
+from safelight.providers.remote.sagemaker.place import S3Place
 
 if TYPE_CHECKING:
     from safelight.providers.remote.sagemaker.provider import SageMakerProvider
 
-__all__ = ["MODELS", "Place", "SageMakerConfig", "image_model", "open_sagemaker"]
+__all__ = ["MODELS", "S3Place", "SageMakerConfig", "image_model", "open_sagemaker"]
 
 
 def open_sagemaker(

@@ -11,10 +11,10 @@ from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
 from safelight.providers.remote.sagemaker.answer import Made
 from safelight.providers.remote.sagemaker.objects import Objects
-from safelight.providers.remote.sagemaker.place import Place
+from safelight.providers.remote.sagemaker.place import S3Place
 
 
-async def bring(made: Made, to: Path, objects: Objects, outputs: Place) -> MediaFile:
+async def bring(made: Made, to: Path, objects: Objects, outputs: S3Place) -> MediaFile:
     """Save one output; an S3 object must be in the configured output location."""
     if made.base64:
         return replace(await results.keep(made.base64, to), facts=made.facts)
@@ -22,7 +22,7 @@ async def bring(made: Made, to: Path, objects: Objects, outputs: Place) -> Media
     return MediaFile(to, await asyncio.to_thread(_written, raw, to), facts=made.facts)
 
 
-async def _object(uri: str, objects: Objects, outputs: Place) -> bytes:
+async def _object(uri: str, objects: Objects, outputs: S3Place) -> bytes:
     name = outputs.name_of(uri)
     if name is None:
         raise ProviderRejected("The endpoint wrote a result outside its output location.")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from safelight.providers.provider import Kind, Lane, Model, Role
-from safelight.providers.remote.sagemaker.place import Place
+from safelight.providers.remote.sagemaker.place import S3Place
 
 NAME = "sagemaker"
 _GRACE = timedelta(minutes=2)  # from the end of the work to its result in S3
@@ -100,9 +100,9 @@ class SageMakerConfig:
     """
 
     region: str
-    inputs: Place
-    outputs: Place
-    failures: Place
+    inputs: S3Place
+    outputs: S3Place
+    failures: S3Place
     topics: frozenset[str] = frozenset()
     request_ttl: timedelta = timedelta(minutes=15)
     invocation_timeout: timedelta = timedelta(minutes=10)

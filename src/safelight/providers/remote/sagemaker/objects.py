@@ -22,7 +22,7 @@ from safelight.providers.errors import (
 )
 from safelight.providers.remote.sagemaker.config import SageMakerConfig
 from safelight.providers.remote.sagemaker.credentials import Credentials
-from safelight.providers.remote.sagemaker.place import Place
+from safelight.providers.remote.sagemaker.place import S3Place
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -39,7 +39,7 @@ class Objects:
         self._credentials = credentials
         self._stores: dict[str, S3Store] = {}
 
-    async def put(self, place: Place, name: str, body: bytes) -> None:
+    async def put(self, place: S3Place, name: str, body: bytes) -> None:
         """Write or overwrite an object."""
         try:
             async with self._typed(place):
@@ -53,7 +53,7 @@ class Objects:
         except FileNotFoundError:
             raise ProviderRejected(f"There is no bucket {place.bucket}.") from None
 
-    async def read(self, place: Place, name: str, *, max_bytes: int) -> bytes | None:
+    async def read(self, place: S3Place, name: str, *, max_bytes: int) -> bytes | None:
         """Return an object's bytes, or None if it does not exist."""
         try:
             async with self._typed(place):
@@ -64,7 +64,7 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    async def exists(self, place: Place, name: str) -> bool:
+    async def exists(self, place: S3Place, name: str) -> bool:
         """Return whether an object exists."""
         try:
             async with self._typed(place):
@@ -73,7 +73,7 @@ class Objects:
             return False
         return True
 
-    async def names(self, place: Place, folder: str) -> list[str]:
+    async def names(self, place: S3Place, folder: str) -> list[str]:
         """Return the first few object names in a folder of `place`."""
         found = obstore.list(self._store(place), prefix=place.key(folder), chunk_size=_MOST_NAMES)
         try:
@@ -84,7 +84,7 @@ class Objects:
             pass
         return []
 
-    async def delete(self, place: Place, name: str) -> None:
+    async def delete(self, place: S3Place, name: str) -> None:
         """Delete an object; a missing one is no error."""
         try:
             async with self._typed(place):
@@ -92,7 +92,7 @@ class Objects:
         except FileNotFoundError:
             return
 
-    def _store(self, place: Place) -> S3Store:
+    def _store(self, place: S3Place) -> S3Store:
         if place.bucket not in self._stores:
             config = self._config
             limit = timedelta(seconds=config.transfer_s)
@@ -121,7 +121,7 @@ class Objects:
         }
 
     @asynccontextmanager
-    async def _typed(self, place: Place) -> AsyncGenerator[None]:
+    async def _typed(self, place: S3Place) -> AsyncGenerator[None]:
         """Map S3 errors to ours, except `FileNotFoundError` for a missing object."""
         bucket = place.bucket
         try:

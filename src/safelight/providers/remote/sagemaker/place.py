@@ -12,7 +12,7 @@ _MAX_NAME = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class S3Place:
     """A bucket and a key prefix, which is empty or ends with a slash."""
 
     bucket: str

@@ -25,7 +25,7 @@ _POSTGRESQL: Mapping[type[TypeEngine[Any]], str] = {
 }
 
 
-class Given:
+class JsonRows:
     """Rows passed to a statement, each with a value or NULL for every one of `columns`.
 
     Build a statement once, on `table`, and execute it with the parameters from `bind`: building it

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 _MOST = 500  # per transaction
 
 
-class Grouped(Generic[Item, Result]):
+class Coalesced(Generic[Item, Result]):
     """Calls `work` with the items of several callers; each gets its own result or error.
 
     `work` returns one result per item, in order; an exception among them is raised only for that

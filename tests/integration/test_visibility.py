@@ -14,8 +14,8 @@ from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.errors import ShowsNothing
 from safelight.assets.intake import Intake, Origin
-from safelight.assets.lifecycle.rekey import Copying
-from safelight.assets.lifecycle.visibility import Showing
+from safelight.assets.lifecycle.rekey import Rekeyer
+from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.object_ledger import Note, note_all
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
@@ -37,8 +37,10 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def showing(database: Database, storage: DiskStorage, assets: Assets, tmp_path: Path) -> Showing:
-    return Showing(database, assets, Copying(database, storage, tmp_path))
+def showing(
+    database: Database, storage: DiskStorage, assets: Assets, tmp_path: Path
+) -> VisibilitySwitch:
+    return VisibilitySwitch(database, assets, Rekeyer(database, storage, tmp_path))
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def content(tmp_path: Path, keys: Iterable[str]) -> list[bytes]:
 
 
 async def test_change_when_made_private_moves_every_object_and_leaves_none(
-    showing: Showing, asset: Asset, account: str, tmp_path: Path
+    showing: VisibilitySwitch, asset: Asset, account: str, tmp_path: Path
 ) -> None:
     before = content(tmp_path, asset.shown_keys)
     hidden = await showing.change(account, asset.id, PRIVATE, actor="key_1")
@@ -69,7 +71,7 @@ async def test_change_when_made_private_moves_every_object_and_leaves_none(
 
 
 async def test_change_when_made_public_again_has_other_addresses(
-    showing: Showing, asset: Asset, account: str, tmp_path: Path
+    showing: VisibilitySwitch, asset: Asset, account: str, tmp_path: Path
 ) -> None:
     await showing.change(account, asset.id, PRIVATE, actor="key_1")
     shown = await showing.change(account, asset.id, PUBLIC, actor="key_1")
@@ -79,13 +81,18 @@ async def test_change_when_made_public_again_has_other_addresses(
 
 
 async def test_change_when_it_is_so_already_does_nothing(
-    showing: Showing, asset: Asset, account: str
+    showing: VisibilitySwitch, asset: Asset, account: str
 ) -> None:
     assert await showing.change(account, asset.id, PUBLIC, actor="key_1") == asset
 
 
 async def test_change_when_the_original_is_what_is_shown_moves_it_too(
-    showing: Showing, intake: Intake, assets: Assets, account: str, photo: Path, tmp_path: Path
+    showing: VisibilitySwitch,
+    intake: Intake,
+    assets: Assets,
+    account: str,
+    photo: Path,
+    tmp_path: Path,
 ) -> None:
     made = await assets.add(await intake.keep_picture(photo, Origin(account), sanitize=False))
     assert made.original_key == made.key
@@ -95,7 +102,7 @@ async def test_change_when_the_original_is_what_is_shown_moves_it_too(
 
 
 async def test_change_when_something_was_made_of_it_that_goes(
-    showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
+    showing: VisibilitySwitch, asset: Asset, database: Database, storage: DiskStorage, photo: Path
 ) -> None:
     variant = await keep_variant(database, storage, asset, photo)
     await showing.change(asset.account_id, asset.id, PRIVATE, actor="key_1")
@@ -105,7 +112,7 @@ async def test_change_when_something_was_made_of_it_that_goes(
 
 
 async def test_variant_when_its_picture_moved_meanwhile_is_not_kept(
-    showing: Showing, asset: Asset, database: Database, storage: DiskStorage, photo: Path
+    showing: VisibilitySwitch, asset: Asset, database: Database, storage: DiskStorage, photo: Path
 ) -> None:
     await showing.change(asset.account_id, asset.id, PRIVATE, actor="key_1")
     with pytest.raises(AssertionError):
@@ -129,7 +136,7 @@ async def keep_variant(
 
 
 async def test_change_when_several_ask_at_once_ends_in_one_place(
-    showing: Showing,
+    showing: VisibilitySwitch,
     asset: Asset,
     account: str,
     assets: Assets,
@@ -158,7 +165,7 @@ async def test_change_when_storage_fails_on_the_way_leaves_it_as_it_was(
             await super().put(key, source)
 
     full = Full(tmp_path / "objects")
-    showing = Showing(database, assets, Copying(database, full, tmp_path))
+    showing = VisibilitySwitch(database, assets, Rekeyer(database, full, tmp_path))
     with pytest.raises(StorageFailed):
         await showing.change(account, asset.id, PRIVATE, actor="key_1")
     assert await assets.get(account, asset.id) == asset
@@ -171,13 +178,15 @@ async def sweep_later(database: Database, assets: Assets) -> None:
     await assets.sweep()
 
 
-async def test_change_when_it_is_anothers_is_refused(showing: Showing, asset: Asset) -> None:
+async def test_change_when_it_is_anothers_is_refused(
+    showing: VisibilitySwitch, asset: Asset
+) -> None:
     with pytest.raises(NotFound):
         await showing.change("acc_other", asset.id, PRIVATE, actor="key_1")
 
 
 async def test_change_when_it_shows_nothing_is_refused(
-    showing: Showing, intake: Intake, database: Database, account: str, photo: Path
+    showing: VisibilitySwitch, intake: Intake, database: Database, account: str, photo: Path
 ) -> None:
     facts = await intake.inspect(photo)
     row = await intake.keep_private(photo, facts, "input.jpg", account)
