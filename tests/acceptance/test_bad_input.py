@@ -12,6 +12,8 @@ from tests import pictures
 from tests.acceptance.conftest import RunningServer
 from tests.acceptance.origin import Origin
 
+BEYOND = b"II+\0\x08\0\0\0" + b"\xff" * 8  # a TIFF whose directory lies past 2**63
+
 MIB = 2**20
 Files = list[tuple[str, tuple[str, bytes, str]]]
 
@@ -110,8 +112,9 @@ async def test_generate_when_the_body_is_no_object_says_so(
         (pictures.claiming("png", 60_000, 60_000), "media_too_many_pixels"),
         (pictures.animation("gif"), "media_unsupported"),
         (pictures.picture("tiff"), "media_unsupported"),
+        (BEYOND, "media_unreadable"),
     ],
-    ids=["text", "html", "svg", "truncated", "huge", "gif", "tiff"],
+    ids=["text", "html", "svg", "truncated", "huge", "gif", "tiff", "beyond"],
 )
 async def test_batch_when_one_picture_is_bad_queues_nothing(
     api: httpx2.AsyncClient, content: bytes, code: str
@@ -121,6 +124,13 @@ async def test_batch_when_one_picture_is_bad_queues_nothing(
     document = problem(answer, 422, "invalid_request")
     assert [(error["field"], error["code"]) for error in document["errors"]] == [("files.1", code)]
     assert await counted(api) == before
+
+
+async def test_upload_when_its_directory_lies_beyond_any_file_is_refused(
+    api: httpx2.AsyncClient,
+) -> None:
+    answer = await api.post("/v1/uploads", files={"file": ("a.tif", BEYOND)})
+    problem(answer, 422, "media_unreadable")
 
 
 async def test_batch_when_a_file_is_empty_refuses_it(api: httpx2.AsyncClient) -> None:
