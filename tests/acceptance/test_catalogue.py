@@ -147,5 +147,6 @@ def test_catalogue_when_it_has_a_mistake_stops_the_start_with_its_place(tmp_path
         check=False,
     )
     assert ended.returncode == 2
-    assert "catalogue.toml: models.sketch.prise: Extra inputs are not permitted" in ended.stderr
+    assert "catalogue.toml: models.sketch.prise" in ended.stderr
+    assert "did you mean price?" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -223,7 +223,7 @@ async def test_search_when_a_field_is_at_fault_is_refused_with_its_name(
 async def test_search_when_text_is_hostile_finds_nothing(
     api: httpx2.AsyncClient, name: str
 ) -> None:
-    for text in ("\x00a", "' OR 1=1; --", "a:* & | ! <->", '"NEAR(a b)" ^', "\U0001f600a", "%_a"):
+    for text in ("\x01a", "' OR 1=1; --", "a:* & | ! <->", '"NEAR(a b)" ^', "\U0001f600a", "%_a"):
         answer = await api.get("/v1/assets", params={name: text[:16]})
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"] == []

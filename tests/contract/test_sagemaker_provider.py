@@ -17,7 +17,7 @@ import httpx2
 import jsonschema_rs
 import pytest
 
-from safelight.errors import Forbidden, SafelightError
+from safelight.errors import Forbidden, SafelightError, SettingInvalid
 from safelight.fetch import Fetcher, FetchPolicy
 from safelight.fetch.errors import FetchError, FetchTooLarge
 from safelight.media.errors import MediaEmpty, MediaTruncated, MediaUnsupported
@@ -908,7 +908,7 @@ async def test_open_when_the_library_is_missing_then_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "safelight.providers.remote.sagemaker.credentials", None)
     async with unused_fetcher() as fetcher:
-        with pytest.raises(ModuleNotFoundError, match=r"safelight\[sagemaker\]"):
+        with pytest.raises(SettingInvalid, match="needs the extra `sagemaker`"):
             open_sagemaker(config_for(stub.url), fetcher)
 
 
