@@ -6,6 +6,7 @@ compared with the job's history even after every process was killed.
 
 import asyncio
 import json
+import math
 import os
 import struct
 import time
@@ -94,10 +95,9 @@ class FakeProvider(NoCallbacks):
             raise error
         attempt.report(10, "pretending")
         if params["pending"]:
-            due = (
-                time.monotonic() + params["seconds"]
-            )  # this clock is shared by all processes of a machine
-            ticket = f"{due:.3f}-{ids.secret(60)}"
+            # All processes of a machine share this clock. Rounded down: work of no length is over.
+            due_ms = math.floor((time.monotonic() + params["seconds"]) * 1000)
+            ticket = f"{due_ms / 1000:.3f}-{ids.secret(60)}"
             self._write(
                 ("start", "ticket"),
                 attempt.id,
