@@ -81,10 +81,11 @@ class Broker:
         assert self._process is not None
         root = psutil.Process(self._process.pid)
         stopped = [root, *root.children(recursive=True)]
-        for process in stopped:
-            process.suspend()
-        wait_until(lambda: all(_is_stopped(process.pid) for process in stopped))
         try:
+            for process in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            wait_until(lambda: all(_is_stopped(process.pid) for process in stopped))
             yield
         finally:
             for process in stopped:
@@ -161,9 +162,12 @@ def running(broker: Broker) -> Iterator[Broker]:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Say whether all its threads have heeded the signal, which on a busy machine takes a while."""
+    """Say whether all its threads have heeded the signal, which on a busy machine takes a while.
+
+    A child that ended first stays a zombie, as its stopped parent cannot reap it.
+    """
     return all(
-        task.read_text().rpartition(") ")[2].startswith("T")
+        task.read_text().rpartition(") ")[2].startswith(("T", "Z", "X"))
         for task in Path(f"/proc/{pid}/task").glob("*/stat")
     )
 

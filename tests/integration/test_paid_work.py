@@ -385,6 +385,19 @@ async def test_cancel_when_the_start_is_on_its_way_does_not_believe_that_it_neve
         await until_asked(shop, job, "cancel", 3)
 
 
+async def test_cancel_when_its_worker_dies_in_a_call_that_nobody_can_look_up_is_called_unknown(
+    shop: Workshop,
+) -> None:
+    shop.provider.start_gate.clear()
+    job = await shop.queue(**PAID)
+    running = asyncio.create_task(shop.worker().run())  # noqa: TID251  ended by kill
+    await shop.until_sent(job)
+    await cancel(shop, job)
+    await kill(shop, running)
+    await shop.janitor().round()
+    assert (await shop.attempts(job))[0].state is AttemptState.UNKNOWN
+
+
 @pytest.mark.parametrize("stop", ["timeout", "cancel", "crash"])
 async def test_callback_when_its_job_is_final_leads_to_a_cancel(shop: Workshop, stop: str) -> None:
     shop.provider.adopts_within = LONG_AFTER

@@ -206,6 +206,8 @@ class Janitor:
                 closing = Closing(Outcome.CANCELED, Ground.ABSENT)
                 await self._db.write(lambda tx: attempts.close(tx, attempt.id, closing))
             case None:
+                # Its worker may be dead, and then nobody else would say so.
+                await self._db.write(lambda tx: attempts.lose_sight(tx, attempt.id))
                 await self._postpone(attempt, _LONGEST_PAUSE, asked=False)
 
     async def _postpone(self, attempt: Attempt, wait: timedelta, *, asked: bool) -> None:
