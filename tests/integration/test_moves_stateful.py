@@ -461,12 +461,17 @@ class Moves(RuleBasedStateMachine):
             return
         attempt, tried, known = picked
         success = Success(self.job_of(known), attempt, COST, [])
-        taken = tried.is_open and known.status in (JobStatus.RUNNING, JobStatus.WAITING)
+        there = self.run(self.database.read(lambda tx: attempts.with_job(tx, attempt)))
+        # Also where the job failed, if only because its outcome was unknown.
+        taken = tried.is_open and there is not None and there[1].awaits_result
         found = self.write(lambda tx: succeed_all(tx, [success]))[0]
         assert isinstance(found, Job) == taken
         if taken:
             tried.close(Ground.VERDICT, COST)
-            self.end(known, JobStatus.SUCCEEDED)
+            if known.status is JobStatus.FAILED:
+                known.status = JobStatus.SUCCEEDED  # its batch has been told to be over
+            else:
+                self.end(known, JobStatus.SUCCEEDED)
 
     def late_result(self, pick: int, _: bool = False) -> None:
         """It comes where nobody can take it any more: what it cost is written all the same."""
@@ -604,13 +609,20 @@ class Moves(RuleBasedStateMachine):
             self.end(known, JobStatus.FAILED)
 
     def absent_order(self, pick: int, _: bool = False) -> None:
-        """The provider confirms that it never received the order: it is placed once more."""
+        """The provider confirms that it never received the order: it is placed once more.
+
+        Not where a ticket came during the look.
+        """
         known = self.settle(
             pick,
             lambda at: verdict.absent(at, timedelta()),
-            closing=lambda known: known.close(Ground.ABSENT),
+            closing=lambda known: None if known.is_at_work else known.close(Ground.ABSENT),
         )
-        if known is not None:
+        if known is None:
+            return
+        if known.open is not None:
+            known.wait()
+        else:
             known.queue()
             known.tries -= 1
 
@@ -719,6 +731,8 @@ class Moves(RuleBasedStateMachine):
                 tried.close(Ground.REPEATABLE)
             elif self.vendor.absent:
                 tried.close(Ground.ABSENT)
+            else:
+                tried.state = "unknown"
         elif self.vendor.cancels == "confirmed":
             tried.close(Ground.CANCELED, CANCEL_COST)
         else:
