@@ -251,7 +251,7 @@ def _contacts(things: Mapping[str, str]) -> dict[str, list[Call]]:
     one = "/v1/contacts/{contact_id}"
     page = f"/contacts/{things['contact']}"
     token, other = things["token of contact"], things["code of contact gone"]
-    # By link, whoever has the secret is right, and nobody else: the owner's key changes nothing.
+    # By link, the secret alone decides: the owner's key changes nothing.
     to_confirm = [Call(f"{page}/confirm?code={code}", **_none(404)) for code in ("x", other, token)]
     to_stop = [
         Call(f"{page}/stop?token={given}", **_none(404))

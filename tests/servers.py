@@ -91,7 +91,7 @@ class PostgresServer:
         return f"postgresql+asyncpg://safelight@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop the database at `url`, whoever is still connected."""
+        """Drop the database at `url`, even with open connections."""
         self._sql(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
     def _sql(self, statement: str) -> None:

@@ -80,7 +80,7 @@ class OddProvider(FakeProvider):
         self.let_go: list[str] = []
         self.adopts_within = timedelta()
         self.look_up_errors: list[Exception] = []
-        self.known: dict[str, str | Absent] = {}  # by attempt, for whoever asks
+        self.known: dict[str, str | Absent] = {}  # by attempt, the answers to lookups
         self.urls: dict[str, str] = {}  # callback addresses by prompt
 
     async def start(

@@ -37,7 +37,7 @@ from safelight.web.hosts import Hosts, is_loopback
 from safelight.web.services import RequestLimits
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  nothing is bound to these
-_DIRECT = timedelta(minutes=10)  # that whoever is sent on has to begin
+_DIRECT = timedelta(minutes=10)  # the life of a presigned URL after a redirect
 
 Direct = Callable[[str], Awaitable[str | None]]
 """Returns the address of a file for who may have it, None where this server brings it."""

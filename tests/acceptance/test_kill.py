@@ -56,7 +56,7 @@ async def test_server_when_killed_with_20_jobs_under_way_finishes_each_once(tmp_
         server.stop()
     calls = [json.loads(line) for line in (tmp_path / "fake-ledger.jsonl").read_text().splitlines()]
     ends = Counter(call["prompt"] for call in calls if call["what"] == "end")
-    # Work that was parked behind a ticket is resumed by it: started once, whoever was killed.
+    # Work that was parked behind a ticket is resumed by it: started once, with any process killed.
     starts = Counter(call["prompt"] for call in calls if call["what"] == "start")
     assert set(ends) == {f"job {number}" for number in range(JOBS)}
     assert all(count <= 2 for count in starts.values())

@@ -484,7 +484,7 @@ POLICY = {
         ({"detail": "The model says no"}, ProviderRejected),
     ],
 )
-async def test_check_when_the_work_failed_says_why_whoever_tells(
+async def test_check_when_the_work_failed_says_why_by_webhook_and_by_status(
     plug: FalProvider,
     server: FalStub,
     tmp_path: Path,

@@ -851,7 +851,7 @@ async def test_callback_when_the_secret_cannot_be_had_is_not_believed_nor_forgot
 ) -> None:
     body = encode(server.finish("pred1"))
     server.fault("GET", ".*/secret", vendor.refuse(500))
-    for _ in range(3):  # whoever calls us does not make us call on
+    for _ in range(3):  # callers cannot make us call the vendor each time
         with pytest.raises(ProviderError):
             await called(plug, body, sign(body, NOW.timestamp()))
     assert len(server.called("GET", "/v1/webhooks/default/secret")) == 1

@@ -247,7 +247,7 @@ USERS = sorted({os.geteuid(), _NOBODY if os.geteuid() == 0 else os.geteuid()})
 
 
 def _as(user: int, call: str) -> str:
-    """What a function of this module prints in a process of its own that becomes a user."""
+    """Return the output of a call of this module, made in a new process as that user."""
     program = f"from tests.integration import test_cage; test_cage.become({user}); {call}"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -269,7 +269,7 @@ def become(user: int) -> None:
 
 
 def _forked(work: Callable[[], int]) -> int:
-    """What a function returns in a fork, from 0 to 255."""
+    """Return the exit status, 0 to 255, of a fork that runs `work`."""
     child = os.fork()
     if child == 0:
         os._exit(work())

@@ -91,7 +91,7 @@ async def test_claims_when_many_workers_race_give_each_job_to_one(
         return mine
 
     taken = await asyncio.gather(*(work(f"wrk_{number}") for number in range(8)))
-    # Whoever finds everything locked for a moment may stop early; another comes for the rest.
+    # A claim that finds all rows locked may stop early; another one takes the rest.
     rest = await work("wrk_last")
     counts = Counter(job_id for mine in (*taken, rest) for job_id in mine)
     assert set(counts) == {row["id"] for row in rows}

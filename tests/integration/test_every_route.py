@@ -98,7 +98,7 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
         for route, wanted in entries.items():
             for call in wanted:
                 for who, client in clients.items():
-                    # Whoever administers the installation is of no account's making.
+                    # No account can make an administrator of the installation.
                     other = call.right is Right.ADMIN and who is Who.STRANGER
                     chosen = member if other else client
                     one, rows = await ask(home, route, call, who, chosen, rows)

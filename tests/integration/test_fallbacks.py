@@ -256,7 +256,7 @@ async def test_redrive_when_the_job_fell_back_twice_begins_with_the_first_model(
 async def test_job_when_asked_to_wait_beyond_its_time_fails_at_its_time_for_that_reason(
     shop: Workshop, *, shuts: bool
 ) -> None:
-    """The janitor ends it where claims pass by its provider, or else whoever comes first."""
+    """The janitor ends it where claims skip its provider; else the first claim or round does."""
     error = ProviderRateLimited("full", retry_after=timedelta(hours=1))
     shop.provider.start_error = error
     job = await shop.queue(timeout_s=1.5, repeatable=False)

@@ -23,7 +23,7 @@ from tests import pictures
 from tests.egress import EgressProxy, proxying
 from tests.sites import PICTURE, Answer, Site, StubResolver, policy_for, redirect, respond, running
 
-PUBLIC = "93.184.216.34"  # no socket of a test can get there: whoever arrives came by the proxy
+PUBLIC = "93.184.216.34"  # no socket of a test can get there: every connection came by the proxy
 LOGIN = (b"me", b"g3heim@:%")
 SECRETS = ("g3heim", base64.b64encode(b":".join(LOGIN)).decode())
 

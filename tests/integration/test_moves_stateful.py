@@ -455,7 +455,7 @@ class Moves(RuleBasedStateMachine):
             known.due = known.wakes != job.wakes  # it was woken since the claim
 
     def succeed(self, pick: int, _: bool = False) -> None:
-        """The open attempt is the fence: its result is taken whoever brings it."""
+        """The open attempt is the fence: any worker may bring its result."""
         picked = self.pick_tried(pick)
         if picked is None:
             return

@@ -397,7 +397,7 @@ async def test_digest_when_the_day_is_over_tells_all_of_it_once(desk: Desk) -> N
     assert "a dog: Refused." in body_of(mail)
     assert await desk.later() == [mail]
     await desk.database.write(lambda tx: store.change(tx, contact.id, {"digested_on": yesterday}))
-    assert await desk.tell() == [mail], "one a day, whoever asks"
+    assert await desk.tell() == [mail], "one digest a day"
 
 
 async def test_digest_when_nothing_happened_is_none(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks on real sockets: each event once to each endpoint, whatever becomes of who sends."""
+"""Webhooks on real sockets: each event once to each endpoint, even if the sender dies."""
 
 import asyncio
 from collections import Counter

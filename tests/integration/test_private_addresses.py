@@ -1,4 +1,4 @@
-"""The address of a private file ends, however it is asked for and whoever has signed it."""
+"""Signed URLs of private files expire, for every way to ask and every signer."""
 
 import time
 from collections.abc import AsyncIterator

@@ -51,7 +51,7 @@ async def asset(
 
 
 async def later(database: Database) -> None:
-    """Let the time pass for which originals stay whoever shows them."""
+    """Let the time pass for which originals stay even if no asset shows them."""
     past = sa.update(originals).values(held_until=now(-DAY))
     await database.write(lambda tx: tx.execute(past))
 

@@ -1,4 +1,4 @@
-"""The facts of a model are those of its scene as it stands, whoever wrote the file."""
+"""The facts of a model are those of its scene as it stands, from any exporter."""
 
 import json
 import struct

@@ -174,7 +174,7 @@ def _columns(name: str, head: Record, url_column: str) -> list[str]:
 
 
 def _entry(line: int, given: Mapping[str, object]) -> Entry:
-    """Return the entry that `given` names; whatever is not known by name is metadata."""
+    """Return the entry that `given` names; unknown fields become metadata."""
     url = given.get(URL_COLUMN)
     if not url:
         return Entry(line, "", fault="no url")

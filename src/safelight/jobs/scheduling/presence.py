@@ -37,7 +37,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a process says of itself. It counts as gone `lease` after its last beat."""
+    """The heartbeat of a process, which counts as gone `lease` after its last one."""
 
     id: str
     host: str

@@ -217,8 +217,8 @@ def _judged(
 def _testify(tx: Connection, attempt: Attempt, at: Situation, judgment: Judgment) -> Claim | None:
     """Return the right to carry out a judgment of a run that has lost its claim.
 
-    It closes the attempt, and the open attempt is the fence, as it is for a result: whoever has the
-    job now knows less. None where the judgment is no fact, or the job no longer waits for it.
+    A fact about the work outranks the lease, so the open attempt is the fence, as for a result.
+    None if the judgment is no fact, or the job no longer waits for it.
     """
     if judgment.closing is None:
         return None
