@@ -119,7 +119,7 @@ async def test_stale_claim_when_it_moves_its_job_is_refused_every_move(
     assert await database.read(lambda tx: factories.reread(tx, fresh)) == fresh
 
 
-# --- a provider's trial is one job, for all workers -------------------------------------------------
+# --- the trial of a provider is one job, for all workers ------------------------------------------
 
 
 async def on_trial(database: Database) -> None:
