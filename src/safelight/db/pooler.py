@@ -5,6 +5,8 @@ settings are lost or leak into others, which shows as countless unrelated errors
 """
 
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -38,20 +40,22 @@ async def refuse_transaction_pooling(url: str, setting: str) -> None:
 async def _shares_sessions(address: PostgresAddress) -> bool:
     """Return whether one client sees a setting that another one made for its own session."""
     mark = secrets.token_hex(8)
-    one, other = [await _connect(address) for _ in range(2)]
-    try:
+    async with _connected(address) as one, _connected(address) as other:
         await one.execute(f"SET safelight.mark = '{mark}'")
         # Simple queries: a pooler may not know prepared statements.
         sees = f"current_setting('safelight.mark', true) = '{mark}'"
-        await other.execute(f"SELECT 1 / CASE WHEN {sees} THEN 0 ELSE 1 END")
-    except asyncpg.DivisionByZeroError:
-        return True
-    finally:
-        for connection in (one, other):
-            connection.terminate()
+        try:
+            await other.execute(f"SELECT 1 / CASE WHEN {sees} THEN 0 ELSE 1 END")
+        except asyncpg.DivisionByZeroError:
+            return True
     return False
 
 
-async def _connect(address: PostgresAddress) -> asyncpg.Connection:
+@asynccontextmanager
+async def _connected(address: PostgresAddress) -> AsyncGenerator[asyncpg.Connection]:
     timeout_s = address.timeout_s or _DEADLINE_S
-    return await asyncpg.connect(address.dsn, timeout=timeout_s, command_timeout=_DEADLINE_S)
+    connection = await asyncpg.connect(address.dsn, timeout=timeout_s, command_timeout=_DEADLINE_S)
+    try:
+        yield connection
+    finally:
+        connection.terminate()

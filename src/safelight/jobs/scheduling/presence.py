@@ -20,8 +20,8 @@ _KEPT = timedelta(days=1)  # after the last sign of life
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """One process. `lanes` are the slots by lane; `alive` is by the database's clock."""
+class _Described:
+    """A process as it describes itself. `lanes` are the slots by lane."""
 
     id: str
     host: str
@@ -30,22 +30,21 @@ class Process:
     lanes: Mapping[str, int]
     version: str
     running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process(_Described):
+    """A row of `processes`; `alive` is by the database's clock."""
+
     started_at: datetime
     seen_at: datetime
     alive: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(_Described):
     """The heartbeat of a process, which counts as gone `lease` after its last one."""
 
-    id: str
-    host: str
-    pid: int
-    roles: Sequence[str]
-    lanes: Mapping[str, int]
-    version: str
-    running: int
     lease: timedelta
 
 
