@@ -12,7 +12,7 @@ from safelight.jobs.ledger import moves
 from safelight.providers.errors import ProviderError
 from tests import factories
 from tests.servers import wait_until_async
-from tests.workshop import Workshop, until_closed, working
+from tests.workshop import LONG, Workshop, until_closed, working
 
 
 async def test_ticket_of_a_canceled_job_when_swept_is_canceled_at_the_provider(
@@ -72,10 +72,11 @@ async def test_ticket_when_it_comes_after_its_job_was_canceled_and_swept_is_canc
 ) -> None:
     shop.provider.start_gate.clear()
     job = await shop.queue(params={"pending": True, "seconds": 60}, repeatable=False)
-    async with working(shop.worker(), shop.janitor()):
+    janitor = shop.janitor(lease=LONG)
+    async with working(shop.worker(), janitor):
         await shop.until_sent(job)
         await shop.database.write(lambda tx: moves.cancel(tx, job.id))  # and nobody rings
-        await shop.janitor().round()
+        await janitor.round()
         assert (await shop.attempts(job))[-1].state is AttemptState.SENT
         shop.provider.start_gate.set()
         await until_closed(shop, job, Outcome.CANCELED)

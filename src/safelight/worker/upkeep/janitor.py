@@ -200,7 +200,7 @@ class Janitor:
         match await find_at_provider(provider, lost_start(job, attempt)):
             case str() as ticket:
                 await self._db.write(lambda tx: _adopt(tx, attempt, ticket))
-            case Absent.ABSENT if may_be_on_its_way:
+            case Absent.ABSENT | None if may_be_on_its_way:
                 await self._postpone(attempt, self._interval, asked=False)
             case Absent.ABSENT:
                 closing = Closing(Outcome.CANCELED, Ground.ABSENT)
