@@ -9,8 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from safelight import ids
+from safelight.accounts import key_store
 from safelight.accounts import store as accounts
-from safelight.accounts.account import Visibility
+from safelight.accounts.account import Credential, Visibility, new_secret
+from safelight.accounts.key_store import NewKey
+from safelight.accounts.scopes import MEMBER_SCOPES, Scopes
 from safelight.assets import store as asset_store
 from safelight.assets.asset import Asset, AssetKind, NewAsset
 from safelight.assets.lifecycle.rekey import Rekeyer
@@ -44,6 +47,21 @@ WEEK = timedelta(days=7)
 LONG_AGO = timedelta(seconds=-1)
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PROBLEM = SafelightError().problem()
+
+
+async def new_key(
+    database: Database,
+    account_id: str,
+    scopes: Scopes = MEMBER_SCOPES,
+    *,
+    kind: Credential = Credential.KEY,
+    valid_for: timedelta | None = None,
+) -> str:
+    """Return the secret of a new credential."""
+    secret = new_secret(kind)
+    new = NewKey(account_id, kind, "test", secret, scopes, valid_for)
+    await database.write(lambda tx: key_store.insert(tx, new))
+    return secret
 
 
 def job_row(account_id: str, **changes: Any) -> NewJob:

@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
-from safelight.accounts.account import Credential, Scope, Visibility
+from safelight.accounts.account import Credential, Visibility
+from safelight.accounts.scopes import Scope
 from safelight.app import Safelight, open_safelight
 from safelight.assets.asset import Asset
 from safelight.assets.intake import Origin
@@ -47,8 +48,7 @@ class Household:
         """A client that sends a new credential of an account as its API key; no scopes, none."""
         headers: dict[str, str] = {}
         if scopes:
-            accounts = self.safelight.services.accounts
-            key = await accounts.new_key(account_id, "test", scopes=scopes, kind=kind)
+            key = await factories.new_key(self.database, account_id, frozenset(scopes), kind=kind)
             headers["Authorization"] = f"Bearer {key}"
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.safelight.asgi, raise_app_exceptions=False),
@@ -208,6 +208,9 @@ class _Furnishing:
         self.things["signing key"] = await services.files.signatures.key_of(self._owner)
         default = await services.webhooks.default(self._owner)
         self.things["secret of default"] = default.secret
+        for name in ("API key", "API key gone"):
+            issued = await services.access.keys.create(self._owner, KEPT)
+            self.things |= {name: issued.key.id, f"secret of {name}": issued.secret}
         address = await services.callback_addresses.of("fake", "att_1")
         assert address is not None
         self.things["callback token"] = address.rpartition("/")[2]

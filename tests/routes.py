@@ -65,6 +65,7 @@ def calls(things: Mapping[str, str], stranger_key: str) -> dict[str, list[Call]]
         _assets(things),
         _webhooks(things),
         _contacts(things),
+        _keys(things),
         _operations(things),
         _open(things),
     )
@@ -273,6 +274,17 @@ def _contacts(things: Mapping[str, str]) -> dict[str, list[Call]]:
         f"POST {one}/test": [Call(f"{at}/test")],
         f"GET {one}/notices": [Call(f"{at}/notices")],
         f"DELETE {one}": [Call(gone)],
+    }
+
+
+def _keys(things: Mapping[str, str]) -> dict[str, list[Call]]:
+    at, gone = f"/v1/keys/{things['API key']}", f"/v1/keys/{things['API key gone']}"
+    return {
+        "POST /v1/keys": [_own("/v1/keys", json={"name": "my shop"})],
+        "GET /v1/keys": [_own("/v1/keys"), _own(f"/v1/keys?cursor={things['API key gone']}")],
+        "GET /v1/keys/{key_id}": [Call(at)],
+        "POST /v1/keys/{key_id}/rotate": [Call(f"{at}/rotate", json={})],
+        "DELETE /v1/keys/{key_id}": [Call(gone)],
     }
 
 

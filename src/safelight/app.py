@@ -86,6 +86,8 @@ class Safelight:
                 )
                 if role in self.roles
             ]
+            if ProcessRole.API in self.roles:
+                background.append(group.create_task(self.parts.key_use.run()))
             if self.roles - {ProcessRole.API}:
                 background.append(group.create_task(self.parts.presence.run()))
             if ProcessRole.WORKER in self.roles:

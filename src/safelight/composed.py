@@ -12,7 +12,10 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from safelight import configured
+from safelight.accounts.authentication import Authenticator
+from safelight.accounts.keys import Keys
 from safelight.accounts.service import Accounts
+from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
 from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
@@ -53,7 +56,7 @@ from safelight.storage.storage import Storage
 from safelight.web import server
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
-from safelight.web.services import Entry, Files, Health, Services
+from safelight.web.services import Access, Entry, Files, Health, Services
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
 from safelight.worker.attempt.settlement import Settlement
@@ -61,6 +64,7 @@ from safelight.worker.attempt.writes import Writes
 from safelight.worker.senders.notices import Messenger
 from safelight.worker.senders.webhooks import Notifier
 from safelight.worker.upkeep.janitor import Janitor
+from safelight.worker.upkeep.key_use import KeyUse
 from safelight.worker.upkeep.metrics import Signals
 from safelight.worker.upkeep.presence import Presence
 from safelight.worker.upkeep.retention import Retention
@@ -110,6 +114,7 @@ class Parts:
     notifier: Notifier
     messenger: Messenger
     presence: Presence
+    key_use: KeyUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             lambda: worker.running,
             settings.lease,
         ),
+        KeyUse(services.access.authenticator),
     )
 
 
@@ -264,7 +270,14 @@ def _services(
     # A pool apart: nobody waits behind jobs for a rendition or an upload.
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
+    authenticator = Authenticator(database)
     return Services(
+        access=Access(
+            authenticator,
+            Keys(database, authenticator),
+            Sessions(database, authenticator),
+            Rates(),
+        ),
         accounts=Accounts(database),
         jobs=Jobs(database, shared.assets, shared.trash, slots=shared.slots),
         batches=Batches(database),
@@ -292,7 +305,8 @@ def _services(
             shared.signatures,
             Variants(database, on.storage, apart, shared.signatures, on.scratch, check_space=space),
             Conversions(database, on.storage, apart, on.scratch, check_space=space),
-            Rates(settings.file_requests_per_s),
+            Rates(),
+            settings.file_requests_per_s,
             on.file_origins,
             on.direct,
         ),

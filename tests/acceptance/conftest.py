@@ -12,9 +12,8 @@ import pytest
 
 from safelight import datadir
 from safelight.accounts import store
-from safelight.accounts.service import Accounts
 from safelight.db.engine import open_database
-from tests import documented
+from tests import documented, factories
 from tests.leaks import LEAKS
 from tests.servers import free_port, tethered, wait_until
 
@@ -144,7 +143,7 @@ class RunningServer:
         database = open_database(f"sqlite:///{self.data_dir / 'safelight.db'}")
         try:
             account = await database.write(lambda tx: store.insert_account(tx, "somebody else"))
-            return await Accounts(database).new_key(account.id, "test")
+            return await factories.new_key(database, account.id)
         finally:
             await database.close()
 

@@ -72,6 +72,7 @@ async def check(server: RunningServer, key: str, before: list[dict[str, Any]]) -
         assert usage["bytes"] == sum(each["bytes"] for each in usage["data"])
 
 
+@pytest.mark.slow
 def test_account_when_exported_comes_into_an_installation_with_others(
     server: RunningServer, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
@@ -113,6 +114,7 @@ def test_account_when_exported_comes_into_an_installation_with_others(
             new.close()
 
 
+@pytest.mark.slow
 def test_import_when_the_file_is_odd_changes_nothing(server: RunningServer, tmp_path: Path) -> None:
     account, _ = asyncio.run(fill(server))
     whole, backup = tmp_path / "whole.tar", tmp_path / "backup.tar"

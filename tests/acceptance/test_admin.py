@@ -11,9 +11,8 @@ import httpx2
 import pytest
 
 from safelight.accounts import store
-from safelight.accounts.account import Scope
-from safelight.accounts.service import Accounts
 from safelight.db.engine import open_database
+from tests import factories
 from tests.acceptance.conftest import RunningServer, command, environment
 from tests.servers import wait_until_async
 
@@ -43,7 +42,7 @@ async def stranger(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of another account, with a key that is no admin's."""
     database = open_database(f"sqlite:///{server.data_dir / 'safelight.db'}")
     account = await database.write(lambda tx: store.insert_account(tx, "a stranger"))
-    key = await Accounts(database).new_key(account.id, "test", scopes=(Scope.READ, Scope.WRITE))
+    key = await factories.new_key(database, account.id)
     await database.close()
     async with server.client(key) as client:
         yield client

@@ -116,6 +116,7 @@ def test_backup_when_restored_into_an_empty_installation_is_all_there(
             new.close()
 
 
+@pytest.mark.slow
 def test_restore_when_the_file_is_damaged_or_none_leaves_an_empty_installation(
     server: RunningServer, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_restore_when_the_file_is_damaged_or_none_leaves_an_empty_installation(
     assert run(tmp_path / "new", "restore", str(whole)).returncode == 0
 
 
+@pytest.mark.slow
 def test_backup_when_the_output_is_no_regular_file_refuses_and_dash_streams(
     server: RunningServer, tmp_path: Path
 ) -> None:
@@ -198,6 +200,7 @@ def test_backup_when_interrupted_says_so_and_leaves_no_file(
         assert "Interrupted. No backup was written." in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_keeping_when_there_is_no_installation_is_an_error_and_makes_none(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:

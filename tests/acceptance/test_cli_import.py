@@ -220,6 +220,7 @@ async def test_list_when_interrupted_says_how_to_go_on_and_does(
     await each_was_imported_once(server)
 
 
+@pytest.mark.slow
 async def test_list_when_the_server_restarts_in_the_middle_is_imported_all_the_same(
     run_import: Command, server: RunningServer
 ) -> None:
@@ -231,6 +232,7 @@ async def test_list_when_the_server_restarts_in_the_middle_is_imported_all_the_s
     await each_was_imported_once(server)
 
 
+@pytest.mark.slow
 async def test_failures_when_imported_as_a_list_are_tried_again(
     run_import: Command, server: RunningServer, listed: Path
 ) -> None:

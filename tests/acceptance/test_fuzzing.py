@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from safelight.accounts.account import OWNER_SCOPES, Scope
+from safelight.accounts.scopes import OWNER_SCOPES
+from tests import factories
 from tests.household import Household, household
 from tests.servers import free_port, wait_until_async
 
@@ -81,9 +82,8 @@ async def fuzz(url: str, key: str, folder: Path, ids: Mapping[str, str]) -> str:
 @pytest.mark.timeout(300)
 async def test_operations_when_input_is_generated_answer_as_documented(tmp_path: Path) -> None:
     async with household(tmp_path / "home") as home, served(home) as url:
-        accounts = home.safelight.services.accounts
-        member = await accounts.new_key(home.stranger, "test", scopes=(Scope.READ, Scope.WRITE))
-        owner = await accounts.new_key(home.owner, "test", scopes=OWNER_SCOPES)
+        member = await factories.new_key(home.database, home.stranger)
+        owner = await factories.new_key(home.database, home.owner, OWNER_SCOPES)
         for name, key, ids in (("member", member, {}), ("owner", owner, ids_of(home.things))):
             folder = tmp_path / name
             folder.mkdir()

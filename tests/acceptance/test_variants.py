@@ -14,10 +14,10 @@ import httpx2
 import pytest
 import pyvips
 
-from safelight.accounts.account import Scope
+from safelight.accounts.scopes import Scope
 from safelight.accounts.service import Accounts
 from safelight.db.engine import open_database
-from tests import pictures
+from tests import factories, pictures
 from tests.acceptance.conftest import RunningServer
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -281,9 +281,8 @@ async def test_link_when_the_asset_is_not_the_callers_or_no_picture_is_refused(
 async def test_signing_key_when_the_key_may_only_read_is_refused(server: RunningServer) -> None:
     database = open_database(f"sqlite:///{server.data_dir / 'safelight.db'}")
     try:
-        accounts = Accounts(database)
-        account = await accounts.ensure_first("anybody")
-        key = await accounts.new_key(account.id, "reader", scopes=(Scope.READ,))
+        account = await Accounts(database).ensure_first("anybody")
+        key = await factories.new_key(database, account.id, frozenset({Scope.ASSETS_READ}))
     finally:
         await database.close()
     async with server.client(key=key) as reader:

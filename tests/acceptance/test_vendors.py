@@ -76,6 +76,7 @@ async def submit(api: httpx2.AsyncClient, number: int, model: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
+@pytest.mark.slow
 async def test_fal_when_a_thousand_jobs_are_called_back_is_never_polled(
     fal: FalStub, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ KILLS = 4
 EACH = 30
 
 
+@pytest.mark.slow
 async def test_vendors_when_they_and_the_server_fail_are_never_paid_twice(
     fal: FalStub, replicate: ReplicateStub, tmp_path: Path
 ) -> None:

@@ -12,9 +12,9 @@ import psutil
 
 from safelight import datadir
 from safelight.accounts import store
-from safelight.accounts.service import Accounts
 from safelight.db.engine import Database, open_database
 from safelight.providers.local.fake import ROTATED
+from tests import factories
 from tests.brokers import Broker, postgres, running, valkey
 from tests.chaos.process import RoleProcess
 from tests.leaks import LEAKS
@@ -129,7 +129,7 @@ class Cluster:
                 account = await database.write(
                     lambda tx, name=f"account {number}": store.insert_account(tx, name)
                 )
-                keys.append(await Accounts(database).new_key(account.id, "test"))
+                keys.append(await factories.new_key(database, account.id))
             return keys
         finally:
             await database.close()

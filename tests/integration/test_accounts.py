@@ -1,14 +1,40 @@
-"""The first account and its keys: made once, found by their secret, ended at once."""
+"""The first account, credentials and sessions: made once, found by their secret, ended at once."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
-from safelight.accounts.account import OWNER_SCOPES, Credential
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.account import Credential
+from safelight.accounts.authentication import Authenticator
+from safelight.accounts.errors import KeyEnded, Unauthenticated
+from safelight.accounts.keys import Keys
+from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES
 from safelight.accounts.service import Accounts
+from safelight.accounts.sessions import Sessions
 from safelight.db.engine import Database
+from safelight.errors import NotFound
+from tests import factories
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The services that let callers of one account in."""
+
+    account: str
+    authenticator: Authenticator
+    keys: Keys
+    sessions: Sessions
+
+
+@pytest.fixture
+async def door(database: Database) -> Door:
+    account = await Accounts(database).ensure_first("local")
+    known = Authenticator(database)
+    return Door(account.id, known, Keys(database, known), Sessions(database, known))
 
 
 async def test_ensure_first_when_several_start_at_once_makes_one(database: Database) -> None:
@@ -17,52 +43,120 @@ async def test_ensure_first_when_several_start_at_once_makes_one(database: Datab
     assert len({account.id for account in made}) == 1
 
 
-async def test_authenticate_when_the_key_is_wrong_or_over_refuses(database: Database) -> None:
-    accounts = Accounts(database)
-    account = await accounts.ensure_first("local")
-    over = await accounts.new_key(account.id, "over", valid_for=timedelta(seconds=-1))
+async def test_authenticate_when_the_key_is_wrong_or_over_refuses(
+    door: Door, database: Database
+) -> None:
+    over = await factories.new_key(database, door.account, valid_for=timedelta(seconds=-1))
     for secret in ("", "sk_nobody", "x" * 10_000, over):
         with pytest.raises(Unauthenticated):
-            await accounts.authenticate(secret)
+            await door.authenticator.authenticate(secret)
 
 
-async def test_session_when_closed_opens_nothing_more(database: Database) -> None:
-    accounts = Accounts(database)
-    account = await accounts.ensure_first("local")
-    session = await accounts.redeem_login(await accounts.login_token(account.id))
-    caller = await accounts.authenticate(session, Credential.SESSION)
-    assert caller.scopes == set(OWNER_SCOPES)
-    await accounts.close_session(caller.key_id)
+async def test_session_when_closed_opens_nothing_more(door: Door) -> None:
+    session = await door.sessions.redeem(
+        await door.sessions.login_token(door.account, OWNER_SCOPES)
+    )
+    caller = await door.authenticator.authenticate(session, Credential.SESSION)
+    assert caller.scopes == OWNER_SCOPES
+    await door.sessions.close(caller.key_id)
     with pytest.raises(Unauthenticated):
-        await accounts.authenticate(session, Credential.SESSION)
+        await door.authenticator.authenticate(session, Credential.SESSION)
 
 
-async def test_login_link_when_used_twice_at_once_opens_one_session(database: Database) -> None:
-    accounts = Accounts(database)
-    token = await accounts.login_token((await accounts.ensure_first("local")).id)
+async def test_login_link_when_made_by_a_lesser_key_opens_no_more_than_that_key(door: Door) -> None:
+    session = await door.sessions.redeem(
+        await door.sessions.login_token(door.account, MEMBER_SCOPES)
+    )
+    caller = await door.authenticator.authenticate(session, Credential.SESSION)
+    assert caller.scopes == MEMBER_SCOPES
+
+
+async def test_login_link_when_used_twice_at_once_opens_one_session(door: Door) -> None:
+    token = await door.sessions.login_token(door.account, OWNER_SCOPES)
     tried = await asyncio.gather(
-        *(accounts.redeem_login(token) for _ in range(5)), return_exceptions=True
+        *(door.sessions.redeem(token) for _ in range(5)), return_exceptions=True
     )
     assert sum(isinstance(each, str) for each in tried) == 1
     assert sum(isinstance(each, Unauthenticated) for each in tried) == 4
 
 
-async def test_credentials_when_of_another_kind_are_refused(database: Database) -> None:
-    accounts = Accounts(database)
-    account = await accounts.ensure_first("local")
-    key = await accounts.new_key(account.id, "key")
-    session = await accounts.open_session(key)
-    link = await accounts.login_token(account.id)
+async def test_credentials_when_of_another_kind_are_refused(door: Door) -> None:
+    key = (await door.keys.create(door.account, "key")).secret
+    session = await door.sessions.open(key)
+    link = await door.sessions.login_token(door.account, OWNER_SCOPES)
     for secret, right in ((key, Credential.KEY), (session, Credential.SESSION), (link, None)):
         for kind in (Credential.KEY, Credential.SESSION):
             if kind is right:
-                await accounts.authenticate(secret, kind)
+                await door.authenticator.authenticate(secret, kind)
             else:
                 with pytest.raises(Unauthenticated):
-                    await accounts.authenticate(secret, kind)
+                    await door.authenticator.authenticate(secret, kind)
     for secret in (key, session):
         with pytest.raises(Unauthenticated):
-            await accounts.redeem_login(secret)
+            await door.sessions.redeem(secret)
     for secret in (session, link):
         with pytest.raises(Unauthenticated):
-            await accounts.open_session(secret)
+            await door.sessions.open(secret)
+
+
+async def test_key_when_revoked_is_refused_at_once_here_and_within_a_second_elsewhere(
+    door: Door, database: Database
+) -> None:
+    elsewhere = Authenticator(database)
+    issued = await door.keys.create(door.account, "key")
+    for process in (door.authenticator, elsewhere):
+        await process.authenticate(issued.secret)
+    await door.keys.revoke(door.account, issued.key.id, actor="key_owner")
+    with pytest.raises(Unauthenticated):
+        await door.authenticator.authenticate(issued.secret)
+    assert not await elsewhere.is_valid(issued.key.id)
+    elsewhere.forget(issued.key.id)  # as after a second
+    with pytest.raises(Unauthenticated):
+        await elsewhere.authenticate(issued.secret)
+
+
+async def test_key_when_rotated_keeps_its_rights_and_ends_after_the_overlap(door: Door) -> None:
+    old = await door.keys.create(door.account, "shop", scopes=MEMBER_SCOPES, rate_per_s=5)
+    new = await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
+    assert (new.key.name, new.key.scopes, new.key.rate_per_s) == ("shop", MEMBER_SCOPES, 5)
+    for secret in (old.secret, new.secret):
+        await door.authenticator.authenticate(secret)
+    again = await door.keys.rotate(door.account, old.key.id, overlap=timedelta(), actor=old.key.id)
+    with pytest.raises(Unauthenticated):
+        await door.authenticator.authenticate(old.secret)
+    await door.authenticator.authenticate(again.secret)
+    with pytest.raises(KeyEnded):
+        await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
+
+
+async def test_key_when_it_expires_sooner_than_the_overlap_is_not_prolonged(door: Door) -> None:
+    short = timedelta(minutes=1)
+    old = await door.keys.create(door.account, "shop", valid_for=short)
+    await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
+    assert (await door.keys.get(door.account, old.key.id)).expires_at == old.key.expires_at
+
+
+async def test_key_when_used_keeps_when_and_from_where(door: Door) -> None:
+    issued = await door.keys.create(door.account, "key")
+    await door.authenticator.authenticate(issued.secret, address="192.0.2.7")
+    await door.authenticator.record_use()
+    used = await door.keys.get(door.account, issued.key.id)
+    assert used.last_used_at is not None
+    assert used.last_used_from == "192.0.2.7"
+    door.authenticator.forget(issued.key.id)
+    await door.authenticator.authenticate(issued.secret, address="192.0.2.8")
+    await door.authenticator.record_use()  # within the minute
+    assert (await door.keys.get(door.account, issued.key.id)).last_used_from == "192.0.2.7"
+
+
+async def test_key_when_of_another_account_does_not_exist(door: Door, database: Database) -> None:
+    other = await factories.new_account(database)
+    issued = await door.keys.create(other, "theirs")
+    for tried in (
+        door.keys.get(door.account, issued.key.id),
+        door.keys.revoke(door.account, issued.key.id, actor="key_owner"),
+        door.keys.rotate(door.account, issued.key.id, overlap=DAY, actor="key_owner"),
+    ):
+        with pytest.raises(NotFound):
+            await tried
+    await door.authenticator.authenticate(issued.secret)

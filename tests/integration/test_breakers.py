@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from safelight import errors
-from safelight.accounts.account import Scope
-from safelight.accounts.service import Accounts
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.db.engine import Database
 from safelight.db.tables import attempts
 from safelight.db.tables import breakers as table
@@ -199,10 +198,9 @@ async def test_operator_when_a_provider_asks_for_a_pause_or_errs_now_and_then_he
 async def test_operator_when_accounts_are_many_is_the_oldest_with_a_key_to_operate(
     database: Database, account: str
 ) -> None:
-    accounts = Accounts(database)
     guest, second = [await factories.new_account(database) for _ in range(2)]
-    await accounts.new_key(guest, "guest's", scopes=(Scope.READ, Scope.WRITE))
-    await accounts.new_key(second, "operator's", scopes=(Scope.READ, Scope.ADMIN))
+    await factories.new_key(database, guest)
+    await factories.new_key(database, second, OWNER_SCOPES)
     await note(database, ProviderUnauthorized())
     assert [row[0] for row in await told(database)] == [second]
     assert account < guest < second

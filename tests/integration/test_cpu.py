@@ -184,6 +184,7 @@ async def test_run_when_more_calls_come_than_children_keeps_to_the_size(pool: Cp
     assert max(at_once) == 2
 
 
+@pytest.mark.slow
 async def test_run_when_called_often_leaves_nothing_behind(pool: CpuPool) -> None:
     server = psutil.Process((await pool.run(whoami))[0])
 

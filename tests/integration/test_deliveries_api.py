@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from safelight.accounts.account import Scope
+from safelight.accounts.scopes import MEMBER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
 from safelight.db import tables
 from safelight.db.engine import open_database
@@ -36,8 +36,9 @@ class Site:
     @asynccontextmanager
     async def client(self, account_id: str, *scopes: Scope) -> AsyncIterator[httpx2.AsyncClient]:
         """A client with a key of an account."""
-        wanted = scopes or (Scope.READ, Scope.WRITE)
-        key = await self.safelight.services.accounts.new_key(account_id, "test", scopes=wanted)
+        keys = self.safelight.services.access.keys
+        wanted = frozenset(scopes) or MEMBER_SCOPES
+        key = (await keys.create(account_id, "test", scopes=wanted)).secret
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.safelight.asgi),
             base_url="http://127.0.0.1",
@@ -164,7 +165,7 @@ async def test_routes_when_a_key_may_only_read_change_nothing(site: Site) -> Non
     async with site.client(site.mine) as client:
         made = (await client.post("/v1/webhooks", json={"url": HOOK})).json()
     route = f"/v1/webhooks/{made['id']}"
-    async with site.client(site.mine, Scope.READ) as reader:
+    async with site.client(site.mine, Scope.WEBHOOKS_READ) as reader:
         refused = [
             await reader.post("/v1/webhooks", json={"url": HOOK}),
             await reader.delete(route),

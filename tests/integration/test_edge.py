@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import zstandard
 
-from safelight.accounts.account import OWNER_SCOPES, Scope
+from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
 from safelight.composed import ProcessRole
 from safelight.settings import Settings
@@ -39,7 +39,8 @@ async def client(
     headers: dict[str, str] = {}
     if scopes:
         account = await server.services.accounts.ensure_first("local")
-        key = await server.services.accounts.new_key(account.id, "test", scopes=scopes)
+        keys = server.services.access.keys
+        key = (await keys.create(account.id, "test", scopes=frozenset(scopes))).secret
         headers["Authorization"] = f"Bearer {key}"
     transport = httpx2.ASGITransport(server.asgi)
     async with httpx2.AsyncClient(transport=transport, base_url=base, headers=headers) as made:
@@ -71,7 +72,7 @@ async def test_probes_when_others_can_connect_show_nothing_without_an_admin_key(
             ready = await anybody.get("/health/ready")
             assert (ready.status_code, ready.json()["status"]) == (200, "ok")
             assert bool(ready.json()["checks"]) is open_to_all
-        async with client(server, "http://127.0.0.1", Scope.READ, Scope.WRITE) as member:
+        async with client(server, "http://127.0.0.1", *MEMBER_SCOPES) as member:
             assert (await member.get("/metrics")).status_code == (200 if open_to_all else 403)
         async with client(server, "http://127.0.0.1", *OWNER_SCOPES) as admin:
             assert "safelight_" in (await admin.get("/metrics")).text
@@ -227,7 +228,7 @@ async def test_session_when_the_public_url_has_a_path_has_a_cookie_for_it_alone(
     async with opened(tmp_path, public_url=PUBLIC) as server:
         account = await server.services.accounts.ensure_first("local")
         for host, path in (("media.test", "/safelight/"), ("127.0.0.1:8765", "/")):
-            token = await server.services.accounts.login_token(account.id)
+            token = await server.services.access.sessions.login_token(account.id, OWNER_SCOPES)
             async with client(server, f"http://{host}") as browser:
                 led = await browser.get(f"/safelight/login?token={token}")
                 assert led.headers["location"] == "./"

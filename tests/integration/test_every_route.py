@@ -15,13 +15,15 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
-from safelight.accounts.account import OWNER_SCOPES, Credential, Scope
+from safelight.accounts.account import Credential
+from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES
 from safelight.web import server
 from tests.household import KEPT, Household, household
 from tests.routes import Call, Right, calls, names
 
 READS = ("GET", "HEAD", "FILES")
 LEAST_STREAMS = 2
+_READS = tuple(scope for scope in MEMBER_SCOPES if scope.endswith(":read"))
 LONGEST_S = 1.25 * 3600
 _PRIVATE = re.compile(r"/files/private/[^\s\"?]+\??([^\s\"]*)")
 
@@ -84,14 +86,12 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
                 (Who.NOBODY, home.owner, (), Credential.KEY),
                 (Who.LOGIN_LINK, home.owner, OWNER_SCOPES, Credential.LOGIN),
                 (Who.SESSION, home.owner, OWNER_SCOPES, Credential.SESSION),
-                (Who.READER, home.owner, (Scope.READ,), Credential.KEY),
+                (Who.READER, home.owner, _READS, Credential.KEY),
                 (Who.STRANGER, home.stranger, OWNER_SCOPES, Credential.KEY),
                 (Who.OWNER, home.owner, OWNER_SCOPES, Credential.KEY),
             )
         }
-        member = await stack.enter_async_context(
-            home.client(home.stranger, Scope.READ, Scope.WRITE)
-        )
+        member = await stack.enter_async_context(home.client(home.stranger, *MEMBER_SCOPES))
         entries = calls(home.things, await services.files.signatures.key_of(home.stranger))
         asked: list[Asked] = []
         rows = await home.rows()

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import Safelight, open_safelight
 from safelight.db.engine import PostgresDatabase
 from safelight.errors import ServiceError
@@ -99,9 +99,9 @@ async def opened(apart: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[S
     url = apart.create_database()
     settings = Settings(data_dir=tmp_path, database_url=url, fake_provider=True, min_free_bytes=0)
     async with open_safelight(settings) as safelight:
-        accounts = safelight.services.accounts
-        account = await accounts.ensure_first("somebody")
-        yield safelight, await accounts.new_key(account.id, "test", scopes=OWNER_SCOPES)
+        account = await safelight.services.accounts.ensure_first("somebody")
+        keys = safelight.services.access.keys
+        yield safelight, (await keys.create(account.id, "test", scopes=OWNER_SCOPES)).secret
 
 
 async def test_requests_when_postgresql_is_frozen_then_are_told_to_come_again(

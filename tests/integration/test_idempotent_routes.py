@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import open_safelight
 from safelight.settings import Settings
 from safelight.web import server
@@ -107,7 +107,7 @@ async def shop(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
     async with open_safelight(settings) as safelight:
         services = safelight.services
         account = await services.accounts.ensure_first("somebody")
-        key = await services.accounts.new_key(account.id, "test", scopes=OWNER_SCOPES)
+        key = (await services.access.keys.create(account.id, "test", scopes=OWNER_SCOPES)).secret
         app = server.build(services, version="test")
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(safelight.asgi),

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from safelight.accounts import signing
-from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.assets.errors import SignatureInvalid
 from safelight.media.pictures.spec import Format, Spec
 from tests.household import Household, household

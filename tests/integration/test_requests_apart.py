@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 
-from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import open_safelight
 from safelight.settings import Settings
 from tests import pictures
@@ -23,7 +23,7 @@ async def test_upload_when_local_jobs_fill_all_slots_then_does_not_wait(tmp_path
     async with open_safelight(settings) as safelight:
         services = safelight.services
         account = await services.accounts.ensure_first("somebody")
-        key = await services.accounts.new_key(account.id, "test", scopes=OWNER_SCOPES)
+        key = (await services.access.keys.create(account.id, "test", scopes=OWNER_SCOPES)).secret
         # A running job and a queue behind it.
         async with (
             asyncio.TaskGroup() as group,

@@ -6,10 +6,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from safelight.accounts.account import OWNER_SCOPES, Credential
+from safelight.accounts.account import Credential
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import open_safelight
 from safelight.settings import Settings
 from safelight.web.auth import COOKIE
+from tests import factories
 from tests.household import Household, household
 
 
@@ -24,8 +26,7 @@ async def home(
 
 
 async def _secret(home: Household, kind: Credential) -> str:
-    accounts = home.safelight.services.accounts
-    return await accounts.new_key(home.owner, "test", scopes=OWNER_SCOPES, kind=kind)
+    return await factories.new_key(home.database, home.owner, OWNER_SCOPES, kind=kind)
 
 
 @pytest.mark.parametrize("cookie", ["", "nonsense", "key", "login link"])

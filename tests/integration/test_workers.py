@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from safelight.accounts.account import OWNER_SCOPES
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import open_safelight
 from safelight.db.engine import Database
 from safelight.jobs.errors import NoWorker
@@ -65,9 +65,9 @@ async def test_lane_when_nobody_serves_its_work_then_is_named(
 async def test_installation_when_no_worker_lives_then_says_so_everywhere(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, fake_provider=True, min_free_bytes=0, lease_s=3)
     async with open_safelight(settings) as safelight:
-        accounts = safelight.services.accounts
-        account = await accounts.ensure_first("somebody")
-        key = await accounts.new_key(account.id, "test", scopes=OWNER_SCOPES)
+        account = await safelight.services.accounts.ensure_first("somebody")
+        keys = safelight.services.access.keys
+        key = (await keys.create(account.id, "test", scopes=OWNER_SCOPES)).secret
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(safelight.asgi),
             base_url="http://127.0.0.1",

@@ -17,36 +17,36 @@ class Clock:
 
 def test_rates_when_asked_within_the_limit_let_all_through() -> None:
     clock = Clock()
-    rates = Rates(10, clock=clock)
+    rates = Rates(clock=clock)
     for _ in range(100):
-        rates.take("a")
+        rates.take("a", 10)
         clock.now += 0.1
 
 
 def test_rates_when_asked_too_often_say_when_to_come_again() -> None:
     clock = Clock()
-    rates = Rates(10, clock=clock)
+    rates = Rates(clock=clock)
     for _ in range(20):  # two seconds' worth at once
-        rates.take("a")
+        rates.take("a", 10)
     with pytest.raises(TooManyRequests) as refused:
-        rates.take("a")
+        rates.take("a", 10)
     assert refused.value.retry_after
     assert timedelta(0) < refused.value.retry_after <= timedelta(seconds=0.11)
-    rates.take("b")
+    rates.take("b", 10)
     clock.now += 0.11
-    rates.take("a")
+    rates.take("a", 10)
     with pytest.raises(TooManyRequests):
-        rates.take("a")
+        rates.take("a", 10)
 
 
 def test_rates_when_there_is_no_limit_never_refuse() -> None:
-    rates = Rates(0, clock=Clock())
+    rates = Rates(clock=Clock())
     for _ in range(1000):
-        rates.take("a")
+        rates.take("a", 0)
 
 
 def test_rates_when_very_many_names_come_forget_the_oldest() -> None:
-    rates = Rates(1, clock=Clock())
+    rates = Rates(clock=Clock())
     for number in range(20_000):
-        rates.take(str(number))
+        rates.take(str(number), 1)
     assert len(rates) == 10_000

@@ -1,4 +1,4 @@
-"""Accounts, API keys and scopes. Pure."""
+"""Accounts, and the secrets that authenticate their callers. Pure."""
 
 import hashlib
 import hmac
@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from safelight import ids
+from safelight.accounts.scopes import Scopes
 
 _HINT_LENGTH = 8
 MAX_KEY_LENGTH = 200
@@ -18,18 +19,6 @@ class Credential(StrEnum):
     KEY = "sk_"  # an API key, in the Authorization header
     SESSION = "ses_"  # a browser session, in the cookie
     LOGIN = "lnk_"  # a login link, exchanged once for a session
-
-
-class Scope(StrEnum):
-    """A permission of an API key; a key has a set of them."""
-
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
-    LOGIN = "login"  # can only be exchanged for a browser session
-
-
-OWNER_SCOPES = (Scope.READ, Scope.WRITE, Scope.ADMIN)
 
 
 class Visibility(StrEnum):
@@ -55,11 +44,30 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The authenticated caller of a request: account, key and scopes."""
+    """The authenticated caller of a request: account, credential and scopes."""
 
     account_id: str
     key_id: str
-    scopes: frozenset[Scope]
+    scopes: Scopes
+    rate_per_s: float | None = None  # requests per second; None: unlimited
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A credential, without its secret."""
+
+    id: str
+    account_id: str
+    kind: Credential
+    name: str
+    hint: str  # the first characters of the secret
+    scopes: Scopes
+    rate_per_s: float | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None  # to the minute
+    last_used_from: str  # an IP address, or empty
 
 
 def new_secret(kind: Credential) -> str:

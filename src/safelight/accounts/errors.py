@@ -1,6 +1,6 @@
-"""Errors of authentication."""
+"""Errors of authentication and of API keys."""
 
-from safelight.errors import RequestError
+from safelight.errors import Forbidden, RequestError
 
 
 class Unauthenticated(RequestError):
@@ -9,3 +9,26 @@ class Unauthenticated(RequestError):
     code = "unauthenticated"
     status = 401
     title = "A valid API key is needed"
+
+
+class TooManyKeys(RequestError):
+    """The account has as many API keys as it may."""
+
+    code = "too_many_keys"
+    status = 409
+    title = "This account has too many API keys"
+
+
+class KeyEnded(RequestError):
+    """The API key was revoked or has expired: it cannot be rotated."""
+
+    code = "key_ended"
+    status = 409
+    title = "This API key is no longer valid"
+
+
+class ScopeNotHeld(Forbidden):
+    """A key was to get scopes that its maker does not have."""
+
+    code = "scope_not_held"
+    title = "A key cannot grant scopes that it does not have"

@@ -1,16 +1,15 @@
-"""Rows of accounts and keys."""
+"""Rows of accounts."""
 
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
-from safelight.accounts.account import Account, Caller, Scope, Visibility
+from safelight.accounts.account import Account, Visibility
+from safelight.accounts.scopes import Scope
 from safelight.db.tables import accounts, keys
 from safelight.db.types import now
-from safelight.db.walks import among
 
 
 def first_account(tx: Connection) -> Account | None:
@@ -21,7 +20,7 @@ def first_account(tx: Connection) -> Account | None:
 
 def operator(tx: Connection) -> str | None:
     """Return the oldest account with a valid admin key, or else the oldest account."""
-    admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN}"%')
+    admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN_WRITE}"%')
     is_valid = sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now())
     found = tx.scalar(
         sa.select(sa.func.min(keys.c.account_id)).where(
@@ -70,89 +69,6 @@ def change_account(tx: Connection, account_id: str, **values: Any) -> Account | 
     )
     row = tx.execute(statement).mappings().one_or_none()
     return None if row is None else _to_account(row)
-
-
-def insert_key(
-    tx: Connection,
-    *,
-    account_id: str,
-    name: str,
-    hint: str,
-    digest: bytes,
-    scopes: tuple[Scope, ...],
-    valid_for: timedelta | None,
-) -> str:
-    """Insert a key by its hash and return its id."""
-    key_id = ids.new("key")
-    tx.execute(
-        sa.insert(keys).values(
-            id=key_id,
-            account_id=account_id,
-            name=name,
-            hint=hint,
-            hash=digest,
-            scopes=[scope.value for scope in scopes],
-            created_at=now(),
-            expires_at=None if valid_for is None else now(valid_for),
-        )
-    )
-    return key_id
-
-
-def find_caller(tx: Connection, digest: bytes) -> Caller | None:
-    """Return the caller for a key hash, or None if it is unknown, expired or revoked."""
-    query = sa.select(keys.c.id, keys.c.account_id, keys.c.scopes).where(_is_valid(digest))
-    row = tx.execute(query).one_or_none()
-    if row is None:
-        return None
-    return Caller(row.account_id, row.id, frozenset(Scope(scope) for scope in row.scopes))
-
-
-def use_up_key(tx: Connection, digest: bytes) -> str | None:
-    """Revoke a valid key and return its account; None for all but the first of two callers."""
-    return tx.scalar(
-        sa.update(keys)
-        .where(_is_valid(digest))
-        .values(revoked_at=now())
-        .returning(keys.c.account_id)
-    )
-
-
-def _is_valid(digest: bytes) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        keys.c.hash == digest,
-        keys.c.revoked_at.is_(None),
-        sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
-    )
-
-
-def revoke_key(tx: Connection, key_id: str) -> None:
-    """Revoke a key."""
-    tx.execute(
-        sa.update(keys)
-        .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
-        .values(revoked_at=now())
-    )
-
-
-def forget_keys(tx: Connection, *, kept: timedelta, limit: int) -> int:
-    """Remove up to `limit` keys that expired or were revoked longer than `kept` ago.
-
-    Each of the two conditions has its own index.
-    """
-    removed = 0
-    for ended_at in (keys.c.expires_at, keys.c.revoked_at):
-        old = (
-            sa.select(keys.c.id)
-            .where(ended_at < now(-kept))
-            .order_by(ended_at)
-            .limit(limit - removed)
-            .with_for_update(skip_locked=True)
-        )
-        removed += tx.execute(
-            sa.delete(keys).where(among(tx, keys.c.id, tx.scalars(old).all()))
-        ).rowcount
-    return removed
 
 
 def _to_account(row: RowMapping) -> Account:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from uvicorn import Config, Server
 
 from safelight import configured, datadir
-from safelight.accounts.account import OWNER_SCOPES
 from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_safelight
 from safelight.cli.failure import Failure
 from safelight.settings import Settings
@@ -102,16 +102,17 @@ async def local_owner(whole: Safelight, note: Callable[[str], None]) -> Owner:
 
     A kept key that this database does not know is replaced, with a note.
     """
-    accounts, folder = whole.services.accounts, whole.settings.data_dir
-    account = await accounts.ensure_first("local")
+    access, folder = whole.services.access, whole.settings.data_dir
+    account = await whole.services.accounts.ensure_first("local")
     key = datadir.local_key(folder)
     try:
-        await accounts.authenticate(key)
+        await access.authenticator.authenticate(key)
     except Unauthenticated:
         if key:
             note(f"The API key in {folder} is of another database, or was revoked: it is replaced.")
         name = "this machine's command line"
-        key = await accounts.new_key(account.id, name, scopes=OWNER_SCOPES)
+        issued = await access.keys.create(account.id, name, scopes=OWNER_SCOPES)
+        key = issued.secret
         datadir.keep_local_key(folder, key)
     return Owner(account.id, key)
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from safelight import datadir, telemetry
+from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_offline
 from safelight.cli import host, samples
 from safelight.cli.client import Client
@@ -156,7 +157,7 @@ async def _login_link(whole: Safelight, account_id: str) -> str:
     """Return a login link for a person at a terminal; a log gets the command that makes one."""
     if not sys.stdout.isatty():
         return "with the link that `safelight login` prints"
-    token = await whole.services.accounts.login_token(account_id)
+    token = await whole.services.access.sessions.login_token(account_id, OWNER_SCOPES)
     return f"{whole.url}/login?token={token}  (works once; `safelight login` prints another)"
 
 

@@ -77,14 +77,20 @@ keys = Table(
     "keys",
     metadata,
     Column("id", sa.Text, primary_key=True),
-    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("kind", sa.Text, nullable=False, server_default="key"),
     Column("name", sa.Text, nullable=False),
     Column("hint", sa.Text, nullable=False),  # the first characters, for display
     Column("hash", sa.LargeBinary, nullable=False, unique=True),  # SHA-256 of a 160-bit secret
     Column("scopes", Json, nullable=False),
+    Column("rate_per_s", sa.Float),  # requests per second; NULL: unlimited
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("last_used_at", Instant),  # to the minute
+    Column("last_used_from", sa.Text, nullable=False, server_default=""),
+    CheckConstraint("kind IN ('key','session','login')", name="kind"),
+    Index("ix_keys_account", "account_id", "kind", "id"),
     Index("ix_keys_expires_at", "expires_at", **_where(EXPIRES)),
     Index("ix_keys_revoked_at", "revoked_at", **_where(REVOKED)),
 )

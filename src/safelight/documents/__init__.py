@@ -60,6 +60,11 @@ from safelight.documents.job import (
     Redriven,
     SubmittedJob,
 )
+from safelight.documents.key import (
+    Key,
+    KeyList,
+    KeyWithSecret,
+)
 from safelight.documents.model import (
     Model,
     ModelList,
@@ -141,6 +146,9 @@ __all__ = [
     "JobList",
     "JobNews",
     "JobSource",
+    "Key",
+    "KeyList",
+    "KeyWithSecret",
     "Lane",
     "LaneState",
     "Lanes",

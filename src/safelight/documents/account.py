@@ -11,15 +11,30 @@ AccountId = Annotated[str, Field(examples=["acc_01k9x3v7q2m8"])]
 KeptSeconds = Annotated[float | None, Field(description="Null: as the installation is configured.")]
 
 
+ScopeName = Annotated[
+    Literal[
+        "jobs:read",
+        "jobs:write",
+        "assets:read",
+        "assets:write",
+        "webhooks:read",
+        "webhooks:write",
+        "usage:read",
+        "account:read",
+        "account:write",
+        "admin:read",
+        "admin:write",
+    ],
+    Field(description="A permission.", examples=["jobs:read"]),
+]
+
+
 class Account(TypedDict):
     """An account, as one of its API keys sees it."""
 
     id: AccountId
     name: str
-    scopes: Annotated[
-        list[Literal["read", "write", "admin", "login"]],
-        Field(description="What this key may do.", examples=[["read", "write"]]),
-    ]
+    scopes: Annotated[list[ScopeName], Field(description="What this credential may do.")]
     visibility: Annotated[Visibility, Field(description="Default for new assets.")]
     keep_image_s: KeptSeconds
     keep_model_3d_s: KeptSeconds

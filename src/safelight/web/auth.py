@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, FastAPI, Request
-from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi import Depends, FastAPI, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer, SecurityScopes
 from fastapi.security.http import HTTPAuthorizationCredentials
 
-from safelight.accounts.account import Caller, Credential, Scope
+from safelight.accounts.account import Caller, Credential
 from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.scopes import Scope
 from safelight.errors import Forbidden, SafelightError
 from safelight.web.services import Services
 
@@ -54,13 +55,16 @@ async def _caller(
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Caller:
     if bearer is not None:
-        caller = await services.accounts.authenticate(bearer.credentials)
+        caller = await services.access.authenticator.authenticate(
+            bearer.credentials, address=_address(request)
+        )
     elif cookie:
         caller = await _session(request, services, cookie)
     else:
         raise Unauthenticated("Send `Authorization: Bearer YOUR_KEY`.")
     structlog.contextvars.bind_contextvars(account_id=caller.account_id, key_id=caller.key_id)
     request.state.account_id = caller.account_id
+    services.access.rates.take(caller.key_id, caller.rate_per_s or 0)
     return caller
 
 
@@ -70,19 +74,21 @@ async def _session(
     if not cookie:
         raise Unauthenticated("There is no browser session.")
     services.hosts.check(request)
-    return await services.accounts.authenticate(cookie, Credential.SESSION)
+    return await services.access.authenticator.authenticate(
+        cookie, Credential.SESSION, address=_address(request)
+    )
 
 
-class _Needs:
-    """A dependency that requires a scope."""
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
 
-    async def __call__(self, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
-        if self._scope not in caller.scopes:
-            raise Forbidden(f"This needs an API key with the scope `{self._scope.value}`.")
-        return caller
+async def _permitted(needed: SecurityScopes, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    """Return a caller who has the scopes that the route declares."""
+    for scope in needed.scopes:
+        if scope not in caller.scopes:
+            raise Forbidden(f"This needs a credential with the scope `{scope}`.")
+    return caller
 
 
 async def may_look(
@@ -93,7 +99,8 @@ async def may_look(
 ) -> None:
     """Refuse all but admins, unless the process shows its inside to everyone."""
     if not services.health.open_probes:
-        await _Needs(Scope.ADMIN)(await _caller(request, services, bearer, cookie))
+        caller = await _caller(request, services, bearer, cookie)
+        await _permitted(SecurityScopes([Scope.ADMIN_READ]), caller)
 
 
 async def _sees_details(
@@ -112,6 +119,15 @@ async def _sees_details(
 
 SeesDetails = Annotated[bool, Depends(_sees_details)]
 Session = Annotated[Caller, Depends(_session)]
-Reader = Annotated[Caller, Depends(_Needs(Scope.READ))]
-Writer = Annotated[Caller, Depends(_Needs(Scope.WRITE))]
-Admin = Annotated[Caller, Depends(_Needs(Scope.ADMIN))]
+AnyCaller = Annotated[Caller, Security(_permitted)]
+JobReader = Annotated[Caller, Security(_permitted, scopes=[Scope.JOBS_READ])]
+JobWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.JOBS_WRITE])]
+AssetReader = Annotated[Caller, Security(_permitted, scopes=[Scope.ASSETS_READ])]
+AssetWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.ASSETS_WRITE])]
+WebhookReader = Annotated[Caller, Security(_permitted, scopes=[Scope.WEBHOOKS_READ])]
+WebhookWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.WEBHOOKS_WRITE])]
+UsageReader = Annotated[Caller, Security(_permitted, scopes=[Scope.USAGE_READ])]
+AccountReader = Annotated[Caller, Security(_permitted, scopes=[Scope.ACCOUNT_READ])]
+AccountWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.ACCOUNT_WRITE])]
+AdminReader = Annotated[Caller, Security(_permitted, scopes=[Scope.ADMIN_READ])]
+AdminWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.ADMIN_WRITE])]

@@ -44,7 +44,7 @@ class RangeNotSatisfiable(RequestError):
 
 
 class TooManyRequests(RequestError):
-    """The rate limit of a file is exceeded; `retry_after` is when to retry."""
+    """The rate limit of a file or an API key is exceeded; `retry_after` is when to retry."""
 
     code = "too_many_requests"
     status = 429

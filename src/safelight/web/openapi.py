@@ -16,7 +16,7 @@ from safelight import documents, errors
 from safelight.accounts.errors import Unauthenticated
 from safelight.errors import SafelightError
 from safelight.web.contract import JSON, PROBLEM, refusals
-from safelight.web.errors import Misdirected, TooLarge
+from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
 
 Schema = dict[str, Any]
 URL = "/openapi.json"
@@ -163,6 +163,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
     if "security" in operation:
         yield Unauthenticated
         yield errors.Forbidden
+        yield TooManyRequests
     if "{" in path:
         yield errors.NotFound
     if "requestBody" in operation:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from safelight.accounts.authentication import Authenticator
+from safelight.accounts.keys import Keys
 from safelight.accounts.service import Accounts
+from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
 from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
@@ -45,6 +48,16 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """The services that let callers in."""
+
+    authenticator: Authenticator
+    keys: Keys
+    sessions: Sessions
+    rates: Rates  # by key
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """The services through which files and URLs come in, and their limits."""
 
@@ -63,7 +76,8 @@ class Files:
     signatures: Signatures
     variants: Variants
     conversions: Conversions
-    rates: Rates
+    rates: Rates  # by file
+    most_per_s: float  # requests for one file; 0: unlimited
     origins: tuple[str, ...]  # other origins from which pages may load files
     direct: Callable[[str], Awaitable[str | None]]  # where to redirect for a private file, if so
 
@@ -84,6 +98,7 @@ class Health:
 class Services:
     """The services that routes call, built by `composed.py`."""
 
+    access: Access
     accounts: Accounts
     jobs: Jobs
     batches: Batches

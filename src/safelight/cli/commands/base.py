@@ -44,6 +44,8 @@ storage = typer.Typer(help="Inspect and repair stored files.", no_args_is_help=T
 app.add_typer(storage, name="storage")
 account = typer.Typer(help="List, export and import accounts.", no_args_is_help=True)
 app.add_typer(account, name="account")
+keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 backup = typer.Typer(help="Back up the installation, or verify a backup.")
 app.add_typer(backup, name="backup")
 

@@ -20,9 +20,16 @@ def backup():
 
 def account():
     """Return the module."""
-    from safelight.cli import account as accounts  # noqa: PLC0415
+    from safelight.cli.accounts import transfer  # noqa: PLC0415
 
-    return accounts
+    return transfer
+
+
+def keys():
+    """Return the module."""
+    from safelight.cli.accounts import keys  # noqa: PLC0415
+
+    return keys
 
 
 def storage():

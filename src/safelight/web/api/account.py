@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import Unauthenticated
-from safelight.accounts.service import LOGIN_LINK_LASTS, SESSION_LASTS
+from safelight.accounts.sessions import LOGIN_LINK_LASTS, SESSION_LASTS
 from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
-from safelight.web.auth import COOKIE, Admin, Parts, Reader, Session, Writer
+from safelight.web.auth import COOKIE, AccountWriter, AnyCaller, AssetWriter, Parts, Session
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -57,16 +57,16 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
     """Open the web page by a login link, which works once."""
     services.hosts.check(request)
     try:
-        session = await services.accounts.redeem_login(token)
+        session = await services.access.sessions.redeem(token)
     except Unauthenticated:
         return RedirectResponse("./?login=expired", 303)
     return _with_cookie(request, services, RedirectResponse("./", 303), session)
 
 
 @router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
-async def make_login_link(caller: Admin, services: Parts) -> Response:
-    """Return a link that signs a browser in once, within a day, with all scopes."""
-    token = await services.accounts.login_token(caller.account_id)
+async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
+    """Return a link that signs a browser in once, within a day, with the scopes of this key."""
+    token = await services.access.sessions.login_token(caller.account_id, caller.scopes)
     document: documents.LoginLink = {
         "url": f"{services.public_url}/login?token={token}",
         "expires_at": datetime.now(UTC) + LOGIN_LINK_LASTS,
@@ -78,27 +78,27 @@ async def make_login_link(caller: Admin, services: Parts) -> Response:
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     services.hosts.check(request)
-    session = await services.accounts.open_session(body.key)
+    session = await services.access.sessions.open(body.key)
     return _with_cookie(request, services, Response(status_code=204), session)
 
 
 @router.delete("/v1/session", **returns(None, status=204))
 async def sign_out(request: Request, caller: Session, services: Parts) -> Response:
     """End the browser session of the cookie, whatever API key comes with it."""
-    await services.accounts.close_session(caller.key_id)
+    await services.access.sessions.close(caller.key_id)
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, path=_cookie_path(request, services))
     return response
 
 
 @router.get("/v1/account", **returns(documents.Account))
-async def get_account(caller: Reader, services: Parts) -> Response:
+async def get_account(caller: AnyCaller, services: Parts) -> Response:
     """Return the account of the key."""
     return _account(await services.accounts.get(caller.account_id), caller)
 
 
 @router.patch("/v1/account", **returns(documents.Account))
-async def change_account(body: AccountChange, caller: Admin, services: Parts) -> Response:
+async def change_account(body: AccountChange, caller: AccountWriter, services: Parts) -> Response:
     """Change the account's defaults; existing assets keep their settings."""
     values = body.model_dump(exclude_unset=True)
     if not values:
@@ -122,7 +122,7 @@ def _account(account: Account, caller: Caller) -> Response:
 
 
 @router.get("/v1/account/signing-key", **returns(documents.SigningKey))
-async def get_signing_key(caller: Writer, services: Parts) -> Response:
+async def get_signing_key(caller: AssetWriter, services: Parts) -> Response:
     """Return the key that signs URLs of on-the-fly pictures; keep it on your servers."""
     key = await services.files.signatures.key_of(caller.account_id)
     document: documents.SigningKey = {"signing_key": key}
@@ -131,7 +131,7 @@ async def get_signing_key(caller: Writer, services: Parts) -> Response:
 
 @router.get("/v1/models", **returns(documents.ModelList, conditional=True))
 async def list_models(
-    request: Request, caller: Reader, services: Parts, kind: Kind | None = None
+    request: Request, caller: AnyCaller, services: Parts, kind: Kind | None = None
 ) -> Response:
     """Return the available models, with their params and prices.
 

@@ -19,7 +19,7 @@ from safelight.jobs.scheduling.lane_counts import COUNTED, LaneCount, ProviderCo
 from safelight.jobs.view import public_kind
 from safelight.providers.provider import Kind
 from safelight.web.answers import json_response
-from safelight.web.auth import Admin, Parts, Writer
+from safelight.web.auth import AdminReader, AdminWriter, JobWriter, Parts
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -112,7 +112,7 @@ class AccountLimitsChange(BaseModel):
 
 
 @router.get("/admin/workers", **returns(documents.WorkerList))
-async def list_workers(caller: Admin, services: Parts) -> Response:
+async def list_workers(caller: AdminReader, services: Parts) -> Response:
     """Return the workers, janitors and notifiers, and whether each is alive."""
     found = await services.operations.processes()
     document: documents.WorkerList = {
@@ -140,7 +140,7 @@ async def list_workers(caller: Admin, services: Parts) -> Response:
 
 
 @router.get("/admin/lanes", **returns(documents.Lanes))
-async def list_lanes(caller: Admin, services: Parts) -> Response:
+async def list_lanes(caller: AdminReader, services: Parts) -> Response:
     """Return the queued and running jobs per lane and provider."""
     found = await services.operations.overview()
     document: documents.Lanes = {
@@ -162,7 +162,7 @@ async def list_lanes(caller: Admin, services: Parts) -> Response:
 
 
 @router.post("/admin/lanes/{name}/pause", **returns(documents.LaneState))
-async def pause_lane(name: Name, caller: Admin, services: Parts) -> Response:
+async def pause_lane(name: Name, caller: AdminWriter, services: Parts) -> Response:
     """Pause a lane: no job starts; running and waiting jobs continue."""
     since = await services.operations.pause(name)
     document: documents.LaneState = {"name": name, "paused": True, "paused_at": since}
@@ -170,7 +170,7 @@ async def pause_lane(name: Name, caller: Admin, services: Parts) -> Response:
 
 
 @router.post("/admin/lanes/{name}/resume", **returns(documents.LaneState))
-async def resume_lane(name: Name, caller: Admin, services: Parts) -> Response:
+async def resume_lane(name: Name, caller: AdminWriter, services: Parts) -> Response:
     """Resume a lane."""
     await services.operations.resume(name)
     services.bell.ring(doorbell.lane(name))
@@ -183,7 +183,7 @@ async def resume_lane(name: Name, caller: Admin, services: Parts) -> Response:
 
 @router.get("/admin/dead-letters", **returns(documents.DeadLetterList))
 async def list_dead_letters(
-    caller: Admin, services: Parts, wanted: Annotated[Listing, Query()]
+    caller: AdminReader, services: Parts, wanted: Annotated[Listing, Query()]
 ) -> Response:
     """Return the failed jobs of all accounts, latest failure first."""
     found = await services.operations.dead_letters(
@@ -198,14 +198,14 @@ async def list_dead_letters(
 
 @router.post("/admin/dead-letters/redrive", **returns(documents.Redriven))
 async def redrive_dead_letters(
-    body: RedriveDeadLetters, caller: Admin, services: Parts
+    body: RedriveDeadLetters, caller: AdminWriter, services: Parts
 ) -> Response:
     """Redrive failed jobs of all accounts, latest failure first."""
     return await _redrive(services, body.which(body.account_id), body)
 
 
 @jobs_router.post("/jobs/redrive", **returns(documents.Redriven))
-async def redrive_jobs(body: RedriveJobs, caller: Writer, services: Parts) -> Response:
+async def redrive_jobs(body: RedriveJobs, caller: JobWriter, services: Parts) -> Response:
     """Redrive your failed jobs, latest failure first."""
     return await _redrive(services, body.which(caller.account_id), body)
 
@@ -228,7 +228,7 @@ async def _redrive(services: Services, which: Which, body: RedriveJobs) -> Respo
 
 @router.patch("/admin/accounts/{account_id}", **returns(documents.AccountLimits))
 async def change_account_limits(
-    account_id: Name, body: AccountLimitsChange, caller: Admin, services: Parts
+    account_id: Name, body: AccountLimitsChange, caller: AdminWriter, services: Parts
 ) -> Response:
     """Set an account's limit of jobs in flight, or its legal hold."""
     values = body.model_dump(exclude_unset=True)

@@ -26,7 +26,7 @@ from safelight.media.errors import (
 )
 from safelight.web.answers import conditional_response, json_response
 from safelight.web.api.jobs import Limit
-from safelight.web.auth import Admin, Parts, Reader, Writer
+from safelight.web.auth import AdminWriter, AssetReader, AssetWriter, Parts
 from safelight.web.contract import form, returns
 from safelight.web.errors import TooManyFiles
 from safelight.web.json_route import JsonRoute
@@ -56,7 +56,7 @@ _MAX_DISTANCE = 16  # of 64 bits; pictures that differ in more are not alike
         form=form(UploadFields, file="file"),
     ),
 )
-async def upload_asset(request: Request, caller: Writer, services: Parts) -> Response:
+async def upload_asset(request: Request, caller: AssetWriter, services: Parts) -> Response:
     """Upload one picture, to show or to use as a reference."""
     await services.entry.check_space()
     async with received(
@@ -84,7 +84,7 @@ async def upload_asset(request: Request, caller: Writer, services: Parts) -> Res
 @router.get("/assets", **returns(documents.AssetList, conditional=True))
 async def list_assets(
     request: Request,
-    caller: Reader,
+    caller: AssetReader,
     services: Parts,
     *,
     q: Annotated[
@@ -144,7 +144,9 @@ async def list_assets(
 
 
 @router.get("/assets/{asset_id}", **returns(documents.Asset, conditional=True))
-async def get_asset(request: Request, asset_id: str, caller: Reader, services: Parts) -> Response:
+async def get_asset(
+    request: Request, asset_id: str, caller: AssetReader, services: Parts
+) -> Response:
     """Return one asset with all its facts."""
     asset = await services.assets.get(caller.account_id, asset_id)
     return conditional_response(request, asset_document(asset, services.links))
@@ -154,7 +156,7 @@ async def get_asset(request: Request, asset_id: str, caller: Reader, services: P
 async def list_similar_assets(
     request: Request,
     asset_id: str,
-    caller: Reader,
+    caller: AssetReader,
     services: Parts,
     distance: Annotated[
         int, Query(ge=0, le=_MAX_DISTANCE, description="Maximum distance, in bits of 64.")
@@ -174,7 +176,7 @@ async def list_similar_assets(
 
 @router.patch("/assets/{asset_id}", **returns(documents.Asset, ShowsNothing, StorageFull))
 async def change_asset(
-    asset_id: str, body: AssetChange, caller: Writer, services: Parts
+    asset_id: str, body: AssetChange, caller: AssetWriter, services: Parts
 ) -> Response:
     """Change an asset; omitted fields stay."""
     values = body.model_dump(exclude_unset=True)
@@ -192,7 +194,7 @@ async def change_asset(
 @router.delete("/assets/{asset_id}", **returns(documents.Deleted, OnHold, StorageFull))
 async def delete_asset(
     asset_id: str,
-    caller: Writer,
+    caller: AssetWriter,
     services: Parts,
     *,
     now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,
@@ -211,7 +213,7 @@ async def delete_asset(
 
 
 @router.put("/assets/{asset_id}/hold", **returns(documents.Asset))
-async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) -> Response:
+async def hold_asset(asset_id: str, body: Hold, caller: AdminWriter, services: Parts) -> Response:
     """Place an asset under legal hold: it neither expires nor can be deleted until released."""
     asset = await services.assets.hold(
         caller.account_id, asset_id, body.reason, actor=caller.key_id
@@ -220,7 +222,7 @@ async def hold_asset(asset_id: str, body: Hold, caller: Admin, services: Parts) 
 
 
 @router.delete("/assets/{asset_id}/hold", **returns(documents.Asset))
-async def release_asset(asset_id: str, caller: Admin, services: Parts) -> Response:
+async def release_asset(asset_id: str, caller: AdminWriter, services: Parts) -> Response:
     """Release an asset from its legal hold."""
     asset = await services.assets.hold(caller.account_id, asset_id, "", actor=caller.key_id)
     return json_response(asset_document(asset, services.links))

@@ -34,7 +34,7 @@ from safelight.web.api.submit import (
     repeat_of,
 )
 from safelight.web.archive import Entry, archive
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import JobReader, JobWriter, Parts
 from safelight.web.contract import returns, sends, streams, submits
 from safelight.web.errors import TooManyFiles
 from safelight.web.json_route import JsonRoute
@@ -51,7 +51,7 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["batches"])
 async def create_batch(
     request: Request,
     body: MakeBatch,
-    caller: Writer,
+    caller: JobWriter,
     services: Parts,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -75,7 +75,7 @@ async def create_batch(
 
 @router.get("/batches", **returns(documents.BatchList, conditional=True))
 async def list_batches(
-    request: Request, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
+    request: Request, caller: JobReader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Return your batches without their items, newest first."""
     found = await services.batches.page(caller.account_id, before=cursor, limit=limit + 1)
@@ -88,14 +88,16 @@ async def list_batches(
 
 
 @router.get("/batches/{batch_id}", **returns(documents.Batch, conditional=True))
-async def get_batch(request: Request, batch_id: str, caller: Reader, services: Parts) -> Response:
+async def get_batch(
+    request: Request, batch_id: str, caller: JobReader, services: Parts
+) -> Response:
     """Return one batch with all its items."""
     return conditional_response(request, await batch_answer(services, caller.account_id, batch_id))
 
 
 @router.patch("/batches/{batch_id}", **returns(documents.Batch))
 async def change_batch(
-    batch_id: str, body: BatchChange, caller: Writer, services: Parts
+    batch_id: str, body: BatchChange, caller: JobWriter, services: Parts
 ) -> Response:
     """Change a batch's name, tags or metadata; omitted fields stay."""
     values = body.model_dump(exclude_unset=True)
@@ -105,7 +107,7 @@ async def change_batch(
 
 @router.get("/batches/{batch_id}/events", **streams(documents.Batch, documents.BatchEvent))
 async def follow_batch(
-    batch_id: str, caller: Reader, services: Parts, last_event_id: LastEventId = None
+    batch_id: str, caller: JobReader, services: Parts, last_event_id: LastEventId = None
 ) -> Response:
     """Follow a batch as server-sent events, until all its jobs are final.
 
@@ -116,14 +118,14 @@ async def follow_batch(
 
 
 @router.post("/batches/{batch_id}/cancel", **returns(documents.Batch))
-async def cancel_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
+async def cancel_batch(batch_id: str, caller: JobWriter, services: Parts) -> Response:
     """Cancel all unfinished jobs of the batch."""
     _ring(services, batch_id, await services.batches.cancel(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id))
 
 
 @router.post("/batches/{batch_id}/redrive", **returns(documents.Batch, status=202))
-async def redrive_batch(batch_id: str, caller: Writer, services: Parts) -> Response:
+async def redrive_batch(batch_id: str, caller: JobWriter, services: Parts) -> Response:
     """Redrive all failed jobs of the batch."""
     _ring(services, batch_id, await services.batches.redrive(caller.account_id, batch_id))
     return json_response(await batch_answer(services, caller.account_id, batch_id), 202)
@@ -140,7 +142,7 @@ async def redrive_batch(batch_id: str, caller: Writer, services: Parts) -> Respo
 )
 async def download_batch(
     batch_id: str,
-    caller: Reader,
+    caller: JobReader,
     services: Parts,
     *,
     previews: Annotated[bool, Query(description="Include a picture of each 3D model.")] = False,

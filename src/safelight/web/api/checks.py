@@ -12,7 +12,7 @@ from safelight.jobs.fields import Name
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Lane, Provider
 from safelight.web.answers import json_response
-from safelight.web.auth import Admin, Parts
+from safelight.web.auth import AdminReader, AdminWriter, Parts
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -24,7 +24,7 @@ _log = telemetry.logger(__name__)
 
 
 @router.post("", **returns(documents.CheckList))
-async def check_installation(caller: Admin, services: Parts) -> Response:
+async def check_installation(caller: AdminReader, services: Parts) -> Response:
     """Check every part of this installation and every provider, at no cost."""
     parts: Mapping[str, Callable[[], Awaitable[object]]] = (
         services.health.checks | services.health.soft_checks
@@ -39,7 +39,7 @@ async def check_installation(caller: Admin, services: Parts) -> Response:
 
 
 @router.post("/{provider}", **returns(documents.CheckList))
-async def check_provider(provider: Name, caller: Admin, services: Parts) -> Response:
+async def check_provider(provider: Name, caller: AdminWriter, services: Parts) -> Response:
     """Check the credentials of one provider, at no cost."""
     try:
         plug = services.registry.provider(provider)

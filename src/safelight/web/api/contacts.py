@@ -14,7 +14,7 @@ from safelight.notifications.notice import Notice
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.api.webhooks import Pattern
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import Parts, WebhookReader, WebhookWriter
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -68,7 +68,7 @@ class ContactCode(BaseModel):
 
 
 @router.post("/v1/contacts", **returns(documents.Contact, WrongState, status=201))
-async def create_contact(body: NewContact, caller: Writer, services: Parts) -> Response:
+async def create_contact(body: NewContact, caller: WebhookWriter, services: Parts) -> Response:
     """Add a contact. Nothing is sent before the recipient confirms."""
     made = await services.contacts.create(
         caller.account_id, body.channel, body.address, wanted=body.events, digest=body.digest
@@ -77,7 +77,7 @@ async def create_contact(body: NewContact, caller: Writer, services: Parts) -> R
 
 
 @router.get("/v1/contacts", **returns(documents.ContactList))
-async def list_contacts(caller: Reader, services: Parts) -> Response:
+async def list_contacts(caller: WebhookReader, services: Parts) -> Response:
     """Return your contacts, oldest first."""
     found = await services.contacts.all_of(caller.account_id)
     document: documents.ContactList = {
@@ -88,14 +88,14 @@ async def list_contacts(caller: Reader, services: Parts) -> Response:
 
 
 @router.get("/v1/contacts/{contact_id}", **returns(documents.Contact))
-async def get_contact(contact_id: str, caller: Reader, services: Parts) -> Response:
+async def get_contact(contact_id: str, caller: WebhookReader, services: Parts) -> Response:
     """Return one contact."""
     return json_response(_document(await services.contacts.get(caller.account_id, contact_id)))
 
 
 @router.patch("/v1/contacts/{contact_id}", **returns(documents.Contact))
 async def change_contact(
-    contact_id: str, body: ContactChange, caller: Writer, services: Parts
+    contact_id: str, body: ContactChange, caller: WebhookWriter, services: Parts
 ) -> Response:
     """Change a contact's event types or digest."""
     values = body.model_dump(exclude_unset=True)
@@ -104,7 +104,7 @@ async def change_contact(
 
 
 @router.delete("/v1/contacts/{contact_id}", **returns(None, status=204))
-async def delete_contact(contact_id: str, caller: Writer, services: Parts) -> Response:
+async def delete_contact(contact_id: str, caller: WebhookWriter, services: Parts) -> Response:
     """Remove a contact."""
     await services.contacts.delete(caller.account_id, contact_id)
     return Response(status_code=204)
@@ -112,7 +112,7 @@ async def delete_contact(contact_id: str, caller: Writer, services: Parts) -> Re
 
 @router.post("/v1/contacts/{contact_id}/confirm", **returns(documents.Contact))
 async def confirm_contact(
-    contact_id: str, body: ContactCode, caller: Writer, services: Parts
+    contact_id: str, body: ContactCode, caller: WebhookWriter, services: Parts
 ) -> Response:
     """Confirm a contact by the code that was sent to it."""
     found = await services.contacts.confirm(caller.account_id, contact_id, body.code)
@@ -120,14 +120,14 @@ async def confirm_contact(
 
 
 @router.post("/v1/contacts/{contact_id}/code", **returns(documents.Contact, WrongState, status=202))
-async def send_contact_code(contact_id: str, caller: Writer, services: Parts) -> Response:
+async def send_contact_code(contact_id: str, caller: WebhookWriter, services: Parts) -> Response:
     """Send a new code, at most five times; the previous one expires."""
     found = await services.contacts.send_code(caller.account_id, contact_id)
     return json_response(_document(found), 202)
 
 
 @router.post("/v1/contacts/{contact_id}/test", **returns(None, WrongState, status=202))
-async def test_contact(contact_id: str, caller: Writer, services: Parts) -> Response:
+async def test_contact(contact_id: str, caller: WebhookWriter, services: Parts) -> Response:
     """Send a test message; the contact's notices show the outcome."""
     await services.contacts.test(caller.account_id, contact_id)
     return Response(status_code=202)
@@ -135,7 +135,11 @@ async def test_contact(contact_id: str, caller: Writer, services: Parts) -> Resp
 
 @router.get("/v1/contacts/{contact_id}/notices", **returns(documents.NoticeList))
 async def list_notices(
-    contact_id: str, caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
+    contact_id: str,
+    caller: WebhookReader,
+    services: Parts,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Response:
     """Return the notices of a contact with their outcome, newest first."""
     found = await services.contacts.notices(

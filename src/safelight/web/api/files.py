@@ -65,7 +65,7 @@ async def get_file(
     media_type = media_type_of(key)
     if media_type is None or ".." in key:
         raise NotFound("There is no such file.")
-    services.files.rates.take(key)
+    services.files.rates.take(key, services.files.most_per_s)
     asked = set(request.query_params) - {"download"}
     if asked - _SIGNED or (is_public(key) and asked):
         shown = await _picture(request, key, services, query)

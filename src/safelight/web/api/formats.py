@@ -12,7 +12,7 @@ from safelight.errors import NotFound, StorageFull
 from safelight.media.errors import MediaUnsupported
 from safelight.media.models.convert import ModelFormat
 from safelight.single_flight import Busy
-from safelight.web.auth import Parts, Reader
+from safelight.web.auth import AssetReader, Parts
 from safelight.web.contract import redirects
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
@@ -29,7 +29,7 @@ FormatQuery = Annotated[
 
 @router.get("/assets/{asset_id}/formats/{form}", **redirects(*CONVERSION_PROBLEMS))
 async def get_asset_format(
-    asset_id: str, form: ModelFormat, caller: Reader, services: Parts
+    asset_id: str, form: ModelFormat, caller: AssetReader, services: Parts
 ) -> Response:
     """Redirect to a 3D model in another format, converted on first request.
 

@@ -16,7 +16,7 @@ from safelight.jobs.view import job_document
 from safelight.providers.provider import Kind
 from safelight.web.answers import conditional_response, job_answer, json_response
 from safelight.web.api.formats import CONVERSION_PROBLEMS, FormatQuery, key_in_format
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import JobReader, JobWriter, Parts
 from safelight.web.contract import redirects, returns, streams
 from safelight.web.feeds import feed_of
 from safelight.web.json_route import JsonRoute
@@ -43,7 +43,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 @router.get("/jobs", **returns(documents.JobList, conditional=True))
 async def list_jobs(
     request: Request,
-    caller: Reader,
+    caller: JobReader,
     services: Parts,
     kind: Kind | None = None,
     status: Literal["queued", "running", "succeeded", "failed", "canceled"] | None = None,
@@ -78,13 +78,13 @@ def cursor_after(shown: Sequence[Mapping[str, Any]], *, more: bool) -> str | Non
 @router.get("/jobs/{job_id}", **returns(documents.Job, conditional=True))
 @router.get("/result/{job_id}", include_in_schema=False)
 @router.get("/status/{job_id}", include_in_schema=False)
-async def get_job(request: Request, job_id: str, caller: Reader, services: Parts) -> Response:
+async def get_job(request: Request, job_id: str, caller: JobReader, services: Parts) -> Response:
     """Return one job."""
     return conditional_response(request, await job_answer(services, caller.account_id, job_id))
 
 
 @router.get("/jobs/{job_id}/attempts", **returns(documents.AttemptList))
-async def list_attempts(job_id: str, caller: Reader, services: Parts) -> Response:
+async def list_attempts(job_id: str, caller: JobReader, services: Parts) -> Response:
     """Return the attempts of a job: the provider, outcome and cost of each."""
     found = await services.jobs.attempts(caller.account_id, job_id)
     document: documents.AttemptList = {
@@ -113,7 +113,7 @@ def _attempt_document(attempt: Attempt) -> documents.Attempt:
 async def follow_job(
     request: Request,
     job_id: str,
-    caller: Reader,
+    caller: JobReader,
     services: Parts,
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -138,7 +138,7 @@ async def stream(
 
 @router.get("/jobs/{job_id}/download", **redirects(WrongState, *CONVERSION_PROBLEMS))
 async def download_job(
-    job_id: str, caller: Reader, services: Parts, form: FormatQuery = None
+    job_id: str, caller: JobReader, services: Parts, form: FormatQuery = None
 ) -> Response:
     """Redirect to the download of the job's first output; a 3D model in any of its formats."""
     view = await services.jobs.view(caller.account_id, job_id)
@@ -151,14 +151,14 @@ async def download_job(
 
 
 @router.post("/jobs/{job_id}/cancel", **returns(documents.Job, WrongState))
-async def cancel_job(job_id: str, caller: Writer, services: Parts) -> Response:
+async def cancel_job(job_id: str, caller: JobWriter, services: Parts) -> Response:
     """Cancel a queued or running job."""
     _ring(services, await services.jobs.cancel(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id))
 
 
 @router.post("/jobs/{job_id}/redrive", **returns(documents.Job, WrongState, status=202))
-async def redrive_job(job_id: str, caller: Writer, services: Parts) -> Response:
+async def redrive_job(job_id: str, caller: JobWriter, services: Parts) -> Response:
     """Redrive a failed or canceled job."""
     _ring(services, await services.jobs.redrive(caller.account_id, job_id))
     return json_response(await job_answer(services, caller.account_id, job_id), 202)
@@ -167,7 +167,7 @@ async def redrive_job(job_id: str, caller: Writer, services: Parts) -> Response:
 @router.delete("/jobs/{job_id}", **returns(documents.Deleted, WrongState, OnHold))
 async def delete_job(
     job_id: str,
-    caller: Writer,
+    caller: JobWriter,
     services: Parts,
     *,
     now: Annotated[bool, Query(description="Delete permanently, bypassing the trash.")] = False,

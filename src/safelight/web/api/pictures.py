@@ -11,7 +11,7 @@ from safelight.assets.errors import NoPublicPicture
 from safelight.errors import InvalidRequest
 from safelight.media.pictures.spec import DEFAULT_QUALITY, MAX_QUALITY, MAX_SIDE, Fit, Format, Spec
 from safelight.web.answers import json_response
-from safelight.web.auth import Parts, Reader
+from safelight.web.auth import AssetReader, Parts
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 
@@ -51,7 +51,7 @@ def refuse_repeated(request: Request) -> None:
 async def sign_rendition(
     request: Request,
     asset_id: str,
-    caller: Reader,
+    caller: AssetReader,
     services: Parts,
     query: Annotated[PictureQuery, Query()],
 ) -> Response:

@@ -20,7 +20,7 @@ from safelight.media.errors import MediaEmpty
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Role
 from safelight.web.answers import answer_submit
-from safelight.web.auth import Parts, Writer
+from safelight.web.auth import JobWriter, Parts
 from safelight.web.contract import form, submits
 from safelight.web.errors import TooManyFiles
 from safelight.web.json_route import JsonRoute, canonical
@@ -49,7 +49,7 @@ IdempotencyKey = Annotated[
 
 @router.post("/generate", **submits(documents.SubmittedJob, problems=SUBMIT_PROBLEMS))
 async def create_generation(
-    request: Request, body: Generate, caller: Writer, services: Parts, key: IdempotencyKey = None
+    request: Request, body: Generate, caller: JobWriter, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Generate pictures from a prompt and optional reference pictures."""
     repeat = await repeat_of(request, key)
@@ -79,7 +79,7 @@ async def create_generation(
 async def create_import(
     request: Request,
     body: ImportImages,
-    caller: Writer,
+    caller: JobWriter,
     services: Parts,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -114,7 +114,7 @@ async def create_import(
     ),
 )
 async def upload_batch(
-    request: Request, caller: Writer, services: Parts, key: IdempotencyKey = None
+    request: Request, caller: JobWriter, services: Parts, key: IdempotencyKey = None
 ) -> Response:
     """Make a 3D model of each uploaded picture. All are checked before any job is queued."""
     limits = services.entry.limits

@@ -12,7 +12,7 @@ from safelight.assets.view import asset_document
 from safelight.errors import StorageFull
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import AccountReader, AssetReader, AssetWriter, Parts
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 
@@ -24,7 +24,7 @@ _Word = Annotated[str | None, Query(max_length=64)]
 
 @router.get("/trash", **returns(documents.TrashList))
 async def list_trash(
-    caller: Reader, services: Parts, limit: Limit = 50, cursor: Cursor = None
+    caller: AssetReader, services: Parts, limit: Limit = 50, cursor: Cursor = None
 ) -> Response:
     """Return the assets in the trash, newest first."""
     found = await services.trash.page(caller.account_id, before=cursor, limit=limit + 1)
@@ -37,14 +37,14 @@ async def list_trash(
 
 
 @router.post("/trash/{asset_id}/restore", **returns(documents.Asset, StorageFull))
-async def restore_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
+async def restore_asset(asset_id: str, caller: AssetWriter, services: Parts) -> Response:
     """Restore an asset from the trash, with its metadata and new URLs."""
     asset = await services.trash.restore(caller.account_id, asset_id, actor=caller.key_id)
     return json_response(asset_document(asset, services.links))
 
 
 @router.delete("/trash/{asset_id}", **returns(None, OnHold, status=204))
-async def purge_asset(asset_id: str, caller: Writer, services: Parts) -> Response:
+async def purge_asset(asset_id: str, caller: AssetWriter, services: Parts) -> Response:
     """Delete an asset from the trash permanently."""
     await services.trash.purge(caller.account_id, asset_id, actor=caller.key_id)
     return Response(status_code=204)
@@ -52,7 +52,7 @@ async def purge_asset(asset_id: str, caller: Writer, services: Parts) -> Respons
 
 @audit_router.get("/audit", **returns(documents.AuditList))
 async def list_audit(
-    caller: Reader,
+    caller: AccountReader,
     services: Parts,
     *,
     subject: _Word = None,

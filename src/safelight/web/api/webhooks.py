@@ -11,7 +11,7 @@ from safelight.fetch.errors import UrlNotAllowed
 from safelight.jobs.fields import STRICT, Time
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit
-from safelight.web.auth import Parts, Reader, Writer
+from safelight.web.auth import Parts, WebhookReader, WebhookWriter
 from safelight.web.contract import returns
 from safelight.web.json_route import JsonRoute
 from safelight.webhooks.delivery import Delivery, DeliveryState, Logged
@@ -64,7 +64,7 @@ class RedeliverSince(BaseModel):
 
 
 @router.post("", **returns(documents.WebhookWithSecret, UrlNotAllowed, status=201))
-async def create_webhook(body: NewWebhook, caller: Writer, services: Parts) -> Response:
+async def create_webhook(body: NewWebhook, caller: WebhookWriter, services: Parts) -> Response:
     """Create an endpoint. Its signing `secret` is shown only here."""
     services.entry.check_url(body.url)
     made = await services.webhooks.create(
@@ -74,7 +74,7 @@ async def create_webhook(body: NewWebhook, caller: Writer, services: Parts) -> R
 
 
 @router.get("", **returns(documents.WebhookList))
-async def list_webhooks(caller: Reader, services: Parts) -> Response:
+async def list_webhooks(caller: WebhookReader, services: Parts) -> Response:
     """Return your endpoints, oldest first."""
     found = await services.webhooks.all_of(caller.account_id)
     document: documents.WebhookList = {
@@ -85,21 +85,21 @@ async def list_webhooks(caller: Reader, services: Parts) -> Response:
 
 
 @router.get("/default/secret", **returns(documents.WebhookWithSecret))
-async def get_default_secret(caller: Writer, services: Parts) -> Response:
+async def get_default_secret(caller: WebhookWriter, services: Parts) -> Response:
     """Return the signing secret of messages to the `webhook_url` of jobs and batches."""
     found = await services.webhooks.default(caller.account_id)
     return json_response(_with_secret(found))
 
 
 @router.get("/{endpoint_id}", **returns(documents.Webhook))
-async def get_webhook(endpoint_id: str, caller: Reader, services: Parts) -> Response:
+async def get_webhook(endpoint_id: str, caller: WebhookReader, services: Parts) -> Response:
     """Return one endpoint."""
     return json_response(_document(await services.webhooks.get(caller.account_id, endpoint_id)))
 
 
 @router.patch("/{endpoint_id}", **returns(documents.Webhook, UrlNotAllowed))
 async def change_webhook(
-    endpoint_id: str, body: WebhookChange, caller: Writer, services: Parts
+    endpoint_id: str, body: WebhookChange, caller: WebhookWriter, services: Parts
 ) -> Response:
     """Change an endpoint, disable it, or enable it again."""
     values = body.model_dump(exclude_unset=True)
@@ -113,21 +113,23 @@ async def change_webhook(
 
 
 @router.post("/{endpoint_id}/rotate", **returns(documents.WebhookWithSecret))
-async def rotate_webhook_secret(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+async def rotate_webhook_secret(
+    endpoint_id: str, caller: WebhookWriter, services: Parts
+) -> Response:
     """Rotate the `secret`, shown only here. For 24 h messages are signed with the old one too."""
     found = await services.webhooks.rotate(caller.account_id, endpoint_id)
     return json_response(_with_secret(found))
 
 
 @router.delete("/{endpoint_id}", **returns(None, InvalidRequest, status=204))
-async def delete_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+async def delete_webhook(endpoint_id: str, caller: WebhookWriter, services: Parts) -> Response:
     """Delete an endpoint with its deliveries."""
     await services.webhooks.delete(caller.account_id, endpoint_id)
     return Response(status_code=204)
 
 
 @router.post("/{endpoint_id}/test", **returns(documents.Delivery, EndpointDisabled, status=202))
-async def test_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Response:
+async def test_webhook(endpoint_id: str, caller: WebhookWriter, services: Parts) -> Response:
     """Send a `webhook.test` at once; the delivery shows the outcome."""
     found = await services.webhooks.test(caller.account_id, endpoint_id)
     return json_response(_delivery_document(found), 202)
@@ -136,7 +138,7 @@ async def test_webhook(endpoint_id: str, caller: Writer, services: Parts) -> Res
 @router.get("/{endpoint_id}/deliveries", **returns(documents.DeliveryList))
 async def list_deliveries(
     endpoint_id: str,
-    caller: Reader,
+    caller: WebhookReader,
     services: Parts,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -154,7 +156,7 @@ async def list_deliveries(
 
 @router.get("/{endpoint_id}/deliveries/{delivery_id}", **returns(documents.DeliveryWithLog))
 async def get_delivery(
-    endpoint_id: str, delivery_id: str, caller: Reader, services: Parts
+    endpoint_id: str, delivery_id: str, caller: WebhookReader, services: Parts
 ) -> Response:
     """Return one delivery with its latest tries: request, response and duration."""
     found = await services.webhooks.delivery(caller.account_id, endpoint_id, delivery_id)
@@ -170,7 +172,7 @@ async def get_delivery(
     **returns(documents.Delivery, EndpointDisabled, status=202),
 )
 async def redeliver(
-    endpoint_id: str, delivery_id: str, caller: Writer, services: Parts
+    endpoint_id: str, delivery_id: str, caller: WebhookWriter, services: Parts
 ) -> Response:
     """Redeliver a message under the same id."""
     found = await services.webhooks.redeliver(caller.account_id, endpoint_id, delivery_id)
@@ -181,7 +183,7 @@ async def redeliver(
     "/{endpoint_id}/redeliver", **returns(documents.Redelivered, EndpointDisabled, status=202)
 )
 async def redeliver_since(
-    endpoint_id: str, body: RedeliverSince, caller: Writer, services: Parts
+    endpoint_id: str, body: RedeliverSince, caller: WebhookWriter, services: Parts
 ) -> Response:
     """Redeliver all failed messages since a time, at most 10,000 per call.
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from safelight import telemetry
-from safelight.accounts import store as account_store
+from safelight.accounts import key_store
 from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.jobs.ledger import idempotency, old_rows
@@ -52,7 +52,7 @@ def looks(events_kept: timedelta | None, jobs_kept: timedelta | None) -> dict[st
     """Return the deletion function for each kind of row; None keeps rows forever."""
     found = {
         "idempotency keys": _forgetting(idempotency.forget, _IDEMPOTENCY_KEPT),
-        "API keys": _forgetting(account_store.forget_keys, _KEYS_KEPT),
+        "API keys": _forgetting(key_store.forget, _KEYS_KEPT),
         "deliveries": _forgetting(delivery_store.OUTBOX.forget, _DELIVERIES_KEPT),
         "notices": _forgetting(notice_store.OUTBOX.forget, _DELIVERIES_KEPT),
     }

@@ -3,7 +3,8 @@
 from collections import defaultdict
 
 from safelight.accounts import store
-from safelight.accounts.service import Accounts
+from safelight.accounts.authentication import Authenticator
+from safelight.accounts.keys import Keys
 from safelight.app import open_offline
 from safelight.assets.usage import Used, used
 from safelight.backup import import_account as bring_in
@@ -45,8 +46,9 @@ async def import_account(source: str) -> None:
         async with open_offline(read_settings(), create=True) as kept:
             with interruptible("The account is not here yet: run the same command again."):
                 account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
-            secret = await Accounts(kept.database).new_key(account_id, "after the import")
+            keys = Keys(kept.database, Authenticator(kept.database))
+            issued = await keys.create(account_id, "after the import")
     except SafelightError as error:
         raise Failure(error.detail) from None
     screen.note(f"{account_id} is here: {told(done)}. Its keys stayed behind; this is a new one:")
-    screen.result(secret)
+    screen.result(issued.secret)

@@ -1,0 +1,197 @@
+"""Rows of credentials: API keys, browser sessions and login links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, RowMapping
+
+from safelight import ids
+from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
+from safelight.accounts.scopes import Scope, Scopes
+from safelight.db.tables import keys
+from safelight.db.types import now
+from safelight.db.walks import among
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+_COLUMNS = [column for column in keys.c if column.name != "hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A credential to insert; its secret is stored as a hash."""
+
+    account_id: str
+    kind: Credential
+    name: str
+    secret: str
+    scopes: Scopes
+    valid_for: timedelta | None = None
+    rate_per_s: float | None = None
+
+    @classmethod
+    def like(cls, old: Key, secret: str) -> Self:
+        """Return a successor of `old` with the same rights, which does not expire."""
+        return cls(
+            old.account_id, old.kind, old.name, secret, old.scopes, rate_per_s=old.rate_per_s
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The caller of a valid secret, and whether its use is to be recorded again."""
+
+    caller: Caller
+    use_is_old: bool
+
+
+def insert(tx: Connection, new: NewKey) -> Key:
+    """Insert a credential."""
+    statement = (
+        sa.insert(keys)
+        .values(
+            id=ids.new("key"),
+            account_id=new.account_id,
+            kind=new.kind.name.lower(),
+            name=new.name,
+            hint=hint(new.secret),
+            hash=hash_secret(new.secret),
+            scopes=sorted(new.scopes),
+            rate_per_s=new.rate_per_s,
+            created_at=now(),
+            expires_at=None if new.valid_for is None else now(new.valid_for),
+        )
+        .returning(*_COLUMNS)
+    )
+    return _to_key(tx.execute(statement).mappings().one())
+
+
+def find_caller(tx: Connection, digest: bytes) -> Found | None:
+    """Return the caller for a secret's hash, or None if it is unknown, expired or revoked."""
+    is_old = sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true())
+    query = sa.select(
+        keys.c.id,
+        keys.c.account_id,
+        keys.c.scopes,
+        keys.c.rate_per_s,
+        is_old.label("use_is_old"),
+    ).where(keys.c.hash == digest, *_VALID)
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Found(
+        Caller(row.account_id, row.id, _to_scopes(row.scopes), row.rate_per_s), row.use_is_old
+    )
+
+
+def is_valid(tx: Connection, key_id: str) -> bool:
+    """Return whether the credential is neither expired nor revoked."""
+    return tx.scalar(sa.select(keys.c.id).where(keys.c.id == key_id, *_VALID)) is not None
+
+
+def count(tx: Connection, account_id: str) -> int:
+    """Return how many valid API keys an account has."""
+    query = sa.select(sa.func.count()).where(keys.c.account_id == account_id, _IS_KEY, *_VALID)
+    return tx.scalars(query).one()
+
+
+def page(tx: Connection, account_id: str, *, before: str | None, limit: int) -> list[Key]:
+    """Return up to `limit` API keys of an account older than id `before`, newest first."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(keys.c.account_id == account_id, _IS_KEY)
+        .where(*([keys.c.id < before] if before else []))
+        .order_by(keys.c.id.desc())
+        .limit(limit)
+    )
+    return [_to_key(row) for row in tx.execute(query).mappings()]
+
+
+def find(tx: Connection, account_id: str, key_id: str) -> Key | None:
+    """Return the account's API key, or None."""
+    query = sa.select(*_COLUMNS).where(
+        keys.c.account_id == account_id, keys.c.id == key_id, _IS_KEY
+    )
+    row = tx.execute(query).mappings().one_or_none()
+    return None if row is None else _to_key(row)
+
+
+def use_up(tx: Connection, digest: bytes) -> Caller | None:
+    """Revoke a valid credential and return its caller; None for all but the first of two."""
+    statement = (
+        sa.update(keys)
+        .where(keys.c.hash == digest, *_VALID)
+        .values(revoked_at=now())
+        .returning(keys.c.account_id, keys.c.id, keys.c.scopes)
+    )
+    row = tx.execute(statement).one_or_none()
+    return None if row is None else Caller(row.account_id, row.id, _to_scopes(row.scopes))
+
+
+def expire(tx: Connection, key_id: str, after: timedelta) -> bool:
+    """End a credential `after` from now, unless it ends sooner; return whether it was valid."""
+    end = now(after)
+    sooner = sa.case((keys.c.expires_at < end, keys.c.expires_at), else_=end)
+    statement = sa.update(keys).where(keys.c.id == key_id, *_VALID).values(expires_at=sooner)
+    return tx.execute(statement).rowcount == 1
+
+
+def revoke(tx: Connection, key_id: str) -> bool:
+    """Revoke a credential; return whether it was not revoked before."""
+    statement = (
+        sa.update(keys)
+        .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        .values(revoked_at=now())
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def record_use(tx: Connection, addresses: Mapping[str, str]) -> None:
+    """Store that credentials were used now, each from its address."""
+    statement = (
+        sa.update(keys)
+        .where(keys.c.id == sa.bindparam("key_id"))
+        .values(last_used_at=now(), last_used_from=sa.bindparam("address"))
+    )
+    rows = [{"key_id": key_id, "address": addresses[key_id]} for key_id in sorted(addresses)]
+    tx.execute(statement, rows)
+
+
+def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
+    """Remove up to `limit` credentials that expired or were revoked longer than `kept` ago.
+
+    Each of the two conditions has its own index.
+    """
+    removed = 0
+    for ended_at in (keys.c.expires_at, keys.c.revoked_at):
+        old = (
+            sa.select(keys.c.id)
+            .where(ended_at < now(-kept))
+            .order_by(ended_at)
+            .limit(limit - removed)
+            .with_for_update(skip_locked=True)
+        )
+        removed += tx.execute(
+            sa.delete(keys).where(among(tx, keys.c.id, tx.scalars(old).all()))
+        ).rowcount
+    return removed
+
+
+_IS_KEY: ColumnElement[bool] = keys.c.kind == Credential.KEY.name.lower()
+_VALID: tuple[ColumnElement[bool], ...] = (
+    keys.c.revoked_at.is_(None),
+    sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
+)
+
+
+def _to_scopes(names: list[str]) -> Scopes:
+    return frozenset(Scope(name) for name in names)
+
+
+def _to_key(row: RowMapping) -> Key:
+    fields: dict[str, Any] = {**row}
+    fields["kind"] = Credential[row["kind"].upper()]
+    fields["scopes"] = _to_scopes(row["scopes"])
+    return Key(**fields)

@@ -1,0 +1,55 @@
+"""The scopes of credentials. Pure."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A permission of a credential, which has a set of them."""
+
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    ASSETS_READ = "assets:read"
+    ASSETS_WRITE = "assets:write"
+    WEBHOOKS_READ = "webhooks:read"  # and contacts
+    WEBHOOKS_WRITE = "webhooks:write"
+    USAGE_READ = "usage:read"
+    ACCOUNT_READ = "account:read"  # its settings, keys and audit log
+    ACCOUNT_WRITE = "account:write"
+    ADMIN_READ = "admin:read"  # the installation, with all accounts
+    ADMIN_WRITE = "admin:write"
+
+
+Scopes = frozenset[Scope]
+
+OWNER_SCOPES: Scopes = frozenset(Scope)
+"""Everything, the installation included."""
+
+MEMBER_SCOPES: Scopes = frozenset(
+    scope for scope in Scope if scope.partition(":")[0] not in ("account", "admin")
+)
+"""What an application needs: the default of a new key."""
+
+PATTERNS: tuple[str, ...] = (
+    *(scope.value for scope in Scope),
+    *sorted({f"{scope.partition(':')[0]}:*" for scope in Scope}),
+)
+"""What a scope can be written as; `jobs:*` means every scope of jobs."""
+
+
+class UnknownScope(ValueError):
+    """A scope that does not exist; the message names it and the existing ones."""
+
+
+def expand(patterns: Iterable[str]) -> Scopes:
+    """Return the scopes that `patterns` name; raise `UnknownScope`."""
+    found: set[Scope] = set()
+    for pattern in patterns:
+        if pattern not in PATTERNS:
+            raise UnknownScope(f"There is no scope `{pattern}`. Choose from {', '.join(PATTERNS)}.")
+        area, _, right = pattern.partition(":")
+        if right == "*":
+            found |= {scope for scope in Scope if scope.startswith(f"{area}:")}
+        else:
+            found.add(Scope(pattern))
+    return frozenset(found)

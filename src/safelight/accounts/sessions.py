@@ -1,0 +1,67 @@
+"""Browser sessions, and the login links that open them."""
+
+from datetime import timedelta
+
+from safelight.accounts import key_store
+from safelight.accounts.account import (
+    MAX_KEY_LENGTH,
+    Caller,
+    Credential,
+    hash_secret,
+    new_secret,
+)
+from safelight.accounts.authentication import Authenticator
+from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.key_store import NewKey
+from safelight.accounts.scopes import Scopes
+from safelight.db.engine import Database
+
+LOGIN_LINK_LASTS = timedelta(days=1)
+SESSION_LASTS = timedelta(days=30)
+
+
+class Sessions:
+    """The browser sessions of all accounts."""
+
+    def __init__(self, database: Database, authenticator: Authenticator) -> None:
+        self._db = database
+        self._authenticator = authenticator
+
+    async def login_token(self, account_id: str, scopes: Scopes) -> str:
+        """Return the secret of a login link, which opens one session within a day."""
+        secret = new_secret(Credential.LOGIN)
+        new = NewKey(account_id, Credential.LOGIN, "login link", secret, scopes, LOGIN_LINK_LASTS)
+        await self._db.write(lambda tx: key_store.insert(tx, new))
+        return secret
+
+    async def open(self, key: str) -> str:
+        """Return the secret of a new session with the scopes of an API key."""
+        return await self._new(await self._authenticator.authenticate(key))
+
+    async def redeem(self, token: str) -> str:
+        """Use up a login link; return the secret of a new session with its scopes."""
+        if not token.startswith(Credential.LOGIN) or len(token) > MAX_KEY_LENGTH:
+            raise Unauthenticated
+        digest = hash_secret(token)
+        caller = await self._db.write(lambda tx: key_store.use_up(tx, digest))
+        if caller is None:
+            raise Unauthenticated("The login link was used, or has expired.")
+        return await self._new(caller)
+
+    async def _new(self, caller: Caller) -> str:
+        secret = new_secret(Credential.SESSION)
+        new = NewKey(
+            caller.account_id,
+            Credential.SESSION,
+            "browser session",
+            secret,
+            caller.scopes,
+            SESSION_LASTS,
+        )
+        await self._db.write(lambda tx: key_store.insert(tx, new))
+        return secret
+
+    async def close(self, key_id: str) -> None:
+        """End a session."""
+        await self._db.write(lambda tx: key_store.revoke(tx, key_id))
+        self._authenticator.forget(key_id)

@@ -1,0 +1,49 @@
+"""API keys from the command line: made, used, rotated and revoked, as an operator does it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import RunningServer, environment
+from tests.acceptance.test_cli import Run, failed, run_in
+
+
+@pytest.fixture
+def safelight(server: RunningServer, tmp_path: Path) -> Run:
+    """The command on the machine where the server runs."""
+    return run_in(tmp_path, environment(server.data_dir))
+
+
+def with_key(server: RunningServer, folder: Path, key: str) -> Run:
+    """The command on another machine, with a key of its own."""
+    variables = {"SAFELIGHT_URL": server.url, "SAFELIGHT_API_KEY": key}
+    return run_in(folder, environment(folder / "elsewhere", variables))
+
+
+def test_key_when_made_opens_what_it_may_until_it_is_revoked(
+    safelight: Run, server: RunningServer, tmp_path: Path
+) -> None:
+    made = safelight("keys", "create", "my shop", "--scope", "jobs:*", "--json")
+    key = json.loads(made.stdout)
+    shop = with_key(server, tmp_path, key["key"])
+    assert "jobs:read jobs:write" in shop("whoami").stdout
+    assert shop("jobs").returncode == 0
+    failed(shop("assets"), 1, "assets:read")
+    assert "my shop" in safelight("keys", "list").stdout
+    assert key["key"] not in safelight("keys", "list", "--json").stdout
+    assert safelight("keys", "revoke", key["id"]).returncode == 0
+    failed(shop("jobs"), 1, "revoked")
+
+
+def test_key_when_rotated_prints_the_new_one_alone(
+    safelight: Run, server: RunningServer, tmp_path: Path
+) -> None:
+    old = json.loads(safelight("keys", "create", "ci", "--json").stdout)
+    rotated = safelight("keys", "rotate", old["id"], "--overlap-hours", "0")
+    assert with_key(server, tmp_path, rotated.stdout.strip())("jobs").returncode == 0
+    failed(with_key(server, tmp_path, old["key"])("jobs"), 1, "expired")
+
+
+def test_key_when_its_scope_does_not_exist_says_which_do(safelight: Run) -> None:
+    failed(safelight("keys", "create", "x", "--scope", "jobs:fly"), 2, "jobs:fly", "jobs:write")
