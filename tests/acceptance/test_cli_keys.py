@@ -29,11 +29,11 @@ def test_key_when_made_opens_what_it_may_until_it_is_revoked(
     shop = with_key(server, tmp_path, key["key"])
     assert "jobs:read jobs:write" in shop("whoami").stdout
     assert shop("jobs").returncode == 0
-    failed(shop("assets"), 1, "assets:read")
+    failed(shop("assets"), 2, "assets:read")
     assert "my shop" in safelight("keys", "list").stdout
     assert key["key"] not in safelight("keys", "list", "--json").stdout
     assert safelight("keys", "revoke", key["id"]).returncode == 0
-    failed(shop("jobs"), 1, "revoked")
+    failed(shop("jobs"), 2, "revoked")
 
 
 def test_key_when_rotated_prints_the_new_one_alone(
@@ -42,7 +42,7 @@ def test_key_when_rotated_prints_the_new_one_alone(
     old = json.loads(safelight("keys", "create", "ci", "--json").stdout)
     rotated = safelight("keys", "rotate", old["id"], "--overlap-hours", "0")
     assert with_key(server, tmp_path, rotated.stdout.strip())("jobs").returncode == 0
-    failed(with_key(server, tmp_path, old["key"])("jobs"), 1, "expired")
+    failed(with_key(server, tmp_path, old["key"])("jobs"), 2, "expired")
 
 
 def test_key_when_its_scope_does_not_exist_says_which_do(safelight: Run) -> None:
