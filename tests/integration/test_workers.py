@@ -78,6 +78,13 @@ async def test_installation_when_no_worker_lives_then_says_so_everywhere(tmp_pat
             shown = (await client.get(f"/v1/jobs/{job['id']}")).json()
             lane = shown["stage"].removeprefix("no worker serves lane ")
             assert (shown["status"], shown["queue_position"]) == ("queued", None)
+            (listed,) = (await client.get("/v1/jobs")).json()["data"]
+            assert listed["stage"] == shown["stage"]
+            urls = {"urls": ["https://media.test/a.png"]}
+            batch = (await client.post("/v1/images", json=urls)).json()
+            (item,) = (await client.get(f"/v1/batches/{batch['id']}")).json()["items"]
+            assert item["job"]["stage"] == "no worker serves lane ingest"
+            await client.post(f"/v1/jobs/{item['job']['id']}/cancel")  # nobody is there to ask
             ready = (await client.get("/health/ready")).json()
             assert ready["status"] == "degraded"
             assert lane in ready["checks"]["workers"]["detail"]
