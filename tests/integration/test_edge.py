@@ -13,15 +13,19 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from safelight.accounts.account import OWNER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
+from safelight.cli.host import server_config
 from safelight.composed import ProcessRole
 from safelight.settings import Settings
 from safelight.web.compression import Compression, zstd
 from tests import pictures
 
 PUBLIC = "https://media.test/safelight"
+GOOGLES_KEEP_ALIVE_S = 600  # of its load balancers; nginx and AWS have 60
 _DECODERS = {
     "gzip": gzip.decompress,
     "br": brotli.decompress,
@@ -103,6 +107,12 @@ async def test_transport_security_when_the_public_url_is_https_is_demanded(
     async with opened(tmp_path, public_url=url) as server, client(server) as anybody:
         for path in ("/", "/v1/jobs", "/nowhere"):
             assert (await anybody.get(path)).headers.get("strict-transport-security") == told
+
+
+async def test_connections_when_idle_are_kept_longer_than_by_common_clients(tmp_path: Path) -> None:
+    async with opened(tmp_path) as server:
+        protocol = HttpToolsProtocol(server_config(server), ServerState(), {})
+        assert protocol.timeout_keep_alive > GOOGLES_KEEP_ALIVE_S
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
