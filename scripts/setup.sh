@@ -137,17 +137,27 @@ set_up_venv() { # run|dev
     uv pip sync --quiet --require-hashes --compile-bytecode "$lock"
   else
     uv pip sync --quiet --require-hashes "$lock"
-    slim_and_compile
+    slim
   fi
   uv pip install --quiet --no-deps --build-constraints "$build_lock" --editable .
+  if [[ $1 == run ]]; then
+    compile_used
+  fi
   printf '%s\n' "$wanted" >".cache/venv-$1"
 }
 
-slim_and_compile() {
-  # A third of numpy and scipy is tests, and little of scipy is ever imported.
+slim() {
+  # A third of numpy and scipy is tests.
   find .venv/lib/python3*/site-packages/{numpy,scipy} -type d -name tests -prune -exec rm -rf {} +
-  .venv/bin/python -m compileall -q -j 0 -x '/site-packages/(numpy|scipy)/' .venv/lib || true
-  .venv/bin/python -c 'import scipy.ndimage, scipy.sparse.linalg'
+}
+
+compile_used() {
+  # The modules of a first start, not those of all packages: most of them are never imported.
+  PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c '
+from importlib import import_module
+from safelight import app
+for name in ("safelight.cli.serve", *app.USED_IN_CHILDREN):
+    import_module(name.partition(":")[0])'
 }
 
 set_up_gpu() {

@@ -186,15 +186,60 @@ async def test_page_when_a_prompt_is_markup_then_it_is_shown_as_text(home: Page)
     assert await home.title() == "Safelight"
 
 
-async def test_page_when_an_import_is_refused_then_the_reason_shows(home: Page) -> None:
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://ann:secret@media.test/a.png", "user name or password is not allowed."),
+        ("http://media.test:22/a.png", "Port 22 is not allowed. An operator can allow it: add 22"),
+        (
+            "http://10.1.2.3/a.png",
+            "a private network. An operator can allow it: add 10.1.2.3/32 to",
+        ),
+        ("http://localhost/a.png", "add 127.0.0.0/8,::1/128 to SAFELIGHT_FETCH_ALLOW_NETWORKS"),
+        ("http://169.254.169.254/a.png", "a reserved network, which no setting allows."),
+    ],
+)
+async def test_page_when_an_import_is_refused_then_says_which_rule_and_which_setting(
+    home: Page, complaints: list[str], address: str, reason: str
+) -> None:
     await home.get_by_role("tab", name="Import").click()
     box = home.get_by_label("Picture addresses, one a line")
-    await box.fill("http://127.0.0.1:9/a.png\nhttp://127.0.0.1:9/b.png")
-
+    await box.fill(address)
     await box.press("Control+Enter")
+    await expect(home.locator("#import-form .form-error")).to_contain_text(reason)
+    assert "status of 422" in complaints.pop()
 
+
+async def test_page_when_a_name_does_not_resolve_then_its_card_says_so(home: Page) -> None:
+    await home.get_by_role("tab", name="Import").click()
+    box = home.get_by_label("Picture addresses, one a line")
+    await box.fill("http://nobody.invalid/a.png")
+    await box.press("Control+Enter")
+    card = home.locator(".card", has_text="nobody.invalid")
+    await expect(card).to_contain_text("The host name does not resolve.", timeout=PATIENCE_MS)
+
+
+async def test_page_when_addresses_of_a_list_are_refused_then_each_says_why(home: Page) -> None:
+    await home.get_by_role("tab", name="Import").click()
+    box = home.get_by_label("Picture addresses, one a line")
+    await box.fill("http://127.0.0.1:9/a.png\nhttp://ann:secret@media.test/b.png")
+    await box.press("Control+Enter")
     refused = home.locator(".card.batch", has_text="2 failed").first
-    await expect(refused).to_contain_text("not allowed")
+    await expect(refused.locator(".tile")).to_have_count(2)
+    first, second = await refused.locator(".tile").all()
+    await expect(first).to_contain_text("Port 9 is not allowed. The address leads to a private")
+    await expect(second).to_contain_text("An address with a user name or password is not allowed.")
+    await second.get_by_role("button").click()
+    await expect(home.get_by_role("dialog")).to_contain_text("user name or password is not allowed")
+    await home.keyboard.press("Escape")
+
+
+async def test_page_when_a_line_is_no_web_address_then_the_form_says_which(home: Page) -> None:
+    await home.get_by_role("tab", name="Import").click()
+    box = home.get_by_label("Picture addresses, one a line")
+    await box.fill("https://media.test/a.png\nftp://media.test/b.png")
+    said = await box.evaluate("field => field.validationMessage")
+    assert said == "Not an http:// or https:// address: ftp://media.test/b.png"
 
 
 async def test_page_when_nobody_is_signed_in_then_a_key_opens_it(

@@ -10,19 +10,26 @@ from typing import Any
 import brotli
 import httpx2
 import pytest
-import zstandard
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
+from safelight.cli.host import server_config
 from safelight.composed import ProcessRole
 from safelight.settings import Settings
+from safelight.web.compression import Compression, zstd
 from tests import pictures
 
 PUBLIC = "https://media.test/safelight"
+GOOGLES_KEEP_ALIVE_S = 600  # of its load balancers; nginx and AWS have 60
 _DECODERS = {
     "gzip": gzip.decompress,
     "br": brotli.decompress,
-    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+    "zstd": zstd.decompress,
 }
 
 
@@ -103,6 +110,12 @@ async def test_transport_security_when_the_public_url_is_https_is_demanded(
             assert (await anybody.get(path)).headers.get("strict-transport-security") == told
 
 
+async def test_connections_when_idle_are_kept_longer_than_by_common_clients(tmp_path: Path) -> None:
+    async with opened(tmp_path) as server:
+        protocol = HttpToolsProtocol(server_config(server), ServerState(), {})
+        assert protocol.timeout_keep_alive > GOOGLES_KEEP_ALIVE_S
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "JS", "CSS"])
 async def test_texts_when_the_caller_accepts_it_are_compressed(
@@ -123,6 +136,46 @@ async def test_texts_when_the_caller_accepts_it_are_compressed(
         assert "accept-encoding" in sent.headers["vary"].lower()
         assert _DECODERS[encoding](raw) == plain.content
         assert len(raw) < len(plain.content) / 2
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, br, zstd", "zstd"),
+        ("gzip;q=1, br;q=0.1, zstd;q=0", "br"),
+        ("GZIP ; q=0.5", "gzip"),
+        ("*", "zstd"),
+        ("*;q=0.1, zstd;q=0, br;q=0.000", "gzip"),
+        ("gzip;q=much, br;q=", "br"),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("", None),
+    ],
+)
+async def test_coding_when_several_are_accepted_is_the_best_of_them(
+    accepted: str, coding: str | None
+) -> None:
+    """As a body of several pieces, the first of them empty."""
+    pieces = [b"", b"a" * 999, b"", b"b" * 999]
+
+    async def app(scope: AsgiScope, receive: Receive, send: Send) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            for piece in pieces:
+                yield piece
+
+        await StreamingResponse(body(), media_type="application/json")(scope, receive, send)
+
+    transport = httpx2.ASGITransport(Compression(app))
+    headers = {"Accept-Encoding": accepted}
+    async with (
+        httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as caller,
+        caller.stream("GET", "/", headers=headers) as sent,
+    ):
+        raw = b"".join([piece async for piece in sent.aiter_raw()])
+    assert sent.headers.get("content-encoding") == coding
+    assert sent.headers["vary"].lower() == "accept-encoding"
+    decode = _DECODERS[coding] if coding else bytes
+    assert decode(raw) == b"".join(pieces)
 
 
 async def test_files_and_streams_when_asked_for_are_not_compressed(tmp_path: Path) -> None:

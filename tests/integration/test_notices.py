@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from safelight.db import tables
 from safelight.db.engine import Database
@@ -457,6 +458,24 @@ async def test_address_when_it_bounces_is_written_to_no_more(
     assert reason in found.stopped_reason
     assert bool(found.stopped_at) == bool(reason)
     assert (await desk.log(contact))[0].state.value == "failed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(f"451 {ANN} later", "pending"), (f"550 <{ANN}> is unknown", "failed")]
+)
+async def test_mail_when_it_was_not_sent_then_the_log_says_why_without_the_address(
+    desk: Desk, answer: str, state: str
+) -> None:
+    contact = await desk.ann()
+    desk.box.answers.append(answer)
+    await desk.job()
+    with capture_logs() as logs:
+        await desk.tell()
+    (line,) = [line for line in logs if line["event"] == "notice not sent"]
+    (notice,) = (await desk.log(contact))[:1]
+    assert (line["notice"], line["channel"], line["tries"]) == (notice.id, "email", 1)
+    assert (line["state"], line["log_level"]) == (state, "warning")
+    assert line["error"] == f"The mail server answered {answer.replace(ANN, '…')}"
 
 
 async def test_mail_server_when_it_is_away_loses_nothing(database: Database, account: str) -> None:

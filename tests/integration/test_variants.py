@@ -377,3 +377,25 @@ async def test_signing_key_when_made_by_two_at_once_is_one(database: Database) -
     found = await asyncio.gather(*(Signatures(database).key_of("acc_1") for _ in range(8)))
     assert len(set(found)) == 1
     assert await Signatures(database).key_of("acc_1") == found[0]
+
+
+async def test_open_when_the_store_hangs_then_gives_up_at_its_deadline_and_frees_its_turn(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = await studio.publish()
+    service = studio.variants(rules=MakingRules(deadline=timedelta(milliseconds=50)))
+
+    async def hang(key: str, target: Path) -> None:
+        del key, target
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(studio.storage, "copy_to", hang)
+        more = [Spec(w=width) for width in range(1, 21)]  # than take turns at once
+        asked = [studio.open(service, asset, spec) for spec in more]
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(answer, Busy)
+            assert (answer.status, bool(answer.retry_after)) == (503, True)
+    lasting = studio.variants()
+    assert (await studio.open(lasting, asset, Spec(w=4))).width == 4
+    assert list(studio.scratch.iterdir()) == []

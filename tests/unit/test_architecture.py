@@ -218,12 +218,23 @@ def _task_groups(nodes: Iterable[ast.AST]) -> set[str]:
     return names
 
 
+_MAKES_TASKS = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
+
+
+def _takes_alone(path: Path) -> Iterator[ast.stmt]:
+    """Yield the imports that give a function that makes tasks a name of its own."""
+    for node in syntax.nodes(path):
+        if isinstance(node, ast.ImportFrom) and {one.name for one in node.names} & _MAKES_TASKS:
+            yield node
+
+
 def test_tasks_when_they_are_made_belong_to_a_group() -> None:
     loose: list[str] = []
     for path in syntax.modules().values():
         owners = _task_groups(syntax.nodes(path))
+        loose += [syntax.where(path, one) for one in _takes_alone(path)]
         for call, called in syntax.calls(syntax.nodes(path)):
-            if called in {"create_task", "ensure_future", "run_coroutine_threadsafe"}:
+            if called in _MAKES_TASKS:
                 owner = call.func.value if isinstance(call.func, ast.Attribute) else call.func
                 name = f"{ast.unparse(owner)}.{called}"
                 if ast.unparse(owner) not in owners and name != "asyncio.create_task":  # lint's
@@ -257,7 +268,7 @@ _RUNS_SQL = {"execute", "exec_driver_sql", "scalar", "scalars"}
 _SPELLS_SQL = {"text", "exec_driver_sql", "literal_column"}
 _SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|ALTER\s+TABLE)\s",
-    re.DOTALL,
+    re.DOTALL | re.IGNORECASE,
 )
 _SETS_STATUS = re.compile(r"\bUPDATE\s+jobs\b.*\bSET\b.*\bstatus\b", re.DOTALL | re.IGNORECASE)
 

@@ -117,25 +117,28 @@ async def local_owner(whole: Safelight, note: Callable[[str], None]) -> Owner:
     return Owner(account.id, key)
 
 
+def server_config(whole: Safelight) -> Config:
+    """Return the web server's configuration, in every role."""
+    return Config(
+        whole.asgi,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_CLOSING_S,
+    )
+
+
 class _QuietServer(Server):
     """uvicorn, without its hold on signals and its log, that says when it is ready."""
 
     def __init__(self, whole: Safelight) -> None:
-        super().__init__(
-            Config(
-                whole.asgi,
-                loop="none",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=_CLOSING_S,
-            )
-        )
+        super().__init__(server_config(whole))
         self.ready = asyncio.Event()
 
     @contextmanager

@@ -43,6 +43,7 @@ class BatchView:
     batch: Batch
     jobs: list[Job]
     outputs: dict[str, list[Asset]]
+    places: dict[str, QueuePlace]
 
 
 class Jobs:
@@ -81,7 +82,8 @@ class Jobs:
             if batch is None:
                 raise NotFound("There is no such batch.")
             found = batch_store.jobs_of(tx, batch_id)
-            return BatchView(batch, found, asset_store.of_jobs(tx, [job.id for job in found]))
+            outputs = asset_store.of_jobs(tx, [job.id for job in found])
+            return BatchView(batch, found, outputs, _stalled(tx, found))
 
         return await self._db.read(read)
 
@@ -101,7 +103,11 @@ class Jobs:
                 tx, account_id, before=before, limit=limit, equal=equal, statuses=statuses
             )
             outputs = asset_store.of_jobs(tx, [job.id for job in found.rows])
-            views = [JobView(job, outputs.get(job.id, [])) for job in found.rows]
+            stalled = _stalled(tx, found.rows)
+            views = [
+                JobView(job, outputs.get(job.id, []), stalled.get(job.id, QueuePlace()))
+                for job in found.rows
+            ]
             return Page(views, found.next)
 
         return await self._db.read(read)
@@ -150,9 +156,9 @@ class Jobs:
             return QueuePlace()
         past = sorted(store.recent_durations(tx, job.model, limit=_HISTORY))
         usual = past[len(past) // 2] if past else None
-        if job.status is JobStatus.QUEUED and job.ready:
-            if not presence.serves(tx, job.lane):
-                return QueuePlace(stage=f"no worker serves lane {job.lane}")
+        if stalled := _stalled(tx, [job]):
+            return stalled[job.id]
+        if _is_in_line(job):
             ahead = store.ahead_of(tx, job, limit=_COUNT_AHEAD)
             rounds = ahead // max(self._slots.get(job.lane, 1), 1) + 1
             return QueuePlace(ahead, None if usual is None else round(usual * rounds, 1))
@@ -216,6 +222,21 @@ class Jobs:
         await self._db.write(write)
         await self._assets.sweep()
         return outputs, until
+
+
+def _is_in_line(job: Job) -> bool:
+    return job.status is JobStatus.QUEUED and job.ready
+
+
+def _stalled(tx: Connection, jobs: Sequence[Job]) -> dict[str, QueuePlace]:
+    """Return the places of those jobs that could start if a worker served their lane."""
+    in_line = [job for job in jobs if _is_in_line(job)]
+    served = presence.served(presence.all_known(tx)) if in_line else set[str]()
+    return {
+        job.id: QueuePlace(stage=f"no worker serves lane {job.lane}")
+        for job in in_line
+        if job.lane not in served
+    }
 
 
 def _existing(job: Job | None) -> Job:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from safelight import documents
@@ -82,14 +83,19 @@ def job_document(
 
 
 def batch_document(
-    batch: Batch, jobs: Sequence[Job], outputs: Mapping[str, Sequence[Asset]], links: Links
+    batch: Batch,
+    jobs: Sequence[Job],
+    outputs: Mapping[str, Sequence[Asset]],
+    links: Links,
+    *,
+    places: Mapping[str, QueuePlace] = MappingProxyType({}),
 ) -> documents.Batch:
     """Return the document of `batch`; its status and progress are derived from its jobs."""
     items: list[documents.BatchItem] = [
         {
             "index": job.batch_index or 0,
             "name": job.name or job.source_url or None,
-            "job": job_document(job, outputs.get(job.id, ()), links),
+            "job": job_document(job, outputs.get(job.id, ()), links, place=places.get(job.id)),
             "problem": None,
         }
         for job in jobs

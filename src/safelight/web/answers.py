@@ -57,7 +57,7 @@ async def job_answer(services: Services, account_id: str, job_id: str) -> docume
 async def batch_answer(services: Services, account_id: str, batch_id: str) -> documents.Batch:
     """Return the batch's public document."""
     view = await services.jobs.view_batch(account_id, batch_id)
-    return batch_document(view.batch, view.jobs, view.outputs, services.links)
+    return batch_document(view.batch, view.jobs, view.outputs, services.links, places=view.places)
 
 
 async def answer_submit(

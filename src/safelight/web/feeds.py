@@ -66,7 +66,7 @@ class BatchFeed(_Feed):
     async def snapshot(self) -> Snapshot:
         view = await self._services.jobs.view_batch(self._account_id, self._subject)
         links = self._services.links
-        document = batch_document(view.batch, view.jobs, view.outputs, links)
+        document = batch_document(view.batch, view.jobs, view.outputs, links, places=view.places)
         heads = {job.id: job.seq for job in view.jobs} | {view.batch.id: view.batch.seq}
         return Snapshot(document, heads, view.batch.finished_at is not None)
 

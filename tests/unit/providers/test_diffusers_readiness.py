@@ -47,3 +47,30 @@ async def test_verify_when_it_could_not_work_then_says_what_is_missing(tmp_path:
 async def test_devices_when_there_is_none_then_are_at_fault(tmp_path: Path) -> None:
     config = DiffusersConfig((LocalModel("own", tmp_path),), devices=("cuda:99",))
     assert len(await faulty_devices(config)) == 1
+
+
+_TORCH = """
+class _Tensor:
+    def add_(self, number): return self
+def ones(number, *, device):
+    if device != "cpu": raise RuntimeError(f"No such device: {device}.\\nA second line")
+    return _Tensor()
+"""
+
+
+@pytest.mark.parametrize(
+    ("torch", "within_s", "fault"),
+    [
+        (_TORCH, 30, "cuda:0: No such device: cuda:0."),
+        ("import os; os._exit(134)", 30, "PyTorch cannot be loaded: check that its wheel fits"),
+        ("import time; time.sleep(60)", 1, "The devices gave no answer within 1 s."),
+    ],
+)
+async def test_devices_when_tried_then_each_fault_is_told_whatever_the_driver_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch: str, within_s: float, fault: str
+) -> None:
+    (tmp_path / "torch.py").write_text(torch)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    config = DiffusersConfig((LocalModel("own", tmp_path),), devices=("cpu", "cuda:0"))
+    (found,) = await faulty_devices(config, within_s=within_s)
+    assert found.startswith(fault)

@@ -91,11 +91,6 @@ def all_known(tx: Connection) -> list[Process]:
     return found
 
 
-def serves(tx: Connection, lane: str) -> bool:
-    """Return whether a living worker serves the lane."""
-    return lane in served(all_known(tx))
-
-
 def served(known: Sequence[Process]) -> set[str]:
     """Return the lanes with a living worker."""
     return {lane for each in known if each.alive for lane, slots in each.lanes.items() if slots}

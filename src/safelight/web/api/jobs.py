@@ -65,7 +65,9 @@ async def list_jobs(
         equal={name: value for name, value in wanted.items() if value is not None},
         statuses=_SHOWN_AS[status] if status else (),
     )
-    shown = [job_document(view.job, view.outputs, services.links) for view in page.rows]
+    shown = [
+        job_document(view.job, view.outputs, services.links, place=view.place) for view in page.rows
+    ]
     document: documents.JobList = {"data": shown, "next_cursor": page.next}
     return conditional_response(request, document)
 

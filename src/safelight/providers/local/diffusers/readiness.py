@@ -47,16 +47,16 @@ def hub_cache() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()  # noqa: TID251
 
 
-async def faulty_devices(config: DiffusersConfig) -> list[str]:
+async def faulty_devices(config: DiffusersConfig, *, within_s: float = _PROBE_S) -> list[str]:
     """Return what is wrong with each device, tried by a short-lived process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", _PROBE, *config.devices, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
     try:
-        async with asyncio.timeout(_PROBE_S):
+        async with asyncio.timeout(within_s):
             said, _ = await process.communicate()
     except TimeoutError:
-        return [f"The devices gave no answer within {_PROBE_S:g} s."]
+        return [f"The devices gave no answer within {within_s:g} s."]
     finally:
         if process.returncode is None:
             process.kill()

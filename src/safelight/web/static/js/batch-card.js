@@ -117,8 +117,10 @@ function finalTile(item, currentBatch, act) {
   const open = () => act.viewBatch(currentBatch(), item.index);
   if (asset) return pictureMedia({ asset, job: { ...item.job, name: item.name }, sizes: "18rem", onOpen: open });
   const problem = item.problem ?? item.job?.error;
-  const media = failedMedia({ title: problem?.title }, { canceled: item.job?.status === "canceled" });
-  const button = el("button", { type: "button", class: media.className, title: problem?.detail ?? "", "aria-label": `${item.name}: ${problem?.detail ?? problem?.title ?? "canceled"}. Show why`, on: { click: open } });
+  const canceled = item.job?.status === "canceled";
+  const media = failedMedia(problem, { canceled });
+  const why = canceled ? "canceled" : problem?.detail ?? problem?.title;
+  const button = el("button", { type: "button", class: media.className, "aria-label": `Show why: ${item.name}: ${why}`, on: { click: open } });
   button.append(...media.childNodes);
   return button;
 }

@@ -26,7 +26,7 @@ export function startImport({ form, onSubmitted }) {
     const { addresses, wrong } = readAddresses(text.value);
     hint.textContent = text.value.trim() ? plural(addresses.length, "address", "addresses") : usual;
     text.setCustomValidity("");
-    if (wrong.length) text.setCustomValidity(`Not a web address: ${wrong[0].slice(0, 80)}`);
+    if (wrong.length) text.setCustomValidity(`Not an http:// or https:// address: ${wrong[0].slice(0, 80)}`);
     else if (addresses.length > MOST) text.setCustomValidity(`At most ${MOST} addresses at a time.`);
   }
 
