@@ -87,6 +87,7 @@ def _attempt(row: RowMapping) -> Attempt:
         ground=row["ground"],
         cost_micros=row["cost_micros"],
         closed_at=row["closed_at"],
+        unknown_at=row["unknown_at"],
     )
 
 

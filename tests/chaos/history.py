@@ -59,6 +59,7 @@ class Attempt:
     ground: str
     cost_micros: int | None = 0
     closed_at: datetime | None = None
+    unknown_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:

@@ -70,16 +70,21 @@ def only_killers_are_buried(history: History) -> Iterator[str]:
 def an_unknown_outcome_has_its_reason(history: History) -> Iterator[str]:
     """Only paid work that may have been begun, whose answer is lost, and whose vendor cannot tell.
 
-    It waits for a person: its attempt stays open, until its worker or a callback brings word.
+    It waits for a person: its attempt stays open, until its worker or a callback brings word. A
+    ticket that came after that led to a cancel.
     """
     for job in history.jobs:
         if job.ending != UNKNOWN:
             continue
         last = history.attempts_of[job.id][-1:]
-        is_lost = bool(last) and last[0].ticket is None and _was_open_at_end(last[0], job)
+        is_lost = bool(last) and _was_lost(last[0]) and _was_open_at_end(last[0], job)
         if job.repeatable or job.model == ASKABLE or not is_lost:
             tries = history.attempts_of[job.id]
             yield f"{job.id} ({job.prompt}) is called unknown: {job}, {tries}"
+
+
+def _was_lost(attempt: Attempt) -> bool:
+    return attempt.ticket is None or attempt.unknown_at is not None
 
 
 def _was_open_at_end(attempt: Attempt, job: Job) -> bool:
