@@ -8,6 +8,8 @@ from typing import Any, cast
 import pyvips
 from numpy.typing import NDArray
 
+from safelight.media.pictures.picture import Picture
+
 FORMATS = ("jpeg", "png", "webp", "gif", "avif", "tiff")
 ENDINGS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "avif": "avif", "tiff": "tif"}
 MEDIA_TYPES = {form: f"image/{form}" for form in FORMATS}
@@ -18,6 +20,12 @@ _GPS = {
     "exif-ifd3-GPSLongitudeRef": "E",
     "exif-ifd3-GPSLongitude": "13/1 24/1 5678/100",
 }
+
+
+def data_of(picture: Picture) -> bytes:
+    """The encoded bytes of a picture that was made, wherever they are."""
+    source = picture.source
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def scene(width: int = 64, height: int = 48, *, alpha: bool = False) -> pyvips.Image:

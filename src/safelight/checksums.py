@@ -11,6 +11,13 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def checksum_of(source: Path | bytes) -> str:
+    """Return the SHA-256 of a file or of bytes in hex. Blocks."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    return file_checksum(source)
+
+
 class Hashing:
     """A reader that hashes the bytes it returns."""
 

@@ -6,6 +6,7 @@ As root, all is tried as an ordinary user too.
 import ctypes
 import errno
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from safelight.cpu import CpuPool
+from safelight.cpu import CpuPool, Limits, call, results, visits
 from safelight.cpu.cage import cage, kernel, landlock, seccomp
+from safelight.cpu.frames import Kind, packed, receive_request
 from tests.syntax import ROOT
 
 _NOBODY = 65_534
@@ -232,6 +234,37 @@ async def test_cage_when_a_function_is_hostile_refuses(
     assert (folder.parent / "input").read_text() == "input"
 
 
+def read_input(folder: Path) -> int:
+    return _error((folder.parent / "input").read_text)
+
+
+def write_folder(folder: Path) -> int:
+    return _error(lambda: (folder / "made").write_text("x"))
+
+
+STAYING = (*HOSTILE, read_input, write_folder)  # a child that stays is given no file at all
+
+
+def whoami(_: Path) -> int:
+    return os.getpid()
+
+
+@pytest.mark.parametrize("attempt", STAYING, ids=lambda attempt: attempt.__name__)
+async def test_cage_when_a_child_has_served_before_refuses(
+    attempt: Callable[[Path], int],
+    pool: CpuPool,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(visits, "MOST_S", 60)  # this machine may be busy
+    first = await pool.run(whoami, folder, tenant=attempt.__name__)
+    found = await pool.run(attempt, folder, tenant=attempt.__name__)
+    assert found in _REFUSED, f"{errno.errorcode.get(found, 'no error')}"
+    assert await pool.run(whoami, folder, tenant=attempt.__name__) == first, (
+        "it was not the used child"
+    )
+
+
 async def test_cage_when_a_function_is_honest_lets_it_work(pool: CpuPool, folder: Path) -> None:
     found = await pool.run(
         use_what_is_allowed, folder, reads=[folder.parent / "input"], writes=[folder]
@@ -303,6 +336,46 @@ def test_cage_when_the_user_is_another_refuses_too(user: int) -> None:
         Path(place).chmod(0o777)
         call = f"test_cage.tell_what_is_let_through(test_cage.Path({place!r}))"
         assert _as(user, call) == "input"
+
+
+def tell_what_a_used_child_lets_through(place: Path) -> None:
+    """Try everything hostile in children that have done a call before, and print what works."""
+    folder = place / "work"
+    folder.mkdir()
+    (place / "secret").write_text("sk-secret")
+    (place / "input").write_text("input")
+    for attempt in STAYING:
+        found = _second(attempt, folder)
+        if found not in _REFUSED:
+            sys.stdout.write(f"{attempt.__name__}: {errno.errorcode.get(found, found)}\n")
+    sys.stdout.write("done")
+
+
+def _second(attempt: Callable[[Path], int], folder: Path) -> int:
+    """Return the result of the second call of a child, which is forked here."""
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        call.serve(theirs)
+        os._exit(0)
+    theirs.close()
+    found = 0
+    with ours, ours.makefile("rb") as answers:
+        for function in (whoami, attempt):
+            request = call.Request(function, (folder,), Limits(), stays=True)
+            ours.sendall(packed(Kind.REQUEST, pickle.dumps(request)))
+            found = results.decode(function, receive_request(answers), ())
+    os.waitpid(child, 0)
+    return found
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_cage_when_the_user_is_another_refuses_in_a_used_child_too(user: int) -> None:
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        call = f"test_cage.tell_what_a_used_child_lets_through(test_cage.Path({place!r}))"
+        assert _as(user, call) == "done"
 
 
 # --- the parent ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Objects and rows keep in step: equal bytes once, no orphan left, no row without its bytes."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safelight.assets.errors import ObjectsSwept
 from safelight.assets.intake import Intake, Origin
 from safelight.assets.object_ledger import Note, Original
 from safelight.assets.service import Assets
+from safelight.cpu import CpuPool
 from safelight.db.engine import Database
 from safelight.db.tables import loose_objects, originals
 from safelight.db.types import now
@@ -191,3 +193,35 @@ async def test_note_when_bytes_are_known_says_that_they_need_not_be_stored(
     (first,) = await database.write(lambda tx: object_ledger.note_all(tx, [note]))
     # What is public was made anew: the hash is of the original.
     assert first == Original(asset.original_key, is_stored=True)
+
+
+class LyingPool(CpuPool):
+    """Returns the checksum of another file, as a child could that an earlier file has taken."""
+
+    sha256 = ""
+
+    async def run(self, *args: Any, **options: Any) -> Any:
+        made = await super().run(*args, **options)
+        return replace(made, facts=replace(made.facts, sha256=self.sha256))
+
+
+async def test_original_when_a_child_lies_about_its_checksum_is_stored_all_the_same(
+    intake: Intake,
+    assets: Assets,
+    database: Database,
+    account: str,
+    photo: Path,
+    tmp_path: Path,
+) -> None:
+    known = await import_one(intake, assets, account, photo)
+    other = tmp_path / "other.png"
+    other.write_bytes(picture("png", 30, 20))
+    pool = LyingPool(1)
+    pool.sha256 = known.sha256
+    lied_to = Intake(database, DiskStorage(tmp_path / "objects"), pool, InspectRules())
+    try:
+        asset = await import_one(lied_to, assets, account, other)
+    finally:
+        pool.close()
+    assert asset.original_key
+    assert same(tmp_path / "objects" / asset.original_key, other)

@@ -83,7 +83,7 @@ def test_take_in_when_a_model_is_sound_makes_pictures_of_each_size(tmp_path: Pat
     assert sizes == {"preview": (1024, 1024), "thumb": (256, 256), "turntable": (320, 320)}
     assert {each.media_type for each in made.pictures.values()} == {"image/webp"}
     preview, thumb = (
-        pyvips.Image.new_from_file(str(made.pictures[name].path)).numpy()
+        pyvips.Image.new_from_file(str(made.pictures[name].content)).numpy()
         for name in ("preview", "thumb")
     )
     for picture in (preview, thumb):
@@ -102,7 +102,7 @@ def test_take_in_when_a_model_is_sound_makes_pictures_of_each_size(tmp_path: Pat
 
 def test_take_in_when_a_model_is_sound_makes_a_turntable_that_goes_round(tmp_path: Path) -> None:
     turntable = _taken_in(_cube(tmp_path / "model.glb")).pictures["turntable"]
-    film: Any = pyvips.Image.new_from_file(str(turntable.path), n=-1)
+    film: Any = pyvips.Image.new_from_file(str(turntable.content), n=-1)
     assert (film.get("n-pages"), film.get("page-height"), film.get("loop")) == (24, 320, 0)
     assert set(film.get("delay")) == {125}
     frames = film.numpy()[..., :3].reshape(24, 320, 320, 3).astype(int)

@@ -30,7 +30,9 @@ async def test_used_when_an_account_keeps_pictures_is_what_lies_there(
     for owner in (account, account, other):
         row = await intake.keep_picture(photo, Origin(owner), sanitize=True)
         kept = await assets.add(row)
-    await assets.add(await intake.keep_picture(small, Origin(account), sanitize=False))
+    for sanitize in (False, True):  # it is its own rendition, and then both are one object
+        row = await intake.keep_picture(small, Origin(account), sanitize=sanitize)
+        await assets.add(row)
     facts = await intake.inspect(small)
     private = await intake.keep_private(small, facts, "input.png", account)
     await assets.add(private)
@@ -47,7 +49,7 @@ async def test_used_when_an_account_keeps_pictures_is_what_lies_there(
     lying = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     assert sum(each.bytes for each in found) == lying + 77
     mine = {each.what: each.count for each in found if each.account_id == account}
-    assert mine == {"image": 4, "original": 2, "rendition": 4}
+    assert mine == {"image": 5, "original": 2, "rendition": 5}
     theirs = {each.what: each.count for each in found if each.account_id == other}
     assert theirs == {"image": 1, "original": 1, "rendition": 2, "variant": 1}
     assert await database.read(lambda tx: used(tx, other)) == [

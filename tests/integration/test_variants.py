@@ -60,6 +60,7 @@ class CountingPool(CpuPool):
         writes: Iterable[Path] = (),
         limits: Limits | None = None,
         report: Report | None = None,
+        tenant: str = "",
     ) -> T:
         async with self._changed:
             self.runs += 1

@@ -159,7 +159,7 @@ async def test_change_when_storage_fails_on_the_way_leaves_it_as_it_was(
     objects = kept(tmp_path)
 
     class Full(DiskStorage):
-        async def put(self, key: str, source: Path) -> None:
+        async def put(self, key: str, source: Path | bytes) -> None:
             if kept(tmp_path) > objects:
                 raise StorageFailed  # for the second one
             await super().put(key, source)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from safelight.assets.asset import AssetKind, NewAsset
 from safelight.assets.derived.renditions import as_it_is, itself, renditions_of, with_checksums
 from safelight.assets.keys import Visibility, shown_key
 from safelight.assets.object_ledger import Note, Original
-from safelight.checksums import file_checksum
+from safelight.checksums import checksum_of
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
@@ -26,14 +26,16 @@ from safelight.media.models.arrival import receive
 from safelight.media.models.check import fbx
 from safelight.media.models.take_in import GLB, ModelRules
 from safelight.media.pictures.glimpse import glimpse
-from safelight.media.pictures.ingest import TakenIn, take_in
+from safelight.media.pictures.ingest import SMALL_BYTES, TakenIn, take_in, take_in_small
 from safelight.media.pictures.inspect import Facts, InspectRules, inspect
 from safelight.media.pictures.picture import Picture
+from safelight.media.source import Source, size_of
 from safelight.providers.provider import MediaFile
 from safelight.storage.storage import Storage
 
 _INSPECT_LIMITS = Limits(cpu_s=5, memory_bytes=512 * 2**20, wall_s=30)
 INGEST_LIMITS = Limits(cpu_s=30, memory_bytes=512 * 2**20, wall_s=90)
+_AT_ONCE_BYTES = 256 * 2**10  # hashed in a fraction of a millisecond, without a thread
 _MODELS = frozenset({GLB, fbx.MEDIA_TYPE})
 
 
@@ -113,7 +115,7 @@ class _Objects:
 
     asset_id: str
     account_id: str
-    files: dict[str, Path] = field(default_factory=dict[str, Path])
+    files: dict[str, Source] = field(default_factory=dict[str, Source])
     original: tuple[str, Path] | None = None  # its sha256 and its path
 
 
@@ -187,16 +189,7 @@ class Intake:
         """
         asset_id = ids.new("asset")
         folder = path.parent / f"renditions-{asset_id}"
-        folder.mkdir()
-        made = await self._pool.run(
-            partial(take_in, serve=sanitize),
-            path,
-            folder,
-            self._rules,
-            reads=[path],
-            writes=[folder],
-            limits=INGEST_LIMITS,
-        )
+        made = await self._take_in(path, folder, origin.account_id, serve=sanitize)
         shown = await self._show(path, made, origin, asset_id, sanitize=sanitize)
         return {
             **_picture_row(made.facts, origin.name or name, facts),
@@ -207,6 +200,31 @@ class Intake:
             "source_host": urlsplit(source_url).hostname or "",
             **shown,
         }
+
+    async def _take_in(self, path: Path, folder: Path, account_id: str, *, serve: bool) -> TakenIn:
+        """Decode a picture; a small one in memory, in a child that the account has for a while."""
+        data = _read_small(path)
+        if data is not None:
+            made = await self._pool.run(
+                partial(take_in_small, serve=serve),
+                data,
+                self._rules,
+                limits=INGEST_LIMITS,
+                tenant=account_id,
+            )
+            if made is not None:
+                # Originals are found by it, so no earlier file of this child may have its say.
+                return replace(made, facts=replace(made.facts, sha256=checksum_of(data)))
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        return await self._pool.run(
+            partial(take_in, serve=serve),
+            path,
+            folder,
+            self._rules,
+            reads=[path],
+            writes=[folder],
+            limits=INGEST_LIMITS,
+        )
 
     async def _show(
         self, path: Path, made: TakenIn, origin: Origin, asset_id: str, *, sanitize: bool
@@ -222,7 +240,7 @@ class Intake:
             _Objects(
                 asset_id,
                 origin.account_id,
-                {key: served.path} | files,
+                {key: served.source} | files,
                 (made.facts.sha256, path) if apart else None,
             )
         )
@@ -263,11 +281,11 @@ class Intake:
         owner = origin.job_id or asset_id
         folder = media.path.parent / f"renditions-{asset_id}"
         folder.mkdir()
-        facts, pictures = await self._look_at_model(media, folder, report)
+        facts, pictures = await self._look_at_model(media, folder, origin.account_id, report)
         seen_by = origin.visibility
         renditions, files = renditions_of(owner, pictures, seen_by)
         key = shown_key(AssetKind.MODEL_3D.folder, owner, media.media_type, seen_by)
-        objects = _Objects(asset_id, origin.account_id, {key: media.path} | files)
+        objects = _Objects(asset_id, origin.account_id, {key: media.path, **files})
         _, checksums = await self._store(objects)
         return {
             **origin.row(),
@@ -286,32 +304,25 @@ class Intake:
         }
 
     async def _look_at_model(
-        self, media: MediaFile, folder: Path, report: Report | None
+        self, media: MediaFile, folder: Path, account_id: str, report: Report | None
     ) -> tuple[dict[str, Any], dict[str, Picture]]:
         """Return the file's facts and its pictures; the provider's take precedence over ours."""
         if media.media_type == fbx.MEDIA_TYPE:
             await anyio.to_thread.run_sync(fbx.check, media.path)
-            return {}, await self._brought(media.preview, folder)
-        brought = await self._brought(media.preview, folder)
+            return {}, await self._brought(media.preview, folder, account_id)
+        brought = await self._brought(media.preview, folder, account_id)
         rules, still = self._model_rules, not brought
         made = await receive(self._pool, media.path, folder, rules, still=still, report=report)
         return made.facts.document(), brought | made.pictures
 
-    async def _brought(self, preview: Path | None, folder: Path) -> dict[str, Picture]:
+    async def _brought(
+        self, preview: Path | None, folder: Path, account_id: str
+    ) -> dict[str, Picture]:
         """Return renditions of a provider's own preview of its model; none if it is damaged."""
         if preview is None:
             return {}
-        look = partial(take_in, serve=False)
         try:
-            made = await self._pool.run(
-                look,
-                preview,
-                folder,
-                self._rules,
-                reads=[preview],
-                writes=[folder],
-                limits=INGEST_LIMITS,
-            )
+            made = await self._take_in(preview, folder, account_id, serve=False)
         except MediaError:  # keep the model, which was paid for
             return {}
         return made.pictures or {"preview": as_it_is(preview, made.facts)}
@@ -325,7 +336,7 @@ class Intake:
         checksum, path = objects.original or (None, None)
         size = path.stat().st_size if path else 0
         note = Note(objects.asset_id, objects.account_id, list(objects.files), checksum, size)
-        checksums = await anyio.to_thread.run_sync(_checksums, objects.files)
+        checksums = await _checksums(objects.files)
         original = await self._note(note)
         files = dict(objects.files)
         if original and objects.original and not original.is_stored:
@@ -349,5 +360,15 @@ def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None)
     }
 
 
-def _checksums(files: Mapping[str, Path]) -> dict[str, str]:
-    return {key: file_checksum(path) for key, path in files.items()}
+def _read_small(path: Path) -> bytes | None:
+    """Return a file that is small: it was just written, and is read in less time than a thread."""
+    return path.read_bytes() if path.stat().st_size <= SMALL_BYTES else None
+
+
+async def _checksums(files: Mapping[str, Source]) -> dict[str, str]:
+    def compute() -> dict[str, str]:
+        return {key: checksum_of(source) for key, source in files.items()}
+
+    if sum(map(size_of, files.values())) <= _AT_ONCE_BYTES:
+        return compute()
+    return await anyio.to_thread.run_sync(compute)

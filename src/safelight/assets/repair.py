@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from safelight.assets.asset import Asset, AssetKind
 from safelight.assets.intake import INGEST_LIMITS
 from safelight.assets.keys import is_original
-from safelight.checksums import file_checksum
+from safelight.checksums import checksum_of, file_checksum
 from safelight.cpu import CpuPool
 from safelight.media.models.arrival import receive
 from safelight.media.models.take_in import ModelRules
@@ -49,9 +49,9 @@ class Repairer:
             made = await self._make(asset, folder, serve=apart)
             again = {key: picture for key, picture in made.items() if key in missing}
             for key, picture in again.items():
-                await self._storage.put(key, picture.path)
+                await self._storage.put(key, picture.source)
             return {
-                key: await asyncio.to_thread(file_checksum, picture.path)
+                key: await asyncio.to_thread(checksum_of, picture.source)
                 for key, picture in again.items()
             }
 

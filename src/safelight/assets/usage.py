@@ -59,8 +59,12 @@ def _kinds(dialect: str) -> Iterator[tuple[str, sa.ColumnElement[str], Any, sa.F
         these = sa.select(mine, shown.label("size")).where(assets.c.kind == kind).subquery()
         yield kind.value, these.c.account_id, these.c.size, these
     key, size, each = _renditions(dialect)
-    # Small pictures are their own renditions.
-    yield "rendition", mine, size, assets.join(each, key != assets.c.key)
+    # Small pictures are their own renditions, or both are one object.
+    apart = sa.select(mine, key.label("key"), size.label("size")).select_from(
+        assets.join(each, key != assets.c.key)
+    )
+    objects = apart.distinct().subquery()
+    yield "rendition", objects.c.account_id, objects.c.size, objects
     yield "variant", mine, variants.c.bytes, variants.join(assets)
     yield "original", originals.c.account_id, originals.c.bytes, originals
     size = sa.cast(trash.c.row["bytes"].as_string(), sa.BigInteger)

@@ -1,12 +1,13 @@
-"""Messages between the pool and the child of one call: a kind, a length, and as many bytes."""
+"""Messages between the pool and a child: a kind, a length, and as many bytes."""
 
 import asyncio
 import socket
 import struct
 from enum import IntEnum
+from typing import BinaryIO
 
 _HEAD = struct.Struct(">BI")
-_MAX_BYTES = 16 * 2**20  # of one message; results are facts and paths
+_MAX_BYTES = 16 * 2**20  # of one message: facts, paths and small pictures
 
 
 class Kind(IntEnum):
@@ -22,27 +23,30 @@ class Kind(IntEnum):
 
 def packed(kind: Kind, data: bytes) -> bytes:
     """Return a message; raise `ValueError` for one that is too long."""
-    if len(data) > _MAX_BYTES:
-        raise ValueError(f"A message of {len(data)} bytes is too long.")
+    check_size(len(data))
     return _HEAD.pack(kind, len(data)) + data
+
+
+def check_size(size: int) -> None:
+    """Raise `ValueError` for a message of more bytes than one may have."""
+    if size > _MAX_BYTES:
+        raise ValueError(f"A message of {size} bytes is too long.")
 
 
 async def receive(channel: socket.socket) -> tuple[Kind, bytes]:
     """Return the next message; raise `EOFError` at the end, `ValueError` if it is malformed."""
     kind, size = _HEAD.unpack(await _receive_exactly(channel, _HEAD.size))
-    if size > _MAX_BYTES:
-        raise ValueError(f"A message of {size} bytes is too long.")
+    check_size(size)
     return Kind(kind), await _receive_exactly(channel, size)
 
 
-def receive_request(channel: socket.socket) -> bytes:
-    """Wait for the request of a call; raise `EOFError` if the pool has given it up."""
-    with channel.makefile("rb") as file:
-        head = file.read(_HEAD.size)
-        if len(head) < _HEAD.size:
-            raise EOFError
-        _, size = _HEAD.unpack(head)
-        data = file.read(size)
+def receive_request(file: BinaryIO) -> bytes:
+    """Wait for the request of a call; raise `EOFError` if the pool makes no more."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise EOFError
+    _, size = _HEAD.unpack(head)
+    data = file.read(size)
     if len(data) < size:
         raise EOFError
     return data

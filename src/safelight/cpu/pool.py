@@ -13,6 +13,8 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +23,10 @@ import anyio
 from safelight import telemetry
 from safelight.cpu import results
 from safelight.cpu.cage import cage, kernel
-from safelight.cpu.call import Request
+from safelight.cpu.call import MAX_STAGE, Request
 from safelight.cpu.frames import Kind, packed, receive
 from safelight.cpu.limits import Limits, OutOfResources
+from safelight.cpu.visits import MOST_S, Visit, Visits
 from safelight.errors import restored
 
 T = TypeVar("T")
@@ -40,6 +43,7 @@ _ENVIRONMENT = {  # all of it
     # Arenas retain freed memory.
     "MALLOC_ARENA_MAX": "2",
 }
+_NONSENSE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 _MAIN = "from safelight.cpu.server import main; main()"
 
 
@@ -48,7 +52,11 @@ class ChildFailed(Exception):
 
 
 class CpuPool:
-    """At most `size` concurrent calls, each in a process forked for it from one warm server."""
+    """At most `size` concurrent calls, in processes forked from one warm server.
+
+    Each call has a process of its own, unless it names a tenant: then the calls of that tenant
+    that follow may use the same one (decision 0021).
+    """
 
     def __init__(
         self, size: int, *, modules: Sequence[str] = (), beside: "CpuPool | None" = None
@@ -60,6 +68,8 @@ class CpuPool:
         self.size = size
         self._limiter: anyio.CapacityLimiter | None = None
         self.server = beside.server if beside else _Server(modules)
+        self._owns_server = beside is None
+        self._visits = Visits(size, self.server.open_call)
 
     async def run(
         self,
@@ -69,24 +79,33 @@ class CpuPool:
         writes: Iterable[Path] = (),
         limits: Limits | None = None,
         report: Report | None = None,
+        tenant: str = "",
     ) -> T:
         """Return `function(*args)`, computed in a child; both must pickle.
 
         The child may read the files and folders `reads`, write in the folders `writes`, and use no
         others but the installed programs. It returns data of the type that the function declares:
-        numbers, texts, lists, dataclasses, and paths in `writes`. In the child,
+        numbers, texts, bytes, lists, dataclasses, and paths in `writes`. In the child,
         `cpu.report(percent, stage)` calls `report` here. Raises the function's `SafelightError`,
         `OutOfResources` if it exceeds `limits`, and `ChildFailed` for any other error.
+
+        With `tenant`, the child may have served calls of that tenant, and of no other; such a call
+        uses no files, and its bytes are arguments and results.
         """
         limits = limits or Limits()
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self.size)
-        request = Request(function, args, limits, _absolute(reads), _absolute(writes))
+        request = Request(function, args, limits, _absolute(reads), _absolute(writes), bool(tenant))
+        if tenant and (request.reads or request.writes):
+            raise ValueError("A child that stays for other calls can be given no files.")
         async with self._limiter:
             try:
                 # The wall-clock limit excludes the wait for a free child.
                 with anyio.fail_after(limits.wall_s):
-                    return await self._call(request, report)
+                    if tenant:
+                        return await self._visit(tenant, request, report)
+                    with self.server.open_call() as channel:
+                        return await _call(channel, request, report)
             except TimeoutError:
                 raise OutOfResources(f"The work took longer than {limits.wall_s:g} s.") from None
 
@@ -95,25 +114,52 @@ class CpuPool:
         await self.run(_nothing)
 
     def close(self) -> None:
-        """End all children."""
-        self.server.end()
+        """End all children; with a shared server, only the idle ones of this pool."""
+        self._visits.end()
+        if self._owns_server:
+            self.server.end()
 
-    async def _call(self, request: Request, report: Report | None) -> Any:
-        loop = asyncio.get_running_loop()
-        data = packed(Kind.REQUEST, pickle.dumps(request))
-        with self.server.open_call() as channel:  # closing it kills the child
-            try:
-                await loop.sock_sendall(channel, data)
-                kind, data = await _answer(channel, report)
-                if kind is not Kind.RESULT:
-                    raise _error(kind, data)
-                return results.decode(request.function, data, request.writes)
-            except (EOFError, ConnectionError) as broken:
-                raise OutOfResources(
-                    "The work was ended by the system: too much memory or time."
-                ) from broken
-            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-                raise ChildFailed("A child answered nonsense.") from error
+    async def _visit(self, tenant: str, request: Request, report: Report | None) -> Any:
+        """Do a call in the tenant's child, or in a new one.
+
+        What a used child fails at may be due to its earlier calls: a new one has the last word.
+        """
+        if visit := self._visits.take(tenant, request.limits):
+            with suppress(OutOfResources, ChildFailed):
+                return await self._do(visit, request, report)
+        visit = self._visits.start(tenant, request.limits)
+        # The kernel adds up the CPU time of all its calls; those before took no more than this.
+        limits = replace(request.limits, cpu_s=request.limits.cpu_s + MOST_S)
+        return await self._do(visit, replace(request, limits=limits), report)
+
+    async def _do(self, visit: Visit, request: Request, report: Report | None) -> Any:
+        """Do a call in a child, which stays only if it succeeds."""
+        visit.calls += 1
+        try:
+            result = await _call(visit.channel, request, report)
+        except BaseException:
+            visit.channel.close()
+            raise
+        self._visits.keep(visit)
+        return result
+
+
+async def _call(channel: socket.socket, request: Request, report: Report | None) -> Any:
+    """Return the result of a call in the child at the other end; closing ours kills that."""
+    loop = asyncio.get_running_loop()
+    data = packed(Kind.REQUEST, pickle.dumps(request))
+    try:
+        await loop.sock_sendall(channel, data)
+        kind, data = await _answer(channel, report)
+        if kind is not Kind.RESULT:
+            raise _error(kind, data)
+        return results.decode(request.function, data, request.writes)
+    except (EOFError, ConnectionError) as broken:
+        raise OutOfResources(
+            "The work was ended by the system: too much memory or time."
+        ) from broken
+    except _NONSENSE as error:
+        raise ChildFailed("A child answered nonsense.") from error
 
 
 async def _answer(channel: socket.socket, report: Report | None) -> tuple[Kind, bytes]:
@@ -124,7 +170,7 @@ async def _answer(channel: socket.socket, report: Report | None) -> tuple[Kind, 
             return kind, data
         percent, stage = json.loads(data)
         if report and math.isfinite(percent):
-            report(float(percent), str(stage))
+            report(float(percent), str(stage)[:MAX_STAGE])
 
 
 def _error(kind: Kind, data: bytes) -> Exception:

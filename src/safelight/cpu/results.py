@@ -1,35 +1,66 @@
-"""Results of children as JSON, validated by the function's own return type.
+"""Results of children as JSON and bytes, validated by the function's own return type.
 
 A child may have been taken over by the file that it decoded. So nothing that it sends is
-unpickled, and no path is accepted that lies outside the folders it may write.
+unpickled, and no path is accepted that lies outside the folders it may write. A message is the
+length of its JSON, the JSON, and the bytes in the result, in the order in which it names them.
 """
 
 import dataclasses
 import functools
 import json
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter
 
+_LENGTH = struct.Struct(">I")
+_BYTES = "$bytes"  # the only key of an object that stands for as many bytes
+
 
 def encode(value: object) -> bytes:
-    """Return a result as JSON; raise `TypeError` for values other than data."""
-    return json.dumps(value, default=_plain).encode()
+    """Return the message of a result; raise `TypeError` for values other than data."""
+    blobs: list[bytes] = []
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            blobs.append(value)
+            return {_BYTES: len(value)}
+        return _plain(value)
+
+    text = json.dumps(value, default=plain).encode()
+    return b"".join((_LENGTH.pack(len(text)), text, *blobs))
 
 
 def decode(function: Callable[..., object], data: bytes, folders: Iterable[Path]) -> Any:
     """Return the result of `function`; raise `ValueError` if it is not of its return type.
 
-    Every path in it must lie in one of `folders`.
+    Every path in it must lie in one of `folders`. Other errors of a malformed message are
+    `LookupError`, `TypeError` and `RecursionError`.
     """
-    value = _adapter(_return_type(function)).validate_json(data)
+    value = _adapter(_return_type(function)).validate_python(_parse(data))
     places = [folder.resolve() for folder in folders]
     for path in _paths(value):
         if not any(path.resolve().is_relative_to(place) for place in places):
             raise ValueError("A child named a file that it may not write.")
     return value
+
+
+def _parse(data: bytes) -> object:
+    """Return the JSON value of a message with its bytes; none is used twice."""
+    start = _LENGTH.size + int.from_bytes(data[: _LENGTH.size])
+
+    def whole(found: dict[str, Any]) -> object:
+        nonlocal start
+        if found.keys() != {_BYTES}:
+            return found
+        begin, start = start, start + found[_BYTES]
+        if not begin <= start <= len(data):
+            raise ValueError("A child named bytes that it did not send.")
+        return data[begin:start]
+
+    return json.loads(data[_LENGTH.size : start], object_hook=whole)
 
 
 def _plain(value: object) -> object:

@@ -1,7 +1,7 @@
-"""The process that forks a child for each call: modules are imported once, and memory shared.
+"""The process that forks children: modules are imported once, and memory shared.
 
 It never touches an untrusted byte, and has no environment, no secret and one thread. A child
-does one call and ends, so a hostile file meets no other.
+does one call and ends, or some of one tenant, so a hostile file meets none of others.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import FrameType
 
 from safelight.cpu import call
-from safelight.cpu.cage import kernel
+from safelight.cpu.cage import cage, kernel
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
     sys.path[:] = path
     for name in modules:
         _load(*name.split(":"))
+    cage.installed()  # once, not in each child
     with socket.socket(fileno=os.dup(0)) as control:
         _Server(control).run()
 
@@ -44,7 +45,7 @@ def _load(module: str, function: str = "") -> None:
 class _Server:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._channels: dict[int, socket.socket] = {}  # by the process of the call
+        self._channels: dict[int, socket.socket] = {}  # by the child's process
         self._ended, wake = socket.socketpair()
         self._ended.setblocking(False)
         wake.setblocking(False)

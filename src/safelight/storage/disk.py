@@ -18,7 +18,7 @@ class DiskStorage(ObjectStorage):
             super().__init__(LocalStore(prefix=folder))
         self._folder = folder
 
-    async def put(self, key: str, source: Path) -> None:
+    async def put(self, key: str, source: Path | bytes) -> None:
         await super().put(key, source)
         # A rename is durable only after fsync of file and folder, which obstore does not do.
         with typed_errors():

@@ -40,9 +40,10 @@ class ObjectStorage:
         self._store = store
         self._pace = Pace()
 
-    async def put(self, key: str, source: Path) -> None:
+    async def put(self, key: str, source: Path | bytes) -> None:
         with self._pace.write(), typed_errors():
-            size = (await asyncio.to_thread(source.stat)).st_size
+            is_file = isinstance(source, Path)
+            size = (await asyncio.to_thread(source.stat)).st_size if is_file else len(source)
             await obstore.put_async(self._store, key, source, attributes=self._attributes(key))
         STORED_BYTES.inc(size)
 

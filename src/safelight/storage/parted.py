@@ -18,7 +18,7 @@ class PartedStorage:
     def _of(self, key: str) -> Storage:
         return self._public if self._is_public(key) else self._private
 
-    async def put(self, key: str, source: Path) -> None:
+    async def put(self, key: str, source: Path | bytes) -> None:
         await self._of(key).put(key, source)
 
     async def head(self, key: str) -> Stored:

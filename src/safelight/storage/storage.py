@@ -32,8 +32,8 @@ Describe = Callable[[str], Served]
 class Storage(Protocol):
     """Stores whole objects under keys such as `images/job_…/….png`; a key is written once."""
 
-    async def put(self, key: str, source: Path) -> None:
-        """Store the file's bytes under `key`; once this returns they survive a power failure.
+    async def put(self, key: str, source: Path | bytes) -> None:
+        """Store a file or bytes under `key`; once this returns they survive a power failure.
 
         Raises `StorageFull` or `StorageFailed`, and then nothing is stored.
         """

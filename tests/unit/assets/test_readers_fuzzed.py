@@ -54,11 +54,11 @@ READERS: dict[str, tuple[Callable[[bytes, Path], object], bytes]] = {
     "heic": (_HEADER, pictures.heic()),
     "gif blocks": (_on_disk(gif.is_whole), pictures.talkative_animation("gif")),
     "gif strip": (
-        _on_disk(lambda path: gif.strip(path, path.with_suffix(".to"))),
+        _in_memory(lambda data: gif.strip(data, io.BytesIO())),
         pictures.talkative_animation("gif"),
     ),
     "webp strip": (
-        _on_disk(lambda path: webp.strip(path, path.with_suffix(".to"))),
+        _in_memory(lambda data: webp.strip(data, io.BytesIO())),
         pictures.talkative_animation("webp"),
     ),
     "iptc": (_in_memory(iptc.read), _IPTC),

@@ -1,6 +1,7 @@
 """The public copy and the smaller pictures."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,24 +11,37 @@ from safelight.media.pictures.ingest import TakenIn, take_in
 from safelight.media.pictures.inspect import InspectRules, inspect
 from safelight.media.pictures.picture import Picture
 from tests import pictures
+from tests.pictures import data_of
 
 RULES = InspectRules()
 
 
 def made_of(data: bytes, folder: Path, *, served: bool = True) -> TakenIn:
+    """Take a picture in; in memory and with files, which must not differ."""
     source = folder / "source"
     source.write_bytes(data)
-    return take_in(source, folder, RULES, serve=served)
+    on_disk = take_in(source, folder, RULES, serve=served)
+    made = take_in(data, None, RULES, serve=served)
+    assert made.facts == on_disk.facts
+    assert made.pictures.keys() == on_disk.pictures.keys()
+    for one, other in zip(_all(made), _all(on_disk), strict=True):
+        assert data_of(one) == data_of(other)
+        assert one == replace(other, content=one.content)
+    return made
+
+
+def _all(made: TakenIn) -> list[Picture]:
+    return [*filter(None, [made.served]), *made.pictures.values()]
 
 
 def check(made: Picture) -> pyvips.Image:
     """Return the file, having seen that what is said of it is true."""
-    facts = inspect(made.path, RULES)
+    facts = inspect(data_of(made), RULES)
     assert (facts.width, facts.height) == (made.width, made.height)
     assert (facts.media_type, facts.bytes) == (made.media_type, made.bytes)
     assert (facts.orientation, facts.has_location, facts.has_icc) == (1, False, False)
     assert facts.exif.keys() <= {"ColorSpace"}
-    return pyvips.Image.new_from_file(str(made.path))
+    return pyvips.Image.new_from_buffer(data_of(made), "")
 
 
 def served_of(made: TakenIn) -> Picture:
@@ -113,7 +127,7 @@ def test_take_in_when_turned_then_stands_upright_without_the_place(
         red, green, blue = color_at(image, x, y)
         assert red > 180
         assert max(green, blue) < 90
-        data = picture.path.read_bytes()
+        data = data_of(picture)
         assert b"GPS" not in data
         assert b"Exif" not in data
         assert b"Testbox" not in data
@@ -123,10 +137,10 @@ def test_take_in_when_turned_then_stands_upright_without_the_place(
 def test_take_in_when_animated_then_stays_animated(form: str, tmp_path: Path) -> None:
     made = made_of(pictures.animation(form, frames=3), tmp_path)
     served = served_of(made)
-    facts = inspect(served.path, RULES)
+    facts = inspect(data_of(served), RULES)
     assert (facts.frames, served.width, served.height) == (3, 32, 24)
     assert check(served).get("delay") == [100, 100, 100]
-    assert inspect(made.pictures["thumb"].path, RULES).frames == 1
+    assert inspect(data_of(made.pictures["thumb"]), RULES).frames == 1
 
 
 @pytest.mark.parametrize("form", ["gif", "webp"])
@@ -135,14 +149,14 @@ def test_take_in_when_an_animation_says_too_much_then_only_frames_stay(
 ) -> None:
     talkative = pictures.talkative_animation(form)
     made = made_of(talkative, tmp_path)
-    data = served_of(made).path.read_bytes()
+    data = data_of(served_of(made))
     assert talkative.count(b"secret") == 3
     assert b"secret" not in data
     plain, copy = (
         pyvips.Image.new_from_buffer(each, "", n=-1).write_to_memory() for each in (talkative, data)
     )
     assert copy == plain
-    assert inspect(served_of(made).path, RULES).frames == 3
+    assert inspect(data_of(served_of(made)), RULES).frames == 3
 
 
 @pytest.mark.parametrize("make", [pictures.cmyk_jpeg, pictures.with_profile, pictures.deep_png])
@@ -151,7 +165,7 @@ def test_take_in_when_not_plain_srgb_then_becomes_it(
 ) -> None:
     made = made_of(make(), tmp_path)
     for picture in (served_of(made), made.pictures["thumb"]):
-        facts = inspect(picture.path, RULES)
+        facts = inspect(data_of(picture), RULES)
         assert (facts.color_space, facts.depth) == ("rgb", 8)
         red, green, blue = color_at(check(picture), 8, 8)
         assert red > 190
@@ -168,7 +182,7 @@ def test_take_in_when_transparent_then_stays_so(form: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", pictures.polyglots())
 def test_take_in_when_a_polyglot_then_the_rest_is_gone(name: str, tmp_path: Path) -> None:
     made = made_of(pictures.polyglots()[name], tmp_path)
-    data = served_of(made).path.read_bytes()
+    data = data_of(served_of(made))
     assert b"<script" not in data
     assert b"PK\x05\x06" not in data
 

@@ -28,7 +28,7 @@ def shown(data: bytes, folder: Path) -> tuple[Facts, NDArray[Any]]:
     path.write_bytes(data)
     made = take_in(path, folder, InspectRules(), serve=True)
     assert made.served
-    return made.facts, pyvips.Image.new_from_file(str(made.served.path)).numpy()
+    return made.facts, pyvips.Image.new_from_buffer(pictures.data_of(made.served), "").numpy()
 
 
 def scaled(kind: str, ramp: NDArray[np.float64] = _RAMP) -> NDArray[Any]:

@@ -7,19 +7,22 @@ from safelight.assets.asset import AssetKind, Rendition
 from safelight.assets.keys import Visibility, shown_key
 from safelight.media.facts import Facts
 from safelight.media.pictures.picture import RENDITION_SIDES, Picture
+from safelight.media.source import Source
 
 
 def renditions_of(
     owner: str, pictures: Mapping[str, Picture], visibility: Visibility
-) -> tuple[dict[str, Rendition], dict[str, Path]]:
-    """Return the row's entries for renditions, and the file for each key."""
-    renditions: dict[str, Rendition] = {}
-    files: dict[str, Path] = {}
-    for name, picture in pictures.items():
-        key = shown_key(AssetKind.IMAGE.folder, owner, picture.media_type, visibility)
-        renditions[name] = _rendition(picture, key)
-        files[key] = picture.path
-    return renditions, files
+) -> tuple[dict[str, Rendition], dict[str, Source]]:
+    """Return the row's entries for renditions, and the file for each key.
+
+    Renditions that are one picture share a key.
+    """
+    keys = {
+        picture: shown_key(AssetKind.IMAGE.folder, owner, picture.media_type, visibility)
+        for picture in set(pictures.values())
+    }
+    renditions = {name: _rendition(each, keys[each]) for name, each in pictures.items()}
+    return renditions, {key: picture.source for picture, key in keys.items()}
 
 
 def itself(served: Picture, key: str) -> dict[str, Rendition]:

@@ -1,12 +1,12 @@
 """Reads a picture's format and size from its header in pure Python, before any decoder runs."""
 
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from safelight.media.errors import MediaEmpty, MediaError, MediaUnsupported, reading
 from safelight.media.headers import gif, heif, jpeg, png, tiff
 from safelight.media.headers.shape import Shape, take, unpack
 from safelight.media.sniff import HEAD_BYTES, sniff
+from safelight.media.source import Source, opened
 
 FORMATS = {
     "image/jpeg": "jpeg",
@@ -33,12 +33,12 @@ class Header(NamedTuple):
     frames: int = 1
 
 
-def read_header(path: Path) -> Header:
-    """Return the header of the picture at `path`.
+def read_header(source: Source) -> Header:
+    """Return the header of the picture.
 
     Raises `MediaEmpty`, `MediaUnsupported`, `MediaTruncated` or `MediaError`.
     """
-    with path.open("rb") as file:
+    with opened(source) as file:
         return header_in(file)
 
 

@@ -39,6 +39,8 @@ def _described(
 
 def _exif(image: pyvips.Image) -> Exif:
     found: dict[str, str | int | float] = {}
+    if not image.get_typeof("exif-data"):
+        return found
     for tag, name in exif.FIELDS:
         if not image.get_typeof(name):
             continue

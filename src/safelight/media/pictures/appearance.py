@@ -77,10 +77,9 @@ def main_colors(pixels: Bytes) -> tuple[str, ...]:
     _, which, counts = np.unique(bins, return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(which, weights=visible[:, band]) for band in range(3)], axis=1)
     means = sums / counts[:, None]
-    chosen: list[Floats] = []
-    for candidate in np.argsort(-counts, kind="stable"):
-        mean = means[candidate]
-        if all(float(np.linalg.norm(mean - other)) >= _APART for other in chosen):
+    chosen: list[list[float]] = []
+    for mean in means[np.argsort(-counts, kind="stable")].tolist():
+        if all(math.dist(mean, other) >= _APART for other in chosen):
             chosen.append(mean)
         if len(chosen) == _COLORS:
             break

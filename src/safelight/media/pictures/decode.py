@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyvips
@@ -22,8 +21,12 @@ from safelight.media.pictures.vips import (
     open_picture,
     orientation_of,
     pages_of,
+    pixels_of,
+    settled,
     to_srgb,
+    upright,
 )
+from safelight.media.source import Source, opened, size_of
 
 _SMALL = 100  # pixels of the longest side, the maximum for a ThumbHash
 _COLOR_BANDS = 3
@@ -46,8 +49,8 @@ _TURNED = 5  # the first EXIF orientation that swaps width and height
 class Seen:
     """A picture's facts, and its pixels in 8-bit sRGB, not yet rotated upright.
 
-    `sizes` are by rendition name. `whole` is present on request, except for animations and GIFs,
-    which are not re-encoded.
+    `sizes` are by rendition name; one that needs no reduction is the same object as the one before.
+    `whole` is present on request, except for animations and GIFs, which are not re-encoded.
     """
 
     facts: Facts
@@ -55,40 +58,51 @@ class Seen:
     whole: pyvips.Image | None
 
 
-def examine(path: Path, header: Header, rules: InspectRules, *, whole: bool = False) -> Seen:
+def examine(source: Source, header: Header, rules: InspectRules, *, whole: bool = False) -> Seen:
     """Decode a picture whose header has passed the checks."""
     form = header.format
-    if form == "gif" and not is_whole(path):
+    if form == "gif" and not is_whole(source):
         raise MediaTruncated
     with decoding():
-        image = open_picture(path, form)
+        image = open_picture(source, form)
         frames = frames_of(image, form)
         # Check the decoder's own values too: it does the allocation.
         check_size(image.width, image.height, frames, rules)
         if frames > 1:
             # Read every frame to detect damage, even though that decodes the first one twice.
-            open_picture(path, form, every_frame=True).avg()
+            open_picture(source, form, every_frame=True).avg()
         is_still = form != "gif" and frames == 1
-        kept = to_srgb(image).copy_memory() if whole and is_still else None
-        sizes = _sizes(image if kept is None else kept)
-        facts = _facts(path, header, image, sizes["thumb"])
-    return Seen(facts, sizes, kept)
+        is_kept = (whole and is_still) or _fits(image, max(RENDITION_SIDES.values()))
+        decoded = settled(to_srgb(image)) if is_kept else image
+        sizes = _sizes(decoded)
+        facts = _facts(source, header, image, sizes["thumb"])
+    return Seen(facts, sizes, decoded if whole and is_still else None)
 
 
 def _sizes(image: pyvips.Image) -> dict[str, pyvips.Image]:
-    """Return the renditions' pixels, each derived from the previous one; reads every pixel."""
+    """Return the renditions' pixels, each derived from the previous one; reads every pixel.
+
+    A picture that fits into the first of them must be settled, in sRGB.
+    """
     made: dict[str, pyvips.Image] = {}
     for name, side in RENDITION_SIDES.items():
-        smaller = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
-        image = to_srgb(smaller.copy_memory()).copy_memory()
+        if not _fits(image, side):
+            smaller = image.thumbnail_image(side, height=side, size="down", no_rotate=True)
+            image = settled(to_srgb(settled(smaller)))
         made[name] = image
     return made
 
 
-def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image) -> Facts:
-    small = thumb.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True)
-    upright = small.copy_memory().autorot()
-    pixels = _rgba(upright)
+def _fits(image: pyvips.Image, side: int) -> bool:
+    return max(image.width, image.height) <= side
+
+
+def _facts(source: Source, header: Header, image: pyvips.Image, thumb: pyvips.Image) -> Facts:
+    small = thumb
+    if not _fits(thumb, _SMALL):
+        small = settled(thumb.thumbnail_image(_SMALL, height=_SMALL, size="down", no_rotate=True))
+    shown = upright(small)
+    pixels = _rgba(shown)
     orientation = orientation_of(image)
     turned = orientation >= _TURNED
     form = header.format
@@ -108,9 +122,9 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
         orientation=orientation,
         colors=appearance.main_colors(pixels),
         placeholder=appearance.thumbhash(pixels),
-        perceptual_hash=appearance.difference_hash(_gray(upright)),
-        sha256=_sha256(path),
-        bytes=path.stat().st_size,
+        perceptual_hash=appearance.difference_hash(_gray(shown)),
+        sha256=_sha256(source),
+        bytes=size_of(source),
         exif=told.exif,
         iptc=told.iptc,
         xmp=told.xmp,
@@ -119,7 +133,7 @@ def _facts(path: Path, header: Header, image: pyvips.Image, thumb: pyvips.Image)
 
 def _rgba(small: pyvips.Image) -> appearance.Bytes:
     """Return rows of RGBA pixels; `small` is 8-bit gray or sRGB, with or without alpha."""
-    data = np.frombuffer(small.write_to_memory(), dtype=np.uint8)
+    data = np.frombuffer(pixels_of(small), dtype=np.uint8)
     bands = data.reshape(small.height, small.width, small.bands)
     alpha = bands[..., -1:] if small.hasalpha() else np.full_like(bands[..., :1], 255)
     color = bands[..., :1].repeat(3, axis=2) if small.bands < _COLOR_BANDS else bands[..., :3]
@@ -129,9 +143,9 @@ def _rgba(small: pyvips.Image) -> appearance.Bytes:
 def _gray(small: pyvips.Image) -> appearance.Bytes:
     flat = small.flatten(background=[255]) if small.hasalpha() else small
     tiny = flat.colourspace("b-w").thumbnail_image(9, height=8, size="force")
-    return np.frombuffer(tiny.extract_band(0).cast("uchar").write_to_memory(), dtype=np.uint8)
+    return np.frombuffer(pixels_of(tiny), dtype=np.uint8)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256(source: Source) -> str:
+    with opened(source) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

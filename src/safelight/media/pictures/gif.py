@@ -7,14 +7,16 @@ half a minute, so both work on the blocks. Structure: the GIF89a specification.
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 from safelight.media.errors import reading
+from safelight.media.source import Source, mapped
 
 _HEADER = 13  # bytes up to the global color table
 _DESCRIPTOR = 10
 _FLAGS_AT = 10
 _TRAILER = b"\x3b"
+_Data = mmap.mmap | bytes
 _IMAGE, _EXTENSION = 0x2C, 0x21
 _CONTROL, _APPLICATION = 0xF9, 0xFF  # extension labels: delay and disposal; application data
 _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # application blocks with the loop count
@@ -28,9 +30,9 @@ class _Block:
 
 
 @reading()
-def is_whole(path: Path) -> bool:
+def is_whole(source: Source) -> bool:
     """Return whether all blocks are complete; a missing last byte is tolerated."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with mapped(source) as data:
         try:
             return all(block.end <= len(data) for block in _blocks(data))
         except IndexError:
@@ -38,13 +40,9 @@ def is_whole(path: Path) -> bool:
 
 
 @reading()
-def strip(source: Path, to: Path) -> None:
+def strip(source: Source, copy: BinaryIO) -> None:
     """Copy a complete GIF's frames and timing: no comments, no metadata, no trailing data."""
-    with (
-        source.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        to.open("wb") as copy,
-    ):
+    with mapped(source) as data:
         copy.write(data[: _first_block(data)])
         for block in _blocks(data):
             if block.is_picture:
@@ -52,7 +50,7 @@ def strip(source: Path, to: Path) -> None:
         copy.write(_TRAILER)
 
 
-def _blocks(data: mmap.mmap) -> Iterator[_Block]:
+def _blocks(data: _Data) -> Iterator[_Block]:
     """Yield blocks up to the trailer or an unknown byte; `IndexError` if one is truncated."""
     start = _first_block(data)
     while start < len(data):
@@ -67,13 +65,13 @@ def _blocks(data: mmap.mmap) -> Iterator[_Block]:
         start = end
 
 
-def _is_picture(data: mmap.mmap, start: int) -> bool:
+def _is_picture(data: _Data, start: int) -> bool:
     if data[start] == _IMAGE or data[start + 1] == _CONTROL:
         return True
     return data[start + 1] == _APPLICATION and data[start + 3 : start + 14] in _LOOPS
 
 
-def _first_block(data: mmap.mmap) -> int:
+def _first_block(data: _Data) -> int:
     return _HEADER + _color_table(data[_FLAGS_AT])
 
 
@@ -81,7 +79,7 @@ def _color_table(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _skip(data: mmap.mmap, offset: int) -> int:
+def _skip(data: _Data, offset: int) -> int:
     """Return the end of the sub-blocks that start at `offset`."""
     while length := data[offset]:
         offset += length + 1

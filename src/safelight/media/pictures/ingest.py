@@ -10,7 +10,12 @@ from safelight.media.facts import Facts, InspectRules
 from safelight.media.headers.header import Header
 from safelight.media.pictures.inspect import passed
 from safelight.media.pictures.picture import RENDITION_SIDES, Picture
+from safelight.media.source import Source
 
+SMALL_BYTES = 4 * 2**20
+"""The largest file that is taken in without other files."""
+
+_SMALL_PIXELS = 2 * 2**20  # as PNG, with their renditions, they fit into one answer of a child
 _SHOWN = frozenset({"png", "jpeg", "webp"})
 
 
@@ -26,8 +31,8 @@ class TakenIn:
     pictures: dict[str, Picture]
 
 
-def take_in(source: Path, folder: Path, rules: InspectRules, *, serve: bool) -> TakenIn:
-    """Decode the picture at `source` once and write its renditions into `folder`.
+def take_in(source: Source, folder: Path | None, rules: InspectRules, *, serve: bool) -> TakenIn:
+    """Decode the picture once and write its renditions into `folder`, or none into memory.
 
     Without `serve` there is no public copy. Then a small picture in a web format has no `pictures`
     either: it is its own thumb and preview. Raises as `inspect` does.
@@ -40,6 +45,14 @@ def take_in(source: Path, folder: Path, rules: InspectRules, *, serve: bool) -> 
     copy = served(seen, source, folder) if serve else None
     shown = not serve and _is_its_own(header, seen.facts)
     return TakenIn(seen.facts, copy, {} if shown else render(seen, folder))
+
+
+def take_in_small(data: bytes, rules: InspectRules, *, serve: bool) -> TakenIn | None:
+    """Do as `take_in` does, in memory; return None for a picture of too many pixels for that."""
+    header = passed(data, rules)
+    if header.width * header.height * header.frames > _SMALL_PIXELS:
+        return None
+    return take_in(data, None, rules, serve=serve)
 
 
 def _is_its_own(header: Header, facts: Facts) -> bool:

@@ -4,13 +4,12 @@ This module is light, because the server imports it to name the function; the ch
 decoder and numpy with `safelight.media.pictures.decode`.
 """
 
-from pathlib import Path
-
 from safelight.media.errors import MediaUnsupported
 from safelight.media.facts import Facts, InspectRules, check_size
 from safelight.media.headers.budget import check_memory
 from safelight.media.headers.header import Header, read_header
 from safelight.media.sniff import sniff
+from safelight.media.source import Source
 
 __all__ = [
     "Facts",
@@ -24,20 +23,20 @@ __all__ = [
 ]
 
 
-def inspect(path: Path, rules: InspectRules) -> Facts:
-    """Decode the picture at `path` completely and return its facts; for a child process.
+def inspect(source: Source, rules: InspectRules) -> Facts:
+    """Decode the picture completely and return its facts; for a child process.
 
     Raises `MediaEmpty`, `MediaUnsupported`, `MediaTooManyPixels`, `MediaTruncated` or `MediaError`.
     """
-    header = passed(path, rules)
+    header = passed(source, rules)
     from safelight.media.pictures.decode import examine  # noqa: PLC0415  only children load the decoder
 
-    return examine(path, header, rules).facts
+    return examine(source, header, rules).facts
 
 
-def passed(path: Path, rules: InspectRules) -> Header:
+def passed(source: Source, rules: InspectRules) -> Header:
     """Return the header of a picture that may be decoded; raise as `inspect` does."""
-    header = read_header(path)
+    header = read_header(source)
     if header.format not in rules.formats:
         raise MediaUnsupported
     check_size(header.width, header.height, header.frames, rules)

@@ -1,13 +1,16 @@
 """Encodes a picture's public copy and its renditions; child only."""
 
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pyvips
 
 from safelight.media.pictures import gif, webp
 from safelight.media.pictures.decode import Seen
-from safelight.media.pictures.picture import Picture
-from safelight.media.pictures.vips import decoding, open_picture, to_srgb
+from safelight.media.pictures.picture import InMemory, Picture
+from safelight.media.pictures.vips import decoding, open_picture, to_srgb, upright
+from safelight.media.source import Source, size_of
 
 _NOTHING = 0  # keep no metadata
 _QUALITY = 90
@@ -20,47 +23,48 @@ _COMPRESSION, _LARGE_COMPRESSION = 6, 1  # of PNG
 _MAX_JPEG_SIDE = 65_500
 
 
-def render(seen: Seen, folder: Path) -> dict[str, Picture]:
-    """Write the renditions into `folder`; return them by name."""
+def render(seen: Seen, folder: Path | None) -> dict[str, Picture]:
+    """Write the renditions into `folder`, or none into memory; return them by name.
+
+    Renditions of the same pixels are one picture.
+    """
     made: dict[str, Picture] = {}
+    encoded: dict[int, Picture] = {}  # by the identity of the pixels
     with decoding():
         for name, pixels in seen.sizes.items():
-            image = pixels.autorot()
-            path = folder / f"{name}.webp"
-            image.webpsave(str(path), Q=_RENDITION_QUALITY, effort=_EFFORT, keep=_NOTHING)
-            made[name] = _picture(path, "image/webp", image.width, image.height)
+            if id(pixels) not in encoded:
+                options = {"Q": _RENDITION_QUALITY, "effort": _EFFORT}
+                encoded[id(pixels)] = _encoded(upright(pixels), name, "webp", folder, options)
+            made[name] = encoded[id(pixels)]
     return made
 
 
-def small(path: Path, form: str, side: int) -> bytes:
+def small(source: Source, form: str, side: int) -> bytes:
     """Return a picture as WebP, no side longer than `side` pixels."""
     with decoding():
-        image = open_picture(path, form).thumbnail_image(side, height=side, size="down")
+        image = open_picture(source, form).thumbnail_image(side, height=side, size="down")
         return to_srgb(image).webpsave_buffer(Q=_GLIMPSE_QUALITY, effort=_EFFORT, keep=_NOTHING)
 
 
-def served(seen: Seen, source: Path, folder: Path) -> Picture:
-    """Write the public copy into `folder`."""
+def served(seen: Seen, source: Source, folder: Path | None) -> Picture:
+    """Write the public copy into `folder`, or a small one into memory."""
     with decoding():
         if seen.whole is None:
             return _stripped(seen, source, folder)
-        return _still(seen.whole.autorot(), folder, seen.facts.format)
+        return _still(upright(seen.whole), folder, seen.facts.format)
 
 
-def _still(image: pyvips.Image, folder: Path, form: str) -> Picture:
+def _still(image: pyvips.Image, folder: Path | None, form: str) -> Picture:
     kind = _public_format(image, form)
-    path = folder / f"served.{kind}"
     is_large = image.width * image.height > _LARGE
     match kind:
         case "jpeg":
-            image.jpegsave(str(path), Q=_QUALITY, keep=_NOTHING)
+            options = {"Q": _QUALITY}
         case "webp":
-            effort = _LARGE_EFFORT if is_large else _EFFORT
-            image.webpsave(str(path), Q=_QUALITY, effort=effort, keep=_NOTHING)
+            options = {"Q": _QUALITY, "effort": _LARGE_EFFORT if is_large else _EFFORT}
         case _:
-            compression = _LARGE_COMPRESSION if is_large else _COMPRESSION
-            image.pngsave(str(path), compression=compression, keep=_NOTHING)
-    return _picture(path, f"image/{kind}", image.width, image.height)
+            options = {"compression": _LARGE_COMPRESSION if is_large else _COMPRESSION}
+    return _encoded(image, "served", kind, folder, options)
 
 
 def _public_format(image: pyvips.Image, form: str) -> str:
@@ -71,14 +75,35 @@ def _public_format(image: pyvips.Image, form: str) -> str:
     return "jpeg" if fits and not image.hasalpha() else "png"
 
 
-def _stripped(seen: Seen, source: Path, folder: Path) -> Picture:
+def _stripped(seen: Seen, source: Source, folder: Path | None) -> Picture:
     """Copy the encoded frames: re-encoding would be slow, and lossy for a GIF."""
     facts = seen.facts
-    path = folder / f"served.{facts.format}"
     strip = gif.strip if facts.format == "gif" else webp.strip
-    strip(source, path)
-    return _picture(path, facts.media_type, facts.width, facts.height)
+    content: Path | InMemory
+    if folder is None:
+        copy = BytesIO()
+        strip(source, copy)
+        content = InMemory(copy.getvalue())
+    else:
+        content = folder / f"served.{facts.format}"
+        with content.open("wb") as file:
+            strip(source, file)
+    return _picture(content, facts.media_type, facts.width, facts.height)
 
 
-def _picture(path: Path, media_type: str, width: int, height: int) -> Picture:
-    return Picture(path, media_type, width, height, path.stat().st_size)
+def _encoded(
+    image: pyvips.Image, name: str, kind: str, folder: Path | None, options: dict[str, Any]
+) -> Picture:
+    content: Path | InMemory
+    if folder is None:
+        save = getattr(image, f"{kind}save_buffer")
+        content = InMemory(save(**options, keep=_NOTHING))
+    else:
+        content = folder / f"{name}.{kind}"
+        getattr(image, f"{kind}save")(str(content), **options, keep=_NOTHING)
+    return _picture(content, f"image/{kind}", image.width, image.height)
+
+
+def _picture(content: Path | InMemory, media_type: str, width: int, height: int) -> Picture:
+    size = size_of(content.data if isinstance(content, InMemory) else content)
+    return Picture(content, media_type, width, height, size)

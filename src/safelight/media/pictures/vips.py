@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyvips
@@ -17,6 +16,7 @@ from safelight.media.errors import MediaTruncated, MediaUnsupported, reading
 from safelight.media.headers import heif, png
 from safelight.media.headers.color import Color
 from safelight.media.pictures import profile, samples
+from safelight.media.source import Source, opened
 
 # Loaders that libvips deems unsafe for untrusted files (SVG, PDF, MATLAB …) stay disabled even if
 # a crafted file selected one.
@@ -50,6 +50,8 @@ _UNSUPPORTED = re.compile(
 )
 
 _GRAY = frozenset({"b-w", "grey16"})
+_PLAIN = frozenset({"b-w", "srgb"})
+_FEW = 256  # pixels of the longest side: to start a thread takes longer than to compute them
 _COLOR_BANDS = 3
 _PROFILE, _MADE = "icc-profile-data", "safelight-profile-made"
 _DESCRIBED: dict[str, Callable[[BinaryIO], Color | None]] = {
@@ -61,7 +63,7 @@ _Load = Callable[..., pyvips.Image]
 
 
 def open_picture(
-    path: Path, form: str, *, every_frame: bool = False, shrink: int = 1
+    source: Source, form: str, *, every_frame: bool = False, shrink: int = 1
 ) -> pyvips.Image:
     """Return the picture, not decoded yet; pixels can be read once, from top to bottom.
 
@@ -73,21 +75,24 @@ def open_picture(
         options["n"] = -1
     if shrink > 1 and form == "jpeg":
         options["shrink"] = shrink
-    load = partial(cast("_Load", getattr(pyvips.Image, _LOADERS[form])), str(path), **options)
+    name, place = _LOADERS[form], source if isinstance(source, bytes) else str(source)
+    if isinstance(source, bytes):
+        name += "_buffer"
+    load = partial(cast("_Load", getattr(pyvips.Image, name)), place, **options)
     image = load()
     if form == "tiff":
         return samples.to_unsigned(image, load)
-    color = None if image.get_typeof(_PROFILE) else _described(path, form)
+    color = None if image.get_typeof(_PROFILE) else _described(source, form)
     if color is None:
         return image
     return _with_profile(image, profile.build(color, is_gray=image.bands < _COLOR_BANDS))
 
 
 @reading()
-def _described(path: Path, form: str) -> Color | None:
+def _described(source: Source, form: str) -> Color | None:
     if form not in _DESCRIBED:
         return None
-    with path.open("rb") as file:
+    with opened(source) as file:
         return _DESCRIBED[form](file)
 
 
@@ -118,8 +123,34 @@ def orientation_of(image: pyvips.Image) -> int:
     return value if 1 <= value <= 8 else 1  # noqa: PLR2004
 
 
+def upright(image: pyvips.Image) -> pyvips.Image:
+    """Return the picture rotated and mirrored as EXIF's orientation says."""
+    return image.autorot() if orientation_of(image) > 1 else image
+
+
+def settled(image: pyvips.Image) -> pyvips.Image:
+    """Return the picture with its pixels computed, and in memory."""
+    if max(image.width, image.height) > _FEW or orientation_of(image) > 1:
+        return image.copy_memory()
+    copy = pyvips.Image.new_from_memory(
+        pixels_of(image), image.width, image.height, image.bands, str(image.format)
+    )
+    return copy.copy(interpretation=str(image.interpretation))
+
+
+def pixels_of(image: pyvips.Image) -> bytes:
+    """Return the samples of a picture, row by row; a small one's without starting threads."""
+    if max(image.width, image.height) > _FEW:
+        return image.write_to_memory()
+    region = pyvips.Region.new(image)
+    return bytes(region.fetch(0, 0, image.width, image.height))
+
+
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Return the picture in 8-bit sRGB, or gray if it is gray and has no profile."""
+    is_plain = str(image.format) == "uchar" and str(image.interpretation) in _PLAIN
+    if is_plain and not image.get_typeof(_PROFILE):
+        return image
     if image.get_typeof(_PROFILE) or image.interpretation == "cmyk":
         fallback = "cmyk" if image.interpretation == "cmyk" else "srgb"
         try:

@@ -4,10 +4,10 @@ Structure: RFC 9649. The color profile is kept, because the frames' colors depen
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from safelight.media.errors import reading
+from safelight.media.source import Source, opened
 
 _RIFF_HEAD = 12
 _CHUNK_HEAD = 8
@@ -17,9 +17,9 @@ _PIECE_BYTES = 2**20
 
 
 @reading()
-def strip(source: Path, to: Path) -> None:
+def strip(source: Source, copy: BinaryIO) -> None:
     """Copy only the canvas, profile and frames of an animation."""
-    with source.open("rb") as file, to.open("wb") as copy:
+    with opened(source) as file:
         copy.write(file.read(_RIFF_HEAD))
         for kind, size in _chunks(file):
             if kind in _KEPT:
