@@ -11,8 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from safelight.db import tables
 from safelight.db.engine import Database
 from safelight.errors import WrongState
-from safelight.jobs.job import Attempt, AttemptState, Job, JobStatus, Outcome, StaleJob
+from safelight.jobs.job import (
+    WITHOUT_TICKET,
+    Attempt,
+    AttemptState,
+    Ground,
+    Job,
+    JobStatus,
+    Outcome,
+    StaleJob,
+)
 from safelight.jobs.ledger import attempts, moves
+from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.service import Jobs
 from tests import factories
 from tests.factories import PROBLEM, claim_of, reread
@@ -337,3 +347,37 @@ async def test_result_when_its_attempt_is_closed_at_the_same_time_is_not_taken(
 
     found, _ = await asyncio.gather(succeed(), database.write(bring_word))
     assert isinstance(found, StaleJob)
+
+
+async def test_let_go_when_the_ticket_comes_at_the_same_time_leaves_it_to_be_resumed(
+    database: Database, account: str
+) -> None:
+    job = await factories.run_one(database, account, repeatable=True)
+    attempt = await sent(database, job)
+    loop, is_locked = asyncio.get_running_loop(), asyncio.Event()
+
+    def bring_ticket(tx: Connection) -> None:
+        assert factories.keep_ticket(tx, attempt.id, "t1")
+        loop.call_soon_threadsafe(is_locked.set)
+        _await_somebody_who_waits(tx)
+
+    async def rescue() -> Job:
+        await is_locked.wait()
+        return await database.write(lambda tx: let_go(tx, job))
+
+    rescued, _ = await asyncio.gather(rescue(), database.write(bring_ticket))
+    assert (rescued.status, rescued.attempts) == (JobStatus.WAITING, 1)
+    (kept,) = await ledger(database, job)
+    assert (kept.state, kept.ticket, kept.cost_micros) == (AttemptState.TICKETED, "t1", None)
+
+
+@pytest.mark.parametrize("ground", sorted(WITHOUT_TICKET))
+async def test_close_when_a_ticket_came_meanwhile_is_no_fact_any_more(
+    database: Database, account: str, ground: Ground
+) -> None:
+    job = await factories.run_one(database, account)
+    attempt = await ticketed(database, job)
+    closing = Closing(Outcome.LOST, ground)
+    assert not await database.write(lambda tx: attempts.close(tx, attempt.id, closing))
+    (kept,) = await ledger(database, job)
+    assert (kept.state, kept.cost_micros) == (AttemptState.TICKETED, None)

@@ -113,6 +113,9 @@ class Ground(StrEnum):
     PERSON = "person"
 
 
+WITHOUT_TICKET = frozenset({Ground.ABSENT, Ground.REPEATABLE})
+"""Grounds that hold only for an attempt without a ticket."""
+
 COSTS_NOTHING = frozenset({Ground.REFUSED, Ground.ABSENT, Ground.UNSENT, Ground.REPEATABLE})
 
 

@@ -20,6 +20,7 @@ from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
 from safelight.db.types import clock, in_seconds, now
 from safelight.jobs.job import (
     COSTS_NOTHING,
+    WITHOUT_TICKET,
     Attempt,
     AttemptState,
     Claim,
@@ -33,11 +34,16 @@ from safelight.jobs.ledger import costs
 from safelight.jobs.ledger.rows import to_job
 
 
-def current(tx: Connection, job_id: str) -> Attempt | None:
-    """Return the open attempt, or None. The database allows only one."""
+def current(tx: Connection, job_id: str, *, lock: bool = False) -> Attempt | None:
+    """Return the open attempt, or None. The database allows only one.
+
+    With `lock` no ticket is stored until the transaction ends: for decisions that depend on it.
+    """
     query = sa.select(attempts).where(
         attempts.c.job_id == job_id, attempts.c.state != AttemptState.CLOSED
     )
+    if lock:
+        query = query.with_for_update()
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else _to_attempt(row)
 
@@ -186,14 +192,17 @@ class Closing:
 
 
 def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | None = None) -> bool:
-    """Close an attempt; False if it was closed already, in which case only a missing cost is added.
+    """Close an attempt; False if it was closed already, in which case only a known cost is added.
 
-    With a `ticket`, only if the attempt still has that ticket.
+    With a `ticket`, only if the attempt still has that ticket. A ground that no ticket is known
+    holds only as long as there is none: another transaction may have stored one.
     """
     costs.lock(tx, [_job_of(tx, attempt_id)])
     match = [attempts.c.id == attempt_id, attempts.c.state != AttemptState.CLOSED]
     if ticket is not None:
         match.append(attempts.c.ticket == ticket)
+    elif closing.ground in WITHOUT_TICKET:
+        match.append(attempts.c.ticket.is_(None))
     statement = (
         sa.update(attempts)
         .where(*match)
@@ -206,8 +215,9 @@ def close(tx: Connection, attempt_id: str, closing: Closing, *, ticket: str | No
         )
     )
     closed = bool(tx.execute(statement).rowcount)
-    if closing.cost is not None:
-        keep_cost(tx, attempt_id, closing.cost)
+    cost = closing.cost if closed else closing.cost_micros
+    if cost is not None:
+        keep_cost(tx, attempt_id, cost)
     return closed
 
 
@@ -252,7 +262,7 @@ def let_go(tx: Connection, abandoned: Iterable[Job]) -> None:
     and becomes `unknown`. Ticketed attempts stay open and are resumed.
     """
     for job in abandoned:
-        attempt = current(tx, job.id)
+        attempt = current(tx, job.id, lock=True)
         if attempt is None or attempt.state is not AttemptState.SENT:
             continue
         if not job.repeatable:

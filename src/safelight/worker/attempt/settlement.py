@@ -149,7 +149,7 @@ class Settlement:
         def situation(tx: Connection, job: Job) -> Situation:
             return Situation(
                 job,
-                attempts.current(tx, job.id),
+                attempts.current(tx, job.id, lock=True),
                 now=run.now(),
                 policy=self.policy,
                 jitter=random.random(),  # noqa: S311  spreads retries, guards nothing

@@ -145,7 +145,12 @@ def closed_meanwhile(at: Situation) -> Judgment:
 
 
 def answer_lost(at: Situation, error: SafelightError) -> Judgment:
-    """Judge a request that may have arrived, but whose response was lost."""
+    """Judge a request that may have arrived, but whose response was lost.
+
+    A callback may have brought the ticket, or there is one and only the result was not stored.
+    """
+    if _has_arrived(at):
+        return look_failed(at, error)
     if at.job.repeatable:
         closing = Closing(Outcome.FAILED, Ground.REPEATABLE, error.problem())
         return Judgment(_decide(at, error), closing, error)
