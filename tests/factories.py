@@ -38,6 +38,8 @@ from safelight.jobs.ledger import attempts, moves, store
 from safelight.jobs.ledger.attempts import Closing
 from safelight.jobs.scheduling import claims
 from safelight.providers.provider import Kind, Lane, Model
+from safelight.storage.disk import DiskStorage
+from safelight.storage.errors import StorageFailed
 from safelight.storage.storage import Storage
 
 T = TypeVar("T")
@@ -320,3 +322,24 @@ async def keep(database: Database, account_id: str, **changes: Any) -> Asset:
     """Return an asset made now."""
     row = asset_row(account_id, **changes)
     return (await database.write(lambda tx: asset_store.insert(tx, [row])))[0]
+
+
+class FullStorage(DiskStorage):
+    """Storage that has room for one more object."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._is_full = False
+
+    async def put(self, key: str, source: Path | bytes) -> None:
+        if self._is_full:
+            raise StorageFailed
+        await super().put(key, source)
+        self._is_full = True
+
+
+async def sweep_later(database: Database, assets: Assets) -> None:
+    """Remove the objects that nobody has claimed in time."""
+    overdue = sa.update(tables.loose_objects).values(until=now())
+    await database.write(lambda tx: tx.execute(overdue))
+    await assets.sweep()

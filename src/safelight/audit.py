@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from safelight import ids
 from safelight.db.engine import Database
+from safelight.db.rows import from_row
 from safelight.db.tables import audit
 from safelight.db.types import now
 from safelight.db.walks import LOOKED_AT, Page, among, newest
@@ -82,10 +83,7 @@ def page(
     if action is not None:
         query = query.where(audit.c.action == action)
     query = query.order_by(audit.c.id.desc()).limit(limit + 1)
-    found: list[Line] = []
-    for row in tx.execute(query).mappings():
-        fields: dict[str, Any] = {**row}
-        found.append(Line(**fields))
+    found = [from_row(Line, row) for row in tx.execute(query).mappings()]
     if len(found) > limit:
         return Page(found[:limit], found[limit - 1].id)
     is_bounded = action is not None and len(looked_at) == LOOKED_AT

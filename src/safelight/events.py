@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
+from safelight.db.rows import from_row
 from safelight.db.tables import HEARING, UNTOLD, contacts, endpoints, events
 from safelight.db.types import now
 
@@ -173,9 +174,7 @@ def mark_told(tx: Connection, told: Sequence[Event]) -> None:
 
 
 def _to_event(row: RowMapping) -> Event:
-    fields: dict[str, Any] = {**row}
-    del fields["told"]
-    return Event(**fields)
+    return from_row(Event, {name: value for name, value in row.items() if name != "told"})
 
 
 def _known(kind: str) -> str:

@@ -21,7 +21,7 @@ from safelight.assets.object_ledger import Note, note_all
 from safelight.assets.service import Assets
 from safelight.db import tables
 from safelight.db.engine import Database
-from safelight.db.tables import events, loose_objects, originals
+from safelight.db.tables import events, originals
 from safelight.db.types import now
 from safelight.errors import NotFound
 from safelight.fsck import examine
@@ -244,19 +244,11 @@ async def test_put_when_storage_fails_on_the_way_leaves_the_asset_as_it_was(
     database: Database, assets: Assets, asset: Asset, account: str, tmp_path: Path
 ) -> None:
     objects = kept(tmp_path)
-
-    class Full(DiskStorage):
-        async def put(self, key: str, source: Path | bytes) -> None:
-            if kept(tmp_path) > objects:
-                raise StorageFailed  # for the second one
-            await super().put(key, source)
-
-    trash = factories.trash(database, assets, Full(tmp_path / "objects"), tmp_path)
+    trash = factories.trash(database, assets, factories.FullStorage(tmp_path / "objects"), tmp_path)
     with pytest.raises(StorageFailed):
         await trash.put(account, asset.id, actor=KEY)
     assert await assets.get(account, asset.id) == asset
-    await database.write(lambda tx: tx.execute(sa.update(loose_objects).values(until=now())))
-    await assets.sweep()
+    await factories.sweep_later(database, assets)
     assert kept(tmp_path) == objects
     assert await lines(database, account) == []
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from safelight.accounts.account import Visibility
 from safelight.assets import store
@@ -19,11 +18,10 @@ from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.object_ledger import Note, note_all
 from safelight.assets.service import Assets
 from safelight.db.engine import Database
-from safelight.db.tables import loose_objects
-from safelight.db.types import now
 from safelight.errors import NotFound
 from safelight.storage.disk import DiskStorage
 from safelight.storage.errors import StorageFailed
+from tests import factories
 from tests.pictures import picture
 
 PUBLIC, PRIVATE = Visibility.PUBLIC, Visibility.PRIVATE
@@ -149,33 +147,20 @@ async def test_change_when_several_ask_at_once_ends_in_one_place(
     assert {each.visibility for each in found} == {PRIVATE}
     now_there = await assets.get(account, asset.id)
     assert now_there.visibility is PRIVATE
-    await sweep_later(database, assets)
+    await factories.sweep_later(database, assets)
     assert kept(tmp_path) == {*now_there.shown_keys, now_there.original_key}
 
 
 async def test_change_when_storage_fails_on_the_way_leaves_it_as_it_was(
     database: Database, assets: Assets, asset: Asset, account: str, tmp_path: Path
 ) -> None:
-    objects = kept(tmp_path)
-
-    class Full(DiskStorage):
-        async def put(self, key: str, source: Path | bytes) -> None:
-            if kept(tmp_path) > objects:
-                raise StorageFailed  # for the second one
-            await super().put(key, source)
-
-    full = Full(tmp_path / "objects")
+    full = factories.FullStorage(tmp_path / "objects")
     showing = VisibilitySwitch(database, assets, Rekeyer(database, full, tmp_path))
     with pytest.raises(StorageFailed):
         await showing.change(account, asset.id, PRIVATE, actor="key_1")
     assert await assets.get(account, asset.id) == asset
-    await sweep_later(database, assets)
+    await factories.sweep_later(database, assets)
     assert kept(tmp_path) == {*asset.shown_keys, asset.original_key}
-
-
-async def sweep_later(database: Database, assets: Assets) -> None:
-    await database.write(lambda tx: tx.execute(sa.update(loose_objects).values(until=now())))
-    await assets.sweep()
 
 
 async def test_change_when_it_is_anothers_is_refused(

@@ -298,13 +298,18 @@ def test_sql_when_it_is_text_is_in_the_database_package_or_has_a_named_reason() 
 
 
 def _names_of_jobs(path: Path) -> set[str]:
-    return {"tables.jobs"} | {
+    """Return the names of the table in a module: as imported, and as assigned from those."""
+    names = {"tables.jobs"} | {
         one.asname or one.name
         for node in syntax.nodes(path)
         if isinstance(node, ast.ImportFrom) and node.module == "safelight.db.tables"
         for one in node.names
         if one.name == "jobs"
     }
+    for node in syntax.nodes(path):
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) in names:
+            names |= {ast.unparse(target) for target in node.targets}
+    return names
 
 
 def _updates_of_jobs(path: Path) -> Iterator[ast.Call]:

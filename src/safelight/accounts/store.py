@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping
 from safelight import ids
 from safelight.accounts.account import Account, Visibility
 from safelight.accounts.scopes import Scope
+from safelight.db.rows import from_row
 from safelight.db.tables import accounts, keys
 from safelight.db.types import now
 
@@ -72,6 +73,4 @@ def change_account(tx: Connection, account_id: str, **values: Any) -> Account | 
 
 
 def _to_account(row: RowMapping) -> Account:
-    fields: dict[str, Any] = {**row}
-    fields["visibility"] = Visibility(row["visibility"])
-    return Account(**fields)
+    return from_row(Account, row, visibility=Visibility(row["visibility"]))

@@ -19,6 +19,7 @@ from safelight.assets.index import index, terms
 from safelight.assets.keys import is_original
 from safelight.audit import NewLine
 from safelight.db.json_rows import JsonRows
+from safelight.db.rows import from_row
 from safelight.db.tables import accounts, asset_numbers, assets
 from safelight.db.types import Instant, now
 from safelight.events import NewEvent
@@ -334,6 +335,4 @@ def _event(asset: Asset, kind: str, seq: int) -> NewEvent:
 
 def to_asset(row: RowMapping | Mapping[str, Any]) -> Asset:
     """Convert a row of `assets`."""
-    columns: dict[str, Any] = {**row}
-    columns["kind"] = AssetKind(row["kind"])
-    return Asset(**columns)
+    return from_row(Asset, row, kind=AssetKind(row["kind"]))

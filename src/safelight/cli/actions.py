@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from safelight.cli import arguments, listing
@@ -21,6 +22,7 @@ from safelight.cli.show import Screen
 from safelight.cli.tags import all_tags
 from safelight.documents import Asset, Job
 
+Answer = TypeVar("Answer")
 Submit = Callable[[Client], Awaitable[Document]]
 _MOST_REASONS = 20
 _MADE_IN = ("jpeg", "webp")  # formats to ask the model for; others are derived afterwards
@@ -34,6 +36,21 @@ class Manner:
     waits: bool = True
     target: str | None = None
     within_s: float | None = None  # how long to wait
+
+
+async def ask(
+    manner: Manner,
+    request: Callable[[Client], Awaitable[Answer]],
+    show: Callable[[Screen, Answer], None],
+) -> None:
+    """Send a request that runs no job; write its answer as JSON, or as `show` does."""
+    screen = Screen()
+    async with connected(read_settings(), works=False, note=screen.note) as link:
+        answer = await request(link.client)
+    if manner.as_json:
+        screen.document(answer)
+    else:
+        show(screen, answer)
 
 
 async def generate(
@@ -124,13 +141,11 @@ async def redrive(subject: str, manner: Manner) -> None:
 
 async def cancel(subject: str, manner: Manner) -> None:
     """End a job, or all of a batch that has not ended."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        document = await link.client.cancel(subject)
-    if manner.as_json:
-        screen.document(document)
-    else:
+
+    def show(screen: Screen, document: Document) -> None:
         screen.result(f"{document['id']} is {document['status']}")
+
+    await ask(manner, lambda client: client.cancel(subject), show)
 
 
 async def download(subject: str, manner: Manner, *, form: str | None, previews: bool) -> None:
@@ -174,48 +189,25 @@ def _no_outputs(job: Job) -> str:
 
 async def show_jobs(chosen: Mapping[str, str | int | None], manner: Manner) -> None:
     """List the newest jobs."""
-    screen = Screen()
     wanted = {name: value for name, value in chosen.items() if value is not None}
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        jobs = await link.client.jobs(**wanted)
-    if manner.as_json:
-        screen.document(jobs)
-    else:
-        listing.show_jobs(screen, jobs, is_filtered=wanted.keys() > {"limit"})
+    show = partial(listing.show_jobs, is_filtered=wanted.keys() > {"limit"})
+    await ask(manner, lambda client: client.jobs(**wanted), show)
 
 
 async def show_job(subject: str, manner: Manner) -> None:
     """Show one job or batch."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        document = await link.client.get(subject)
-    if manner.as_json:
-        screen.document(document)
-    else:
-        listing.show_document(screen, document)
+    await ask(manner, lambda client: client.get(subject), listing.show_document)
 
 
 async def show_assets(chosen: Mapping[str, Any], manner: Manner) -> None:
     """List the assets that match."""
-    screen = Screen()
     wanted = {name: value for name, value in chosen.items() if value}
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        found = await link.client.assets(wanted)
-    if manner.as_json:
-        screen.document(found)
-    else:
-        listing.show_assets(screen, found)
+    await ask(manner, lambda client: client.assets(wanted), listing.show_assets)
 
 
 async def show_models(manner: Manner) -> None:
     """List what can be asked for."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        models = await link.client.models()
-    if manner.as_json:
-        screen.document(models)
-    else:
-        listing.show_models(screen, models)
+    await ask(manner, lambda client: client.models(), listing.show_models)
 
 
 # --- one piece of work, from sending it to its result ------------------------------------------

@@ -1,45 +1,41 @@
 """Does what an operator says: shows lanes and dead letters, pauses, resumes, redrives many."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from safelight.cli import actions
-from safelight.cli.actions import Manner
+from safelight.cli.actions import Manner, ask
 from safelight.cli.connect import connected, has_server
 from safelight.cli.environment import read_settings
 from safelight.cli.failure import BadUse, Unreachable
 from safelight.cli.listing import age, duration, print_table
 from safelight.cli.show import Screen
-from safelight.documents import DeadLetter, Lane, ProviderLoad, Worker
+from safelight.documents import DeadLetter, Lane, Lanes, ProviderLoad, Redriven, Worker
 
 Chosen = Mapping[str, str | int | None]
 
 
 async def show_lanes(manner: Manner) -> None:
     """Show what stands in each lane and at each provider."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        found = await link.client.lanes()
-    if manner.as_json:
-        screen.document(found)
-        return
-    heads = ("lane", "paused", "ready", "oldest wait", "delayed", "running", "waiting")
-    print_table(screen, heads, [_lane_row(lane) for lane in found["lanes"]])
-    if found["providers"]:
-        screen.result("")
-        heads = ("provider", "ready", "running", "waiting")
-        print_table(screen, heads, [_provider_row(one) for one in found["providers"]])
+
+    def show(screen: Screen, found: Lanes) -> None:
+        heads = ("lane", "paused", "ready", "oldest wait", "delayed", "running", "waiting")
+        print_table(screen, heads, [_lane_row(lane) for lane in found["lanes"]])
+        if found["providers"]:
+            screen.result("")
+            heads = ("provider", "ready", "running", "waiting")
+            print_table(screen, heads, [_provider_row(one) for one in found["providers"]])
+
+    await ask(manner, lambda client: client.lanes(), show)
 
 
 async def show_workers(manner: Manner) -> None:
     """Show the processes that do the work."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        found = await link.client.workers()
-    if manner.as_json:
-        screen.document(found)
-        return
-    heads = ("worker", "host", "", "roles", "lanes", "running", "version", "last seen")
-    print_table(screen, heads, [_worker_row(each) for each in found])
+
+    def show(screen: Screen, found: Sequence[Worker]) -> None:
+        heads = ("worker", "host", "", "roles", "lanes", "running", "version", "last seen")
+        print_table(screen, heads, [_worker_row(each) for each in found])
+
+    await ask(manner, lambda client: client.workers(), show)
 
 
 def _worker_row(each: Worker) -> tuple[str, ...]:
@@ -57,38 +53,26 @@ def _worker_row(each: Worker) -> tuple[str, ...]:
 
 async def pause(lane: str, manner: Manner) -> None:
     """Let a lane start nothing more."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        state = await link.client.pause(lane)
-    if manner.as_json:
-        screen.document(state)
-    else:
-        screen.result(f"{lane} is paused: what runs goes on, nothing more is started")
+    said = f"{lane} is paused: what runs goes on, nothing more is started"
+    await ask(manner, lambda client: client.pause(lane), lambda screen, _: screen.result(said))
 
 
 async def resume(lane: str, manner: Manner) -> None:
     """Let a lane start jobs again."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        state = await link.client.resume(lane)
-    if manner.as_json:
-        screen.document(state)
-    else:
-        screen.result(f"{lane} starts jobs again")
+    said = f"{lane} starts jobs again"
+    await ask(manner, lambda client: client.resume(lane), lambda screen, _: screen.result(said))
 
 
 async def show_dead_letters(chosen: Chosen, manner: Manner) -> None:
     """List the jobs of all accounts that failed last."""
-    screen = Screen()
-    async with connected(read_settings(), works=False, note=screen.note) as link:
-        letters = await link.client.dead_letters(**_given(chosen))
-    if manner.as_json:
-        screen.document(letters)
-        return
-    if not letters:
-        screen.note("There are no such dead letters.")
-    heads = ("id", "failed", "error", "model", "account")
-    print_table(screen, heads, [_letter_row(letter) for letter in letters])
+
+    def show(screen: Screen, letters: Sequence[DeadLetter]) -> None:
+        if not letters:
+            screen.note("There are no such dead letters.")
+        heads = ("id", "failed", "error", "model", "account")
+        print_table(screen, heads, [_letter_row(letter) for letter in letters])
+
+    await ask(manner, lambda client: client.dead_letters(**_given(chosen)), show)
 
 
 async def redrive(
@@ -105,22 +89,19 @@ async def redrive(
         raise BadUse("--output saves what one job made: it does not go with --all-failed.")
     if all_accounts and "account_id" in wanted:
         raise BadUse("Give either --account or --all-accounts.")
-    settings = read_settings()
-    if not has_server(settings):
+    if not has_server(read_settings()):
         raise BadUse("--all-failed needs a server to do the work: start `safelight serve`.")
-    screen = Screen()
     as_admin = all_accounts or "account_id" in wanted
-    async with connected(settings, works=False, note=screen.note) as link:
-        done = await link.client.redrive_all(wanted, as_admin=as_admin)
-    if manner.as_json:
-        screen.document(done)
-        return
-    screen.result(f"{done['redriven']} queued anew")
-    if done["skipped"]:
-        screen.note(
-            f"{done['skipped']} left out, as their last attempts are still open at the provider; "
-            "try again in a minute."
-        )
+
+    def show(screen: Screen, done: Redriven) -> None:
+        screen.result(f"{done['redriven']} queued anew")
+        if done["skipped"]:
+            screen.note(
+                f"{done['skipped']} left out, as their last attempts are still open at the "
+                "provider; try again in a minute."
+            )
+
+    await ask(manner, lambda client: client.redrive_all(wanted, as_admin=as_admin), show)
 
 
 def _given(chosen: Chosen) -> dict[str, str | int]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
 from safelight.db.outbox import Outbox, Settled
+from safelight.db.rows import from_row
 from safelight.db.tables import HEARING, PENDING, contacts, notices
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -229,12 +230,8 @@ def _only(tx: Connection, *match: sa.ColumnElement[bool]) -> Contact | None:
 
 
 def _to_contact(row: RowMapping) -> Contact:
-    fields: dict[str, Any] = {**row}
-    fields["channel"] = Channel(row["channel"])
-    return Contact(**fields)
+    return from_row(Contact, row, channel=Channel(row["channel"]))
 
 
 def _to_notice(row: RowMapping) -> Notice:
-    fields: dict[str, Any] = {**row}
-    fields["state"] = DeliveryState(row["state"])
-    return Notice(**fields)
+    return from_row(Notice, row, state=DeliveryState(row["state"]))

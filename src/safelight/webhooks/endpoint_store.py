@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from safelight import events, ids
+from safelight.db.rows import from_row
 from safelight.db.tables import DEFAULT, PENDING, deliveries, endpoints
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -150,5 +151,4 @@ def note_health(tx: Connection, ended: Sequence[tuple[str, SendOutcome]]) -> Non
 
 
 def _to_endpoint(row: RowMapping) -> Endpoint:
-    fields: dict[str, Any] = {**row}
-    return Endpoint(**fields)
+    return from_row(Endpoint, row)

@@ -11,6 +11,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from safelight.db.json_rows import JsonRows
 from safelight.db.outbox import Outbox, Settled
+from safelight.db.rows import from_row
 from safelight.db.tables import deliveries, delivery_tries
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -193,11 +194,7 @@ def tries_of(tx: Connection, delivery_id: str) -> list[Logged]:
         .where(delivery_tries.c.delivery_id == delivery_id)
         .order_by(delivery_tries.c.number)
     )
-    found: list[Logged] = []
-    for row in tx.execute(query).mappings():
-        fields: dict[str, Any] = {**row}
-        found.append(Logged(**fields))
-    return found
+    return [from_row(Logged, row) for row in tx.execute(query).mappings()]
 
 
 # --- redelivery ------------------------------------------------------------------------------
@@ -259,6 +256,4 @@ def _send_again_statement(endpoint_id: str) -> sa.Update:
 
 
 def _to_delivery(row: RowMapping) -> Delivery:
-    fields: dict[str, Any] = {**row}
-    fields["state"] = DeliveryState(row["state"])
-    return Delivery(**fields)
+    return from_row(Delivery, row, state=DeliveryState(row["state"]))

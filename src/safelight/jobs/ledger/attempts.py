@@ -16,6 +16,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
 from safelight.db.json_rows import JsonRows
+from safelight.db.rows import from_row
 from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
 from safelight.db.types import clock, in_seconds, now
 from safelight.jobs.job import (
@@ -357,8 +358,10 @@ def of_job(tx: Connection, job_id: str) -> list[Attempt]:
 
 
 def _to_attempt(row: RowMapping) -> Attempt:
-    fields: dict[str, Any] = {**row}
-    fields["state"] = AttemptState(row["state"])
-    fields["ground"] = Ground(row["ground"])
-    fields["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-    return Attempt(**fields)
+    return from_row(
+        Attempt,
+        row,
+        state=AttemptState(row["state"]),
+        ground=Ground(row["ground"]),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+    )

@@ -1,26 +1,18 @@
 """Converts rows to jobs and batches."""
 
-from typing import Any
-
 from sqlalchemy import RowMapping
 
 from safelight.accounts.account import Visibility
-from safelight.jobs.job import (
-    Batch,
-    Job,
-    JobStatus,
-)
+from safelight.db.rows import from_row
+from safelight.jobs.job import Batch, Job, JobStatus
 
 
 def to_job(row: RowMapping) -> Job:
     """Convert a row of `jobs`."""
-    fields: dict[str, Any] = {**row}
-    fields["status"] = JobStatus(row["status"])
-    fields["visibility"] = Visibility(row["visibility"])
-    return Job(**fields)
+    status, visibility = JobStatus(row["status"]), Visibility(row["visibility"])
+    return from_row(Job, row, status=status, visibility=visibility)
 
 
 def to_batch(row: RowMapping) -> Batch:
     """Convert a row of `batches`."""
-    fields: dict[str, Any] = {**row}
-    return Batch(**fields)
+    return from_row(Batch, row)

@@ -6,11 +6,11 @@ A process without a worker's role has no lanes. Rows are few, so they are read w
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from safelight.db.rows import from_row
 from safelight.db.tables import processes
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -84,11 +84,9 @@ def all_known(tx: Connection) -> list[Process]:
     alive = (processes.c.due_at >= now()).label("alive")
     columns = [column for column in processes.c if column.name != "due_at"]
     query = sa.select(*columns, alive).order_by(processes.c.started_at, processes.c.id)
-    found: list[Process] = []
-    for row in tx.execute(query).mappings():
-        fields: dict[str, Any] = {**row, "alive": bool(row["alive"])}
-        found.append(Process(**fields))
-    return found
+    return [
+        from_row(Process, row, alive=bool(row["alive"])) for row in tx.execute(query).mappings()
+    ]
 
 
 def served(known: Sequence[Process]) -> set[str]:
