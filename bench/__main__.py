@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from bench.alone import alone
+from bench.burst import burst
 from bench.claims import claim_cost
 from bench.components import Components, components
 from bench.files import files
@@ -80,6 +81,10 @@ async def _ingest(ground: Components, asked: Asked) -> Answers:
     return await ingest(ground, asked.sizes)
 
 
+async def _burst(_: Components, asked: Asked) -> Answers:
+    return {"CPU time of one account's pictures": await burst(asked.sizes)}
+
+
 async def _library(ground: Components, asked: Asked) -> Answers:
     return {
         "Lists and searches of an account with 80 % of all assets": await library(
@@ -117,6 +122,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "recovery": _recovery,
     "claims": _claims,
     "ingest": _ingest,
+    "burst": _burst,
     "library": _library,
     "growth": _growth,
     "models": _models,

@@ -27,6 +27,7 @@ class Sizes:
     drain_s: float  # that expired rows of each sort are removed
     picture_rounds: int
     pictures: int  # a round, of each contender
+    burst: int  # small pictures; a tenth as many of usual size
     models: tuple[int, ...]  # triangles of each
     model_rounds: int
     files_s: float  # that each file is asked for
@@ -53,6 +54,7 @@ FULL = Sizes(
     drain_s=10,
     picture_rounds=10,
     pictures=10,
+    burst=300,
     models=(5_000, 60_000, 500_000),
     model_rounds=5,
     files_s=10,
@@ -78,6 +80,7 @@ QUICK = Sizes(
     drain_s=5,
     picture_rounds=4,
     pictures=4,
+    burst=300,
     models=(5_000, 60_000),
     model_rounds=3,
     files_s=5,
@@ -103,6 +106,7 @@ SMOKE = Sizes(
     drain_s=1,
     picture_rounds=1,
     pictures=1,
+    burst=20,
     models=(5_000,),
     model_rounds=1,
     files_s=1,

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -167,6 +169,32 @@ async def test_delete_when_there_are_many_removes_all(storage: Storage, source: 
 
 async def test_check_when_all_is_well_passes(storage: Storage) -> None:
     await storage.check()
+
+
+async def test_put_when_given_bytes_keeps_them(storage: Storage) -> None:
+    for key, data in ((KEY, b"some bytes"), ("images/job_1/empty.png", b"")):
+        await storage.put(key, data)
+        assert (await storage.head(key)).bytes == len(data)
+        assert b"".join([part async for part in storage.read(key, start=0, end=len(data))]) == data
+    assert len([each async for each in storage.all()]) == 2
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_put_when_bytes_do_not_fit_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = DiskStorage(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFull):
+        await storage.put(KEY, b"some bytes")
+    assert not files_in(tmp_path)
 
 
 async def test_put_when_the_source_is_missing_fails_and_leaves_nothing(

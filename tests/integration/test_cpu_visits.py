@@ -225,8 +225,10 @@ async def test_close_when_children_are_idle_ends_them(pool: CpuPool) -> None:
     beside.close()
     await gone(second)
     assert await pool.run(whoami, tenant="a") == first
-    pool.close()
+    again = await beside.run(whoami, tenant="a")
+    pool.close()  # of the server, so of all
     await gone(first)
+    await gone(again)
 
 
 # --- bytes as results ---------------------------------------------------------------------------

@@ -258,7 +258,7 @@ async def test_put_when_it_shows_nothing_is_had_back_as_it_was(
 ) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(picture("jpeg", 40, 30))
-    row = await intake.keep_private(path, await intake.inspect(path), "input.jpg", account)
+    row = await intake.keep_private(path, await intake.inspect(path, account), "input.jpg", account)
     (asset,) = await database.write(lambda tx: store.insert(tx, [row]))
     await trash.put(account, asset.id, actor=KEY)
     assert kept(tmp_path) == {asset.original_key}

@@ -33,7 +33,7 @@ async def test_used_when_an_account_keeps_pictures_is_what_lies_there(
     for sanitize in (False, True):  # it is its own rendition, and then both are one object
         row = await intake.keep_picture(small, Origin(account), sanitize=sanitize)
         await assets.add(row)
-    facts = await intake.inspect(small)
+    facts = await intake.inspect(small, account)
     private = await intake.keep_private(small, facts, "input.png", account)
     await assets.add(private)
     variant = {"asset_id": kept.id, "spec": "w=10", "key": "renditions/x", "media_type": "x"}

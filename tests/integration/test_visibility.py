@@ -173,7 +173,7 @@ async def test_change_when_it_is_anothers_is_refused(
 async def test_change_when_it_shows_nothing_is_refused(
     showing: VisibilitySwitch, intake: Intake, database: Database, account: str, photo: Path
 ) -> None:
-    facts = await intake.inspect(photo)
+    facts = await intake.inspect(photo, account)
     row = await intake.keep_private(photo, facts, "input.jpg", account)
     (kept,) = await database.write(lambda tx: store.insert(tx, [row]))
     with pytest.raises(ShowsNothing):

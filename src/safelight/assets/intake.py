@@ -142,16 +142,27 @@ class Intake:
             database, object_ledger.note_all, pace_s=0
         )
 
-    async def inspect(self, path: Path) -> Facts:
+    async def inspect(self, path: Path, account_id: str) -> Facts:
         """Decode a picture completely and return its facts; raise `MediaError` if it is invalid."""
-        return await self._pool.run(
-            inspect, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+        data = _read_small(path)
+        if data is None:
+            return await self._pool.run(
+                inspect, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+            )
+        facts = await self._pool.run(
+            inspect, data, self._rules, limits=_INSPECT_LIMITS, tenant=account_id
         )
+        return replace(facts, sha256=checksum_of(data))
 
-    async def glimpse(self, path: Path) -> str:
+    async def glimpse(self, path: Path, account_id: str) -> str:
         """Return a small preview of unfinished work as a `data:` URI; raise `MediaError`."""
+        data = _read_small(path)
+        if data is None:
+            return await self._pool.run(
+                glimpse, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+            )
         return await self._pool.run(
-            glimpse, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
+            glimpse, data, self._rules, limits=_INSPECT_LIMITS, tenant=account_id
         )
 
     async def keep_private(self, path: Path, facts: Facts, name: str, account_id: str) -> NewAsset:

@@ -70,6 +70,7 @@ class CpuPool:
         self.server = beside.server if beside else _Server(modules)
         self._owns_server = beside is None
         self._visits = Visits(size, self.server.open_call)
+        self.server.visits.append(self._visits)
 
     async def run(
         self,
@@ -186,6 +187,7 @@ class _Server:
 
     def __init__(self, modules: Sequence[str]) -> None:
         self._modules = modules
+        self.visits: list[Visits] = []  # of each pool that uses it
         self._stop: weakref.finalize[..., Any] | None = None
         self._control: socket.socket | None = None
 
@@ -210,6 +212,8 @@ class _Server:
 
     def end(self) -> None:
         """Kill the server and its children."""
+        for visits in self.visits:
+            visits.end()
         if self._stop is not None:
             self._stop()
         self._stop = self._control = None

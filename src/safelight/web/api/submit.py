@@ -141,7 +141,8 @@ async def upload_batch(
 async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> list[NewAsset]:
     """Check every picture, then store all; one bad picture fails the request."""
     facts = await asyncio.gather(
-        *(services.entry.intake.inspect(upload.path) for upload in uploads), return_exceptions=True
+        *(services.entry.intake.inspect(upload.path, account_id) for upload in uploads),
+        return_exceptions=True,
     )
     problems: list[dict[str, Any]] = []
     for index, (upload, found) in enumerate(zip(uploads, facts, strict=True)):

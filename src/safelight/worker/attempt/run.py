@@ -200,7 +200,7 @@ class Runner:
             await self.assets.copy_original(asset, path)
             return InputFile(path, asset.media_type, asset.name, wanted.role)
         fetched = await self.fetcher.download(wanted.source, to=path)
-        facts = await self.intake.inspect(path)
+        facts = await self.intake.inspect(path, job.account_id)
         return InputFile(path, facts.media_type, fetched.name, wanted.role)
 
     async def _open(self, run: Run) -> Attempt:
@@ -239,7 +239,7 @@ class Runner:
             attempt.id,
             callback_url=url,
             news=news,
-            glimpse=self.intake.glimpse,
+            glimpse=partial(self.intake.glimpse, account_id=run.job.account_id),
         ) as progress:
             if ticket is None:
                 answer = await _start(provider, request, progress)
