@@ -1,15 +1,16 @@
 """The plug for OpenAI, with every answer that its API or the network may give."""
 
+import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx2
 import pytest
 
 from safelight.errors import SafelightError, StorageFull
@@ -743,20 +744,30 @@ async def test_start_when_the_server_does_not_hang_up_is_done_with_the_picture(
     assert len(made.outputs) == 1
 
 
-async def test_start_when_the_call_is_long_waits_for_a_silent_server_as_long(
-    fetcher: Fetcher, tmp_path: Path
+@pytest.mark.parametrize(("silent_s", "is_made"), [(590, True), (610, False)])
+async def test_start_when_the_server_is_silent_waits_for_as_long_as_the_call_may_take(
+    server: OpenAiStub,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    silent_s: float,
+    is_made: bool,
 ) -> None:
-    waits: list[float] = []
+    loop = asyncio.get_running_loop()
+    now = loop.time
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        waits.append(request.extensions["timeout"]["read"])
-        return httpx2.Response(400)
+    async def silent(writer: asyncio.StreamWriter, work: vendor.Work) -> None:
+        monkeypatch.setattr(loop, "time", lambda: now() + silent_s)
+        for _ in range(5):  # whatever is due by then happens
+            await asyncio.sleep(0)
+        reply = work()
+        writer.write(reply.head(len(reply.content)) + reply.content)
 
-    config = OpenAiConfig("sk-test", call_s=600.0)
-    async with OpenAiProvider(config, fetcher, transport=httpx2.MockTransport(answer)) as plug:
-        with pytest.raises(ProviderBadInput):
-            await plug.start(order(tmp_path), Handle())
-    assert waits[0] is None or waits[0] >= 600
+    server.say(silent)
+    config = OpenAiConfig("sk-test", server.base_url, call_s=600.0)
+    with nullcontext() if is_made else pytest.raises(UnknownOutcome):
+        assert (await make(config, fetcher, order(tmp_path))).outputs
+    assert len(server.calls) == 1
 
 
 # --- what cannot be had later -------------------------------------------------------------------

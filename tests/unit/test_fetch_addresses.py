@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from urllib.parse import quote
 
-import httpx2
 import pytest
 
 from safelight.fetch import FetchPolicy, check_url
 from safelight.fetch.address import Reach, reach
 from safelight.fetch.errors import UrlNotAllowed
-from safelight.fetch.url import follow
+from safelight.fetch.url import follow, parse
 
 POLICY = FetchPolicy()
 
@@ -340,7 +339,7 @@ def test_check_url_when_no_setting_helps_then_names_none() -> None:
 
 @pytest.mark.parametrize("letter", INVISIBLE)
 def test_follow_when_a_redirect_has_invisible_letters_then_encodes_them(letter: str) -> None:
-    target = follow(httpx2.URL("https://example.com/a"), f"/b{letter}c.png", POLICY)
+    target = follow(parse("https://example.com/a", POLICY), f"/b{letter}c.png", POLICY)
     assert str(target) == f"https://example.com/b{quote(letter)}c.png"
 
 

@@ -11,17 +11,16 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeVarTuple
 
-import httpx2
-
 from safelight.fetch import headers
 from safelight.fetch.body import BodyWriter
 from safelight.fetch.errors import FetchError, FetchRefused, FetchTimeout, FetchTooLarge
-from safelight.fetch.guard import Resolver, SystemResolver
+from safelight.fetch.guard import Resolver
 from safelight.fetch.pauses import HostPauses
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.slots import HostSlots
 from safelight.fetch.transport import GuardedTransport
-from safelight.fetch.url import follow, parse
+from safelight.fetch.url import Url, follow, parse
+from safelight.fetch.wire import Response
 
 Arguments = TypeVarTuple("Arguments")
 OnProgress = Callable[[int, int | None], None]
@@ -77,7 +76,7 @@ class Fetcher:
         tls: SSLContext | None = None,
     ) -> None:
         self._policy = policy
-        self._transport = GuardedTransport(policy, resolver or SystemResolver(), tls)
+        self._transport = GuardedTransport(policy, resolver, tls)
         self._slots = HostSlots(policy.per_host)
         self._pauses = HostPauses(longest=timedelta(seconds=policy.max_pause_s))
 
@@ -132,17 +131,17 @@ class Fetcher:
             target = outcome
         raise FetchRefused("The address redirects too many times.")
 
-    async def _hop(self, url: httpx2.URL, order: _Order) -> Fetched | httpx2.URL:
+    async def _hop(self, url: Url, order: _Order) -> Fetched | Url:
         # Checked after the slot is acquired: the pause may have started while this call waited.
         self._pauses.check(url.host)
         async with self._answer(url) as response:
-            if response.status_code in _REDIRECTS and "location" in response.headers:
+            if response.status in _REDIRECTS and "location" in response.headers:
                 return follow(url, response.headers["location"], self._policy)
             self._refuse_status(url.host, response)
             return await self._save(url, response, order)
 
-    def _refuse_status(self, host: str, response: httpx2.Response) -> None:
-        status = response.status_code
+    def _refuse_status(self, host: str, response: Response) -> None:
+        status = response.status
         if status == HTTPStatus.OK:
             return
         detail = f"The other server answered with status {status}."
@@ -154,33 +153,23 @@ class Fetcher:
         raise FetchError(detail, retry_after=wait)
 
     @asynccontextmanager
-    async def _answer(self, url: httpx2.URL) -> AsyncGenerator[httpx2.Response]:
-        policy = self._policy
+    async def _answer(self, url: Url) -> AsyncGenerator[Response]:
         # Each hop is a new request with only these headers, so nothing leaks to another host.
-        request = httpx2.Request(
+        response = await self._transport.send(
             "GET",
             url,
-            headers={
-                "User-Agent": policy.user_agent,
+            {
+                "User-Agent": self._policy.user_agent,
                 "Accept": "image/*,*/*;q=0.5",
                 "Accept-Encoding": "identity",
             },
-            extensions={
-                "timeout": {
-                    "connect": policy.connect_s,
-                    "read": policy.idle_s,
-                    "write": policy.idle_s,
-                    "pool": policy.total_s,
-                }
-            },
         )
-        response = await self._transport.handle_async_request(request)
         try:
             yield response
         finally:
-            await response.aclose()
+            response.close()
 
-    async def _save(self, url: httpx2.URL, response: httpx2.Response, order: _Order) -> Fetched:
+    async def _save(self, url: Url, response: Response, order: _Order) -> Fetched:
         encoding = headers.content_coding(response.headers)
         length = headers.content_length(response.headers)
         if length is not None and length > order.max_bytes:
@@ -212,9 +201,9 @@ async def _on_thread(work: Callable[[*Arguments], None], *arguments: *Arguments)
         raise
 
 
-async def _gathered(response: httpx2.Response) -> AsyncIterator[bytes]:
+async def _gathered(response: Response) -> AsyncIterator[bytes]:
     gathered = bytearray()
-    async for part in response.aiter_raw():
+    async for part in response.parts():
         gathered += part
         if len(gathered) >= _WRITE_BYTES:
             yield bytes(gathered)

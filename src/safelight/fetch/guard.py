@@ -1,39 +1,30 @@
-"""Connects only to checked addresses, as a network backend for httpcore2.
+"""Resolves names and checks every address that a connection could go to.
 
-The name is resolved once, all of its addresses are checked, and the socket connects to one of
-exactly those, so DNS rebinding does not work. TLS and the Host header keep the name. Pooled
-connections are keyed by name and were checked when they opened.
+A name is resolved once for each connection, all of its addresses are checked, and the socket
+connects to one of exactly those, so DNS rebinding does not work. TLS and the Host header keep the
+name. Pooled connections are keyed by name and were checked when they opened. An address that a URL
+spells out is checked when the URL is parsed.
 """
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Protocol, TypedDict, cast
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
-import httpcore2
 
 from safelight.fetch.address import Address, Reach, reach
 from safelight.fetch.policy import FetchPolicy
-from safelight.fetch.refusal import MALFORMED, PRIVATE, RESERVED, UNRESOLVED, refusal
+from safelight.fetch.refusal import PRIVATE, RESERVED, UNRESOLVED, refusal
 from safelight.fetch.url import literal
 
 _MAX_ADDRESSES = 64  # per name; more is an attack or a mistake
-_MAX_TRIES = 4  # addresses tried before the connection fails
 _LOOK_UPS = 128  # concurrently; each name whose server hangs holds one
 _KNOWN_WITHIN_S = 3.0  # a slower lookup counts as unknown here
 # getaddrinfo's errors for a nonexistent name, as opposed to a failing resolver.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-
-
-class PoolLimits(TypedDict):
-    """Limits of a connection pool: size, idle connections, and their lifetime in seconds."""
-
-    max_connections: int
-    max_keepalive_connections: int
-    keepalive_expiry: float
 
 
 class Resolver(Protocol):
@@ -65,20 +56,23 @@ class NameGuard:
         self._policy = policy
         self._resolver = resolver
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
-        """Return the addresses of `host`, all of them allowed; raise `UrlNotAllowed` otherwise."""
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Return the addresses of `host`, all of them allowed; raise `UrlNotAllowed` otherwise.
+
+        Raises `OSError` if the resolver fails.
+        """
         addresses = await self._look_up(host, port)
         if not addresses:
             raise refusal(UNRESOLVED)
         self._judge(host, port, addresses)
-        return addresses
+        return [str(address) for address in addresses]
 
     async def refuse_if_known(self, host: str, port: int) -> None:
         """Refuse a host that resolves to a forbidden address here; unknown names pass."""
         try:
             async with asyncio.timeout(min(_KNOWN_WITHIN_S, self._policy.connect_s)):
                 addresses = await self._look_up(host, port)
-        except (httpcore2.ConnectError, TimeoutError):
+        except OSError:  # a timeout too
             return  # only the proxy may be able to resolve names
         self._judge(host, port, addresses)
 
@@ -105,65 +99,10 @@ class NameGuard:
         except socket.gaierror as error:
             if error.errno in _NO_SUCH_NAME:
                 return []
-            raise httpcore2.ConnectError from error
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError from error
+            raise
+        except UnicodeError as error:
+            raise OSError("The name cannot be encoded.") from error
         try:
             return list(dict.fromkeys(ip_address(address) for address in found))
         except ValueError:
             raise refusal(UNRESOLVED) from None
-
-
-class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Implements httpcore2's network backend on top of the guard."""
-
-    def __init__(self, names: NameGuard, *, connect_s: float) -> None:
-        self._names = names
-        self._connect_s = connect_s
-        self._network = plain_network()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  httpcore2's signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        try:
-            async with asyncio.timeout(timeout or self._connect_s):
-                addresses = await self._names.addresses(host, port)
-                return await self._connect_any(addresses, port)
-        except TimeoutError:
-            raise httpcore2.ConnectTimeout from None
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109  httpcore2's signature
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        raise refusal(MALFORMED)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _connect_any(
-        self, addresses: list[Address], port: int
-    ) -> httpcore2.AsyncNetworkStream:
-        tried = addresses[:_MAX_TRIES]
-        # Split the time, so that an unresponsive first address leaves some for the others.
-        each_s = self._connect_s / len(tried)
-        last: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError()
-        for address in tried:
-            try:
-                return await self._network.connect_tcp(str(address), port, timeout=each_s)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                last = error
-        raise last
-
-
-def plain_network() -> httpcore2.AsyncNetworkBackend:
-    """Return the unguarded network backend."""
-    # httpcore2 types it as its placeholder for installations without anyio.
-    return cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())

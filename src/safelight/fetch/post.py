@@ -1,22 +1,23 @@
 """Posts a message to an untrusted URL, with the same guards as downloads."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
 from safelight.fetch import headers
 from safelight.fetch.errors import FetchError, FetchTimeout
-from safelight.fetch.guard import Resolver, SystemResolver
+from safelight.fetch.guard import Resolver
 from safelight.fetch.policy import FetchPolicy
 from safelight.fetch.transport import GuardedTransport
 from safelight.fetch.url import parse
+from safelight.fetch.wire import Response
 
 _READ_BYTES = 2_000  # of the response; the rest is ignored
+_PHASE_S = 10.0  # for connecting, and for each silence
 _READ_S = 5.0  # for the body; the status, which matters, has arrived by then
 _MOST_FIELDS = 30
 _MOST_CHARS = 200  # per header field
@@ -40,9 +41,9 @@ class Poster:
         self, policy: FetchPolicy, resolver: Resolver | None = None, *, total_s: float = 15.0
     ) -> None:
         # Downloads may reach this server's own public files; messages may not.
-        self._policy = replace(policy, own_files="")
+        self._policy = replace(policy, own_files="", connect_s=_PHASE_S, idle_s=_PHASE_S)
         self._total_s = total_s
-        self._transport = GuardedTransport(self._policy, resolver or SystemResolver())
+        self._transport = GuardedTransport(self._policy, resolver)
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,33 +58,28 @@ class Poster:
 
     async def post(self, url: str, body: bytes, fields: dict[str, str]) -> Posted:
         """Send JSON with these header fields; raise `UrlNotAllowed` or another `FetchError`."""
-        request = httpx2.Request(
-            "POST",
-            parse(url, self._policy),
-            headers={
-                "Content-Type": "application/json",
-                "User-Agent": "Safelight/1 (+webhooks)",
-                "Accept-Encoding": "identity",
-                **fields,
-            },
-            content=body,
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 10.0)},
-        )
+        target = parse(url, self._policy)
+        sent = {
+            "Content-Type": "application/json",
+            "User-Agent": "Safelight/1 (+webhooks)",
+            "Accept-Encoding": "identity",
+            **fields,
+        }
         try:
             async with asyncio.timeout(self._total_s + _READ_S):
                 async with asyncio.timeout(self._total_s):
-                    response = await self._transport.handle_async_request(request)
+                    response = await self._transport.send("POST", target, sent, body)
                 try:
                     text = await _beginning(response)
                 finally:
-                    await response.aclose()
+                    response.close()
         except TimeoutError:
             raise FetchTimeout(f"No answer within {self._total_s:g} s.") from None
         wait = headers.retry_after(response.headers, datetime.now(UTC))
-        return Posted(response.status_code, _fields(response.headers), text, wait)
+        return Posted(response.status, _fields(response.headers), text, wait)
 
 
-def _fields(given: httpx2.Headers) -> dict[str, str]:
+def _fields(given: Mapping[str, str]) -> dict[str, str]:
     """Return the header fields to show: bounded in number and length, without secrets."""
     shown = [(name, text) for name, text in given.items() if name.lower() not in _PRIVATE]
     return {
@@ -92,12 +88,12 @@ def _fields(given: httpx2.Headers) -> dict[str, str]:
     }
 
 
-async def _beginning(response: httpx2.Response) -> str:
+async def _beginning(response: Response) -> str:
     """Return the start of the body; a broken or slow body does not invalidate the status."""
     gathered = bytearray()
     with suppress(FetchError, TimeoutError):
         async with asyncio.timeout(_READ_S):
-            async for part in response.aiter_raw():
+            async for part in response.parts():
                 gathered += part
                 if len(gathered) >= _READ_BYTES:
                     break

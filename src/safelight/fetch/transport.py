@@ -1,100 +1,72 @@
-"""An httpx2 transport that enforces the policy, directly or through the egress proxy."""
+"""Sends requests that a policy allows, directly or through the egress proxy.
+
+The proxy resolves names itself, so its own rules must guard that (decision 0011). Ours refuse what
+can be known here.
+"""
 
 import ssl
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-import httpcore2
-import httpx2
-
-from safelight.fetch.egress import ProxiedPool
-from safelight.fetch.errors import FetchError, FetchTimeout
-from safelight.fetch.guard import GuardedBackend, NameGuard, PoolLimits, Resolver
+from safelight import telemetry
+from safelight.fetch import trust
+from safelight.fetch.errors import FetchError, FetchRefused, FetchTimeout
+from safelight.fetch.guard import NameGuard, Resolver, SystemResolver
 from safelight.fetch.policy import FetchPolicy
-from safelight.fetch.url import parse
+from safelight.fetch.url import Url
+from safelight.fetch.wire import Body, Request, Response, Wire, WireError
 
-_LIMITS = PoolLimits(max_connections=1024, max_keepalive_connections=32, keepalive_expiry=5.0)
+_log = telemetry.logger(__name__)
+
+_MAX_CONNECTIONS = 1024  # in use at once
+_CLIENT_ERRORS = range(400, 500)
 
 
-class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests within a policy and raises Safelight's errors.
-
-    It follows no redirects, keeps no cookies and reads no proxy settings from the environment.
-    """
+class GuardedTransport:
+    """Sends requests within a policy and raises Safelight's errors."""
 
     def __init__(
-        self, policy: FetchPolicy, resolver: Resolver, tls: ssl.SSLContext | None = None
+        self, policy: FetchPolicy, resolver: Resolver | None, tls: ssl.SSLContext | None = None
     ) -> None:
         self._policy = policy
-        trusted = tls or httpx2.create_ssl_context(trust_env=False)
-        names = NameGuard(policy, resolver)
-        self._direct = httpcore2.AsyncConnectionPool(
-            ssl_context=trusted,
-            network_backend=GuardedBackend(names, connect_s=policy.connect_s),
-            **_LIMITS,
-        )
-        self._proxied = (
-            None if policy.proxy is None else ProxiedPool(policy.proxy, names, trusted, _LIMITS)
-        )
+        trusted = tls or trust.system()
+        self._names = NameGuard(policy, resolver or SystemResolver())
+        self._direct = Wire(self._names.addresses, trusted, limit=_MAX_CONNECTIONS)
+        self._by_proxy = Wire(SystemResolver().resolve, trusted, limit=_MAX_CONNECTIONS)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        text = str(request.url)
-        url = parse(text, self._policy)
-        if not isinstance(request.stream, httpx2.AsyncByteStream):
-            raise TypeError("This transport sends asynchronous requests only.")
-        outgoing = httpcore2.Request(
-            method=request.method,
-            url=httpcore2.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        with translated():
-            incoming = await self._way_to(text).handle_async_request(outgoing)
-        return httpx2.Response(
-            incoming.status, headers=incoming.headers, stream=_Body(incoming), request=request
-        )
+    async def send(
+        self, method: str, url: Url, headers: Mapping[str, str], body: Body = None
+    ) -> Response:
+        """Return the response to one request; raise `UrlNotAllowed` or another `FetchError`.
 
-    async def aclose(self) -> None:
-        await self._direct.aclose()
-        if self._proxied is not None:
-            await self._proxied.aclose()
-
-    def _way_to(self, url: str) -> httpcore2.AsyncConnectionPool | ProxiedPool:
+        The deadlines for connecting and for silence are the policy's.
+        """
         # The proxy may be unable, or not allowed, to reach this server.
-        if self._proxied is None or self._policy.is_own_file(url):
-            return self._direct
-        return self._proxied
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with translated():
-            async for part in self._response.aiter_stream():
-                yield part
+        proxy = None if self._policy.is_own_file(str(url)) else self._policy.proxy
+        request = Request(
+            method,
+            str(url),
+            headers,
+            connect_s=min(self._policy.connect_s, self._policy.idle_s),
+            idle_s=self._policy.idle_s,
+            body=body,
+            proxy=proxy,
+        )
+        if proxy is None:
+            return await self._direct.send(request, _failed)
+        await self._names.refuse_if_known(url.host, url.port)
+        return await self._by_proxy.send(request, _failed)
 
     async def aclose(self) -> None:
-        with translated():
-            await self._response.aclose()
+        """Close all connections."""
+        await self._direct.aclose()
+        await self._by_proxy.aclose()
 
 
-@contextmanager
-def translated() -> Generator[None]:
-    """Turn the HTTP library's exceptions into `FetchError`s, without their texts."""
-    try:
-        yield
-    except httpcore2.TimeoutException as error:
-        raise FetchTimeout("The other server did not answer in time.") from error
-    except (
-        httpcore2.NetworkError,
-        httpcore2.ProtocolError,
-        httpcore2.ProxyError,
-        httpcore2.UnsupportedProtocol,
-        httpcore2.ConnectionNotAvailable,
-    ) as error:
-        raise FetchError("The connection to the other server failed.") from error
+def _failed(error: WireError) -> FetchError:
+    if error.proxy_status:
+        _log.warning("the egress proxy refused a connection", status=error.proxy_status)
+        if error.proxy_status in _CLIENT_ERRORS:
+            return FetchRefused("The egress proxy refused to connect there.")
+    if error.is_timeout:
+        return FetchTimeout("The other server did not answer in time.")
+    return FetchError("The connection to the other server failed.")

@@ -5,6 +5,7 @@ downloaded through `safelight.fetch`.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +13,16 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, cast
-
-import httpx2
+from typing import Any, Self
+from urllib.parse import urlencode
 
 from safelight.errors import SafelightError
+from safelight.fetch import trust
+from safelight.fetch.environment import EnvironmentProxies
+from safelight.fetch.guard import SystemResolver
 from safelight.fetch.headers import retry_after
+from safelight.fetch.url import encode
+from safelight.fetch.wire import Failed, Form, Request, Response, Stage, Wire, WireError
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -47,8 +52,6 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProviderBadInput,
     HTTPStatus.UNPROCESSABLE_ENTITY: ProviderBadInput,
 }
-# Raised before anything was sent.
-_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return is_success(self.status)
 
     @property
     def document(self) -> Any:
@@ -76,8 +79,8 @@ class Answer:
 
 Explain = Callable[[Answer], SafelightError | None]
 Lost = Callable[[str], SafelightError]
-Opened = tuple[httpx2.Response, Lost]
-"""A streaming response, and the error class to raise if it breaks off."""
+Opened = tuple[Response, Lost]
+"""A streaming response, and the error class that it raises if it breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,12 @@ class Api:
         headers: Mapping[str, str],
         *,
         explain: Explain | None = None,
-        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._explain = explain
-        self._http = httpx2.AsyncClient(
-            headers={"User-Agent": "Safelight/1", **headers},
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
-            follow_redirects=False,
-            transport=transport,
-        )
+        self._headers = {"User-Agent": "Safelight/1", **headers}
+        self._proxies = EnvironmentProxies()
+        self._wire = Wire(SystemResolver().resolve, trust.environment(), decodes=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,7 +124,7 @@ class Api:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        await self._wire.aclose()
 
     async def call(
         self,
@@ -139,7 +138,7 @@ class Api:
     ) -> Answer:
         """Return the response of a successful call, with a body of at most `max_bytes`."""
         async with self.stream(method, path, sending, pays=pays, answer_s=answer_s) as opened:
-            return await _whole(*opened, max_bytes)
+            return await _answer(*opened, max_bytes)
 
     async def ask(
         self, method: str, path: str, *, answer_s: float = 60.0, max_bytes: int = _MAX_ANSWER
@@ -150,7 +149,7 @@ class Api:
         others.
         """
         async with self._opened(method, path, None, pays=False, answer_s=answer_s) as opened:
-            return await _whole(*opened, max_bytes)
+            return await _answer(*opened, max_bytes)
 
     def error(self, answer: Answer, *, pays: bool = False) -> SafelightError:
         """Return the error that an unsuccessful status means."""
@@ -171,7 +170,7 @@ class Api:
         `answer_s` covers the whole exchange, from connecting to the last byte.
         """
         async with self._opened(method, path, sending, pays=pays, answer_s=answer_s) as opened:
-            if not opened[0].is_success:
+            if not is_success(opened[0].status):
                 raise self.error(await _excerpt(opened[0]), pays=pays)
             yield opened
 
@@ -179,62 +178,88 @@ class Api:
     async def _opened(
         self, method: str, path: str, sending: Sending | None, *, pays: bool, answer_s: float
     ) -> AsyncGenerator[Opened]:
-        sending = sending or Sending()
         lost = UnknownOutcome if pays else ProviderError
-        request = self._http.build_request(
-            method,
-            path if path.startswith(("http://", "https://")) else self.base_url + path,
-            json=sending.json,
-            data=cast("dict[str, Any] | None", sending.fields),
-            files=sending.files,
-            content=sending.content,
-            params=sending.params,
-            headers=sending.headers,
-            # A vendor may be silent while it works, so only the whole exchange has a limit.
-            timeout=httpx2.Timeout(answer_s, connect=_CONNECT_S),
-        )
+        request = self._request(method, path, sending or Sending())
         try:
+            # A vendor may be silent while it works, so only the whole exchange has a limit.
             async with asyncio.timeout(answer_s):
-                response = await self._sent(request, lost)
+                response = await self._wire.send(request, _failed(lost))
                 try:
                     yield response, lost
                 finally:
-                    await response.aclose()
+                    response.close()
         except TimeoutError:
             raise lost(f"The provider did not respond within {answer_s:g} s.") from None
 
-    async def _sent(self, request: httpx2.Request, lost: Lost) -> httpx2.Response:
-        try:
-            return await self._http.send(request, stream=True)
-        except _UNSENT as error:
-            raise ProviderError("The provider is unreachable.") from error
-        except httpx2.HTTPError as error:
-            raise lost("The connection to the provider broke before it responded.") from error
+    def _request(self, method: str, path: str, sending: Sending) -> Request:
+        url = encode(path if path.startswith(("http://", "https://")) else self.base_url + path)
+        if sending.params:
+            url += f"{'&' if '?' in url else '?'}{urlencode(sending.params)}"
+        body, typed = _body(sending)
+        headers = {**self._headers, **typed, **(sending.headers or {})}
+        proxy = self._proxies.proxy_for(url)
+        return Request(method, url, headers, connect_s=_CONNECT_S, body=body, proxy=proxy)
 
 
-async def _whole(response: httpx2.Response, lost: Lost, max_bytes: int) -> Answer:
+def _body(sending: Sending) -> tuple[bytes | Form | None, Mapping[str, str]]:
+    """Return the body of a call, and the header that declares its type."""
+    if sending.json is not None:
+        text = json.dumps(sending.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode(), {"Content-Type": "application/json"}
+    if sending.files is None:
+        return sending.content, {}
+    form = Form()
+    for name, value in (sending.fields or {}).items():
+        form.add_field(name, value)
+    for name, (file_name, handle, media_type) in sending.files:
+        form.add_field(name, handle, filename=file_name, content_type=media_type)
+    return form, {}
+
+
+def _failed(lost: Lost) -> Failed:
+    """Return the errors of a call: `lost` once anything may have been sent."""
+
+    def failed(error: WireError) -> SafelightError:
+        match error.stage:
+            case Stage.CONNECTING:
+                return ProviderError("The provider is unreachable.")
+            case Stage.WAITING:
+                return lost("The connection to the provider broke before it responded.")
+            case Stage.READING:
+                return lost("The provider's response broke off.")
+
+    return failed
+
+
+def is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+async def whole(response: Response, lost: Lost, max_bytes: int) -> bytes:
+    """Return the body of a response; a longer one than `max_bytes` is lost."""
     body = bytearray()
-    try:
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > max_bytes:
-                raise lost(f"The provider's response is larger than {max_bytes} bytes.")
-    except httpx2.HTTPError as error:
-        raise lost("The provider's response broke off.") from error
-    return Answer(response.status_code, _lower(response.headers), bytes(body))
+    async for part in response.parts():
+        body += part
+        if len(body) > max_bytes:
+            raise lost(f"The provider's response is larger than {max_bytes} bytes.")
+    return bytes(body)
 
 
-async def _excerpt(response: httpx2.Response) -> Answer:
+async def _answer(response: Response, lost: Lost, max_bytes: int) -> Answer:
+    return Answer(response.status, response.headers, await whole(response, lost, max_bytes))
+
+
+async def _excerpt(response: Response) -> Answer:
     """Return an error response with at most a mebibyte of its body."""
     body = bytearray()
     try:
-        async for part in response.aiter_bytes():
+        async for part in response.parts():
             body += part
             if len(body) > MIB:
                 break
-    except httpx2.HTTPError:
+    except SafelightError:
         body += b" (broken off)"
-    return Answer(response.status_code, _lower(response.headers), bytes(body))
+    return Answer(response.status, response.headers, bytes(body))
 
 
 def refusal(answer: Answer, *, pays: bool) -> SafelightError:
@@ -267,7 +292,3 @@ def _sent_at(answer: Answer) -> datetime | None:
     except ValueError:
         return None
     return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
-
-
-def _lower(headers: httpx2.Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}

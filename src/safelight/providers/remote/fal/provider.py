@@ -13,8 +13,6 @@ from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-import httpx2
-
 from safelight.errors import Forbidden
 from safelight.fetch import Fetcher
 from safelight.providers.errors import (
@@ -95,7 +93,6 @@ class FalProvider(RemotePlug[FalModel]):
         fetcher: Fetcher,
         models: tuple[FalModel, ...] = MODELS,
         *,
-        transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -111,10 +108,10 @@ class FalProvider(RemotePlug[FalModel]):
         if any(model.provider != self.name for model in models):
             raise ValueError(f"A model must have {self.name} as its provider.")
         headers = {"Authorization": f"Key {config.key}"}
-        self._api = Api(config.queue_url, headers, explain=explain, transport=transport)
-        self._platform = Api(config.platform_url, headers, explain=explain, transport=transport)
+        self._api = Api(config.queue_url, headers, explain=explain)
+        self._platform = Api(config.platform_url, headers, explain=explain)
         # The signing keys are public, so they are fetched without our API key.
-        self._open = Api(config.keys_url, {}, transport=transport)
+        self._open = Api(config.keys_url, {})
         self._keys = PublishedKeys(self._open, config.keys_url, ticks)
         self._clients = (self._api, self._platform, self._open)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-import httpx2
 import orjson
 
 from safelight.fetch.headers import media_type
+from safelight.fetch.wire import Response
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.provider import MediaFile
 from safelight.providers.remote import results
-from safelight.providers.remote.api import Lost
+from safelight.providers.remote.api import Lost, whole
 from safelight.providers.remote.http_service.places import find, first, word
 from safelight.providers.remote.http_service.service import FILE, HttpService
 from safelight.providers.remote.untrusted import parse
@@ -25,41 +25,30 @@ _MODEL = "model/gltf-binary"
 _SPELLED = "data:;base64,"
 
 
-def is_document(response: httpx2.Response) -> bool:
+def is_document(response: Response) -> bool:
     """Return whether a response is declared as JSON."""
     declared = media_type(response.headers)
     return declared in ("application/json", "text/json") or declared.endswith("+json")
 
 
-async def read_document(response: httpx2.Response, max_bytes: int, lost: Lost) -> dict[str, Any]:
+async def read_document(response: Response, max_bytes: int, lost: Lost) -> dict[str, Any]:
     """Return a response that is a JSON object."""
-    body = bytearray()
-    try:
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > max_bytes:
-                raise lost(f"The service's response is larger than {max_bytes} bytes.")
-    except httpx2.HTTPError as error:
-        raise lost("The service's response broke off.") from error
-    document = parse(body)
+    document = parse(await whole(response, lost, max_bytes))
     if not isinstance(document, dict):
         raise lost("The service's response is not a JSON object.")
     return cast("dict[str, Any]", document)
 
 
-async def read_file(response: httpx2.Response, to: Path, lost: Lost) -> MediaFile:
+async def read_file(response: Response, to: Path, lost: Lost) -> MediaFile:
     """Save a response that is a file, typed by its bytes; anything else is a lost response."""
     size = 0
     file = await asyncio.to_thread(to.open, "wb")
     with file:
-        try:
-            async for part in response.aiter_bytes():
-                size += len(part)
-                if size > results.MAX_BYTES:
-                    raise lost(f"The result is larger than {results.MAX_BYTES} bytes.")
-                file.write(part)
-        except httpx2.HTTPError as error:
-            raise lost("The service's response broke off.") from error
+        async for part in response.parts():
+            size += len(part)
+            if size > results.MAX_BYTES:
+                raise lost(f"The result is larger than {results.MAX_BYTES} bytes.")
+            file.write(part)
     return await asyncio.to_thread(_known, to, lost)
 
 

@@ -13,10 +13,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from safelight.errors import Forbidden, SafelightError
 from safelight.fetch import Fetcher
+from safelight.fetch.wire import Response
 from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.provider import (
     ABSENT,
@@ -70,7 +69,6 @@ class HttpProvider(RemotePlug[Model]):
         service: HttpService,
         fetcher: Fetcher,
         *,
-        transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
     ) -> None:
         super().__init__(
@@ -83,7 +81,7 @@ class HttpProvider(RemotePlug[Model]):
         self._service = service
         self._key = key_of(service.signing.secret) if service.signing else b""
         self._look_s = min(_LOOK_S, service.timeout_s)
-        self._api = Api(service.url, service.headers, transport=transport)
+        self._api = Api(service.url, service.headers)
         self._clients = (self._api,)
 
     async def verify(self) -> str:
@@ -112,7 +110,7 @@ class HttpProvider(RemotePlug[Model]):
             answer_s=service.timeout_s,
         ) as (response, lost):
             answer = await self._read(response, request.scratch, lost)
-            is_accepted = service.later and response.status_code == HTTPStatus.ACCEPTED
+            is_accepted = service.later and response.status == HTTPStatus.ACCEPTED
         if not is_accepted and (made := await self._made(answer, request.scratch, lost)):
             return made
         if service.later and (ticket := self._ticket_in(answer.document, service.later)):
@@ -221,9 +219,9 @@ class HttpProvider(RemotePlug[Model]):
         ) as (response, lost):
             return await self._read(response, request.scratch, lost)
 
-    async def _read(self, response: httpx2.Response, folder: Path, lost: Lost) -> "_Answer":
+    async def _read(self, response: Response, folder: Path, lost: Lost) -> "_Answer":
         service = self._service
-        is_file = not service.media and response.status_code != HTTPStatus.ACCEPTED
+        is_file = not service.media and response.status != HTTPStatus.ACCEPTED
         if is_file and not is_document(response):
             return _Answer({}, await read_file(response, folder / "made", lost))
         return _Answer(await read_document(response, service.max_answer_bytes, lost))

@@ -3,17 +3,16 @@
 Tested against a stub server written from the published protocol, not against OpenAI itself.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
-import httpx2
-
 from safelight.errors import SafelightError
 from safelight.fetch import Fetcher
 from safelight.fetch.headers import media_type
+from safelight.fetch.wire import Response
 from safelight.providers.errors import ProviderError, ProviderRejected, UnknownOutcome
 from safelight.providers.provider import (
     AttemptHandle,
@@ -25,14 +24,14 @@ from safelight.providers.provider import (
     ProviderRequest,
 )
 from safelight.providers.remote import results
-from safelight.providers.remote.api import Api, Lost
+from safelight.providers.remote.api import Api, Lost, whole
 from safelight.providers.remote.finished import Finished
 from safelight.providers.remote.openai.config import OpenAiConfig
 from safelight.providers.remote.openai.harvest import Harvest, has_pictures
 from safelight.providers.remote.openai.models import MODELS
 from safelight.providers.remote.openai.order import Order, order_of
 from safelight.providers.remote.openai.refusal import explain, told_in_success
-from safelight.providers.remote.openai.sse import events
+from safelight.providers.remote.openai.sse import Event, EventTooLarge, events
 from safelight.providers.remote.plug import RemotePlug
 from safelight.providers.remote.results import Brought
 from safelight.providers.remote.untrusted import parse
@@ -64,12 +63,10 @@ class OpenAiProvider(RemotePlug[Model]):
         config: OpenAiConfig,
         fetcher: Fetcher,
         models: tuple[Model, ...] = MODELS,
-        *,
-        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(config.name, fetcher, ((model, model) for model in models))
         self._config = config
-        self._api = Api(config.base_url, config.all_headers(), explain=explain, transport=transport)
+        self._api = Api(config.base_url, config.all_headers(), explain=explain)
         self._clients = (self._api,)
 
     async def start(
@@ -133,7 +130,8 @@ class OpenAiProvider(RemotePlug[Model]):
                 listening = _Listening(harvest, attempt, order.partial_images, lost)
                 # A server without streaming sends plain JSON.
                 if media_type(response.headers) == "text/event-stream":
-                    return await self._listen(response, listening)
+                    async with aclosing(response.parts()) as parts:
+                        return await self._listen(parts, listening)
                 return await self._read(response, listening)
 
     async def _fetch(self, harvest: Harvest, request: ProviderRequest) -> Done | Pending:
@@ -155,22 +153,13 @@ class OpenAiProvider(RemotePlug[Model]):
             return _done(harvest, Brought(made, error.detail))
         return _done(harvest, Brought((*made, *brought.files), harvest.missing or brought.missing))
 
-    async def _read(self, response: httpx2.Response, listening: _Listening) -> ProviderError | None:
+    async def _read(self, response: Response, listening: _Listening) -> ProviderError | None:
         """Read a JSON response."""
-        body = bytearray()
-        async with aclosing(_parts(response, listening.lost)) as parts:
-            async for part in parts:
-                body += part
-                if len(body) > self._config.max_answer_bytes:
-                    raise listening.lost("The provider's response exceeds the size limit.")
+        body = await whole(response, listening.lost, self._config.max_answer_bytes)
         if _is_stream(body):  # some servers do not declare it
-            content = bytes(body)
-            body.clear()
-            replayed = httpx2.Response(response.status_code, content=content)
-            replayed.request = response.request
-            return await self._listen(replayed, listening)
+            return await self._listen(_one(body), listening)
         document = _document(body, listening.lost)
-        body.clear()
+        del body
         if error := told_in_success(document):
             listening.harvest.hear(document)
             return error
@@ -178,11 +167,11 @@ class OpenAiProvider(RemotePlug[Model]):
         return None
 
     async def _listen(
-        self, response: httpx2.Response, listening: _Listening
+        self, parts: AsyncIterable[bytes], listening: _Listening
     ) -> ProviderError | None:
         """Read a stream of server-sent events."""
         heard = 0
-        async with aclosing(self._events(response, listening.lost)) as found:
+        async with aclosing(self._events(parts, listening.lost)) as found:
             async for event in found:
                 if event.data == _END:
                     break
@@ -190,7 +179,7 @@ class OpenAiProvider(RemotePlug[Model]):
                 if error := told_in_success(document):
                     listening.harvest.hear(document)
                     return error
-                kind = str(document.get("type") or event.event)
+                kind = str(document.get("type") or event.name)
                 if kind.endswith(".partial_image"):
                     heard += 1
                     await _report_partial(listening, heard, document)
@@ -203,21 +192,21 @@ class OpenAiProvider(RemotePlug[Model]):
                     return None
         raise listening.lost("The provider's response ended without a picture.")
 
-    async def _events(
-        self, response: httpx2.Response, lost: Lost
-    ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
+    async def _events(self, parts: AsyncIterable[bytes], lost: Lost) -> AsyncGenerator[Event, None]:
         try:
-            async with aclosing(events(response, self._config.max_answer_bytes)) as found:
+            async with aclosing(events(parts, self._config.max_answer_bytes)) as found:
                 async for event in found:
                     yield event
-        except httpx2.SSEError:
+        except EventTooLarge:
             raise lost("An event of the provider's response exceeds the size limit.") from None
-        except httpx2.HTTPError as error:
-            raise lost("The provider's response broke off.") from error
 
 
-def _is_stream(body: bytearray) -> bool:
-    return bytes(body[:64]).lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":"))
+async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body
+
+
+def _is_stream(body: bytes) -> bool:
+    return body[:64].lstrip(b"\xef\xbb\xbf\r\n").startswith((b"data:", b"event:", b":"))
 
 
 def _done(harvest: Harvest, brought: Brought) -> Done:
@@ -231,15 +220,7 @@ async def _report_partial(listening: _Listening, heard: int, document: dict[str,
     listening.attempt.report(percent, f"partial image {heard} of {expected}", picture)
 
 
-async def _parts(response: httpx2.Response, lost: Lost) -> AsyncGenerator[bytes, None]:
-    try:
-        async for part in response.aiter_bytes():
-            yield part
-    except httpx2.HTTPError as error:
-        raise lost("The provider's response broke off.") from error
-
-
-def _document(data: bytes | bytearray | str, lost: Lost) -> dict[str, Any]:
+def _document(data: bytes | str, lost: Lost) -> dict[str, Any]:
     document = parse(data)
     if not isinstance(document, dict):
         raise lost("The provider's response cannot be parsed.")

@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import httpx2
-
 from safelight import telemetry
 from safelight.errors import SafelightError
 from safelight.providers.errors import ProviderRejected
@@ -27,13 +25,9 @@ _AT_ONCE = 8
 async def learn(
     config: ReplicateConfig,
     models: tuple[ReplicateModel, ...],
-    *,
-    transport: httpx2.AsyncBaseTransport | None = None,
 ) -> tuple[ReplicateModel, ...]:
     """Return the models with their current schemas, within `learn_s`; never raises."""
-    api = Api(
-        config.base_url, config.headers, explain=partial(explain, pays=False), transport=transport
-    )
+    api = Api(config.base_url, config.headers, explain=partial(explain, pays=False))
     loop = asyncio.get_running_loop()
     until = loop.time() + config.learn_s
     slots = asyncio.Semaphore(_AT_ONCE)

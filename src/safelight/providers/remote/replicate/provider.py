@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
-import httpx2
 import jsonschema_rs
 
 from safelight.errors import Forbidden
@@ -67,7 +66,6 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         fetcher: Fetcher,
         models: tuple[ReplicateModel, ...] = MODELS,
         *,
-        transport: httpx2.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,7 +90,6 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
                 config.base_url,
                 config.headers,
                 explain=partial(explain, pays=pays),
-                transport=transport,
             )
             for pays in (True, False)
         )
