@@ -29,6 +29,7 @@ from bench.recovery import recovery
 from bench.sizes import FULL, QUICK, SMOKE, Sizes
 from bench.submit import submit_latency
 from bench.table import Row, show
+from bench.vendor import vendor
 
 Answers = dict[str, list[Row]]  # tables by title
 
@@ -59,6 +60,11 @@ async def _pickup(ground: Components, asked: Asked) -> Answers:
 async def _fullpath(ground: Components, asked: Asked) -> Answers:
     title = "Full path by HTTP, no-op provider, in turn and back"
     return {title: await full_path(ground, asked.sizes)}
+
+
+async def _vendor(ground: Components, asked: Asked) -> Answers:
+    title = "A worker that runs jobs at a vendor: CPU of its main process a job"
+    return {title: await vendor(ground, asked.sizes)}
 
 
 async def _flight(ground: Components, asked: Asked) -> Answers:
@@ -118,6 +124,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "submit": _submit,
     "pickup": _pickup,
     "fullpath": _fullpath,
+    "vendor": _vendor,
     "flight": _flight,
     "recovery": _recovery,
     "claims": _claims,

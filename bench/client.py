@@ -28,7 +28,7 @@ class Client:
 
     async def submit(self, prompt: str, params: Mapping[str, Any], **more: Any) -> str:
         """Ask for a job of the no-op provider; return its id once the service has it."""
-        body = {"prompt": prompt, "model": "fake", "params": params, **more}
+        body = {"model": "fake", "prompt": prompt, "params": params, **more}
         return (await self._post("/generate", body))["job_id"]
 
     async def submit_many(

@@ -4,9 +4,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -69,6 +69,8 @@ class Setup:
     database_url: str = ""  # empty: SQLite in its data directory
     remote_slots: int = 2000
     lease_s: float = 30
+    command: tuple[str, ...] = ("serve", "--no-samples")
+    extra: Mapping[str, str] = field(default_factory=dict[str, str])  # more settings
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return what the process is told."""
@@ -82,6 +84,7 @@ class Setup:
             "SAFELIGHT_LEASE_S": str(self.lease_s),
             "SAFELIGHT_FILE_REQUESTS_PER_S": "0",
             "SAFELIGHT_GRACE_S": "0",  # what still runs at the end was measured already
+            **self.extra,
         }
 
 
@@ -94,7 +97,7 @@ def running_server(setup: Setup = _AS_INSTALLED) -> Generator[Server]:
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as name:
         folder = Path(name)
         log = folder / "bench.log"
-        command = (sys.executable, "-m", "safelight", "serve", "--no-samples")
+        command = (sys.executable, "-m", "safelight", *setup.command)
         with running(*command, log=log, extra=setup.environment(folder)) as process:
             yield _await(process, folder, setup)
 

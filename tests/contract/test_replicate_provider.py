@@ -359,6 +359,20 @@ async def test_check_when_it_has_ended_keeps_what_is_worth_knowing(
     assert (done.usage.seconds, done.cost_micros) == (1.5, None)
 
 
+async def test_start_when_the_response_has_the_end_needs_no_look(
+    plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
+) -> None:
+    server.fault("POST", ORDER, vendor.refuse(201, server.finish("pred9")))
+    request = order(plug, tmp_path)
+    begun = await plug.start(request, Handle())
+    assert isinstance(begun, Pending)
+    assert begun.check_after == timedelta()
+    done = await plug.check(begun.ticket, request, Handle(news=begun.news))
+    assert isinstance(done, Done)
+    assert len(done.outputs) == 1
+    assert server.called("GET", LOOK) == []
+
+
 async def test_check_when_it_runs_tells_stage_and_percent(
     plug: ReplicateProvider, server: ReplicateStub, tmp_path: Path
 ) -> None:

@@ -216,3 +216,29 @@ async def test_ticket_when_the_worker_stops_the_moment_it_comes_is_stored(
         await wait_until_async(lambda: asyncio.sleep(0, shop.database.away["keep_tickets"] == 0))
     assert (await shop.attempts(job))[-1].state is AttemptState.TICKETED
     assert (await shop.look(job)).status is JobStatus.WAITING
+
+
+async def test_start_when_it_ended_the_work_is_checked_in_the_same_run(shop: Workshop) -> None:
+    shop.provider.pending = Pending("0-ticket", timedelta(), news=b"the end")
+    job = await shop.queue()
+    async with working(shop.worker()):
+        await shop.until(job, JobStatus.SUCCEEDED)
+    # The news of a start live as long as its run.
+    assert (shop.calls(job)["start"], shop.calls(job)["check"]) == (1, 0)
+
+
+async def test_start_when_it_ended_the_work_and_the_check_fails_is_looked_at_again(
+    shop: Workshop,
+) -> None:
+    shop.provider.pending = Pending("0-ticket", timedelta())
+    shop.provider.check_error = ProviderError("The result is not there yet.")
+    job = await shop.queue(repeatable=False, model="fake-paid")
+    async with working(shop.worker()):
+
+        async def looked() -> bool:
+            return shop.calls(job)["check"] >= 2
+
+        await wait_until_async(looked, 20)
+        shop.provider.check_error = None
+        await shop.until(job, JobStatus.SUCCEEDED)
+    assert shop.calls(job)["start"] == 1

@@ -153,12 +153,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider is working: poll with `ticket` after `check_after`, or sooner on a callback."""
+    """The provider is working: poll with `ticket` after `check_after`, or sooner on a callback.
+
+    A start without a pause has ended the work: once the ticket is stored, `check` follows in the
+    same run, with `news` as the attempt's.
+    """
 
     ticket: str
     check_after: timedelta
     stage: str = "waiting for the provider"
     progress: float | None = None
+    news: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,7 @@ class AttemptHandle(Protocol):
 
     @property
     def news(self) -> bytes | None:
-        """On a `check`, the body of the attempt's last proven callback."""
+        """On a `check`, the body of the attempt's last proven callback, or of its start's end."""
         ...
 
     def report(self, progress: float, stage: str, picture: Path | None = None) -> None:

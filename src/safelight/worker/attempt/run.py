@@ -107,6 +107,9 @@ class Runner:
                 if attempt is None:
                     attempt = await self._open(run)
                 answer = await self._ask_provider(run, attempt, request)
+                if _is_new(attempt) and isinstance(answer, Pending) and not answer.check_after:
+                    attempt = replace(attempt, state=AttemptState.TICKETED, ticket=answer.ticket)
+                    answer = await self._ask_provider(run, attempt, request, answer.news)
         except StaleJob:
             raise
         except Exception as error:  # noqa: BLE001  any error must settle the job
@@ -214,14 +217,14 @@ class Runner:
         return await self.settlement.writes.send((run.claim, run.job.provider))
 
     async def _ask_provider(
-        self, run: Run, attempt: Attempt, request: ProviderRequest
+        self, run: Run, attempt: Attempt, request: ProviderRequest, news: bytes | None = None
     ) -> Done | Failed | Pending | Absent | None:
         """Return the provider's response; None if it is unknown whether it has the work."""
         is_new = _is_new(attempt)
         try:
             provider = self.registry.provider(attempt.provider)
             url = await self.addresses.of(provider.name, attempt.id)
-            news = await self._news(run.job, attempt)
+            news = news or await self._news(run.job, attempt)
         except SafelightError as error:
             raise (NotBegun(error, Ground.UNSENT) if is_new else LookFailed(error)) from error
         ticket = attempt.ticket

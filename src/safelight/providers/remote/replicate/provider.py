@@ -117,7 +117,8 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
         begun = Prediction.read(answer.document)
         if begun is None:
             raise UnknownOutcome("The provider accepted the request without returning its id.")
-        return self._pending(begun, model, attempt)
+        pending = self._pending(begun, model, attempt)
+        return replace(pending, news=answer.body) if begun.has_ended else pending
 
     async def check(
         self, ticket: str, request: ProviderRequest, attempt: AttemptHandle
@@ -215,7 +216,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
     def _pending(self, found: Prediction, model: ReplicateModel, attempt: AttemptHandle) -> Pending:
         pace = _MODEL_PACE if model.makes_models else _PICTURE_PACE
         if found.has_ended:
-            pace = timedelta()  # already done at the start: poll for the result at once
+            pace = timedelta()  # the response to the start has the result
         elif _is_called_at(attempt.callback_url):
             pace = _SAFETY_NET
         return Pending(found.id, pace, found.stage, found.progress)
