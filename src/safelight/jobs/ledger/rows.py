@@ -1,5 +1,6 @@
 """Converts rows to jobs and batches."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -12,7 +13,7 @@ from safelight.jobs.job import (
 )
 
 
-def to_job(row: RowMapping) -> Job:
+def to_job(row: RowMapping | Mapping[str, Any]) -> Job:
     """Convert a row of `jobs`."""
     fields: dict[str, Any] = {**row}
     fields["status"] = JobStatus(row["status"])
