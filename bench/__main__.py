@@ -25,6 +25,7 @@ from bench.ingest import ingest
 from bench.library import library
 from bench.models import models
 from bench.pickup import pickup
+from bench.reads import status_reads, streams
 from bench.recovery import recovery
 from bench.sizes import FULL, QUICK, SMOKE, Sizes
 from bench.submit import submit_latency
@@ -111,6 +112,15 @@ async def _files(_: Components, asked: Asked) -> Answers:
     return {title: await files(asked.sizes)}
 
 
+async def _status(ground: Components, asked: Asked) -> Answers:
+    return {"Status of one job, read again and again": await status_reads(ground, asked.sizes)}
+
+
+async def _streams(ground: Components, asked: Asked) -> Answers:
+    title = "Status reads at a fixed rate beside open streams of running jobs"
+    return {title: await streams(ground, asked.sizes)}
+
+
 async def _models(_: Components, asked: Asked) -> Answers:
     return {
         "Taking in a 3D model: facts, preview, thumb, turntable": await models(asked.sizes),
@@ -134,6 +144,8 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "growth": _growth,
     "models": _models,
     "files": _files,
+    "status": _status,
+    "streams": _streams,
 }
 
 

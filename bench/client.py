@@ -47,21 +47,36 @@ class Client:
                 group.create_task(one_after_another())
         return time.perf_counter() - began
 
+    async def status(self, job_id: str, etag: str = "") -> str:
+        """Read a job, or have its ETag confirmed; return its ETag."""
+        condition = f"If-None-Match: {etag}\r\n" if etag else ""
+        head, _ = await self._ask(
+            f"GET {self._prefix}/jobs/{job_id} HTTP/1.1\r\n{self._head}{condition}\r\n".encode(),
+            expected=304 if etag else 200,
+        )
+        return _field(head, "etag")
+
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         content = json.dumps(body).encode()
         head = (
             f"POST {self._prefix}{path} HTTP/1.1\r\n{self._head}"
             f"Content-Length: {len(content)}\r\n\r\n"
         )
+        _, answer = await self._ask(head.encode() + content)
+        return json.loads(answer)
+
+    async def _ask(self, request: bytes, *, expected: int | None = None) -> tuple[str, bytes]:
+        """Return head and body of the answer; any 2xx will do if no status is `expected`."""
         connection = await self._free.get()
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                status, answer = await _exchange(connection, head.encode() + content)
+                head, answer = await _exchange(connection, request)
         finally:
             self._free.put_nowait(connection)
-        if not 200 <= status < 300:
-            raise RuntimeError(f"{path} answered {status}: {answer.decode()[:500]}")
-        return json.loads(answer)
+        status = int(head[9:12])
+        if status != expected and (expected or not 200 <= status < 300):
+            raise RuntimeError(f"It answered {status}: {answer.decode()[:500]}")
+        return head, answer
 
 
 @asynccontextmanager
@@ -75,10 +90,15 @@ async def connected(service: Service, connections: int) -> AsyncGenerator[Client
             writer.close()
 
 
-async def _exchange(connection: _Connection, request: bytes) -> tuple[int, bytes]:
-    """Send a request and read its answer, whose length both services state."""
+async def _exchange(connection: _Connection, request: bytes) -> tuple[str, bytes]:
+    """Send a request and read its answer, whose length services state unless it has no body."""
     reader, writer = connection
     writer.write(request)
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.split(b"\r\ncontent-length:", 1)[1].split(b"\r\n", 1)[0])
-    return int(head[9:12]), await reader.readexactly(length)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    return head, await reader.readexactly(int(_field(head, "content-length") or 0))
+
+
+def _field(head: str, name: str) -> str:
+    """Return a header's value, or an empty string."""
+    start = head.lower().find(f"\r\n{name}:")
+    return "" if start < 0 else head[start + len(name) + 3 :].partition("\r\n")[0].strip()

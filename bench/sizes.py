@@ -31,6 +31,8 @@ class Sizes:
     models: tuple[int, ...]  # triangles of each
     model_rounds: int
     files_s: float  # that each file is asked for
+    reads: int  # of one job's status
+    streams: int  # open at once
 
 
 FULL = Sizes(
@@ -58,6 +60,8 @@ FULL = Sizes(
     models=(5_000, 60_000, 500_000),
     model_rounds=5,
     files_s=10,
+    reads=2000,
+    streams=450,
 )
 QUICK = Sizes(
     jobs=1000,
@@ -84,6 +88,8 @@ QUICK = Sizes(
     models=(5_000, 60_000),
     model_rounds=3,
     files_s=5,
+    reads=1000,
+    streams=450,
 )
 SMOKE = Sizes(
     jobs=40,
@@ -110,4 +116,6 @@ SMOKE = Sizes(
     models=(5_000,),
     model_rounds=1,
     files_s=1,
+    reads=50,
+    streams=20,
 )

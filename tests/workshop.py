@@ -176,6 +176,10 @@ class FlakyDatabase:
         self._look(work)
         return await self.behind.read(work)
 
+    async def look(self, work: Work[T]) -> T:
+        self._look(work)
+        return await self.behind.look(work)
+
     async def close(self) -> None:
         await self.behind.close()
 

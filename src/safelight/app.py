@@ -68,7 +68,7 @@ class Safelight:
     @property
     def asgi(self) -> ASGIApp:
         """The web application."""
-        return self.parts.asgi
+        return self.parts.asgi()
 
     async def warm(self) -> None:
         """Start the child processes before the first job needs them."""

@@ -1,11 +1,12 @@
 """Puts the parts of a process together: read this to see which part is made of which."""
 
+import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,10 +54,10 @@ from safelight.providers.provider import Provider
 from safelight.providers.registry import Registry, all_models
 from safelight.settings import Settings
 from safelight.storage.storage import Storage
-from safelight.web import server
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
 from safelight.web.services import Access, Entry, Files, Health, Services
+from safelight.web.watch import Watch
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
 from safelight.worker.attempt.settlement import Settlement
@@ -108,7 +109,7 @@ class Parts:
     """The parts that a process runs or serves."""
 
     services: Services
-    asgi: ASGIApp
+    asgi: Callable[[], ASGIApp]  # built at the first call: most roles serve nothing
     worker: Worker
     janitor: Janitor
     notifier: Notifier
@@ -140,7 +141,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
     worker = _worker(settings, on, shared)
     return Parts(
         services,
-        _web(services, roles),
+        cache(partial(_web, services, roles)),
         worker,
         _janitor(settings, on, shared),
         Notifier(on.database, on.poster, on.links),
@@ -271,6 +272,8 @@ def _services(
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
     authenticator = Authenticator(database)
+    jobs = Jobs(database, shared.assets, shared.trash, slots=shared.slots)
+    stopping = asyncio.Event()
     return Services(
         access=Access(
             authenticator,
@@ -279,7 +282,7 @@ def _services(
             Rates(),
         ),
         accounts=Accounts(database),
-        jobs=Jobs(database, shared.assets, shared.trash, slots=shared.slots),
+        jobs=jobs,
         batches=Batches(database),
         callbacks=Callbacks(database, shared.registry, shared.signatures),
         callback_addresses=shared.addresses,
@@ -336,10 +339,14 @@ def _services(
         links=on.links,
         public_url=configured.public_url(settings),
         currency=on.catalogue.currency,
+        watch=Watch(jobs.marks, on.bell, stopping),
+        stopping=stopping,
     )
 
 
 def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
+    from safelight.web import server  # noqa: PLC0415  the framework, and every route
+
     build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)

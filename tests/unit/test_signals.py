@@ -33,6 +33,9 @@ class Counted:
     async def read(self, work: Work[T]) -> T:
         return cast("T", (*self.answers.pop(0), self.processes))
 
+    async def look(self, work: Work[T]) -> T:
+        raise AssertionError("whoever counts needs one snapshot")
+
     async def write(self, work: Work[T]) -> T:
         raise AssertionError("whoever counts changes nothing")
 

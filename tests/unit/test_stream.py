@@ -1,21 +1,13 @@
 """A stream of events, fed by a double: order, resumption, heartbeats, and its end."""
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from safelight.events import Event
-from safelight.web.sse import (
-    FINAL_ID,
-    HEARTBEAT,
-    LOOK_EVERY,
-    Snapshot,
-    Told,
-    follow,
-    frame,
-    is_over,
-)
+from safelight.web.streams.sse import FINAL_ID, HEARTBEAT, Snapshot, Told, follow, frame, is_over
+from safelight.web.watch import Watch
 
 _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -24,32 +16,43 @@ def event(seq: int, kind: str = "job.progress", subject: str = "job_1") -> Event
     return Event(f"evt_{subject}_{seq:03}", "acc_1", subject, None, seq, kind, {}, _NOON)
 
 
-class SilentBell:
-    """Never rings, and never makes a test wait."""
+class ScriptedBell:
+    """Rings or not at each wait, as the test says, and never makes it wait."""
+
+    def __init__(self, rings: Sequence[bool]) -> None:
+        self._rings = list(rings)
+
+    def hear(self, topic: str) -> None:
+        raise AssertionError("no round was played")
 
     async def wait(self, at_most: timedelta) -> frozenset[str]:
-        assert at_most == LOOK_EVERY
+        assert at_most == HEARTBEAT
         await asyncio.sleep(0)
-        return frozenset()
+        return frozenset({"subject:job_1"} if self._rings.pop(0) else ())
 
 
-class SilentDoorbell:
-    name = "silent"
+class ScriptedDoorbell:
+    """A doorbell with one listener."""
+
+    name = "scripted"
+
+    def __init__(self, rings: Sequence[bool]) -> None:
+        self._rings = rings
 
     async def check(self) -> None: ...
 
     def ring(self, *topics: str) -> None: ...
 
     @contextmanager
-    def listen(self, *topics: str) -> Generator[SilentBell]:
+    def listen(self, *topics: str) -> Generator[ScriptedBell]:
         assert topics == ("subject:job_1",)
-        yield SilentBell()
+        yield ScriptedBell(self._rings)
 
 
 class Tape:
     """A feed that plays what a test put on it: one list of events a look."""
 
-    topic = "subject:job_1"
+    subject = "job_1"
 
     def __init__(
         self, looks: Sequence[Sequence[Event]], *, seen: int = 0, past: Sequence[Event] = ()
@@ -76,13 +79,22 @@ class Tape:
         ]
 
 
+async def unmoved(subjects: Collection[str]) -> Mapping[str, int]:
+    return dict.fromkeys(subjects, 0)
+
+
 async def played(
-    tape: Tape, *, last_event_id: str | None = None, stopping: asyncio.Event | None = None
+    tape: Tape,
+    *,
+    rings: Sequence[bool] = (True,) * 9,
+    last_event_id: str | None = None,
+    stopping: asyncio.Event | None = None,
 ) -> list[str]:
     """Each frame's event name and number, or `:` for a heartbeat."""
     stop = stopping or asyncio.Event()
+    watch = Watch(unmoved, ScriptedDoorbell(rings), stop, pace_s=0)
     frames: list[str] = []
-    async for raw in follow(tape, SilentDoorbell(), last_event_id=last_event_id, stopping=stop):
+    async for raw in follow(tape, watch, last_event_id=last_event_id, stopping=stop):
         text = raw.decode()
         name = next((line[7:] for line in text.splitlines() if line.startswith("event: ")), ":")
         number = text.partition('"seq":')[2].partition(",")[0]
@@ -92,7 +104,8 @@ async def played(
 
 async def test_follow_when_news_comes_sends_a_snapshot_then_each_event_once() -> None:
     tape = Tape([[event(2, "job.started")], [], [event(3), event(4, "job.succeeded")]], seen=1)
-    assert await played(tape) == ["snapshot", "job.started 2", "job.progress 3", "job.succeeded 4"]
+    frames = ["snapshot", "job.started 2", ":", "job.progress 3", "job.succeeded 4"]
+    assert await played(tape) == frames
     assert tape.asked == [{"job_1": 1}, {"job_1": 2}, {"job_1": 2}]
 
 
@@ -116,10 +129,11 @@ async def test_is_over_when_final_and_nothing_was_missed() -> None:
     assert not await is_over(Tape([[event(3)]], past=past), event(2).id)
 
 
-async def test_follow_when_nothing_happens_sends_heartbeats() -> None:
-    looks_a_beat = -(-HEARTBEAT // LOOK_EVERY)
-    tape = Tape([[] for _ in range(2 * looks_a_beat)])
-    assert await played(tape) == ["snapshot", ":", ":"]
+async def test_follow_when_nothing_happens_sends_heartbeats_and_asks_for_no_news() -> None:
+    tape = Tape([[event(1, "job.succeeded")]])
+    frames = await played(tape, rings=[False, False, True])
+    assert frames == ["snapshot", ":", ":", "job.succeeded 1"]
+    assert len(tape.asked) == 1
 
 
 async def test_follow_when_the_server_stops_ends() -> None:

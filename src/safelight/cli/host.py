@@ -73,22 +73,22 @@ async def hosted(
     """
     try:
         async with open_safelight(settings, roles) as whole:
-            server = _QuietServer(whole)
+            server = _QuietServer(whole) if listener else None
             failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(whole.work())]
-                if listener:
+                if server and listener:
                     parts.append(group.create_task(server.serve(sockets=[listener])))
-                else:
-                    server.ready.set()
                 try:
-                    await server.ready.wait()
+                    if server:
+                        await server.ready.wait()
                     yield whole
                 except Exception as error:  # noqa: BLE001  raised below: a group would wrap it
                     failure = error
                 finally:
                     whole.stop()
-                    server.should_exit = True
+                    if server:
+                        server.should_exit = True
                     await asyncio.wait(parts)
             if failure:
                 raise failure

@@ -53,7 +53,8 @@ class Database(Protocol):
     """One transaction per call; `write` commits when `work` returns and rolls back when it raises.
 
     Raises `ServiceError` while the database is unavailable, `StorageFull` if its disk is full.
-    `read` runs in one snapshot.
+    `read` runs in one snapshot. `look` has no transaction, which saves two round trips: each of its
+    statements is a snapshot of its own, so `work` may have several only if they need not agree.
     """
 
     url: str
@@ -61,6 +62,8 @@ class Database(Protocol):
     async def write(self, work: Work[T]) -> T: ...
 
     async def read(self, work: Work[T]) -> T: ...
+
+    async def look(self, work: Work[T]) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -109,6 +112,7 @@ class PostgresDatabase:
         self._snapshots = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._pulse = Pulse(self._probe)
         self._prober = create_async_engine(
             _DIALECT,
@@ -127,7 +131,11 @@ class PostgresDatabase:
 
     async def read(self, work: Work[T]) -> T:
         with self._counted():
-            return await self._pulse.of(self._read(work))
+            return await self._pulse.of(self._read(work, self._snapshots))
+
+    async def look(self, work: Work[T]) -> T:
+        with self._counted():
+            return await self._pulse.of(self._read(work, self._single))
 
     @contextmanager
     def _counted(self) -> Generator[None]:
@@ -170,10 +178,10 @@ class PostgresDatabase:
             await transaction.commit()
             return result
 
-    async def _read(self, work: Work[T]) -> T:
+    async def _read(self, work: Work[T], engine: AsyncEngine) -> T:
         for _ in range(_TRIES):
             try:
-                async with self._connected(self._snapshots) as connection:
+                async with self._connected(engine) as connection:
                     with _before_commit():
                         return await connection.run_sync(work)
             except (_StaleConnection, _Conflict):
@@ -274,6 +282,9 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def look(self, work: Work[T]) -> T:
+        return await self.read(work)  # its transaction costs nothing
 
     async def close(self) -> None:
         if self._closed:

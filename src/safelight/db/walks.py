@@ -4,7 +4,7 @@ Most queries are served by an index. A filter without one scans a bounded number
 cursor and returns how far it came: an empty page may have a next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -12,10 +12,13 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Column, ColumnElement, Connection
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
 from safelight.db.types import to_json
 
 T = TypeVar("T")
+
+_IDS: dict[str, TypeEngine[Any]] = {"postgresql": postgresql.ARRAY(sa.Text), "sqlite": sa.Text()}
 
 LOOKED_AT = 2_000
 """How many rows a filter without an index scans per page."""
@@ -92,12 +95,24 @@ def _merge_statement(
     return sa.text(f"SELECT id FROM ({merged}) merged ORDER BY id DESC LIMIT :limit")  # noqa: S608
 
 
-def among(tx: Connection, row_id: Column[Any], ids: Sequence[str]) -> ColumnElement[bool]:
+def among(tx: Connection, row_id: Column[Any], ids: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition that `row_id` is one of any number of `ids`.
 
     Do not add the account: the ids imply it, and SQLite would then scan the whole account.
     """
-    if tx.dialect.name == "postgresql":
-        return row_id == sa.func.any(sa.literal(list(ids), postgresql.ARRAY(sa.Text)))
-    each = sa.func.json_each(to_json(list(ids))).table_valued("value")
-    return row_id.in_(sa.select(each.c.value))
+    return is_named(tx.dialect.name, row_id, sa.literal(named(tx, ids), _IDS[tx.dialect.name]))
+
+
+def is_named(
+    dialect: str, row_id: Column[Any], ids: ColumnElement[Any] | None = None
+) -> ColumnElement[bool]:
+    """Return the same condition for a statement that is built once: `ids` is bound by each call."""
+    given = sa.bindparam("ids", type_=_IDS[dialect]) if ids is None else ids
+    if dialect == "postgresql":
+        return row_id == sa.func.any(given)
+    return row_id.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
+
+
+def named(tx: Connection, ids: Iterable[str]) -> list[str] | str:
+    """Return the value of `ids` in such a statement."""
+    return list(ids) if tx.dialect.name == "postgresql" else to_json(list(ids))

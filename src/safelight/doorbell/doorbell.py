@@ -24,6 +24,10 @@ HALT = "halt"  # a running job was canceled: workers check their leases
 class Bell(Protocol):
     """One listener. Rings that arrive while it is not waiting are coalesced."""
 
+    def hear(self, topic: str) -> None:
+        """Ring this listener alone."""
+        ...
+
     async def wait(self, at_most: timedelta) -> frozenset[str]:
         """Return the topics that rang since the last call, or nothing after `at_most`."""
         ...

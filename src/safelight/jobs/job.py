@@ -262,6 +262,15 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a job is: the `seq` of its last event, and whether it has ended."""
+
+    account_id: str
+    seq: int
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A row of `attempts`: one try of one job at one provider."""
 

@@ -3,7 +3,8 @@
 Services never ring the doorbell: their callers do, after the commit.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,13 +19,16 @@ from safelight.db.engine import Database
 from safelight.db.walks import Page
 from safelight.errors import NotFound, WrongState
 from safelight.events import Event
-from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob
+from safelight.grouped import Grouped
+from safelight.jobs.job import Attempt, Batch, Job, JobStatus, StaleJob, Standing
 from safelight.jobs.ledger import attempts, batch_store, moves, store
 from safelight.jobs.scheduling import presence
 from safelight.jobs.view import QueuePlace
 
 _COUNT_AHEAD = 1_000
 _HISTORY = 20
+_USUAL_S = 5.0  # that the usual duration of a model is not read again
+_MOST_USUAL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,28 @@ class Jobs:
         self._assets = assets
         self._trash = trash
         self._slots = slots
+        self._usual: dict[str, tuple[float | None, float]] = {}  # seconds by model, and until when
+        self._views = Grouped(self._read_views)
+        self._news = Grouped(self._read_news)
 
     # --- look --------------------------------------------------------------------------------
 
     async def view(self, account_id: str, job_id: str) -> JobView:
         """Return a job with its outputs and place in the queue; raise `NotFound`."""
+        view = await self._views((account_id, job_id))
+        if view is None:
+            raise _no_such_job()
+        return view
 
-        def read(tx: Connection) -> JobView:
-            job = _existing(store.get(tx, account_id, job_id))
-            outputs = asset_store.of_jobs(tx, [job.id]).get(job.id, [])
-            return JobView(job, outputs, self._place(tx, job))
+    async def _read_views(self, wanted: Sequence[tuple[str, str]]) -> list[JobView | None]:
+        def read(tx: Connection) -> list[JobView | None]:
+            found = {
+                name: JobView(job, outputs, self._place(tx, job))
+                for name, (job, outputs) in store.with_outputs(tx, wanted).items()
+            }
+            return [found.get(name) for name in wanted]
 
-        return await self._db.read(read)
+        return await self._db.look(read)  # a place is an estimate, which may be of a moment later
 
     async def view_batch(self, account_id: str, batch_id: str) -> BatchView:
         """Return a batch with all its jobs and their outputs; raise `NotFound`."""
@@ -116,16 +130,13 @@ class Jobs:
         self, account_id: str, subject: str, seen: Mapping[str, int]
     ) -> tuple[list[Event], bool]:
         """Return a job's or batch's events after `seen`, and whether it is final after them."""
+        if not subject.startswith(ids.PREFIXES["batch"]):
+            return await self._news((account_id, subject, seen.get(subject, 0)))
 
         def read(tx: Connection) -> tuple[list[Event], bool]:
-            if subject.startswith(ids.PREFIXES["batch"]):
-                batch = batch_store.get(tx, account_id, subject)
-                heads = batch_store.heads(tx, batch_id=subject)
-                final = batch is None or batch.finished_at is not None
-            else:
-                job = store.get(tx, account_id, subject)
-                heads = {} if job is None else {job.id: job.seq}
-                final = job is None or job.is_final
+            batch = batch_store.get(tx, account_id, subject)
+            heads = batch_store.heads(tx, batch_id=subject)
+            final = batch is None or batch.finished_at is not None
             changed = {
                 name: seen.get(name, 0) for name, seq in heads.items() if seq > seen.get(name, 0)
             }
@@ -135,6 +146,37 @@ class Jobs:
             return found, final and all(heads[name] == reached.get(name) for name in changed)
 
         return await self._db.read(read)
+
+    async def _read_news(
+        self, asked: Sequence[tuple[str, str, int]]
+    ) -> list[tuple[list[Event], bool]]:
+        """Answer `news` of jobs, each asked about by an account with the `seq` that it has seen."""
+
+        def read(tx: Connection) -> list[tuple[list[Event], bool]]:
+            now = store.standings(tx, {job_id for _, job_id, _ in asked})
+            oldest: dict[str, int] = {}
+            for account_id, job_id, seen in asked:
+                job = now.get(job_id)
+                if job is not None and job.account_id == account_id and job.seq > seen:
+                    oldest[job_id] = min(seen, oldest.get(job_id, seen))
+            found = _all_beyond(tx, oldest, now)
+            return [_told(now.get(each[1]), found, *each) for each in asked]
+
+        return await self._db.read(read)
+
+    async def marks(self, subjects: Collection[str]) -> dict[str, int]:
+        """Return the sum of the newest `seq` of each job, or of a batch and its jobs.
+
+        It changes with every event; what has been deleted has none.
+        """
+
+        def read(tx: Connection) -> dict[str, int]:
+            batches = {each for each in subjects if each.startswith(ids.PREFIXES["batch"])}
+            jobs = store.standings(tx, [each for each in subjects if each not in batches])
+            of_batches = batch_store.marks(tx, batches) if batches else {}
+            return {job_id: job.seq for job_id, job in jobs.items()} | of_batches
+
+        return await self._db.look(read)
 
     async def missed(self, subject: str, last_event_id: str) -> list[Event]:
         """Return a job's or batch's events after the given event."""
@@ -154,8 +196,7 @@ class Jobs:
     def _place(self, tx: Connection, job: Job) -> QueuePlace:
         if job.is_final:
             return QueuePlace()
-        past = sorted(store.recent_durations(tx, job.model, limit=_HISTORY))
-        usual = past[len(past) // 2] if past else None
+        usual = self._usual_s(tx, job.model)
         if stalled := _stalled(tx, [job]):
             return stalled[job.id]
         if _is_in_line(job):
@@ -165,6 +206,17 @@ class Jobs:
         if usual is None or job.status is JobStatus.QUEUED:
             return QueuePlace()
         return QueuePlace(None, round(usual * (1 - job.progress / 100), 1))
+
+    def _usual_s(self, tx: Connection, model: str) -> float | None:
+        """Return the median of a model's last durations, which is read again after a while."""
+        usual, until = self._usual.get(model, (None, 0.0))
+        if time.monotonic() >= until:
+            past = sorted(store.recent_durations(tx, model, limit=_HISTORY))
+            usual = past[len(past) // 2] if past else None
+            if len(self._usual) >= _MOST_USUAL:
+                self._usual.clear()
+            self._usual[model] = usual, time.monotonic() + _USUAL_S
+        return usual
 
     # --- change ------------------------------------------------------------------------------
 
@@ -239,10 +291,42 @@ def _stalled(tx: Connection, jobs: Sequence[Job]) -> dict[str, QueuePlace]:
     }
 
 
+def _all_beyond(
+    tx: Connection, seen: Mapping[str, int], now: Mapping[str, Standing]
+) -> dict[str, list[Event]]:
+    """Return the events of each job after the `seq` that was seen, by page until there are none."""
+    found: dict[str, list[Event]] = {}
+    behind = dict(seen)
+    while behind and (page := events.beyond(tx, behind)):
+        for event in page:
+            found.setdefault(event.subject, []).append(event)
+            behind[event.subject] = event.seq
+        behind = {job_id: seq for job_id, seq in behind.items() if seq < now[job_id].seq}
+    return found
+
+
+def _told(
+    job: Standing | None,
+    found: Mapping[str, Sequence[Event]],
+    account_id: str,
+    job_id: str,
+    seen: int,
+) -> tuple[list[Event], bool]:
+    """Return one viewer's news: a job that is gone, or another account's, is final."""
+    if job is None or job.account_id != account_id:
+        return [], True
+    news = [event for event in found.get(job_id, ()) if event.seq > seen]
+    return news, job.is_final and job.seq == (news[-1].seq if news else seen)
+
+
 def _existing(job: Job | None) -> Job:
     if job is None:
-        raise NotFound("There is no such job.")
+        raise _no_such_job()
     return job
+
+
+def _no_such_job() -> NotFound:
+    return NotFound("There is no such job.")
 
 
 def settle_by_person(tx: Connection, job: Job) -> None:

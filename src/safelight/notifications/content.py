@@ -1,13 +1,15 @@
 """Renders notices from template files, which an operator can override one by one."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from safelight.errors import SettingInvalid
 from safelight.notifications.notice import Content
+
+if TYPE_CHECKING:
+    import jinja2
 
 _SHORT = 160  # characters in one SMS
 _OURS = Path(__file__).parent / "templates"
@@ -18,21 +20,31 @@ class Templates:
 
     def __init__(self, own: Path | None) -> None:
         """Prefer templates in the operator's `own` folder; raise `SettingInvalid` if invalid."""
-        self._env = jinja2.Environment(
-            loader=jinja2.FileSystemLoader([*filter(None, [own]), _OURS]),
+        self._own = own
+        if own is not None:
+            self._check(own)
+
+    @cached_property
+    def _env(self) -> "jinja2.Environment":
+        import jinja2  # noqa: PLC0415  few processes write notices
+
+        return jinja2.Environment(
+            loader=jinja2.FileSystemLoader([*filter(None, [self._own]), _OURS]),
             autoescape=jinja2.select_autoescape(["html"]),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        if own is None:
-            return
+
+    def _check(self, own: Path) -> None:
+        from jinja2 import TemplateError  # noqa: PLC0415  see above
+
         if not own.is_dir():
             raise SettingInvalid(f"The template folder does not exist: {own}")
         for name in self._env.list_templates(extensions=["txt", "html", "sms"]):
             try:
                 self._env.get_template(name)
-            except jinja2.TemplateError as error:
+            except TemplateError as error:
                 raise SettingInvalid(f"The template {name} is invalid: {error}") from error
 
     def write(self, kind: str, facts: Mapping[str, Any], data: str = "") -> Content:

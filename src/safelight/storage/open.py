@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from safelight.storage.bucket import BucketStorage
 from safelight.storage.disk import DiskStorage
 from safelight.storage.parted import PartedStorage
 from safelight.storage.place import Place
@@ -22,4 +21,6 @@ def open_storage(
 def _open(place: Place, describe: Describe) -> Storage:
     if place.scheme == "file":
         return DiskStorage(place.path)
+    from safelight.storage.bucket import BucketStorage  # noqa: PLC0415  4 MB that a disk spares
+
     return BucketStorage(place, describe)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from starlette.requests import Request
 
 from safelight.errors import Forbidden
 from safelight.web.errors import Misdirected

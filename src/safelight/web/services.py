@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -32,6 +32,7 @@ from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
 from safelight.web.hosts import Hosts
 from safelight.web.rates import Rates
+from safelight.web.watch import Watch
 from safelight.webhooks.service import Webhooks
 
 
@@ -123,7 +124,8 @@ class Services:
     links: Links
     public_url: str  # base of absolute URLs, without a trailing slash
     currency: str  # ISO 4217 code of all prices and costs
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    watch: Watch  # of the jobs and batches that streams follow
+    stopping: asyncio.Event
 
     def at(self, base: str) -> Self:
         """Return the same services with `base` in their URLs."""

@@ -8,10 +8,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol, cast
-
-import snowballstemmer  # pyright: ignore[reportMissingTypeStubs]
 
 MAX_QUERY = 200
 MAX_CLAUSES = 16
@@ -31,7 +29,11 @@ class _Stemmer(Protocol):
     def stemWord(self, word: str) -> str: ...  # noqa: N802
 
 
-_stemmer = cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
+@cache
+def _stemmer() -> _Stemmer:
+    import snowballstemmer  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs]  few processes index
+
+    return cast("_Stemmer", snowballstemmer.stemmer("english"))  # pyright: ignore[reportUnknownMemberType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +92,4 @@ def _runs(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=20_000)
 def _stem(word: str) -> str:
-    return _stemmer.stemWord(word) if word.isascii() and word.isalpha() else word
+    return _stemmer().stemWord(word) if word.isascii() and word.isalpha() else word

@@ -92,6 +92,15 @@ def heads(tx: Connection, *, batch_id: str) -> dict[str, int]:
     return {row.id: row.seq for row in tx.execute(own.union_all(items))}
 
 
+def marks(tx: Connection, batch_ids: Collection[str]) -> dict[str, int]:
+    """Return the sum of `heads` for each batch, which changes with every event of it."""
+    own = sa.select(batches.c.id, batches.c.seq).where(among(tx, batches.c.id, batch_ids))
+    items = sa.select(jobs.c.batch_id, jobs.c.seq).where(among(tx, jobs.c.batch_id, batch_ids))
+    each = own.union_all(items).subquery()
+    query = sa.select(each.c.id, sa.func.sum(each.c.seq).label("mark")).group_by(each.c.id)
+    return {row.id: int(row.mark) for row in tx.execute(query)}
+
+
 def jobs_of(
     tx: Connection,
     batch_id: str,

@@ -1,5 +1,8 @@
 """Converts rows to jobs and batches."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import RowMapping
 
 from safelight.accounts.account import Visibility
@@ -7,7 +10,7 @@ from safelight.db.rows import from_row
 from safelight.jobs.job import Batch, Job, JobStatus
 
 
-def to_job(row: RowMapping) -> Job:
+def to_job(row: RowMapping | Mapping[str, Any]) -> Job:
     """Convert a row of `jobs`."""
     status, visibility = JobStatus(row["status"]), Visibility(row["visibility"])
     return from_row(Job, row, status=status, visibility=visibility)

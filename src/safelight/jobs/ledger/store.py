@@ -11,23 +11,27 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeEngine
 
 from safelight import telemetry
+from safelight.assets.asset import Asset
+from safelight.assets.store import to_asset
 from safelight.db.json_rows import JsonRows
 from safelight.db.tables import (
     ENDED,
     READY,
     SUCCEEDED,
     accounts,
+    assets,
     attempts,
     jobs,
 )
 from safelight.db.types import Instant, now
-from safelight.db.walks import LOOKED_AT, Page, among, newest, span
+from safelight.db.walks import LOOKED_AT, Page, among, is_named, named, newest, span
 from safelight.jobs.job import (
     FINAL,
     Job,
     JobStatus,
     NewJob,
     Outcome,
+    Standing,
 )
 from safelight.jobs.ledger import job_events
 from safelight.jobs.ledger.rows import to_job
@@ -129,6 +133,54 @@ def get(tx: Connection, account_id: str, job_id: str) -> Job | None:
     query = sa.select(jobs).where(jobs.c.id == job_id, jobs.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
     return None if row is None else to_job(row)
+
+
+@cache
+def _seen_statement(dialect: str) -> sa.Select[Any]:
+    outputs = [column.label(f"output_{column.name}") for column in assets.c]
+    return (
+        sa.select(jobs, *outputs)
+        .join_from(jobs, assets, assets.c.job_id == jobs.c.id, isouter=True)
+        .where(is_named(dialect, jobs.c.id))
+        .order_by(jobs.c.id, assets.c.position)
+    )
+
+
+def with_outputs(
+    tx: Connection, wanted: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[Job, list[Asset]]]:
+    """Return jobs with their outputs in order, by account and id, in one statement.
+
+    Jobs that are not of the account that they are `wanted` for are left out.
+    """
+    found: dict[tuple[str, str], tuple[Job, list[Asset]]] = {}
+    owned = set(wanted)
+    given = {"ids": named(tx, [job_id for _, job_id in wanted])}
+    columns = len(jobs.c)
+    for row in tx.execute(_seen_statement(tx.dialect.name), given):
+        own = dict(zip(jobs.c.keys(), row[:columns], strict=True))
+        name = (own["account_id"], own["id"])
+        if name not in owned:
+            continue
+        if name not in found:
+            found[name] = to_job(own), []
+        output = dict(zip(assets.c.keys(), row[columns:], strict=True))
+        if output["id"] is not None:
+            found[name][1].append(to_asset(output))
+    return found
+
+
+@cache
+def _standings_statement(dialect: str) -> sa.Select[Any, Any, Any, Any]:
+    return sa.select(jobs.c.id, jobs.c.account_id, jobs.c.seq, jobs.c.status).where(
+        is_named(dialect, jobs.c.id)
+    )
+
+
+def standings(tx: Connection, job_ids: Collection[str]) -> dict[str, Standing]:
+    """Return how far each of these jobs is."""
+    rows = tx.execute(_standings_statement(tx.dialect.name), {"ids": named(tx, job_ids)})
+    return {row.id: Standing(row.account_id, row.seq, row.status in FINAL) for row in rows}
 
 
 def locked(tx: Connection, job_id: str) -> Job | None:

@@ -31,9 +31,11 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=1))]
 
 
 class Table(BaseModel):
-    """A table that rejects unknown keys."""
+    """A table that rejects unknown keys; its rules are built when a file is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 class Alias(Table):

@@ -18,10 +18,10 @@ from safelight.web.answers import conditional_response, job_answer, json_respons
 from safelight.web.api.formats import CONVERSION_PROBLEMS, FormatQuery, key_in_format
 from safelight.web.auth import JobReader, JobWriter, Parts
 from safelight.web.contract import redirects, returns, streams
-from safelight.web.feeds import feed_of
 from safelight.web.json_route import JsonRoute
 from safelight.web.services import Services
-from safelight.web.sse import follow, is_over
+from safelight.web.streams.feeds import feed_of
+from safelight.web.streams.sse import follow, is_over
 
 router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["jobs"])
 
@@ -132,7 +132,7 @@ async def stream(
     if last_event_id and await is_over(feed, last_event_id):
         return Response(status_code=204)
     return StreamingResponse(
-        follow(feed, services.bell, last_event_id=last_event_id, stopping=services.stopping),
+        follow(feed, services.watch, last_event_id=last_event_id, stopping=services.stopping),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

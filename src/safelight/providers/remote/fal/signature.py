@@ -7,15 +7,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, cast
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from safelight.errors import Forbidden, SafelightError
 from safelight.providers.errors import ProviderError
 from safelight.providers.provider import Callback
 from safelight.providers.remote.api import Api
+
+if TYPE_CHECKING:  # 7 MB, of no use to a process without fal
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _TOLERANCE_S = 300
 _LASTS_S = 24 * 3600.0
@@ -53,7 +53,9 @@ class Seal:
         digest = hashlib.sha256(callback.body).hexdigest()
         return cls("\n".join((request, user, sent, digest)).encode(), given)
 
-    def is_by(self, key: Ed25519PublicKey) -> bool:
+    def is_by(self, key: "Ed25519PublicKey") -> bool:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  see above
+
         try:
             key.verify(self.signature, self.message)
         except InvalidSignature:
@@ -111,8 +113,12 @@ class PublishedKeys:
         self._keys, self._read_at = found, self._ticks()
 
 
-def _read_keys(document: object) -> list[Ed25519PublicKey]:
+def _read_keys(document: object) -> "list[Ed25519PublicKey]":
     """Return the Ed25519 keys of a JSON Web Key Set (RFC 8037)."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415  see above
+        Ed25519PublicKey,
+    )
+
     told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     listed = told.get("keys")
     entries = cast("list[object]", listed) if isinstance(listed, list) else []

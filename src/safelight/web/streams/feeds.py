@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safelight.doorbell import doorbell
 from safelight.events import Event
 from safelight.ids import PREFIXES
 from safelight.jobs.view import batch_document, batch_standing, job_document
 from safelight.web.answers import batch_answer, job_answer
 from safelight.web.services import Services
-from safelight.web.sse import Feed, Snapshot, Told
+from safelight.web.streams.sse import Feed, Snapshot, Told
 
 _FINAL_JOB = frozenset({"job.succeeded", "job.failed", "job.canceled"})
 
@@ -22,16 +21,15 @@ def feed_of(services: Services, account_id: str, subject: str) -> Feed:
 
 class _Feed:
     def __init__(self, services: Services, account_id: str, subject: str) -> None:
-        self.topic = doorbell.subject(subject)
+        self.subject = subject
         self._services = services
         self._account_id = account_id
-        self._subject = subject
 
     async def missed(self, last_event_id: str) -> Sequence[Event]:
-        return await self._services.jobs.missed(self._subject, last_event_id)
+        return await self._services.jobs.missed(self.subject, last_event_id)
 
     async def news(self, heads: Mapping[str, int]) -> tuple[Sequence[Event], bool]:
-        return await self._services.jobs.news(self._account_id, self._subject, heads)
+        return await self._services.jobs.news(self._account_id, self.subject, heads)
 
     async def _ending(self, event: Event) -> Mapping[str, Any]:
         """Return the whole job for its final event."""
@@ -44,7 +42,7 @@ class JobFeed(_Feed):
     """The feed of one job: each event, and only the newest progress."""
 
     async def snapshot(self) -> Snapshot:
-        view = await self._services.jobs.view(self._account_id, self._subject)
+        view = await self._services.jobs.view(self._account_id, self.subject)
         links = self._services.links
         document = job_document(view.job, view.outputs, links, place=view.place)
         return Snapshot(document, {view.job.id: view.job.seq}, view.job.is_final)
@@ -64,22 +62,22 @@ class BatchFeed(_Feed):
     """
 
     async def snapshot(self) -> Snapshot:
-        view = await self._services.jobs.view_batch(self._account_id, self._subject)
+        view = await self._services.jobs.view_batch(self._account_id, self.subject)
         links = self._services.links
         document = batch_document(view.batch, view.jobs, view.outputs, links, places=view.places)
         heads = {job.id: job.seq for job in view.jobs} | {view.batch.id: view.batch.seq}
         return Snapshot(document, heads, view.batch.finished_at is not None)
 
     async def tell(self, events: Sequence[Event]) -> Sequence[Told]:
-        newest = {event.subject: event for event in events if event.subject != self._subject}
+        newest = {event.subject: event for event in events if event.subject != self.subject}
         told = [await self._progress(list(newest.values()))] if newest else []
-        own = [event for event in events if event.subject == self._subject]
+        own = [event for event in events if event.subject == self.subject]
         return told + [
             Told(event.type, _with(event, await self._finish(event)), event.id) for event in own
         ]
 
     async def _progress(self, newest: Sequence[Event]) -> Told:
-        tally = await self._services.batches.tally(self._account_id, self._subject)
+        tally = await self._services.batches.tally(self._account_id, self.subject)
         last = max(newest, key=lambda event: event.id)
         items = [
             {
@@ -93,7 +91,7 @@ class BatchFeed(_Feed):
         document = last.document() | {
             "type": "batch.progress",
             "seq": None,
-            "subject": self._subject,
+            "subject": self.subject,
             "data": {**batch_standing(tally), "items": items},
         }
         return Told("batch.progress", document, last.id)
@@ -101,7 +99,7 @@ class BatchFeed(_Feed):
     async def _finish(self, event: Event) -> Mapping[str, Any]:
         if event.type != "batch.finished":
             return {}
-        return {"batch": await batch_answer(self._services, self._account_id, self._subject)}
+        return {"batch": await batch_answer(self._services, self._account_id, self.subject)}
 
 
 def _with(event: Event, more: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ The rules of a stream, for any subject:
   its transaction commits;
 - it ends when its subject is final. A client that resumes after that gets status 204, the only
   end after which EventSource does not reconnect;
-- a comment is sent when nothing else was, so that proxies and clients can tell silence from a
-  dead connection.
+- a comment is sent when nothing else was for a while, so that proxies and clients can tell silence
+  from a dead connection.
 
 Wire format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -20,13 +20,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from safelight.doorbell.doorbell import Doorbell
 from safelight.events import Event
+from safelight.web.watch import Watch
 
-LOOK_EVERY = timedelta(seconds=2)  # without a ring
 HEARTBEAT = timedelta(seconds=15)
 FINAL_ID = "final"  # the id of the snapshot of a final subject, after which nothing comes
-PACE_S = 0.25  # at most four looks per second per viewer, however often it rings
+_STILL_HERE = b": still here\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Told:
 class Feed(Protocol):
     """A source of events."""
 
-    topic: str
+    subject: str
 
     async def snapshot(self) -> Snapshot: ...
 
@@ -73,10 +72,10 @@ async def is_over(feed: Feed, last_event_id: str) -> bool:
 
 
 async def follow(
-    feed: Feed, bell: Doorbell, *, last_event_id: str | None, stopping: asyncio.Event
+    feed: Feed, watch: Watch, *, last_event_id: str | None, stopping: asyncio.Event
 ) -> AsyncIterator[bytes]:
     """Yield the stream's bytes; ends early when `stopping` is set."""
-    with bell.listen(feed.topic) as ear:
+    with watch.follow(feed.subject) as viewer:
         snapshot = await feed.snapshot()
         if last_event_id:
             missed = [
@@ -89,19 +88,17 @@ async def follow(
         yield frame("snapshot", snapshot.document, FINAL_ID if snapshot.final else None)
         heads = dict(snapshot.heads)
         final = snapshot.final
-        silent = timedelta()
         while not final and not stopping.is_set():
-            rung = await ear.wait(LOOK_EVERY)
+            viewer.mark = sum(heads.values())
+            if not await viewer.wait(HEARTBEAT):
+                yield _STILL_HERE
+                continue
             events, final = await feed.news(heads)
             for told in await feed.tell(events):
                 yield frame(told.type, told.document, told.id)
             heads |= {event.subject: event.seq for event in events}
-            silent = timedelta() if events else silent + LOOK_EVERY
-            if silent >= HEARTBEAT:
-                silent = timedelta()
-                yield b": still here\n\n"
-            if rung:
-                await asyncio.sleep(PACE_S)
+            if not events:  # woken for nothing, perhaps again and again
+                yield _STILL_HERE
 
 
 def frame(event: str, data: Mapping[str, Any], event_id: str | None = None) -> bytes:

@@ -1,0 +1,1 @@
+"""Event streams of jobs and batches: their feeds and their wire format."""

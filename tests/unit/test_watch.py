@@ -1,0 +1,100 @@
+"""The watch over followed subjects: who is woken by a round, and what it costs."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+import pytest
+
+from safelight.doorbell import doorbell
+from safelight.doorbell.memory import MemoryDoorbell
+from safelight.errors import ServiceError
+from safelight.web.watch import Watch
+
+_AT_ONCE = timedelta()
+_SOON = timedelta(seconds=10)
+
+
+class Marks:
+    """What is said of subjects, and how often it was asked."""
+
+    def __init__(self, **marks: int) -> None:
+        self.now = marks
+        self.asked: list[set[str]] = []
+        self.failures: list[Exception] = []
+
+    async def __call__(self, subjects: Collection[str]) -> Mapping[str, int]:
+        self.asked.append(set(subjects))
+        if self.failures:
+            raise self.failures.pop(0)
+        return {name: mark for name, mark in self.now.items() if name in subjects}
+
+
+def watching(marks: Marks, bell: MemoryDoorbell | None = None) -> tuple[Watch, asyncio.Event]:
+    stopping = asyncio.Event()
+    return Watch(marks, bell or MemoryDoorbell(), stopping, pace_s=0), stopping
+
+
+async def test_round_when_some_are_behind_wakes_them_alone_with_one_question() -> None:
+    marks = Marks(job_1=3, job_2=5)
+    watch, _ = watching(marks)
+    with (
+        watch.follow("job_1") as even,
+        watch.follow("job_2") as behind,
+        watch.follow("gone") as gone,
+    ):
+        even.mark, behind.mark, gone.mark = 3, 4, 1
+        await watch.round()
+        assert marks.asked == [{"job_1", "job_2", "gone"}]
+        assert not await even.wait(_AT_ONCE)
+        assert await behind.wait(_AT_ONCE)
+        assert await gone.wait(_AT_ONCE)
+
+
+async def test_round_when_two_follow_one_subject_wakes_only_the_one_behind() -> None:
+    watch, _ = watching(Marks(job_1=3))
+    with watch.follow("job_1") as even, watch.follow("job_1") as behind:
+        even.mark, behind.mark = 3, 2
+        await watch.round()
+        assert await behind.wait(_AT_ONCE)
+        assert not await even.wait(_AT_ONCE)
+
+
+async def test_round_when_many_are_followed_asks_in_parts() -> None:
+    marks = Marks()
+    watch, _ = watching(marks)
+    viewers = [watch.follow(f"job_{number}") for number in range(501)]
+    for each in viewers:
+        each.__enter__().mark = 1
+    await watch.round()
+    assert sorted(map(len, marks.asked)) == [1, 500]
+    for each in viewers:
+        each.__exit__(None, None, None)
+
+
+async def test_viewer_when_its_subject_rings_wakes_without_a_round() -> None:
+    bell, marks = MemoryDoorbell(), Marks()
+    watch, _ = watching(marks, bell)
+    with watch.follow("job_1") as viewer:
+        bell.ring(doorbell.subject("job_1"))
+        assert await viewer.wait(_SOON)
+    assert not marks.asked
+
+
+async def test_viewer_when_the_server_stops_wakes_at_once() -> None:
+    watch, stopping = watching(Marks())
+    with watch.follow("job_1") as viewer:
+        await asyncio.sleep(0)
+        stopping.set()
+        assert await viewer.wait(_SOON)
+
+
+@pytest.mark.parametrize("error", [ServiceError("away"), RuntimeError("a bug")])
+async def test_rounds_when_one_fails_go_on(error: Exception) -> None:
+    marks = Marks(job_1=2)
+    marks.failures = [error]
+    watch = Watch(marks, MemoryDoorbell(), asyncio.Event(), every_s=0.01)
+    with watch.follow("job_1") as viewer:
+        viewer.mark = 1
+        assert await viewer.wait(_SOON)
+    assert len(marks.asked) >= 2
