@@ -15,6 +15,7 @@ import uvloop
 from bench.alone import alone
 from bench.claims import claim_cost
 from bench.components import Components, components
+from bench.drain import drain
 from bench.files import files
 from bench.flight import in_flight
 from bench.fullpath import full_path
@@ -58,6 +59,10 @@ async def _pickup(ground: Components, asked: Asked) -> Answers:
 async def _fullpath(ground: Components, asked: Asked) -> Answers:
     title = "Full path by HTTP, no-op provider, in turn and back"
     return {title: await full_path(ground, asked.sizes)}
+
+
+async def _drain(ground: Components, asked: Asked) -> Answers:
+    return {"Drain of queued no-op jobs by one worker": await drain(ground, asked.sizes)}
 
 
 async def _flight(ground: Components, asked: Asked) -> Answers:
@@ -113,6 +118,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "submit": _submit,
     "pickup": _pickup,
     "fullpath": _fullpath,
+    "drain": _drain,
     "flight": _flight,
     "recovery": _recovery,
     "claims": _claims,

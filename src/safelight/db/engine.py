@@ -32,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from safelight.db.address import check_address, postgres_address
 from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
 from safelight.db.pulse import Pulse
-from safelight.db.types import to_json
+from safelight.db.types import from_json, to_json
 from safelight.errors import ServiceError
 
 T = TypeVar("T")
@@ -103,6 +103,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
+            json_deserializer=from_json,
             hide_parameters=True,  # errors are logged, and parameters may contain secrets
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
@@ -255,6 +256,7 @@ class SqliteDatabase:
             pool_size=readers + 1,
             max_overflow=0,
             json_serializer=to_json,
+            json_deserializer=from_json,
             hide_parameters=True,
             connect_args={"check_same_thread": False},
         )

@@ -11,10 +11,11 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping, Update
+from sqlalchemy import Connection, Update
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
+from safelight.db.decoder import Decoder
 from safelight.db.json_rows import JsonRows
 from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
 from safelight.db.types import clock, in_seconds, now
@@ -31,6 +32,13 @@ from safelight.jobs.job import (
 )
 from safelight.jobs.ledger import costs
 from safelight.jobs.ledger.rows import to_job
+
+_to_attempt = Decoder(
+    Attempt,
+    state=AttemptState,
+    ground=Ground,
+    outcome=lambda outcome: Outcome(outcome) if outcome else None,
+)
 
 
 def current(tx: Connection, job_id: str) -> Attempt | None:
@@ -344,11 +352,3 @@ def of_job(tx: Connection, job_id: str) -> list[Attempt]:
     """Return all attempts of a job, oldest first."""
     query = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
     return [_to_attempt(row) for row in tx.execute(query).mappings()]
-
-
-def _to_attempt(row: RowMapping) -> Attempt:
-    fields: dict[str, Any] = {**row}
-    fields["state"] = AttemptState(row["state"])
-    fields["ground"] = Ground(row["ground"])
-    fields["outcome"] = Outcome(row["outcome"]) if row["outcome"] else None
-    return Attempt(**fields)

@@ -1,26 +1,15 @@
 """Converts rows to jobs and batches."""
 
-from typing import Any
-
-from sqlalchemy import RowMapping
-
 from safelight.accounts.account import Visibility
+from safelight.db.decoder import Decoder
 from safelight.jobs.job import (
     Batch,
     Job,
     JobStatus,
 )
 
+to_job = Decoder(Job, status=JobStatus, visibility=Visibility)
+"""Converts a row of `jobs`."""
 
-def to_job(row: RowMapping) -> Job:
-    """Convert a row of `jobs`."""
-    fields: dict[str, Any] = {**row}
-    fields["status"] = JobStatus(row["status"])
-    fields["visibility"] = Visibility(row["visibility"])
-    return Job(**fields)
-
-
-def to_batch(row: RowMapping) -> Batch:
-    """Convert a row of `batches`."""
-    fields: dict[str, Any] = {**row}
-    return Batch(**fields)
+to_batch = Decoder(Batch)
+"""Converts a row of `batches`."""
