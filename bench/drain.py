@@ -1,17 +1,11 @@
 """How fast one worker runs jobs that are queued already, and the CPU time of each."""
 
-import asyncio
-import sys
-import time
 from pathlib import Path
 
-from awa import AsyncClient
 from sqlalchemy import Connection
 
-from bench.children import running
 from bench.components import Components
 from bench.cpu import cpu_s
-from bench.peers.awa import AT_WORK, Nothing
 from bench.progress import all_finished
 from bench.server import Setup, running_worker
 from bench.service import Service
@@ -22,14 +16,10 @@ from safelight.db.engine import open_database
 from safelight.db.migrate import migrate
 from safelight.jobs.ledger import store
 from tests.factories import job_row
-from tests.servers import wait_until
 
 _DEADLINE_S = 600.0
 _AT_ONCE = 1_000  # rows per insert
 _WARM_UP = 500
-_EVERY_S = 0.1
-_AWA_QUEUE = "drain"
-_AWA_SLOTS = 200
 _PARAMS = {"seconds": 0, "pending": False, "outputs": 0, "errors": []}
 
 
@@ -38,7 +28,6 @@ async def drain(ground: Components, sizes: Sizes) -> list[Row]:
     return [
         await _safelight(ground, sizes.drain_jobs, 1),
         await _safelight(ground, sizes.drain_jobs, 2),
-        await _awa(ground, sizes.drain_jobs),
     ]
 
 
@@ -53,31 +42,6 @@ async def _safelight(ground: Components, count: int, processes: int) -> Row:
         spent = _Spent(ground, process.pid)
         end = await all_finished(service, "drain", count, _DEADLINE_S)
         return spent.row(service.name, count, end.from_start_s())
-
-
-async def _awa(ground: Components, count: int) -> Row:
-    """Measure from the commit of its jobs until its own figures say that none is left."""
-    url = ground.postgres.new_database()
-    async with AsyncClient(url) as client:
-        await client.migrate()
-        log = ground.folder / "awa.log"
-        command = (sys.executable, "-m", "bench.peers.awa", _AWA_QUEUE, str(_AWA_SLOTS))
-        with running(*command, log=log, extra={"PEER_DATABASE_URL": url}) as process:
-            wait_until(lambda: AT_WORK.encode() in log.read_bytes())
-            await _awa_drain(client, _WARM_UP)
-            spent = _Spent(ground, process.pid)
-            seconds = await _awa_drain(client, count)
-            return spent.row("awa, 1 process", count, seconds)
-
-
-async def _awa_drain(client: AsyncClient, count: int) -> float:
-    await client.enqueue_many_copy([Nothing(number) for number in range(count)], queue=_AWA_QUEUE)
-    began = time.monotonic()
-    while any(stat.total_queued for stat in await client.queue_stats()):
-        if time.monotonic() > began + _DEADLINE_S:
-            raise RuntimeError("awa: jobs are left")
-        await asyncio.sleep(_EVERY_S)
-    return time.monotonic() - began
 
 
 class _Spent:

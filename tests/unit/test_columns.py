@@ -31,7 +31,7 @@ class Thing:
         [1, -0.5, None, True],
         {"text": "Zürich\n\\u0000"},
         {"count": 2**63 - 1},
-        [2**80, -(2**80)],
+        [2**80 + 1, -(2**80) - 1],
     ],
 )
 def test_json_when_written_and_read_is_the_same(value: object) -> None:
