@@ -16,6 +16,7 @@ from bench.alone import alone
 from bench.burst import burst
 from bench.claims import claim_cost
 from bench.components import Components, components
+from bench.drain import drain
 from bench.files import files
 from bench.flight import in_flight
 from bench.fullpath import full_path
@@ -66,6 +67,10 @@ async def _fullpath(ground: Components, asked: Asked) -> Answers:
 async def _vendor(ground: Components, asked: Asked) -> Answers:
     title = "A worker that runs jobs at a vendor: CPU of its main process a job"
     return {title: await vendor(ground, asked.sizes)}
+
+
+async def _drain(ground: Components, asked: Asked) -> Answers:
+    return {"Drain of queued no-op jobs by one worker": await drain(ground, asked.sizes)}
 
 
 async def _flight(ground: Components, asked: Asked) -> Answers:
@@ -135,6 +140,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "pickup": _pickup,
     "fullpath": _fullpath,
     "vendor": _vendor,
+    "drain": _drain,
     "flight": _flight,
     "recovery": _recovery,
     "claims": _claims,

@@ -26,6 +26,7 @@ class Postgres:
 
     programs: Path
     port: int
+    pid: int
     _numbers: Iterator[int] = field(default_factory=count)
 
     def new_database(self) -> str:
@@ -99,7 +100,7 @@ def _postgres(folder: Path) -> Generator[Postgres]:
             lambda: _lives(process, log) and subprocess.call(probe, timeout=_START_S) == 0,
             _START_S,
         )
-        yield Postgres(programs, port)
+        yield Postgres(programs, port, process.pid)
 
 
 @contextmanager

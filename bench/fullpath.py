@@ -7,7 +7,7 @@ from bench.client import connected
 from bench.components import Components
 from bench.peer import Pool, new_peer
 from bench.progress import all_finished
-from bench.server import Setup, running_server
+from bench.server import Setup, running_apart, running_server
 from bench.service import Service
 from bench.sizes import Sizes
 from bench.table import Row
@@ -22,6 +22,7 @@ async def full_path(ground: Components, sizes: Sizes) -> list[Row]:
     """Measure each service in turn, and then in the opposite order, on fresh databases."""
     makers = [
         lambda: safelight(ground.postgres.new_database()),
+        lambda: apart(ground.postgres.new_database()),
         lambda: peer(ground, Pool("prefork", 4)),
         lambda: peer(ground, Pool("threads", 32)),
         lambda: safelight(""),
@@ -38,6 +39,13 @@ async def full_path(ground: Components, sizes: Sizes) -> list[Row]:
 def safelight(database_url: str) -> Generator[Service]:
     """Run Safelight; on SQLite where no database is given."""
     with running_server(Setup(database_url)) as server:
+        yield server.service()
+
+
+@contextmanager
+def apart(database_url: str) -> Generator[Service]:
+    """Run Safelight's API and one worker, each a process."""
+    with running_apart(Setup(database_url)) as server:
         yield server.service()
 
 

@@ -22,6 +22,7 @@ async def pickup(ground: Components, sizes: Sizes) -> list[Row]:
     """Measure each service alone, with random gaps so that no rhythm of its own is met."""
     makers = [
         lambda: fullpath.safelight(ground.postgres.new_database()),
+        lambda: fullpath.apart(ground.postgres.new_database()),
         lambda: fullpath.peer(ground, Pool("prefork", 4)),
         lambda: fullpath.safelight(""),
     ]

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx2
@@ -14,8 +14,10 @@ import httpx2
 from bench.children import running
 from bench.service import Service
 from safelight import datadir
+from tests.servers import wait_until
 
 _START_S = 30
+_AT_WORK = b"is at work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Server:
     process: subprocess.Popen[bytes]
     data_dir: Path
     database_url: str
+    processes: str = "1 process"
 
     @property
     def pid(self) -> int:
@@ -46,7 +49,7 @@ class Server:
         """Return what is measured of it and of a peer alike."""
         dialect = "PostgreSQL" if self.database_url.startswith("postgresql:") else "SQLite"
         return Service(
-            name=f"Safelight, {dialect}, 1 process",
+            name=f"Safelight, {dialect}, {self.processes}",
             port=int(self.url.rpartition(":")[2]),
             key=self.key,
             prefix="/v1",
@@ -94,12 +97,59 @@ _AS_INSTALLED = Setup()
 @contextmanager
 def running_server(setup: Setup = _AS_INSTALLED) -> Generator[Server]:
     """Yield a server on a free port with a data directory of its own; both are gone afterwards."""
+    with _folder() as folder, _running(folder, setup, *setup.command) as process:
+        yield _await(process, folder, setup)
+
+
+@contextmanager
+def running_apart(setup: Setup) -> Generator[Server]:
+    """Yield an API whose jobs a worker process runs."""
+    with (
+        _folder() as folder,
+        _running(folder, setup, "api") as process,
+        _worker(folder, setup),
+    ):
+        server = _await(process, folder, setup)
+        yield replace(server, processes="API and worker apart")
+
+
+@contextmanager
+def running_worker(setup: Setup, processes: int) -> Generator[subprocess.Popen[bytes]]:
+    """Yield the process of a worker command once all of its `processes` are at work."""
+    with _folder() as folder, _worker(folder, setup, processes) as process:
+        yield process
+
+
+@contextmanager
+def _folder() -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as name:
-        folder = Path(name)
-        log = folder / "bench.log"
-        command = (sys.executable, "-m", "safelight", *setup.command)
-        with running(*command, log=log, extra=setup.environment(folder)) as process:
-            yield _await(process, folder, setup)
+        yield Path(name)
+
+
+@contextmanager
+def _worker(folder: Path, setup: Setup, processes: int = 1) -> Generator[subprocess.Popen[bytes]]:
+    with _running(folder, setup, "worker", "--processes", str(processes)) as process:
+        log = folder / "worker.log"
+
+        def are_at_work() -> bool:
+            return _lives(process, log) and log.read_bytes().count(_AT_WORK) >= processes
+
+        wait_until(are_at_work, _START_S)
+        yield process
+
+
+@contextmanager
+def _running(folder: Path, setup: Setup, *words: str) -> Generator[subprocess.Popen[bytes]]:
+    command = (sys.executable, "-m", "safelight", *words)
+    log = folder / f"{words[0]}.log"
+    with running(*command, log=log, extra=setup.environment(folder)) as process:
+        yield process
+
+
+def _lives(process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise RuntimeError(f"It ended at start:\n{log.read_text()}")
+    return True
 
 
 def _await(process: subprocess.Popen[bytes], folder: Path, setup: Setup) -> Server:
@@ -111,7 +161,8 @@ def _await(process: subprocess.Popen[bytes], folder: Path, setup: Setup) -> Serv
         if found and key and _answers(found.url):
             return Server(found.url, key, process, folder, database_url)
         time.sleep(0.05)  # noqa: TID251  nothing else runs in this process yet
-    raise RuntimeError(f"The server did not start:\n{(folder / 'bench.log').read_text()}")
+    said = "\n".join(log.read_text() for log in folder.glob("*.log"))
+    raise RuntimeError(f"The server did not start:\n{said}")
 
 
 def _answers(url: str) -> bool:

@@ -13,6 +13,7 @@ class Sizes:
     flight_rounds: int  # of full slots that a Celery worker is watched for
     flight_threads: int  # of its larger pool
     path_jobs: int
+    drain_jobs: int
     idle_submits: int
     rate: int  # submits a second
     rate_s: int
@@ -42,6 +43,7 @@ FULL = Sizes(
     flight_rounds=2,
     flight_threads=1000,
     path_jobs=2000,
+    drain_jobs=20_000,
     idle_submits=200,
     rate=300,
     rate_s=10,
@@ -70,6 +72,7 @@ QUICK = Sizes(
     flight_rounds=1,
     flight_threads=1000,
     path_jobs=500,
+    drain_jobs=5_000,
     idle_submits=200,
     rate=300,
     rate_s=5,
@@ -98,6 +101,7 @@ SMOKE = Sizes(
     flight_rounds=1,
     flight_threads=20,
     path_jobs=40,
+    drain_jobs=40,
     idle_submits=10,
     rate=50,
     rate_s=1,

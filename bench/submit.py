@@ -30,6 +30,8 @@ async def submit_latency(ground: Components, sizes: Sizes) -> list[Row]:
         with fullpath.safelight(url) as service:
             rows.append(await _measure(service, sizes, _RUN, {}))
             rows.append(await _measure(service, sizes, "due tomorrow", _tomorrow()))
+    with fullpath.apart(ground.postgres.new_database()) as service:
+        rows.append(await _measure(service, sizes, _RUN, {}))
     with fullpath.peer(ground, Pool("prefork", 4)) as service:
         rows.append(await _measure(service, sizes, _RUN, {}))
     return rows

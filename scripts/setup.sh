@@ -156,7 +156,7 @@ compile_used() {
   PYTHONDONTWRITEBYTECODE='' .venv/bin/python -c '
 from importlib import import_module
 from safelight import app
-for name in ("safelight.cli.serve", *app.USED_IN_CHILDREN):
+for name in ("safelight.cli.hosting.serve", *app.USED_IN_CHILDREN):
     import_module(name.partition(":")[0])'
 }
 

@@ -16,7 +16,8 @@ from safelight.assets.service import Assets
 from safelight.composed import ALL_ROLES, Foundation, Parts, ProcessRole, compose
 from safelight.cpu import CpuPool
 from safelight.datadir import NoInstallation, claim_data_dir, make_data_dir, scratch_folder
-from safelight.db.engine import Database, is_file_there, open_database
+from safelight.db.address import is_file_there
+from safelight.db.engine import Database, open_database
 from safelight.db.migrate import is_migrated, migrate
 from safelight.db.pooler import refuse_transaction_pooling
 from safelight.doorbell.open import open_doorbell

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, Insert, RowMapping
 
 from safelight import ids
+from safelight.db.json_rows import JsonRows
 from safelight.db.rows import from_row
 from safelight.db.tables import HEARING, UNTOLD, contacts, endpoints, events
 from safelight.db.types import now
@@ -78,13 +80,14 @@ class NewEvent:
 
 
 _SILENT = "job.progress"  # only for streams, never delivered
-_OWNER = sa.bindparam("owner", type_=sa.Text)
-_WANTED = sa.or_(
-    sa.exists().where(endpoints.c.account_id == _OWNER, endpoints.c.disabled_at.is_(None)),
-    sa.exists().where(HEARING, contacts.c.account_id == _OWNER),
-)
-_APPEND_STATEMENT = sa.insert(events).values(
-    created_at=now(), told=sa.or_(sa.bindparam("silent", type_=sa.Boolean), ~_WANTED)
+_NEW = JsonRows(
+    id=sa.Text,
+    account_id=sa.Text,
+    subject=sa.Text,
+    batch_id=sa.Text,
+    seq=sa.Integer,
+    type=sa.Text,
+    data=sa.JSON,
 )
 
 
@@ -92,7 +95,7 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
     """Append `new` in one statement."""
     if not new:
         return
-    rows = [
+    rows = (
         {
             "id": ids.new("event"),
             "account_id": event.account_id,
@@ -100,13 +103,28 @@ def append(tx: Connection, new: Sequence[NewEvent]) -> None:
             "batch_id": event.batch_id,
             "seq": event.seq,
             "type": _known(event.type),
-            "data": dict(event.data),
-            "owner": event.account_id,
-            "silent": event.type == _SILENT,
+            "data": event.data,
         }
         for event in new
-    ]
-    tx.execute(_APPEND_STATEMENT, rows)
+    )
+    tx.execute(_append_statement(tx.dialect.name), _NEW.bind(tx, rows))
+
+
+@cache
+def _append_statement(dialect: str) -> Insert:
+    row = _NEW.table(dialect)
+    wanted = sa.or_(
+        sa.exists().where(
+            endpoints.c.account_id == row.c.account_id, endpoints.c.disabled_at.is_(None)
+        ),
+        sa.exists().where(HEARING, contacts.c.account_id == row.c.account_id),
+    )
+    columns = {
+        **{column.name: column for column in row.c},
+        "created_at": now(),
+        "told": sa.or_(row.c.type == _SILENT, ~wanted),
+    }
+    return sa.insert(events).from_select(list(columns), sa.select(*columns.values()))
 
 
 def last_seq(tx: Connection, subject: str) -> int:

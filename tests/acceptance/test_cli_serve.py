@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from safelight import datadir
-from safelight.cli import host
 from safelight.cli.failure import Failure
+from safelight.cli.hosting import host
 from tests.acceptance.conftest import RunningServer, command, environment
 from tests.servers import free_port, wait_until
 

@@ -75,7 +75,7 @@ def test_secret_when_it_has_a_known_form_is_cut_from_any_text(text: str, shown: 
 
 _SECRET_NAME = re.compile(r"(?<!signing_)(secret|password|token|api_key|access_key|credential)s?$")
 _SECRETS = {
-    "safelight.cli.host.Owner": {"key"},
+    "safelight.cli.hosting.host.Owner": {"key"},
     "safelight.web.api.account.SignIn": {"key"},
     "safelight.web.api.contacts.ContactCode": {"code"},
     "safelight.notifications.contact.Contact": {"code", "token"},

@@ -115,7 +115,7 @@ async def _own(
     # Everything of a server, which takes most of a second to import: only where one is started.
     from safelight import telemetry  # noqa: PLC0415
     from safelight.app import ALL_ROLES, ProcessRole  # noqa: PLC0415
-    from safelight.cli import host  # noqa: PLC0415
+    from safelight.cli.hosting import host  # noqa: PLC0415
 
     quiet = settings.log_level if is_set(settings, "log_level") else "error"
     telemetry.configure_logs(quiet, settings.log_format)

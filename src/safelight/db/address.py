@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+import sqlalchemy as sa
+
 _POSTGRES = ("postgresql", "postgres", "postgresql+asyncpg")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:,/?#@]+)?(?::(?P<port>\d{1,5}))?")
 _FILES = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"})
@@ -70,6 +72,12 @@ def postgres_address(url: str) -> PostgresAddress:
             raise ValueError(f"`{name}`: there is no file {query[name]!r}")
     dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query), fragment=""))
     return PostgresAddress(dsn, timeout_s)
+
+
+def is_file_there(url: str) -> bool:
+    """Return whether an SQLite database has its file; any other database is assumed to exist."""
+    made = sa.make_url(url)
+    return made.get_backend_name() != "sqlite" or Path(made.database or "").is_file()
 
 
 def _check_hosts(text: str) -> None:

@@ -19,7 +19,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -32,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from safelight.db.address import check_address, postgres_address
 from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
 from safelight.db.pulse import Pulse
-from safelight.db.types import to_json
+from safelight.db.types import from_json, to_json
 from safelight.errors import ServiceError
 
 T = TypeVar("T")
@@ -79,12 +78,6 @@ def open_database(url: str) -> Database:
     return PostgresDatabase(url)
 
 
-def is_file_there(url: str) -> bool:
-    """Return whether an SQLite database has its file; any other database is assumed to exist."""
-    made = sa.make_url(url)
-    return made.get_backend_name() != "sqlite" or Path(made.database or "").is_file()
-
-
 class PostgresDatabase:
     """A pool of asyncpg connections."""
 
@@ -106,6 +99,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
+            json_deserializer=from_json,
             hide_parameters=True,  # errors are logged, and parameters may contain secrets
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
@@ -263,6 +257,7 @@ class SqliteDatabase:
             pool_size=readers + 1,
             max_overflow=0,
             json_serializer=to_json,
+            json_deserializer=from_json,
             hide_parameters=True,
             connect_args={"check_same_thread": False},
         )

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
@@ -14,6 +15,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_NUL = "\\u0000"
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -94,10 +98,20 @@ def to_microseconds(value: datetime) -> int:
     return (value - _EPOCH) // _MICROSECOND
 
 
+def from_json(text: str) -> Any:
+    """Return the value of JSON from a column; integers of any length are exact."""
+    # orjson takes a sixth of the time, and reads integers beyond 64 bits as floats.
+    return json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+
+
 def to_json(value: object) -> str:
     r"""Return `value` as JSON valid for PostgreSQL, which rejects \u0000 and lone surrogates.
 
     Requests with such text are rejected; here it comes from other servers' error messages.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _ESCAPED_NUL.sub("\\1\ufffd", text).encode(errors="replace").decode()
+    try:
+        text = orjson.dumps(value, option=_PLAIN).decode()
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits, a key that is no text
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = text.encode(errors="replace").decode()
+    return _ESCAPED_NUL.sub("\\1\ufffd", text) if _NUL in text else text

@@ -29,6 +29,8 @@ class PostgresLine:
 
     async def open(self) -> None:
         """Start listening."""
+        # A notification's commit would wait for the disk, and a lost ring only delays.
+        await self._connection.execute("SET synchronous_commit = off")
         self._connection.add_termination_listener(lambda _: self._ended.set())
         await self._connection.add_listener(_CHANNEL, self._notified)
 

@@ -62,6 +62,6 @@ def operations():
 
 def server():
     """Return the module."""
-    from safelight.cli import serve as server  # noqa: PLC0415
+    from safelight.cli.hosting import serve as server  # noqa: PLC0415
 
     return server

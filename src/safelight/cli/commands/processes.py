@@ -36,10 +36,23 @@ def worker(
         int | None,
         typer.Option(min=1, metavar="N", help="Concurrent jobs per lane; in local only if named."),
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Worker processes; one that dies is replaced.")
+    ] = 1,
+    until_stdin_ends: Annotated[bool, typer.Option("--until-stdin-ends", hidden=True)] = False,
 ) -> None:
     """Run jobs only. Any number of workers share a PostgreSQL database."""
     server = lazy.server()
-    run(server.serve_role(server.ProcessRole.WORKER, lanes=lanes, concurrency=concurrency))
+    if processes > 1:
+        run(server.serve_workers(processes, lanes=lanes, concurrency=concurrency))
+    run(
+        server.serve_role(
+            server.ProcessRole.WORKER,
+            lanes=lanes,
+            concurrency=concurrency,
+            until_stdin_ends=until_stdin_ends,
+        )
+    )
 
 
 @app.command()

@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping, Update
+from sqlalchemy import Connection, Update
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from safelight import ids
+from safelight.db.decoder import Decoder
 from safelight.db.json_rows import JsonRows
-from safelight.db.rows import from_row
 from safelight.db.tables import OPEN, RECONCILED, attempts, jobs
 from safelight.db.types import clock, in_seconds, now
 from safelight.jobs.job import (
@@ -33,6 +33,13 @@ from safelight.jobs.job import (
 )
 from safelight.jobs.ledger import costs
 from safelight.jobs.ledger.rows import to_job
+
+_to_attempt = Decoder(
+    Attempt,
+    state=AttemptState,
+    ground=Ground,
+    outcome=lambda outcome: Outcome(outcome) if outcome else None,
+)
 
 
 def current(tx: Connection, job_id: str, *, lock: bool = False) -> Attempt | None:
@@ -355,13 +362,3 @@ def of_job(tx: Connection, job_id: str) -> list[Attempt]:
     """Return all attempts of a job, oldest first."""
     query = sa.select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
     return [_to_attempt(row) for row in tx.execute(query).mappings()]
-
-
-def _to_attempt(row: RowMapping) -> Attempt:
-    return from_row(
-        Attempt,
-        row,
-        state=AttemptState(row["state"]),
-        ground=Ground(row["ground"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-    )

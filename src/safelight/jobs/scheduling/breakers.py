@@ -83,6 +83,19 @@ class Passage:
 
 OPEN = Passage(None)
 
+# Whether any passage differs from `OPEN`; part of the lane query.
+A_PROVIDER_IS_HELD_BACK = (
+    sa.select(breakers.c.provider)
+    .where(
+        sa.or_(
+            breakers.c.shut_until > now(),
+            breakers.c.faults >= TRIPS_AT,
+            breakers.c.pace.is_not(None),
+        )
+    )
+    .exists()
+)
+
 
 def passages(tx: Connection, providers: Iterable[str]) -> dict[str, Passage]:
     """Return the passage of each provider that has a breaker row."""
@@ -178,6 +191,8 @@ def unwell(tx: Connection) -> list[Breaker]:
 
 def _recover(tx: Connection, providers: Iterable[str], unwell: ColumnElement[bool]) -> None:
     mended = _change(tx, providers, unwell, faults=0, shut_until=None, refused_look=None)
+    if not mended:
+        return
     told = _change(tx, mended, breakers.c.degraded_at.is_not(None), degraded_at=None)
     for provider in told:
         _log.warning("provider recovered", provider=provider)

@@ -80,17 +80,21 @@ def claim(
     look = _look(tx, lane)
     if look.is_due(look.delayed):
         _promote(tx, lane)
+        look = replace(look, ready=fairness.providers(tx, lane))
     lease_to = _Lease(worker, lease)
     due = _due_checks(tx, lane, checking) if look.is_due(look.waiting) else _Checks([])
     if due.throttled:
         look = replace(look, waiting=None)  # room depends on another check ending, not on time
     found = _lease(tx, due.job_ids, JobStatus.WAITING, lease_to)
-    ready = [] if look.paused or slots <= 0 else fairness.providers(tx, lane)
+    ready = [] if look.paused or slots <= 0 else look.ready
     if not ready:
         return Claimed(found, len(found), look.now, cursor, look.rest(), throttled=due.throttled)
-    if look.limited or limits != NO_LIMITS:
+    limited = look.limited or limits != NO_LIMITS
+    if limited:
         limiting.lock(tx)
-    starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor))
+    # `look` is as old as the wait for the lock.
+    passages = breakers.passages(tx, ready) if limited or look.held_back else {}
+    starts = _start(tx, ready, slots, _Asked(lane, lease_to, limits, cursor), passages)
     rests = [rest for rest in (look.rest(), starts.rest) if rest is not None]
     return Claimed(
         found + starts.jobs,
@@ -133,8 +137,10 @@ class _Look:
     now: datetime
     paused: bool
     limited: bool  # an account has its own limit, or a provider is paced
+    held_back: bool  # a provider's breaker is shut, on trial or slow
     delayed: datetime | None  # when the first delayed job is due
     waiting: datetime | None  # when the first provider check is due
+    ready: list[str]  # the providers with ready work, sorted by name
 
     def is_due(self, time: datetime | None) -> bool:
         return time is not None and time <= self.now
@@ -146,7 +152,15 @@ class _Look:
 
 def _look(tx: Connection, lane: str) -> _Look:
     row = tx.execute(_look_statement(tx.dialect.name), {"lane": lane}).one()
-    return _Look(row.now, row.paused, row.limited, row.delayed, row.waiting)
+    return _Look(
+        row.now,
+        row.paused,
+        row.limited,
+        row.held_back,
+        row.delayed,
+        row.waiting,
+        sorted(row.ready or []),
+    )
 
 
 @cache
@@ -159,8 +173,10 @@ def _look_statement(dialect: str) -> Select[*tuple[Any, ...]]:
         now().label("now"),
         paused.label("paused"),
         sa.or_(limiting.AN_ACCOUNT_IS_LIMITED, pace.A_PROVIDER_IS_PACED).label("limited"),
+        breakers.A_PROVIDER_IS_HELD_BACK.label("held_back"),
         delayed.scalar_subquery().label("delayed"),
         waiting.scalar_subquery().label("waiting"),
+        fairness.ready_providers(dialect).label("ready"),
     )
     if dialect == "postgresql":
         # A claim's commit need not be durable: nothing is sent to a provider before the attempt
@@ -248,14 +264,19 @@ class _Starts:
     throttled: bool
 
 
-def _start(tx: Connection, ready: list[str], slots: int, asked: _Asked) -> _Starts:
+def _start(
+    tx: Connection,
+    ready: list[str],
+    slots: int,
+    asked: _Asked,
+    passages: Mapping[str, breakers.Passage],
+) -> _Starts:
     """Claim ready jobs, round-robin by provider and account."""
     served = dict(asked.cursor.accounts)
     last = asked.cursor.provider
     started: list[Job] = []
     again: list[timedelta] = []
     order = [*(name for name in ready if name > last), *(name for name in ready if name <= last)]
-    passages = breakers.passages(tx, order)
     for position, provider in enumerate(order):
         share = -(-(slots - len(started)) // (len(order) - position))
         if not share:

@@ -8,9 +8,12 @@ janitor, unless they did start and wait for a retry.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
+
+from safelight.db.types import Json
 
 _ACCOUNTS_AT_ONCE = 128
 
@@ -92,7 +95,7 @@ _NEXT = {
     dialect: sa.text(f"{_WALK}, {picked.format(best=_BEST.format(**spelling))} {_RESULT}")
     for (dialect, picked), spelling in zip(_PICKED.items(), _SPELLING.values(), strict=True)
 }
-_PROVIDERS = sa.text("""
+_FOUND = """
 WITH RECURSIVE found(provider) AS (
   SELECT (SELECT provider FROM jobs WHERE ready AND lane = :lane ORDER BY provider LIMIT 1)
   UNION ALL
@@ -101,8 +104,9 @@ WITH RECURSIVE found(provider) AS (
           ORDER BY j.provider LIMIT 1)
   FROM found WHERE found.provider IS NOT NULL
 )
-SELECT provider FROM found WHERE provider IS NOT NULL
-""")
+SELECT {list}(provider) FROM found WHERE provider IS NOT NULL
+"""
+_LIST = {"postgresql": "jsonb_agg", "sqlite": "json_group_array"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +118,17 @@ class Turn:
     page_end: str | None  # set if the page did not reach all accounts
 
 
+@cache
+def ready_providers(dialect: str) -> ColumnElement[list[str] | None]:
+    """Return the scalar query for the providers with ready work in `:lane`; NULL for none."""
+    query = _FOUND.format(list=_LIST[dialect])
+    return sa.text(query).columns(providers=Json).scalar_subquery()
+
+
 def providers(tx: Connection, lane: str) -> list[str]:
     """Return the providers with ready work in `lane`, sorted by name."""
-    return list(tx.scalars(_PROVIDERS, {"lane": lane}))
+    found = tx.scalar(sa.select(ready_providers(tx.dialect.name)), {"lane": lane})
+    return sorted(found or [])
 
 
 def next_jobs(

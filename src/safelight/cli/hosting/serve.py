@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from pydantic import ValidationError
@@ -14,10 +15,12 @@ from rich.console import Console
 from safelight import datadir, telemetry
 from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_offline
-from safelight.cli import host, samples
+from safelight.cli import samples
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set, read_settings
 from safelight.cli.failure import BadUse
+from safelight.cli.hosting import host
+from safelight.cli.hosting.supervisor import Supervisor
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
 from safelight.jobs.ledger import store as job_store
@@ -35,7 +38,28 @@ async def serve_api() -> None:
     await serve("", with_samples=False, roles=frozenset({ProcessRole.API}))
 
 
-async def serve_role(role: ProcessRole, *, lanes: str = "", concurrency: int | None = None) -> None:
+async def serve_workers(processes: int, *, lanes: str = "", concurrency: int | None = None) -> None:
+    """Run several workers until a signal; `concurrency` is how many jobs of each lane in each."""
+    settings = _narrowed(read_settings(), lanes, concurrency)
+    _check_shared(settings)
+    if settings.probe_port:
+        raise BadUse("SAFELIGHT_PROBE_PORT is of one process: leave it out, or --processes.")
+    words = ["--lanes", lanes] if lanes else []
+    if concurrency is not None:
+        words += ["--concurrency", str(concurrency)]
+    command = (sys.executable, "-m", "safelight", "worker", *words, "--until-stdin-ends")
+    screen = Screen(notes=Console(highlight=False))
+    await Supervisor(command, processes, screen.note).run()
+    screen.note("Stopped.")
+
+
+async def serve_role(
+    role: ProcessRole,
+    *,
+    lanes: str = "",
+    concurrency: int | None = None,
+    until_stdin_ends: bool = False,
+) -> None:
     """Do one part of the work until a signal; `concurrency` is how many jobs of each lane."""
     settings = _narrowed(read_settings(), lanes, concurrency)
     _check_shared(settings)
@@ -48,6 +72,8 @@ async def serve_role(role: ProcessRole, *, lanes: str = "", concurrency: int | N
                 host.listen(settings.host, settings.probe_port, exactly=True)
             )
         stop = stack.enter_context(_Stop(screen))
+        if until_stdin_ends:
+            stack.enter_context(stop.at_end_of(sys.stdin.fileno()))
         async with host.hosted(settings, listener, roles=frozenset({role})) as whole:
             if role is ProcessRole.WORKER:
                 await _warm(whole)
@@ -186,6 +212,20 @@ class _Stop:
 
     def __exit__(self, *_: object) -> None:
         self._let_go()
+
+    @contextmanager
+    def at_end_of(self, pipe: int) -> Generator[None]:
+        """Stop as well once `pipe`, in which nothing is written, is closed at its other end."""
+
+        def ended() -> None:
+            self._loop.remove_reader(pipe)
+            self._asked.set()
+
+        self._loop.add_reader(pipe, ended)
+        try:
+            yield
+        finally:
+            self._loop.remove_reader(pipe)
 
     def _hear(self) -> None:
         self._let_go()

@@ -1,0 +1,1 @@
+"""Runs Safelight in this process or several: the server, its parts, their signals."""
