@@ -3,6 +3,7 @@
 import resource
 import site
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,21 +30,31 @@ MODULES = [
 HERE = Path(__file__).resolve().parents[2]
 
 
-def look(path: Path, *, ingest: bool) -> tuple[Facts | dict[str, Any], float, int]:
+@dataclass(frozen=True)
+class Look:
     """The facts of a file or why it is refused, the CPU seconds and the bytes it took."""
+
+    facts: Facts | None
+    problem: dict[str, Any] | None
+    cpu_s: float
+    memory: int
+
+
+def look(path: Path, *, ingest: bool) -> Look:
+    """Take in or inspect a file."""
     began = _cpu()
     idle = _memory("VmRSS")
-    said: Facts | dict[str, Any]
+    facts, problem = None, None
     try:
         if ingest:
             folder = path.with_suffix(".made")
             folder.mkdir(exist_ok=True)
-            said = take_in(path, folder, RULES, serve=True).facts
+            facts = take_in(path, folder, RULES, serve=True).facts
         else:
-            said = inspect(path, RULES)
+            facts = inspect(path, RULES)
     except SafelightError as error:
-        said = error.problem()
-    return said, _cpu() - began, max(0, _memory("VmHWM") - idle)
+        problem = error.problem()
+    return Look(facts, problem, _cpu() - began, max(0, _memory("VmHWM") - idle))
 
 
 def _cpu() -> float:
@@ -84,7 +95,7 @@ async def test_corpus_when_looked_at_then_each_is_told_or_refused_within_limits(
 async def _faults(pool: CpuPool, path: Path, case: Case, ingest: bool) -> list[str]:
     limits = INGEST_LIMITS if ingest else LIMITS
     try:
-        said, cpu_s, memory = await pool.run(
+        seen = await pool.run(
             partial(look, ingest=ingest),
             path,
             reads=[path],
@@ -92,20 +103,20 @@ async def _faults(pool: CpuPool, path: Path, case: Case, ingest: bool) -> list[s
             limits=limits,
         )
     except SafelightError as error:  # the child itself came to a limit
-        said, cpu_s, memory = error.problem(), 0.0, 0
-    faults = _wrong_facts(case, said)
-    if cpu_s > limits.cpu_s:
-        faults.append(f"took {cpu_s:.1f} s of processor")
-    if memory > MEMORY:
-        faults.append(f"took {memory >> 20} MiB")
+        seen = Look(None, error.problem(), 0.0, 0)
+    faults = _wrong_facts(case, seen)
+    if seen.cpu_s > limits.cpu_s:
+        faults.append(f"took {seen.cpu_s:.1f} s of processor")
+    if seen.memory > MEMORY:
+        faults.append(f"took {seen.memory >> 20} MiB")
     return faults
 
 
-def _wrong_facts(case: Case, said: Facts | dict[str, Any]) -> list[str]:
-    if isinstance(said, dict):
-        error = restored(said)
+def _wrong_facts(case: Case, seen: Look) -> list[str]:
+    if seen.problem is not None:
+        error = restored(seen.problem)
         return [] if isinstance(error, case.refusals) else [f"refused with {error!r}"]
     if not case.facts:
-        return [f"not refused: {said}"]
-    told: dict[str, Any] = {name: getattr(said, name) for name in case.facts}
+        return [f"not refused: {seen.facts}"]
+    told: dict[str, Any] = {name: getattr(seen.facts, name) for name in case.facts}
     return [] if told == case.facts else [f"{told} instead of {case.facts}"]

@@ -31,7 +31,7 @@ OF_THE_API = {"fastapi", "safelight.web.server"}
 SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
-from safelight.cli import serve
+from safelight.cli.hosting import serve
 from safelight.app import open_safelight
 from safelight.settings import Settings
 

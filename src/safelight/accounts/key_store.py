@@ -1,7 +1,7 @@
 """Rows of credentials: API keys, browser sessions and login links."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ class NewKey:
     account_id: str
     kind: Credential
     name: str
-    secret: str
+    secret: str = field(repr=False)
     scopes: Scopes
     valid_for: timedelta | None = None
     rate_per_s: float | None = None

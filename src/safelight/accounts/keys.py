@@ -1,6 +1,6 @@
 """Issues, lists, rotates and revokes API keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from safelight import audit
@@ -23,7 +23,7 @@ class Issued:
     """A new key with its secret, which cannot be retrieved again."""
 
     key: Key
-    secret: str
+    secret: str = field(repr=False)
 
 
 class Keys:
