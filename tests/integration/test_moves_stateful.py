@@ -592,15 +592,23 @@ class Moves(RuleBasedStateMachine):
             known.tries -= 1
 
     def lost_answer(self, pick: int, can_be_asked: bool) -> None:
+        """The response is lost: work with a ticket is asked for, other work as its cost allows."""
+
+        def closing(known: Known) -> None:
+            if known.repeatable and not known.is_at_work:
+                known.close(Ground.REPEATABLE)
+
         known = self.settle(
             pick,
             lambda at: verdict.answer_lost(at, UnknownOutcome()),
-            closing=lambda known: known.close(Ground.REPEATABLE) if known.repeatable else None,
+            closing=closing,
             adopts_within=timedelta(hours=1 if can_be_asked else 0),
         )
         if known is None:
             return
-        if known.repeatable:
+        if known.is_at_work:
+            known.wait()
+        elif known.repeatable:
             self.decided(known, again=True)
         elif can_be_asked:
             known.wait()
