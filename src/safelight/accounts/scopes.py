@@ -25,8 +25,11 @@ Scopes = frozenset[Scope]
 OWNER_SCOPES: Scopes = frozenset(Scope)
 """Everything, the installation included."""
 
+ACCOUNT_SCOPES: Scopes = frozenset(scope for scope in Scope if not scope.startswith("admin:"))
+"""Everything in one account, its keys included."""
+
 MEMBER_SCOPES: Scopes = frozenset(
-    scope for scope in Scope if scope.partition(":")[0] not in ("account", "admin")
+    scope for scope in ACCOUNT_SCOPES if not scope.startswith("account:")
 )
 """What an application needs: the default of a new key."""
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from safelight.accounts import store
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.keys import Keys
+from safelight.accounts.scopes import ACCOUNT_SCOPES
 from safelight.app import open_offline
 from safelight.assets.usage import Used, used
 from safelight.backup import import_account as bring_in
@@ -47,7 +48,7 @@ async def import_account(source: str) -> None:
             with interruptible("The account is not here yet: run the same command again."):
                 account_id, done = await bring_in(kept.database, kept.storage, path, kept.scratch)
             keys = Keys(kept.database, Authenticator(kept.database))
-            issued = await keys.create(account_id, "after the import")
+            issued = await keys.create(account_id, "after the import", scopes=ACCOUNT_SCOPES)
     except SafelightError as error:
         raise Failure(error.detail) from None
     screen.note(f"{account_id} is here: {told(done)}. Its keys stayed behind; this is a new one:")
