@@ -27,6 +27,7 @@ from safelight.worker.attempt.settlement import Settlement
 from safelight.worker.attempt.writes import Writes
 from safelight.worker.senders.webhooks import Notifier
 from tests import factories
+from tests.household import Household, household
 from tests.receivers import Receiver, notifying, receiving
 from tests.workshop import MOMENT, SOON, FlakyDatabase, OddIntake, OddProvider, Workshop
 
@@ -152,3 +153,13 @@ async def shop(
             pool,
         )
     assert list(scratch.iterdir()) == [], "every run removed its folder"
+
+
+@pytest.fixture(scope="module")
+async def home(
+    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Household]:
+    """One whole server for the module, with an owner's things and a stranger."""
+    del anyio_backend
+    async with household(tmp_path_factory.mktemp("home")) as opened:
+        yield opened

@@ -6,17 +6,7 @@ import httpx2
 import pytest
 
 from safelight.accounts.scopes import OWNER_SCOPES, Scope
-from tests.household import Household, household
-
-
-@pytest.fixture(scope="module")
-async def home(
-    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Household]:
-    """One server for the module."""
-    del anyio_backend
-    async with household(tmp_path_factory.mktemp("home")) as opened:
-        yield opened
+from tests.household import Household
 
 
 @pytest.fixture

@@ -11,20 +11,11 @@ from safelight.accounts import signing
 from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.assets.errors import SignatureInvalid
 from safelight.media.pictures.spec import Format, Spec
-from tests.household import Household, household
+from tests.household import Household
 
 HOUR_S = 3600
 PAST, SOON = int(time.time()) - 10, int(time.time()) + 10 * HOUR_S
 SMALL = Spec(w=10, format=Format.PNG)
-
-
-@pytest.fixture(scope="module")
-async def home(
-    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Household]:
-    del anyio_backend
-    async with household(tmp_path_factory.mktemp("home")) as opened:
-        yield opened
 
 
 @pytest.fixture

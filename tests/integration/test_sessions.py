@@ -1,6 +1,5 @@
 """A browser session: its cookie acts for itself, never for the API key beside it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -12,17 +11,7 @@ from safelight.app import open_safelight
 from safelight.settings import Settings
 from safelight.web.auth import COOKIE
 from tests import factories
-from tests.household import Household, household
-
-
-@pytest.fixture(scope="module")
-async def home(
-    anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Household]:
-    """One server for the module."""
-    del anyio_backend
-    async with household(tmp_path_factory.mktemp("home")) as opened:
-        yield opened
+from tests.household import Household
 
 
 async def _secret(home: Household, kind: Credential) -> str:

@@ -1,4 +1,4 @@
-"""What a process of each role imports: memory and start time that it has no use for are a bug."""
+"""The imports of a process of each role: an unneeded module costs memory and start time."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What goes into a column and comes out of it: JSON, and rows as objects."""
+"""Values written to columns and read back: JSON, and rows as objects."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -34,10 +34,10 @@ class Counted:
         return cast("T", (*self.answers.pop(0), self.processes))
 
     async def look(self, work: Work[T]) -> T:
-        raise AssertionError("whoever counts needs one snapshot")
+        raise AssertionError("counting needs one snapshot")
 
     async def write(self, work: Work[T]) -> T:
-        raise AssertionError("whoever counts changes nothing")
+        raise AssertionError("counting writes nothing")
 
     async def close(self) -> None: ...
 

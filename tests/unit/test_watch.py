@@ -16,7 +16,7 @@ _SOON = timedelta(seconds=10)
 
 
 class Marks:
-    """What is said of subjects, and how often it was asked."""
+    """The marks of subjects, and the number of queries for them."""
 
     def __init__(self, **marks: int) -> None:
         self.now = marks

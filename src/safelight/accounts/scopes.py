@@ -31,13 +31,13 @@ ACCOUNT_SCOPES: Scopes = frozenset(scope for scope in Scope if not scope.startsw
 MEMBER_SCOPES: Scopes = frozenset(
     scope for scope in ACCOUNT_SCOPES if not scope.startswith("account:")
 )
-"""What an application needs: the default of a new key."""
+"""The scopes that an application needs: the default of a new key."""
 
 PATTERNS: tuple[str, ...] = (
     *(scope.value for scope in Scope),
     *sorted({f"{scope.partition(':')[0]}:*" for scope in Scope}),
 )
-"""What a scope can be written as; `jobs:*` means every scope of jobs."""
+"""The accepted spellings of scopes; `jobs:*` means every scope of jobs."""
 
 
 class UnknownScope(ValueError):
