@@ -97,7 +97,12 @@ def test_backup_when_restored_into_an_empty_installation_is_all_there(
     with tarfile.open(tmp_path / "all.tar") as tar:
         names = tar.getnames()
     assert names[0] == "manifest.json"
-    assert sum(name.startswith("objects/") for name in names) >= 5
+    objects = server.data_dir / "objects"
+    stored = {
+        str(path.relative_to(server.data_dir)) for path in objects.rglob("*/*/*") if path.is_file()
+    }
+    assert {name for name in names if name.startswith("objects/")} == stored
+    assert len(stored) >= 5
 
     for name, extra in (
         ("lite", {}),

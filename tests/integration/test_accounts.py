@@ -129,11 +129,14 @@ async def test_key_when_rotated_keeps_its_rights_and_ends_after_the_overlap(door
         await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
 
 
-async def test_key_when_it_expires_sooner_than_the_overlap_is_not_prolonged(door: Door) -> None:
+async def test_key_when_it_expires_keeps_its_end_and_its_successor_its_lifetime(door: Door) -> None:
     short = timedelta(minutes=1)
     old = await door.keys.create(door.account, "shop", valid_for=short)
-    await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
+    new = await door.keys.rotate(door.account, old.key.id, overlap=DAY, actor=old.key.id)
     assert (await door.keys.get(door.account, old.key.id)).expires_at == old.key.expires_at
+    assert new.key.expires_at is not None
+    lifetime = new.key.expires_at - new.key.created_at
+    assert abs(lifetime - short) < timedelta(seconds=1)  # the clock is read twice
 
 
 async def test_key_when_used_keeps_when_and_from_where(door: Door) -> None:

@@ -198,7 +198,9 @@ async def test_operator_when_a_provider_asks_for_a_pause_or_errs_now_and_then_he
 async def test_operator_when_accounts_are_many_is_the_oldest_with_a_key_to_operate(
     database: Database, account: str
 ) -> None:
-    guest, second = sorted([await factories.new_account(database) for _ in range(2)])
+    added = [await factories.new_account(database) for _ in range(2)]
+    oldest, guest, second = sorted([account, *added])
+    assert oldest not in (guest, second)
     await factories.new_key(database, guest)
     await factories.new_key(database, second, OWNER_SCOPES)
     await note(database, ProviderUnauthorized())

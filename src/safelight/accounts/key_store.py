@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping
 from safelight import ids
 from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
 from safelight.accounts.scopes import Scope, Scopes
+from safelight.db.rows import from_row
 from safelight.db.tables import keys
 from safelight.db.types import now
 from safelight.db.walks import among
@@ -33,10 +34,9 @@ class NewKey:
 
     @classmethod
     def like(cls, old: Key, secret: str) -> Self:
-        """Return a successor of `old` with the same rights, which does not expire."""
-        return cls(
-            old.account_id, old.kind, old.name, secret, old.scopes, rate_per_s=old.rate_per_s
-        )
+        """Return a successor of `old` with the same rights and lifetime."""
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        return cls(old.account_id, old.kind, old.name, secret, old.scopes, lifetime, old.rate_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,5 @@ def _to_scopes(names: list[str]) -> Scopes:
 
 
 def _to_key(row: RowMapping) -> Key:
-    fields: dict[str, Any] = {**row}
-    fields["kind"] = Credential[row["kind"].upper()]
-    fields["scopes"] = _to_scopes(row["scopes"])
-    return Key(**fields)
+    kind = Credential[row["kind"].upper()]
+    return from_row(Key, row, kind=kind, scopes=_to_scopes(row["scopes"]))

@@ -73,7 +73,7 @@ class Keys:
     async def rotate(
         self, account_id: str, key_id: str, *, overlap: timedelta, actor: str
     ) -> Issued:
-        """Replace a key by a new one with the same rights; the old one ends after `overlap`.
+        """Replace a key by one with the same rights and lifetime; the old one ends after `overlap`.
 
         Raise `NotFound`, or `KeyEnded` if it was revoked or has expired.
         """
