@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import (
@@ -13,6 +13,8 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+
+from safelight.json_object import JsonObject
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """For JSON bodies: a field takes what its schema says, without conversion."""
@@ -30,7 +32,7 @@ def storable(text: str) -> str:
     return text
 
 
-def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
+def _storable_tree(value: JsonObject) -> JsonObject:
     try:
         encoded = orjson.dumps(value)
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -67,7 +69,7 @@ Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # supported by every datab
 Time = Annotated[
     AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
 ]
-Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
+Tree = Annotated[JsonObject, AfterValidator(_storable_tree)]
 Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(storable)]
 Tags = Annotated[list[Tag], Field(max_length=32)]
 Url = Annotated[

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from safelight.json_object import JsonObject
 from safelight.providers.catalogue.catalogue import Catalogue, Offer, Table
 from safelight.providers.catalogue.mistakes import say
 from safelight.providers.errors import CatalogueInvalid, UnknownModel
@@ -54,17 +55,17 @@ def naming(path: Path) -> Generator[None]:
         raise CatalogueInvalid(f"{path}: {error.detail}") from None
 
 
-def _parse(document: dict[str, Any]) -> Catalogue:
+def _parse(document: JsonObject) -> Catalogue:
     services = document.pop("http", {})
     if not isinstance(services, dict):
         raise CatalogueInvalid("http: each service needs its own table, [http.NAME].")
-    named = cast("dict[str, Any]", services)
+    named = cast("JsonObject", services)
     return Catalogue.model_validate(
         document | {"http": [_service(name, table) for name, table in named.items()]}
     )
 
 
-def _service(name: str, table: dict[str, Any]) -> HttpService:
+def _service(name: str, table: JsonObject) -> HttpService:
     try:
         offers = _Offers.model_validate({"models": table.get("models", [])}).models
     except ValidationError as error:
@@ -79,7 +80,7 @@ def _service(name: str, table: dict[str, Any]) -> HttpService:
 
 def _filled(value: Any, environment: Mapping[str, str], place: str = "") -> Any:
     if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
+        table = cast("JsonObject", value)
         return {
             key: _filled(one, environment, f"{place}.{key}" if place else key)
             for key, one in table.items()
