@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, partial
@@ -53,7 +53,9 @@ from safelight.providers.catalogue import Catalogue, changed, naming
 from safelight.providers.provider import Provider
 from safelight.providers.registry import Registry, all_models
 from safelight.settings import Settings
+from safelight.storage.forgetting import ForgettingStorage
 from safelight.storage.storage import Storage
+from safelight.web.files.hot_files import HotFiles
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
 from safelight.web.services import Access, Entry, Files, Health, Services
@@ -136,8 +138,10 @@ class _Shared:
 
 def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -> Parts:
     """Return the parts of a process with these roles."""
+    hot = HotFiles()
+    on = replace(on, storage=ForgettingStorage(on.storage, hot.forget))
     shared = _share(settings, on)
-    services = _services(settings, roles, on, shared)
+    services = _services(settings, roles, on, shared, hot)
     worker = _worker(settings, on, shared)
     return Parts(
         services,
@@ -264,7 +268,11 @@ def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
 
 
 def _services(
-    settings: Settings, roles: frozenset[ProcessRole], on: Foundation, shared: _Shared
+    settings: Settings,
+    roles: frozenset[ProcessRole],
+    on: Foundation,
+    shared: _Shared,
+    hot: HotFiles,
 ) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
@@ -312,6 +320,7 @@ def _services(
             settings.file_requests_per_s,
             on.file_origins,
             on.direct,
+            hot,
         ),
         health=Health(
             {

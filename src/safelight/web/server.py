@@ -1,13 +1,13 @@
 """Builds the web application: routes, request limits, request ids and response headers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +35,7 @@ from safelight.web.api import (
 )
 from safelight.web.compression import Compression
 from safelight.web.errors import TooLarge
+from safelight.web.files.shortcut import Shortcut
 from safelight.web.hosts import Hosts, misdirected
 from safelight.web.services import Services
 
@@ -108,8 +109,9 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.files.origins))
+    files = services.files
     return _Edge(
-        Compression(app),
+        Shortcut(Compression(app), files.hot, files.rates, files.most_per_s),
         hosts=services.hosts,
         max_body_bytes=services.entry.limits.body_bytes,
         policy=policy,
@@ -123,9 +125,10 @@ class _Edge:
         self._app = app
         self._hosts = hosts
         self._max = max_body_bytes
-        self._headers = _HEADERS | {"Content-Security-Policy": policy}
+        usual = _HEADERS | {"Content-Security-Policy": policy}
         if hosts.public_url.startswith("https:"):
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            usual["Strict-Transport-Security"] = "max-age=31536000"
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in usual.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -143,7 +146,7 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, self._headers)
+                _add_headers(message, request_id, self._headers)
             await send(message)
 
         if refusal := self._refusal(scope, Headers(scope=scope)):
@@ -193,13 +196,15 @@ def _declared_length(headers: Headers) -> int:
     return int(text[:18]) if text.isdecimal() else 0
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, usual: Mapping[str, str]) -> None:
-    headers["X-Request-ID"] = request_id
-    for name, value in usual.items():
-        headers.setdefault(name, value)
+def _add_headers(message: Message, request_id: str, usual: Iterable[tuple[bytes, bytes]]) -> None:
+    headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+    present = {name for name, _ in headers}
+    headers.append((b"x-request-id", request_id.encode()))
+    headers += [each for each in usual if each[0] not in present]
     # Without this, caches may apply heuristics: one CDN caches for a day.
-    if "ETag" not in headers:
-        headers.setdefault("Cache-Control", "no-store")
+    if b"etag" not in present and b"cache-control" not in present:
+        headers.append((b"cache-control", b"no-store"))
+    message["headers"] = headers
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:

@@ -30,6 +30,7 @@ from safelight.notifications.content import Templates
 from safelight.notifications.service import Contacts
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
+from safelight.web.files.hot_files import HotFiles
 from safelight.web.hosts import Hosts
 from safelight.web.rates import Rates
 from safelight.web.watch import Watch
@@ -81,6 +82,7 @@ class Files:
     most_per_s: float  # requests for one file; 0: unlimited
     origins: tuple[str, ...]  # other origins from which pages may load files
     direct: Callable[[str], Awaitable[str | None]]  # where to redirect for a private file, if so
+    hot: HotFiles
 
 
 @dataclass(frozen=True, slots=True)
