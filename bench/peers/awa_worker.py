@@ -27,7 +27,7 @@ async def _main(url: str, count: int) -> None:
     ends: asyncio.Queue[float] = asyncio.Queue()
 
     @client.task(Nothing, queue="bench")
-    async def nothing(_job: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+    async def nothing(_job: Any) -> None:
         ends.put_nowait(time.perf_counter())
 
     async def drain(jobs: int) -> float:

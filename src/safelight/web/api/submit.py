@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
 
-from safelight import documents
+from safelight import documents, telemetry
 from safelight.assets.asset import NewAsset
 from safelight.errors import InvalidRequest, NotFound, SafelightError, StorageFull
 from safelight.fetch.errors import UrlNotAllowed
@@ -218,9 +218,13 @@ def _check_address(services: Services, field: str, address: str) -> None:
 def _checked(
     services: Services, item: ImportItem | InvalidRequest, entry: object
 ) -> ImportItem | Refused:
-    """Return the item if its URL is allowed, else the error of its entry."""
+    """Return the item if its URL is allowed, else the error of its entry.
+
+    The entry's name, its URL, is stored and shown: without a password or a signature.
+    """
     is_object = isinstance(entry, Mapping)
-    name = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)[:_MAX_NAME]
+    url = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)
+    name = telemetry.without_secrets(url)[:_MAX_NAME]
     try:
         if isinstance(item, InvalidRequest):
             raise item
