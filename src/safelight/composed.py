@@ -160,7 +160,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             lambda: worker.running,
             settings.lease,
         ),
-        KeyUse(services.access.authenticator),
+        KeyUse(services.access.authenticator, on.bell),
     )
 
 
@@ -339,7 +339,7 @@ def _services(
         links=on.links,
         public_url=configured.public_url(settings),
         currency=on.catalogue.currency,
-        watch=Watch(jobs.marks, on.bell, stopping),
+        watch=Watch(jobs.marks, authenticator.still_valid, on.bell, stopping),
         stopping=stopping,
     )
 

@@ -11,6 +11,13 @@ class Unauthenticated(RequestError):
     title = "A valid API key is needed"
 
 
+class AccountSuspended(Forbidden):
+    """The credential's account is suspended; `detail` gives the operator's reason."""
+
+    code = "account_suspended"
+    title = "This account is suspended"
+
+
 class TooManyKeys(RequestError):
     """The account has as many API keys as it may."""
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from safelight import documents, errors
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
 from safelight.web.contract import JSON, PROBLEM, refusals
 from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
@@ -163,6 +163,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
     if "security" in operation:
         yield Unauthenticated
         yield errors.Forbidden
+        yield AccountSuspended
         yield TooManyRequests
     if "{" in path:
         yield errors.NotFound

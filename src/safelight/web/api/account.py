@@ -65,8 +65,13 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
 
 @router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
 async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
-    """Return a link that signs a browser in once, within a day, with the scopes of this key."""
-    token = await services.access.sessions.login_token(caller.account_id, caller.scopes)
+    """Return a link that signs a browser in once, within a day, with the scopes of this key.
+
+    The session ends with the key.
+    """
+    token = await services.access.sessions.login_token(
+        caller.account_id, caller.scopes, root_id=caller.root_id
+    )
     document: documents.LoginLink = {
         "url": f"{services.public_url}/login?token={token}",
         "expires_at": datetime.now(UTC) + LOGIN_LINK_LASTS,

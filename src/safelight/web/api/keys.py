@@ -11,6 +11,7 @@ from safelight.accounts.account import Key
 from safelight.accounts.errors import KeyEnded, ScopeNotHeld, TooManyKeys
 from safelight.accounts.keys import Issued
 from safelight.accounts.scopes import MEMBER_SCOPES, PATTERNS, Scopes, expand
+from safelight.doorbell import doorbell
 from safelight.jobs.fields import STRICT
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
@@ -119,13 +120,15 @@ async def rotate_key(
         overlap=timedelta(seconds=body.overlap_s),
         actor=caller.key_id,
     )
+    services.bell.ring(doorbell.CREDENTIALS)
     return json_response(_with_secret(made), 201, _NO_STORE)
 
 
 @router.delete("/{key_id}", **returns(None, status=204))
 async def revoke_key(key_id: str, caller: AccountWriter, services: Parts) -> Response:
-    """Revoke an API key, at once here and within a second in other processes."""
+    """Revoke an API key, with the sessions that it opened; open streams end within seconds."""
     await services.access.keys.revoke(caller.account_id, key_id, actor=caller.key_id)
+    services.bell.ring(doorbell.CREDENTIALS)
     return Response(status_code=204)
 
 
