@@ -14,10 +14,13 @@ from starlette.types import ASGIApp
 
 from safelight import configured
 from safelight.accounts.authentication import Authenticator
+from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
+from safelight.accounts.lifecycle import Lifecycle
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
+from safelight.assets import store as asset_store
 from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
@@ -272,11 +275,14 @@ def _services(
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
     authenticator = Authenticator(database)
+    closed = ClosedAccounts(database)
     jobs = Jobs(database, shared.assets, shared.trash, slots=shared.slots)
     stopping = asyncio.Event()
     return Services(
         access=Access(
             authenticator,
+            closed,
+            Lifecycle(database, authenticator, asset_store.check_account_free),
             Keys(database, authenticator),
             Sessions(database, authenticator),
             Rates(),
@@ -306,7 +312,15 @@ def _services(
         files=Files(
             on.storage,
             shared.signatures,
-            Variants(database, on.storage, apart, shared.signatures, on.scratch, check_space=space),
+            Variants(
+                database,
+                on.storage,
+                apart,
+                shared.signatures,
+                on.scratch,
+                check_space=space,
+                check_open=closed.check_open,
+            ),
             Conversions(database, on.storage, apart, on.scratch, check_space=space),
             Rates(),
             settings.file_requests_per_s,

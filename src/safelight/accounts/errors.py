@@ -18,6 +18,14 @@ class AccountSuspended(Forbidden):
     title = "This account is suspended"
 
 
+class LastOperator(RequestError):
+    """No other open account has a valid API key with `admin:write`: make one first."""
+
+    code = "last_operator"
+    status = 409
+    title = "This is the last account that can run the installation"
+
+
 class TooManyKeys(RequestError):
     """The account has as many API keys as it may."""
 

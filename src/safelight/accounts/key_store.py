@@ -96,7 +96,19 @@ def still_valid(tx: Connection, key_ids: Collection[str]) -> set[str]:
     query = (
         sa.select(keys.c.id)
         .join(accounts, accounts.c.id == keys.c.account_id)
-        .where(among(tx, keys.c.id, sorted(key_ids)), *OPEN_ACCOUNT, *_VALID)
+        .where(among(tx, keys.c.id, sorted(key_ids)), *_OPEN, *_VALID)
+    )
+    return set(tx.scalars(query))
+
+
+def operators(tx: Connection) -> set[str]:
+    """Return the open accounts that have a valid API key with `admin:write`."""
+    is_admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN_WRITE}"%')
+    query = (
+        sa.select(keys.c.account_id)
+        .join(accounts, accounts.c.id == keys.c.account_id)
+        .where(_IS_KEY, is_admin, *_OPEN, *_VALID)
+        .distinct()
     )
     return set(tx.scalars(query))
 
@@ -158,6 +170,19 @@ def revoke(tx: Connection, key_id: str) -> bool:
     return tx.execute(statement).rowcount == 1
 
 
+def revoke_all(tx: Connection, account_id: str) -> None:
+    """Revoke all credentials of an account."""
+    mine = (keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
+    tx.execute(sa.update(keys).where(*mine).values(revoked_at=now()))
+
+
+def remove(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Remove up to `limit` credentials of an account; return how many."""
+    mine = sa.select(keys.c.id).where(keys.c.account_id == account_id).limit(limit)
+    gone = sa.delete(keys).where(among(tx, keys.c.id, tx.scalars(mine).all()))
+    return tx.execute(gone).rowcount
+
+
 def record_use(tx: Connection, addresses: Mapping[str, str]) -> None:
     """Store that credentials were used now, each from its address."""
     statement = (
@@ -198,7 +223,7 @@ _OF_CALLER = (
     keys.c.rate_per_s,
     keys.c.parent_id,
 )
-OPEN_ACCOUNT: tuple[ColumnElement[bool], ...] = (
+_OPEN: tuple[ColumnElement[bool], ...] = (
     accounts.c.suspended_at.is_(None),
     accounts.c.deleted_at.is_(None),
 )

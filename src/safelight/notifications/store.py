@@ -131,6 +131,13 @@ def delete(tx: Connection, contact_id: str) -> None:
 # --- notices ---------------------------------------------------------------------------------
 
 
+def remove(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Remove up to `limit` contacts of a deleted account, with their notices."""
+    mine = sa.select(contacts.c.id).where(contacts.c.account_id == account_id).limit(limit)
+    gone = sa.delete(contacts).where(contacts.c.id.in_(tx.scalars(mine).all()))
+    return tx.execute(gone).rowcount
+
+
 def fan_out(tx: Connection, found: Sequence[Event], named_by: NamedBy) -> None:
     """Create the notices for events; idempotent, one per contact and event."""
     told = hearing(tx, {event.account_id for event in found})

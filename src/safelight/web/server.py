@@ -16,6 +16,7 @@ from safelight.errors import InvalidRequest, NotFound, SafelightError
 from safelight.web import openapi, pages, problems
 from safelight.web.api import (
     account,
+    accounts,
     admin,
     assets,
     batches,
@@ -70,6 +71,7 @@ def build(services: Services, *, version: str) -> FastAPI:
     for router in (
         files.router,  # the busiest first: routes are matched in order
         submit.router,
+        accounts.router,
         admin.router,
         admin.jobs_router,
         callbacks.router,

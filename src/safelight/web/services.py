@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Self
 
 from safelight.accounts.authentication import Authenticator
+from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
+from safelight.accounts.lifecycle import Lifecycle
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
@@ -53,6 +55,8 @@ class Access:
     """The services that let callers in."""
 
     authenticator: Authenticator
+    closed: ClosedAccounts
+    lifecycle: Lifecycle  # of accounts
     keys: Keys
     sessions: Sessions
     rates: Rates  # by key

@@ -97,6 +97,13 @@ def delete(tx: Connection, account_id: str, endpoint_id: str) -> bool:
     return bool(tx.execute(statement).rowcount)
 
 
+def remove(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Remove up to `limit` endpoints of a deleted account, with their deliveries."""
+    mine = sa.select(endpoints.c.id).where(endpoints.c.account_id == account_id).limit(limit)
+    gone = sa.delete(endpoints).where(endpoints.c.id.in_(tx.scalars(mine).all()))
+    return tx.execute(gone).rowcount
+
+
 def enable(tx: Connection, endpoint_id: str) -> None:
     """Enable an endpoint and clear its failures."""
     change(tx, endpoint_id, disabled_at=None, disabled_reason="", failing_since=None)

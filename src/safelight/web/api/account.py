@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.accounts.sessions import LOGIN_LINK_LASTS, SESSION_LASTS
 from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
@@ -79,7 +79,9 @@ async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
     return json_response(document, 201, {"Cache-Control": "no-store"})
 
 
-@router.post("/v1/session", **returns(None, Unauthenticated, Forbidden, status=204))
+@router.post(
+    "/v1/session", **returns(None, Unauthenticated, AccountSuspended, Forbidden, status=204)
+)
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     services.hosts.check(request)

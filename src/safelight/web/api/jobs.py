@@ -156,7 +156,7 @@ async def download_job(
     if not view.outputs or not view.outputs[0].key:
         raise NotFound("The job's outputs have been deleted.")
     key = await key_in_format(services, view.outputs[0], form)
-    return RedirectResponse(services.links.download(key), 303)
+    return RedirectResponse(services.links.download(key, caller.account_id), 303)
 
 
 @router.post("/jobs/{job_id}/cancel", **returns(documents.Job, WrongState))
