@@ -152,6 +152,7 @@ async def open_safelight(
             poster,
             providers,
             catalogue,
+            await configured.tokens(settings, database, stack),
             scratch,
             sole,
         )

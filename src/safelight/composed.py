@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from safelight import configured
+from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
@@ -103,6 +104,7 @@ class Foundation:
     poster: Poster
     providers: list[Provider]
     catalogue: Catalogue
+    tokens: Callable[[str], Awaitable[Caller]] | None
     scratch: Path
     is_sole: bool  # no other process uses the database
 
@@ -286,6 +288,7 @@ def _services(
             Keys(database, authenticator),
             Sessions(database, authenticator),
             Rates(),
+            on.tokens,
         ),
         accounts=Accounts(database),
         jobs=jobs,

@@ -6,19 +6,23 @@ Raises `SettingInvalid` where one cannot be understood.
 import importlib.util
 import platform
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from safelight.accounts.account import Caller
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
 from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
 from safelight.db.address import check_address, is_postgres
+from safelight.db.engine import Database
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
+from safelight.identity.issuer_file import read_issuers
 from safelight.jobs.scheduling.limits import ClaimLimits, ProviderLimit
 from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.catalogue import Catalogue, read_catalogue
@@ -243,6 +247,23 @@ def slots(settings: Settings, pool: CpuPool, catalogue: Catalogue) -> dict[str, 
 def days(count: float) -> timedelta | None:
     """Return for how long something is kept; None is for good."""
     return timedelta(days=count) if count else None
+
+
+# --- who is let in ----------------------------------------------------------------------------
+
+
+async def tokens(
+    settings: Settings, database: Database, stack: AsyncExitStack
+) -> Callable[[str], Awaitable[Caller]] | None:
+    """Return the function that authenticates tokens of issuers; None if there are no issuers."""
+    if not settings.issuers:
+        return None
+    from safelight.fetch.trusted import TrustedClient  # noqa: PLC0415
+    from safelight.identity.tokens import Tokens  # noqa: PLC0415  7 MB of cryptography
+
+    issuers = read_issuers(settings.issuers, settings.environment)
+    client = await stack.enter_async_context(TrustedClient())
+    return Tokens(database, issuers, client).authenticate
 
 
 # --- who makes the media, and who is told ----------------------------------------------------

@@ -113,6 +113,14 @@ def operators(tx: Connection) -> set[str]:
     return set(tx.scalars(query))
 
 
+def still_open(tx: Connection, account_ids: Collection[str]) -> set[str]:
+    """Return which of these accounts exist and are neither suspended nor deleted."""
+    query = sa.select(accounts.c.id).where(
+        among(tx, accounts.c.id, sorted(account_ids)), *OPEN_ACCOUNT
+    )
+    return set(tx.scalars(query))
+
+
 def count(tx: Connection, account_id: str) -> int:
     """Return how many valid API keys an account has."""
     query = sa.select(sa.func.count()).where(keys.c.account_id == account_id, _IS_KEY, *_VALID)

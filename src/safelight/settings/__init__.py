@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from safelight.settings.checked import is_for_tests
 from safelight.settings.client import ClientSettings
 from safelight.settings.fetch import FetchSettings
+from safelight.settings.identity import IdentitySettings
 from safelight.settings.installation import InstallationSettings
 from safelight.settings.media import MediaSettings
 from safelight.settings.notifications import NotificationSettings
@@ -25,6 +26,7 @@ class Settings(
     InstallationSettings,
     StorageSettings,
     WebSettings,
+    IdentitySettings,
     WorkSettings,
     RetentionSettings,
     NotificationSettings,

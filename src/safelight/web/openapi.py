@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from safelight import documents, errors
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
+from safelight.identity.errors import IssuerUnavailable
 from safelight.web.contract import JSON, PROBLEM, refusals
 from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
 
@@ -162,6 +163,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
         yield errors.ServiceError
     if "security" in operation:
         yield Unauthenticated
+        yield IssuerUnavailable
         yield errors.Forbidden
         yield AccountSuspended
         yield TooManyRequests

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
@@ -60,6 +61,7 @@ class Access:
     keys: Keys
     sessions: Sessions
     rates: Rates  # by key
+    tokens: Callable[[str], Awaitable[Caller]] | None  # of issuers; None: there are none
 
 
 @dataclass(frozen=True, slots=True)
