@@ -212,7 +212,8 @@ def hosts(settings: Settings) -> Hosts:
     if not is_loopback(settings.host):
         name = platform.node().lower()
         allowed |= {name, f"{name.partition('.')[0]}.local"}
-    return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port)
+    origins = _names(settings.cors_origins)
+    return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port, origins)
 
 
 def open_probes(settings: Settings) -> bool:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,11 +45,17 @@ _PAGE_POLICY = (
     "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"  # nothing of it is a page
+_DATA_PATHS = ("/v1/", "/problems/", "/callbacks/", "/health", "/metrics")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_CORS_S = 600  # for which a browser keeps the response to a preflight
 _log = telemetry.logger("safelight.http")
 
 
@@ -111,10 +118,24 @@ def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.files.origins))
     return _Edge(
-        Compression(app),
+        _opened(Compression(app), services.hosts),
         hosts=services.hosts,
         max_body_bytes=services.entry.limits.body_bytes,
         policy=policy,
+    )
+
+
+def _opened(app: ASGIApp, hosts: Hosts) -> ASGIApp:
+    """Let pages of the configured origins call `app`, without cookies."""
+    if not hosts.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=hosts.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=_CORS_S,
     )
 
 
@@ -125,9 +146,11 @@ class _Edge:
         self._app = app
         self._hosts = hosts
         self._max = max_body_bytes
-        self._headers = _HEADERS | {"Content-Security-Policy": policy}
+        usual = dict(_HEADERS)
         if hosts.public_url.startswith("https:"):
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            usual["Strict-Transport-Security"] = "max-age=31536000"
+        self._of_pages = usual | {"Content-Security-Policy": policy}
+        self._of_data = usual | {"Content-Security-Policy": _DATA_POLICY}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,6 +161,8 @@ class _Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        is_data = scope["path"].startswith(_DATA_PATHS)
+        usual = self._of_data if is_data else self._of_pages
         status = 500
         began = time.perf_counter()
 
@@ -145,7 +170,7 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, self._headers)
+                _add_headers(MutableHeaders(scope=message), request_id, usual)
             await send(message)
 
         if refusal := self._refusal(scope, Headers(scope=scope)):
