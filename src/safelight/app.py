@@ -112,6 +112,7 @@ async def open_safelight(
 
     Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
     """
+    settings = await configured.with_aws_secrets(settings)
     data = settings.data_dir
     url = configured.database_url(settings)
     sole = url.startswith("sqlite:")
@@ -176,6 +177,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
 
     Raises `NoInstallation` where there is none yet, unless it may `create` one.
     """
+    settings = await configured.with_aws_secrets(settings)
     url = configured.database_url(settings)
     if not create and not is_file_there(url):
         raise NoInstallation(_none_yet(url))

@@ -46,6 +46,13 @@ Direct = Callable[[str], Awaitable[str | None]]
 """Returns the address of a file for who may have it, None where this server brings it."""
 
 
+async def with_aws_secrets(settings: Settings) -> Settings:
+    """Return the settings with the secrets that they refer to in AWS Secrets Manager."""
+    from safelight.settings.aws_secrets import resolved  # noqa: PLC0415
+
+    return await resolved(settings)
+
+
 # --- addresses -------------------------------------------------------------------------------
 
 
