@@ -115,9 +115,7 @@ def operators(tx: Connection) -> set[str]:
 
 def still_open(tx: Connection, account_ids: Collection[str]) -> set[str]:
     """Return which of these accounts exist and are neither suspended nor deleted."""
-    query = sa.select(accounts.c.id).where(
-        among(tx, accounts.c.id, sorted(account_ids)), *OPEN_ACCOUNT
-    )
+    query = sa.select(accounts.c.id).where(among(tx, accounts.c.id, sorted(account_ids)), *_OPEN)
     return set(tx.scalars(query))
 
 
