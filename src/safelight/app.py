@@ -121,7 +121,7 @@ async def open_safelight(
         scratch = stack.enter_context(scratch_folder(data / "scratch"))
         storage = configured.storage(settings)
         await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1, modules=USED_IN_CHILDREN)
         stack.callback(pool.close)
@@ -186,7 +186,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
         storage = configured.storage(settings)
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         if not create and not await is_migrated(database):
             raise NoInstallation(_none_yet(url))

@@ -36,6 +36,7 @@ from safelight.configured import Direct
 from safelight.cpu import CpuPool
 from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
+from safelight.db import sealed
 from safelight.db.engine import Database
 from safelight.db.migrate import is_current
 from safelight.doorbell.doorbell import Doorbell
@@ -345,6 +346,7 @@ def _services(
                     for channel, sender in shared.senders.items()
                 },
             },
+            partial(_sealing, database),
             cage.missing,
             partial(apart.run, codec_holes),
             frozenset(shared.slots) if ProcessRole.WORKER in roles else frozenset(),
@@ -367,6 +369,16 @@ def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
     build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)
+
+
+async def _sealing(database: Database) -> str:
+    """Return how secrets in rows are not kept as they should be; empty if all are encrypted."""
+    found = await database.look(sealed.count_old)
+    if found is None:
+        return "secrets are stored as they are: set SAFELIGHT_ENCRYPTION_KEY"
+    if found:
+        return f"{found} secrets are not under the first key: run `safelight secrets rotate`"
+    return ""
 
 
 async def _check_schema(database: Database) -> None:

@@ -3,6 +3,7 @@
 Raises `SettingInvalid` where one cannot be understood.
 """
 
+import base64
 import importlib.util
 import platform
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
 from safelight.db.address import check_address, is_postgres
 from safelight.db.engine import Database
+from safelight.db.sealed import KEY_BYTES, Seal
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
@@ -62,6 +64,23 @@ def database_url(settings: Settings) -> str:
         return f"sqlite:///{quote(str(settings.data_dir / 'safelight.db'))}"
     _check_address("SAFELIGHT_DATABASE_URL", settings.database_url)
     return settings.database_url
+
+
+def seal(settings: Settings) -> Seal:
+    """Return what encrypts the secrets in rows."""
+    keys: list[bytes] = []
+    for text in _names(settings.encryption_key.get_secret_value()):
+        try:
+            key = base64.b64decode(text, validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise SettingInvalid(
+                f"SAFELIGHT_ENCRYPTION_KEY: give {KEY_BYTES} bytes in base64, as "
+                "`openssl rand -base64 32` prints, or several with commas between them"
+            )
+        keys.append(key)
+    return Seal(keys)
 
 
 def _check_address(setting: str, url: str) -> None:

@@ -95,6 +95,7 @@ class Health:
 
     checks: dict[str, Callable[[], Awaitable[object]]]
     soft_checks: dict[str, Callable[[], Awaitable[object]]]
+    sealing: Callable[[], Awaitable[str]]  # how secrets are kept; empty: all are encrypted
     cage_gaps: Callable[[], list[str]]  # parts of the decoders' cage that the kernel lacks
     codec_holes: Callable[[], Awaitable[list[str]]]  # decoders with a known hole
     lanes_here: frozenset[str]  # that a worker in this process serves

@@ -52,6 +52,8 @@ accounts = typer.Typer(
 app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+secrets = typer.Typer(help="Encrypt the secrets in the database.", no_args_is_help=True)
+app.add_typer(secrets, name="secrets")
 backup = typer.Typer(help="Back up the installation, or verify a backup.")
 app.add_typer(backup, name="backup")
 

@@ -72,3 +72,10 @@ def server():
     from safelight.cli.hosting import serve as server  # noqa: PLC0415
 
     return server
+
+
+def sealing():
+    """Return the module."""
+    from safelight.cli import sealing  # noqa: PLC0415
+
+    return sealing
