@@ -205,6 +205,7 @@ class _Furnishing:
 
     async def _secrets(self) -> None:
         services = self._services
+        self.things["account gone"] = await factories.new_account(self._database)
         self.things["signing key"] = await services.files.signatures.key_of(self._owner)
         default = await services.webhooks.default(self._owner)
         self.things["secret of default"] = default.secret

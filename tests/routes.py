@@ -292,7 +292,8 @@ def _operations(things: Mapping[str, str]) -> dict[str, list[Call]]:
     def admin(path: str, **more: Any) -> list[Call]:
         return [Call(f"/v1/admin/{path}", Right.ADMIN, **more)]
 
-    account = f"accounts/{things['account']}"
+    account, gone = f"accounts/{things['account']}", f"accounts/{things['account gone']}"
+    one = "/v1/admin/accounts/{account_id}"
     return {
         "GET /v1/admin/lanes": admin("lanes"),
         "GET /v1/admin/workers": admin("workers"),
@@ -302,7 +303,13 @@ def _operations(things: Mapping[str, str]) -> dict[str, list[Call]]:
         "POST /v1/admin/dead-letters/redrive": admin(
             "dead-letters/redrive", json={"account_id": things["account"]}
         ),
-        "PATCH /v1/admin/accounts/{account_id}": admin(account, json={"max_in_flight": 9}),
+        "POST /v1/admin/accounts": admin("accounts", json={"name": "ann"}),
+        "GET /v1/admin/accounts": admin("accounts"),
+        f"GET {one}": admin(account),
+        f"PATCH {one}": admin(account, json={"max_in_flight": 9}),
+        f"POST {one}/suspend": admin(f"{gone}/suspend", json={"reason": "unpaid"}),
+        f"POST {one}/resume": admin(f"{gone}/resume"),
+        f"DELETE {one}": admin(gone),
         "POST /v1/admin/checks": admin("checks"),
         "POST /v1/admin/checks/{provider}": admin("checks/fake"),
     }

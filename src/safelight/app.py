@@ -112,6 +112,7 @@ async def open_safelight(
 
     Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
     """
+    settings = await configured.with_aws_secrets(settings)
     data = settings.data_dir
     url = configured.database_url(settings)
     sole = url.startswith("sqlite:")
@@ -120,7 +121,7 @@ async def open_safelight(
         scratch = stack.enter_context(scratch_folder(data / "scratch"))
         storage = configured.storage(settings)
         await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1, modules=USED_IN_CHILDREN)
         stack.callback(pool.close)
@@ -152,6 +153,7 @@ async def open_safelight(
             poster,
             providers,
             catalogue,
+            await configured.tokens(settings, database, stack),
             scratch,
             sole,
         )
@@ -175,6 +177,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
 
     Raises `NoInstallation` where there is none yet, unless it may `create` one.
     """
+    settings = await configured.with_aws_secrets(settings)
     url = configured.database_url(settings)
     if not create and not is_file_there(url):
         raise NoInstallation(_none_yet(url))
@@ -183,7 +186,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
         storage = configured.storage(settings)
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         if not create and not await is_migrated(database):
             raise NoInstallation(_none_yet(url))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -13,11 +13,15 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from safelight import configured
+from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
+from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
+from safelight.accounts.lifecycle import Lifecycle
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
+from safelight.assets import store as asset_store
 from safelight.assets.derived.conversions import Conversions
 from safelight.assets.derived.variants import Variants
 from safelight.assets.intake import Intake
@@ -32,6 +36,7 @@ from safelight.configured import Direct
 from safelight.cpu import CpuPool
 from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
+from safelight.db import sealed
 from safelight.db.engine import Database
 from safelight.db.migrate import is_current
 from safelight.doorbell.doorbell import Doorbell
@@ -102,6 +107,7 @@ class Foundation:
     poster: Poster
     providers: list[Provider]
     catalogue: Catalogue
+    tokens: Callable[[str], Awaitable[Caller]] | None
     scratch: Path
     is_sole: bool  # no other process uses the database
 
@@ -164,7 +170,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             lambda: worker.running,
             settings.lease,
         ),
-        KeyUse(services.access.authenticator),
+        KeyUse(services.access.authenticator, on.bell),
     )
 
 
@@ -280,14 +286,18 @@ def _services(
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
     authenticator = Authenticator(database)
+    closed = ClosedAccounts(database)
     jobs = Jobs(database, shared.assets, shared.trash, slots=shared.slots)
     stopping = asyncio.Event()
     return Services(
         access=Access(
             authenticator,
+            closed,
+            Lifecycle(database, authenticator, asset_store.check_account_free),
             Keys(database, authenticator),
             Sessions(database, authenticator),
             Rates(),
+            on.tokens,
         ),
         accounts=Accounts(database),
         jobs=jobs,
@@ -314,7 +324,15 @@ def _services(
         files=Files(
             on.storage,
             shared.signatures,
-            Variants(database, on.storage, apart, shared.signatures, on.scratch, check_space=space),
+            Variants(
+                database,
+                on.storage,
+                apart,
+                shared.signatures,
+                on.scratch,
+                check_space=space,
+                check_open=closed.check_open,
+            ),
             Conversions(database, on.storage, apart, on.scratch, check_space=space),
             Rates(),
             settings.file_requests_per_s,
@@ -337,6 +355,7 @@ def _services(
                     for channel, sender in shared.senders.items()
                 },
             },
+            partial(_sealing, database),
             cage.missing,
             partial(apart.run, codec_holes),
             frozenset(shared.slots) if ProcessRole.WORKER in roles else frozenset(),
@@ -348,7 +367,7 @@ def _services(
         links=on.links,
         public_url=configured.public_url(settings),
         currency=on.catalogue.currency,
-        watch=Watch(jobs.marks, on.bell, stopping),
+        watch=Watch(jobs.marks, authenticator.still_valid, on.bell, stopping),
         stopping=stopping,
     )
 
@@ -359,6 +378,16 @@ def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
     build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)
+
+
+async def _sealing(database: Database) -> str:
+    """Return how secrets in rows are not kept as they should be; empty if all are encrypted."""
+    found = await database.look(sealed.count_old)
+    if found is None:
+        return "secrets are stored as they are: set SAFELIGHT_ENCRYPTION_KEY"
+    if found:
+        return f"{found} secrets are not under the first key: run `safelight secrets rotate`"
+    return ""
 
 
 async def _check_schema(database: Database) -> None:

@@ -1,6 +1,6 @@
 """The event log: appended in the transaction of the change, and read by every stream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -15,6 +15,7 @@ from safelight.db.json_rows import JsonRows
 from safelight.db.rows import from_row
 from safelight.db.tables import HEARING, UNTOLD, contacts, endpoints, events
 from safelight.db.types import now
+from safelight.db.walks import among
 from safelight.json_object import JsonObject
 
 TYPES = frozenset(
@@ -190,6 +191,11 @@ def mark_told(tx: Connection, told: Sequence[Event]) -> None:
     """Mark the deliveries of these events as created."""
     ids_told = [event.id for event in told]
     tx.execute(sa.update(events).where(events.c.id.in_(ids_told)).values(told=True))
+
+
+def remove(tx: Connection, subjects: Collection[str]) -> None:
+    """Remove all events of these subjects."""
+    tx.execute(sa.delete(events).where(among(tx, events.c.subject, sorted(subjects))))
 
 
 def _to_event(row: RowMapping) -> Event:

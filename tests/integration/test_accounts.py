@@ -3,21 +3,48 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 
-from safelight.accounts.account import Credential
+from safelight.accounts.account import Caller, Credential
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.errors import KeyEnded, Unauthenticated
 from safelight.accounts.keys import Keys
 from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
-from safelight.db.engine import Database
+from safelight.db.engine import Database, Work
 from safelight.errors import NotFound
 from tests import factories
 
 DAY = timedelta(days=1)
+T = TypeVar("T")
+
+
+class SlowReads:
+    """A database whose answers to reads come late."""
+
+    def __init__(self, database: Database) -> None:
+        self.url = database.url
+        self._db = database
+        self.has_read = asyncio.Event()
+        self.may_return = asyncio.Event()
+
+    async def read(self, work: Work[T]) -> T:
+        found = await self._db.read(work)
+        self.has_read.set()
+        await self.may_return.wait()
+        return found
+
+    async def write(self, work: Work[T]) -> T:
+        return await self._db.write(work)
+
+    async def look(self, work: Work[T]) -> T:
+        return await self._db.look(work)
+
+    async def close(self) -> None:
+        await self._db.close()
 
 
 @dataclass(frozen=True)
@@ -99,7 +126,7 @@ async def test_credentials_when_of_another_kind_are_refused(door: Door) -> None:
             await door.sessions.open(secret)
 
 
-async def test_key_when_revoked_is_refused_at_once_here_and_within_a_second_elsewhere(
+async def test_key_when_revoked_is_refused_at_once_here_and_at_the_ring_elsewhere(
     door: Door, database: Database
 ) -> None:
     elsewhere = Authenticator(database)
@@ -109,10 +136,62 @@ async def test_key_when_revoked_is_refused_at_once_here_and_within_a_second_else
     await door.keys.revoke(door.account, issued.key.id, actor="key_owner")
     with pytest.raises(Unauthenticated):
         await door.authenticator.authenticate(issued.secret)
-    assert not await elsewhere.is_valid(issued.key.id)
-    elsewhere.forget(issued.key.id)  # as after a second
+    elsewhere.forget_all()  # as at the ring
     with pytest.raises(Unauthenticated):
         await elsewhere.authenticate(issued.secret)
+
+
+async def test_lookup_when_the_key_is_revoked_meanwhile_is_not_kept(
+    door: Door, database: Database
+) -> None:
+    issued = await door.keys.create(door.account, "key")
+    slow = SlowReads(database)
+    known = Authenticator(slow)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(known.authenticate(issued.secret))
+        await slow.has_read.wait()
+        await Keys(database, known).revoke(door.account, issued.key.id, actor="key_owner")
+        slow.may_return.set()
+    with pytest.raises(Unauthenticated):
+        await known.authenticate(issued.secret)
+
+
+@pytest.mark.parametrize("way", ["key", "login link"])
+async def test_session_when_the_key_that_opened_it_ends_ends_with_it(door: Door, way: str) -> None:
+    issued = await door.keys.create(door.account, "key")
+    caller = await door.authenticator.authenticate(issued.secret)
+    token = await door.sessions.login_token(door.account, caller.scopes, root_id=caller.root_id)
+    opened = door.sessions.open(issued.secret) if way == "key" else door.sessions.redeem(token)
+    session = await opened
+    late = await door.sessions.login_token(door.account, caller.scopes, root_id=caller.root_id)
+    signed_in = await door.authenticator.authenticate(session, Credential.SESSION)
+    assert await door.authenticator.still_valid([caller, signed_in]) == {caller, signed_in}
+    await door.keys.revoke(door.account, issued.key.id, actor="key_owner")
+    assert await door.authenticator.still_valid([caller, signed_in]) == set()
+    with pytest.raises(Unauthenticated):
+        await door.authenticator.authenticate(session, Credential.SESSION)
+    with pytest.raises(Unauthenticated):
+        await door.sessions.redeem(late)
+
+
+async def test_session_when_opened_by_the_link_of_a_session_lasts_as_long_as_that_one_may(
+    door: Door,
+) -> None:
+    issued = await door.keys.create(door.account, "key")
+    session = await door.authenticator.authenticate(
+        await door.sessions.open(issued.secret), Credential.SESSION
+    )
+    assert session.root_id == issued.key.id
+    free = await door.sessions.redeem(await door.sessions.login_token(door.account, OWNER_SCOPES))
+    assert (await door.authenticator.authenticate(free, Credential.SESSION)).root_id is None
+
+
+async def test_key_when_expired_or_unknown_may_not_stay(door: Door, database: Database) -> None:
+    await factories.new_key(database, door.account, valid_for=timedelta(seconds=-1))
+    (over,) = await door.keys.page(door.account, before=None, limit=9)
+    gone = Caller(door.account, "key_unknown", MEMBER_SCOPES)
+    ended = Caller(door.account, over.id, MEMBER_SCOPES)
+    assert await door.authenticator.still_valid([gone, ended]) == set()
 
 
 async def test_key_when_rotated_keeps_its_rights_and_ends_after_the_overlap(door: Door) -> None:

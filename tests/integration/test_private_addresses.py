@@ -106,8 +106,9 @@ async def test_file_when_private_and_past_its_end_is_refused(
     secret = await home.safelight.services.files.signatures.files_key()
 
     def address(until: int, shown: int | None = None) -> str:
-        signature = signing.sign(secret, f"{key}?until={until}")
-        return f"/files/{key}?until={shown or until}&sig={signature}"
+        named = f"{key}?account={home.owner}"
+        signature = signing.sign(secret, f"{named}&until={until}")
+        return f"/files/{named}&until={shown or until}&sig={signature}"
 
     assert (await anybody.get(address(SOON))).status_code == 200
     for bad in (address(PAST), address(PAST, SOON), address(SOON, SOON + 1)):

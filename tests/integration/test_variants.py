@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from safelight import ids
 from safelight.accounts import signing
+from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.signatures import Signatures
 from safelight.assets import object_ledger, store
 from safelight.assets.asset import Asset, AssetKind, NewAsset
@@ -97,6 +98,7 @@ class Studio:
             Signatures(self.database),
             self.scratch,
             check_space=check_space,
+            check_open=ClosedAccounts(self.database).check_open,
             rules=rules,
         )
 

@@ -1,10 +1,11 @@
 """A stream of events, fed by a double: order, resumption, heartbeats, and its end."""
 
 import asyncio
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from safelight.accounts.account import Caller
 from safelight.events import Event
 from safelight.web.streams.sse import FINAL_ID, HEARTBEAT, Snapshot, Told, follow, frame, is_over
 from safelight.web.watch import Watch
@@ -79,6 +80,10 @@ class Tape:
         ]
 
 
+async def all_stay(callers: Collection[Caller]) -> Collection[Caller]:
+    return callers
+
+
 async def unmoved(subjects: Collection[str]) -> Mapping[str, int]:
     return dict.fromkeys(subjects, 0)
 
@@ -89,12 +94,14 @@ async def played(
     rings: Sequence[bool] = (True,) * 9,
     last_event_id: str | None = None,
     stopping: asyncio.Event | None = None,
+    still_valid: Callable[[Collection[Caller]], Awaitable[Collection[Caller]]] = all_stay,
 ) -> list[str]:
     """Each frame's event name and number, or `:` for a heartbeat."""
     stop = stopping or asyncio.Event()
-    watch = Watch(unmoved, ScriptedDoorbell(rings), stop, pace_s=0)
+    watch = Watch(unmoved, still_valid, ScriptedDoorbell(rings), stop, pace_s=0)
+    caller = Caller("acc_1", "key_1", frozenset())
     frames: list[str] = []
-    async for raw in follow(tape, watch, last_event_id=last_event_id, stopping=stop):
+    async for raw in follow(tape, watch, caller, last_event_id=last_event_id, stopping=stop):
         text = raw.decode()
         name = next((line[7:] for line in text.splitlines() if line.startswith("event: ")), ":")
         number = text.partition('"seq":')[2].partition(",")[0]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from safelight.accounts.account import Caller
 from safelight.doorbell import doorbell
 from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import ServiceError
@@ -13,6 +14,7 @@ from safelight.web.watch import Watch
 
 _AT_ONCE = timedelta()
 _SOON = timedelta(seconds=10)
+ANN, BOB = (Caller("acc_1", name, frozenset()) for name in ("key_ann", "key_bob"))
 
 
 class Marks:
@@ -30,18 +32,33 @@ class Marks:
         return {name: mark for name, mark in self.now.items() if name in subjects}
 
 
-def watching(marks: Marks, bell: MemoryDoorbell | None = None) -> tuple[Watch, asyncio.Event]:
+class Doorkeeper:
+    """The callers that are no longer let in, and the questions about them."""
+
+    def __init__(self, *ended: Caller) -> None:
+        self.ended = set(ended)
+        self.asked: list[set[Caller]] = []
+
+    async def __call__(self, callers: Collection[Caller]) -> Collection[Caller]:
+        self.asked.append(set(callers))
+        return set(callers) - self.ended
+
+
+def watching(
+    marks: Marks, bell: MemoryDoorbell | None = None, keeper: Doorkeeper | None = None
+) -> tuple[Watch, asyncio.Event]:
     stopping = asyncio.Event()
-    return Watch(marks, bell or MemoryDoorbell(), stopping, pace_s=0), stopping
+    watch = Watch(marks, keeper or Doorkeeper(), bell or MemoryDoorbell(), stopping, pace_s=0)
+    return watch, stopping
 
 
 async def test_round_when_some_are_behind_wakes_them_alone_with_one_question() -> None:
     marks = Marks(job_1=3, job_2=5)
     watch, _ = watching(marks)
     with (
-        watch.follow("job_1") as even,
-        watch.follow("job_2") as behind,
-        watch.follow("gone") as gone,
+        watch.follow("job_1", ANN) as even,
+        watch.follow("job_2", ANN) as behind,
+        watch.follow("gone", ANN) as gone,
     ):
         even.mark, behind.mark, gone.mark = 3, 4, 1
         await watch.round()
@@ -53,7 +70,7 @@ async def test_round_when_some_are_behind_wakes_them_alone_with_one_question() -
 
 async def test_round_when_two_follow_one_subject_wakes_only_the_one_behind() -> None:
     watch, _ = watching(Marks(job_1=3))
-    with watch.follow("job_1") as even, watch.follow("job_1") as behind:
+    with watch.follow("job_1", ANN) as even, watch.follow("job_1", ANN) as behind:
         even.mark, behind.mark = 3, 2
         await watch.round()
         assert await behind.wait(_AT_ONCE)
@@ -63,7 +80,7 @@ async def test_round_when_two_follow_one_subject_wakes_only_the_one_behind() -> 
 async def test_round_when_many_are_followed_asks_in_parts() -> None:
     marks = Marks()
     watch, _ = watching(marks)
-    viewers = [watch.follow(f"job_{number}") for number in range(501)]
+    viewers = [watch.follow(f"job_{number}", ANN) for number in range(501)]
     for each in viewers:
         each.__enter__().mark = 1
     await watch.round()
@@ -75,7 +92,7 @@ async def test_round_when_many_are_followed_asks_in_parts() -> None:
 async def test_viewer_when_its_subject_rings_wakes_without_a_round() -> None:
     bell, marks = MemoryDoorbell(), Marks()
     watch, _ = watching(marks, bell)
-    with watch.follow("job_1") as viewer:
+    with watch.follow("job_1", ANN) as viewer:
         bell.ring(doorbell.subject("job_1"))
         assert await viewer.wait(_SOON)
     assert not marks.asked
@@ -83,7 +100,7 @@ async def test_viewer_when_its_subject_rings_wakes_without_a_round() -> None:
 
 async def test_viewer_when_the_server_stops_wakes_at_once() -> None:
     watch, stopping = watching(Marks())
-    with watch.follow("job_1") as viewer:
+    with watch.follow("job_1", ANN) as viewer:
         await asyncio.sleep(0)
         stopping.set()
         assert await viewer.wait(_SOON)
@@ -93,8 +110,36 @@ async def test_viewer_when_the_server_stops_wakes_at_once() -> None:
 async def test_rounds_when_one_fails_go_on(error: Exception) -> None:
     marks = Marks(job_1=2)
     marks.failures = [error]
-    watch = Watch(marks, MemoryDoorbell(), asyncio.Event(), every_s=0.01)
-    with watch.follow("job_1") as viewer:
+    watch = Watch(marks, Doorkeeper(), MemoryDoorbell(), asyncio.Event(), every_s=0.01)
+    with watch.follow("job_1", ANN) as viewer:
         viewer.mark = 1
         assert await viewer.wait(_SOON)
     assert len(marks.asked) >= 2
+
+
+async def test_round_when_a_caller_may_not_stay_ends_their_streams_alone() -> None:
+    keeper = Doorkeeper(BOB)
+    watch, _ = watching(Marks(job_1=1), keeper=keeper)
+    with (
+        watch.follow("job_1", ANN) as hers,
+        watch.follow("job_1", BOB) as his,
+        watch.follow("job_2", BOB) as early,
+    ):
+        hers.mark = his.mark = 1
+        await watch.round()
+        assert keeper.asked == [{ANN, BOB}]
+        assert await his.wait(_AT_ONCE)
+        assert await early.wait(_AT_ONCE)
+        assert not await hers.wait(_AT_ONCE)
+        assert (hers.may_stay, his.may_stay, early.may_stay) == (True, False, False)
+
+
+async def test_round_when_marks_cannot_be_read_ends_streams_all_the_same() -> None:
+    marks = Marks()
+    marks.failures = [ServiceError("away")]
+    watch, _ = watching(marks, keeper=Doorkeeper(BOB))
+    with watch.follow("job_1", BOB) as his:
+        his.mark = 1
+        with pytest.raises(ServiceError):
+            await watch.round()
+        assert not his.may_stay

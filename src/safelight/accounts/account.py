@@ -40,16 +40,25 @@ class Account:
     keep_image_s: float | None = None  # how long images are kept; None: as in the settings
     keep_model_3d_s: float | None = None
     hold: str = ""  # the reason of a legal hold on everything it has
+    suspended_at: datetime | None = None  # no credential of it is accepted since
+    suspended_for: str = ""  # the reason, as its callers read it
+    deleted_at: datetime | None = None  # its rows and files are being removed since
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The authenticated caller of a request: account, credential and scopes."""
+    """The authenticated caller of a request: account, credential and scopes.
+
+    `key_id` names the credential in the audit log: an API key or session, or `ISSUER:SUBJECT` for a
+    token.
+    """
 
     account_id: str
     key_id: str
     scopes: Scopes
     rate_per_s: float | None = None  # requests per second; None: unlimited
+    root_id: str | None = None  # the API key with which the sessions that it opens end
+    expires_at: datetime | None = None  # of a token of an issuer; None: is looked up as a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Key:
     revoked_at: datetime | None
     last_used_at: datetime | None  # to the minute
     last_used_from: str  # an IP address, or empty
+    parent_id: str | None = None  # the API key with which a session or login link ends
 
 
 def new_secret(kind: Credential) -> str:

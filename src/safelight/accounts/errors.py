@@ -11,6 +11,21 @@ class Unauthenticated(RequestError):
     title = "A valid API key is needed"
 
 
+class AccountSuspended(Forbidden):
+    """The credential's account is suspended; `detail` gives the operator's reason."""
+
+    code = "account_suspended"
+    title = "This account is suspended"
+
+
+class LastOperator(RequestError):
+    """No other open account has a valid API key with `admin:write`: make one first."""
+
+    code = "last_operator"
+    status = 409
+    title = "This is the last account that can run the installation"
+
+
 class TooManyKeys(RequestError):
     """The account has as many API keys as it may."""
 

@@ -1,18 +1,18 @@
 """Rows of credentials: API keys, browser sessions and login links."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, RowMapping
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping
 
 from safelight import ids
 from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
 from safelight.accounts.scopes import Scope, Scopes
 from safelight.db.rows import from_row
-from safelight.db.tables import keys
+from safelight.db.tables import accounts, keys
 from safelight.db.types import now
 from safelight.db.walks import among
 
@@ -31,6 +31,7 @@ class NewKey:
     scopes: Scopes
     valid_for: timedelta | None = None
     rate_per_s: float | None = None
+    parent_id: str | None = None  # the API key with which it ends
 
     @classmethod
     def like(cls, old: Key, secret: str) -> Self:
@@ -45,6 +46,7 @@ class Found:
 
     caller: Caller
     use_is_old: bool
+    suspended_for: str | None  # the reason, if the account is suspended
 
 
 def insert(tx: Connection, new: NewKey) -> Key:
@@ -60,6 +62,7 @@ def insert(tx: Connection, new: NewKey) -> Key:
             hash=hash_secret(new.secret),
             scopes=sorted(new.scopes),
             rate_per_s=new.rate_per_s,
+            parent_id=new.parent_id,
             created_at=now(),
             expires_at=None if new.valid_for is None else now(new.valid_for),
         )
@@ -71,24 +74,49 @@ def insert(tx: Connection, new: NewKey) -> Key:
 def find_caller(tx: Connection, digest: bytes) -> Found | None:
     """Return the caller for a secret's hash, or None if it is unknown, expired or revoked."""
     is_old = sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true())
-    query = sa.select(
-        keys.c.id,
-        keys.c.account_id,
-        keys.c.scopes,
-        keys.c.rate_per_s,
-        is_old.label("use_is_old"),
-    ).where(keys.c.hash == digest, *_VALID)
-    row = tx.execute(query).one_or_none()
+    query = (
+        sa.select(
+            *_OF_CALLER,
+            is_old.label("use_is_old"),
+            accounts.c.suspended_at,
+            accounts.c.suspended_for,
+        )
+        .join(accounts, accounts.c.id == keys.c.account_id)
+        .where(keys.c.hash == digest, accounts.c.deleted_at.is_(None), *_VALID)
+    )
+    row = tx.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    return Found(
-        Caller(row.account_id, row.id, _to_scopes(row.scopes), row.rate_per_s), row.use_is_old
+    reason = row["suspended_for"] if row["suspended_at"] else None
+    return Found(_to_caller(row), row["use_is_old"], reason)
+
+
+def still_valid(tx: Connection, key_ids: Collection[str]) -> set[str]:
+    """Return which of these credentials would be accepted now."""
+    query = (
+        sa.select(keys.c.id)
+        .join(accounts, accounts.c.id == keys.c.account_id)
+        .where(among(tx, keys.c.id, sorted(key_ids)), *_OPEN, *_VALID)
     )
+    return set(tx.scalars(query))
 
 
-def is_valid(tx: Connection, key_id: str) -> bool:
-    """Return whether the credential is neither expired nor revoked."""
-    return tx.scalar(sa.select(keys.c.id).where(keys.c.id == key_id, *_VALID)) is not None
+def operators(tx: Connection) -> set[str]:
+    """Return the open accounts that have a valid API key with `admin:write`."""
+    is_admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN_WRITE}"%')
+    query = (
+        sa.select(keys.c.account_id)
+        .join(accounts, accounts.c.id == keys.c.account_id)
+        .where(_IS_KEY, is_admin, *_OPEN, *_VALID)
+        .distinct()
+    )
+    return set(tx.scalars(query))
+
+
+def still_open(tx: Connection, account_ids: Collection[str]) -> set[str]:
+    """Return which of these accounts exist and are neither suspended nor deleted."""
+    query = sa.select(accounts.c.id).where(among(tx, accounts.c.id, sorted(account_ids)), *_OPEN)
+    return set(tx.scalars(query))
 
 
 def count(tx: Connection, account_id: str) -> int:
@@ -124,10 +152,10 @@ def use_up(tx: Connection, digest: bytes) -> Caller | None:
         sa.update(keys)
         .where(keys.c.hash == digest, *_VALID)
         .values(revoked_at=now())
-        .returning(keys.c.account_id, keys.c.id, keys.c.scopes)
+        .returning(*_OF_CALLER)
     )
-    row = tx.execute(statement).one_or_none()
-    return None if row is None else Caller(row.account_id, row.id, _to_scopes(row.scopes))
+    row = tx.execute(statement).mappings().one_or_none()
+    return None if row is None else _to_caller(row)
 
 
 def expire(tx: Connection, key_id: str, after: timedelta) -> bool:
@@ -146,6 +174,19 @@ def revoke(tx: Connection, key_id: str) -> bool:
         .values(revoked_at=now())
     )
     return tx.execute(statement).rowcount == 1
+
+
+def revoke_all(tx: Connection, account_id: str) -> None:
+    """Revoke all credentials of an account."""
+    mine = (keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
+    tx.execute(sa.update(keys).where(*mine).values(revoked_at=now()))
+
+
+def remove(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Remove up to `limit` credentials of an account; return how many."""
+    mine = sa.select(keys.c.id).where(keys.c.account_id == account_id).limit(limit)
+    gone = sa.delete(keys).where(among(tx, keys.c.id, tx.scalars(mine).all()))
+    return tx.execute(gone).rowcount
 
 
 def record_use(tx: Connection, addresses: Mapping[str, str]) -> None:
@@ -180,10 +221,44 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
 
 
 _IS_KEY: ColumnElement[bool] = keys.c.kind == Credential.KEY.name.lower()
-_VALID: tuple[ColumnElement[bool], ...] = (
-    keys.c.revoked_at.is_(None),
-    sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
+_OF_CALLER = (
+    keys.c.id,
+    keys.c.kind,
+    keys.c.account_id,
+    keys.c.scopes,
+    keys.c.rate_per_s,
+    keys.c.parent_id,
 )
+_OPEN: tuple[ColumnElement[bool], ...] = (
+    accounts.c.suspended_at.is_(None),
+    accounts.c.deleted_at.is_(None),
+)
+
+
+def _lasts(row: FromClause) -> tuple[ColumnElement[bool], ...]:
+    return (
+        row.c.revoked_at.is_(None),
+        sa.or_(row.c.expires_at.is_(None), row.c.expires_at > now()),
+    )
+
+
+_PARENT = keys.alias("parent")
+_PARENT_LASTS = sa.exists().where(_PARENT.c.id == keys.c.parent_id, *_lasts(_PARENT))
+_VALID: tuple[ColumnElement[bool], ...] = (
+    *_lasts(keys),
+    sa.or_(keys.c.parent_id.is_(None), _PARENT_LASTS),
+)
+
+
+def _to_caller(row: RowMapping) -> Caller:
+    is_key = row["kind"] == Credential.KEY.name.lower()
+    return Caller(
+        row["account_id"],
+        row["id"],
+        _to_scopes(row["scopes"]),
+        row["rate_per_s"],
+        root_id=row["id"] if is_key else row["parent_id"],
+    )
 
 
 def _to_scopes(names: list[str]) -> Scopes:

@@ -19,13 +19,20 @@ class Accounts:
         self._db = database
 
     async def ensure_first(self, name: str) -> Account:
-        """Return the first account, created if there is none."""
+        """Return the first account that can run the installation, else the first of all.
+
+        It is created if there is none.
+        """
+
+        def find(tx: Connection) -> Account | None:
+            first = store.operator(tx)
+            return None if first is None else store.get_account(tx, first)
 
         def write(tx: Connection) -> Account:
-            found = store.first_account(tx)
+            found = find(tx)
             if found is None:
                 store.lock_accounts(tx)
-                found = store.first_account(tx) or store.insert_account(tx, name)
+                found = find(tx) or store.insert_account(tx, name)
             return found
 
         return await self._db.write(write)

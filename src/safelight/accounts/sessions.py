@@ -27,15 +27,28 @@ class Sessions:
         self._db = database
         self._authenticator = authenticator
 
-    async def login_token(self, account_id: str, scopes: Scopes) -> str:
-        """Return the secret of a login link, which opens one session within a day."""
+    async def login_token(
+        self, account_id: str, scopes: Scopes, *, root_id: str | None = None
+    ) -> str:
+        """Return the secret of a login link, which opens one session within a day.
+
+        Both end with the API key `root_id`, if there is one.
+        """
         secret = new_secret(Credential.LOGIN)
-        new = NewKey(account_id, Credential.LOGIN, "login link", secret, scopes, LOGIN_LINK_LASTS)
+        new = NewKey(
+            account_id,
+            Credential.LOGIN,
+            "login link",
+            secret,
+            scopes,
+            LOGIN_LINK_LASTS,
+            parent_id=root_id,
+        )
         await self._db.write(lambda tx: key_store.insert(tx, new))
         return secret
 
     async def open(self, key: str) -> str:
-        """Return the secret of a new session with the scopes of an API key."""
+        """Return the secret of a new session with the scopes of an API key, which ends with it."""
         return await self._new(await self._authenticator.authenticate(key))
 
     async def redeem(self, token: str) -> str:
@@ -57,6 +70,7 @@ class Sessions:
             secret,
             caller.scopes,
             SESSION_LASTS,
+            parent_id=caller.root_id,
         )
         await self._db.write(lambda tx: key_store.insert(tx, new))
         return secret

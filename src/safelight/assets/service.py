@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safelight import audit
+from safelight import audit, events
 from safelight.assets import object_ledger, search, store
 from safelight.assets.asset import Asset, NewAsset
 from safelight.assets.index.terms import Filter
@@ -117,6 +117,17 @@ class Assets:
         def write(tx: Connection) -> int:
             found = store.expired(tx, limit=_SWEPT_AT_ONCE)
             store.delete(tx, found, actor=RETENTION)
+            return len(found)
+
+        return await self._db.write(write)
+
+    async def delete_all(self, account_id: str, *, limit: int) -> int:
+        """Delete up to `limit` assets of a deleted account, and their events; return how many."""
+
+        def write(tx: Connection) -> int:
+            found = store.of_account(tx, account_id, limit=limit)
+            store.delete(tx, found, actor=RETENTION)
+            events.remove(tx, [asset.id for asset in found])
             return len(found)
 
         return await self._db.write(write)

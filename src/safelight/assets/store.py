@@ -189,6 +189,18 @@ def expired(tx: Connection, *, limit: int) -> list[Asset]:
     return [to_asset(row) for row in tx.execute(query).mappings()]
 
 
+def of_account(tx: Connection, account_id: str, *, limit: int) -> list[Asset]:
+    """Lock and return up to `limit` assets of an account that are not under legal hold."""
+    query = (
+        sa.select(assets)
+        .where(assets.c.account_id == account_id, assets.c.hold == "")
+        .order_by(assets.c.number)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [to_asset(row) for row in tx.execute(query).mappings()]
+
+
 def delete(tx: Connection, found: Sequence[Asset], *, actor: str) -> None:
     """Delete rows; objects that only they named are left to the next sweep.
 
@@ -316,6 +328,15 @@ def check_owners_free(tx: Connection, owners: Collection[str], *, lock: bool = F
     for account_id, reason in tx.execute(held).all():
         if reason:
             raise OnHold(f"The account {account_id} is under legal hold.")
+
+
+def check_account_free(tx: Connection, account_id: str) -> None:
+    """Raise `OnHold` if an account, or any of its assets, is under legal hold."""
+    check_owners_free(tx, [account_id], lock=True)
+    held = sa.select(assets.c.id).where(assets.c.account_id == account_id, assets.c.hold != "")
+    found = tx.scalar(held.limit(1))
+    if found is not None:
+        raise OnHold(f"The asset {found} of this account is under legal hold. Release it first.")
 
 
 def _entry(asset: Asset) -> index.Entry:

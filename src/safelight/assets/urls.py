@@ -37,15 +37,15 @@ class Links:
             return url
         return f"{self.configured}/files/{url.removeprefix(own)}"
 
-    def of(self, key: str) -> str:
-        """Return the URL of an object."""
-        return f"{self.files_url}/{key}" if is_public(key) else self._signed(key)
+    def of(self, key: str, account_id: str) -> str:
+        """Return the URL of an account's object."""
+        return f"{self.files_url}/{key}" if is_public(key) else self._signed(key, account_id)
 
-    def download(self, key: str) -> str:
+    def download(self, key: str, account_id: str) -> str:
         """Return a URL that browsers download as a file; always on this server."""
         if is_public(key):
             return f"{self.base_url}/files/{key}?download=1"
-        return f"{self._signed(key)}&download=1"
+        return f"{self._signed(key, account_id)}&download=1"
 
     def until(self) -> int:
         """Return when a URL signed now expires, in seconds since 1970."""
@@ -53,17 +53,17 @@ class Links:
         step = max(lifetime // 4, 1)
         return (int(time.time()) // step + 1) * step + lifetime
 
-    def is_signed(self, key: str, until: int, signature: str) -> bool:
+    def is_signed(self, key: str, account_id: str, until: int, signature: str) -> bool:
         """Return whether a private object's URL is correctly signed and has not expired."""
         return time.time() < until and signing.is_signed(
-            self.secret, _signed_text(key, until), signature
+            self.secret, _signed_text(key, account_id, until), signature
         )
 
-    def _signed(self, key: str) -> str:
-        until = self.until()
-        signature = signing.sign(self.secret, _signed_text(key, until))
-        return f"{self.base_url}/files/{key}?until={until}&sig={signature}"
+    def _signed(self, key: str, account_id: str) -> str:
+        text = _signed_text(key, account_id, self.until())
+        return f"{self.base_url}/files/{text}&sig={signing.sign(self.secret, text)}"
 
 
-def _signed_text(key: str, until: int) -> str:
-    return f"{key}?until={until}"
+def _signed_text(key: str, account_id: str, until: int) -> str:
+    """Return the text that is signed; it names the account, whose suspension ends the URL."""
+    return f"{key}?account={account_id}&until={until}"

@@ -21,11 +21,11 @@ def asset_document(asset: Asset, links: Links) -> documents.Asset:
         "width": asset.width,
         "height": asset.height,
         "visibility": asset.visibility.value,
-        "url": links.of(asset.key) if asset.key else None,
-        "download_url": links.download(asset.key) if asset.key else None,
+        "url": links.of(asset.key, asset.account_id) if asset.key else None,
+        "download_url": links.download(asset.key, asset.account_id) if asset.key else None,
         "renditions": {
             name: {
-                "url": links.of(rendition["key"]),
+                "url": links.of(rendition["key"], asset.account_id),
                 "media_type": rendition["media_type"],
                 "width": rendition["width"],
                 "height": rendition["height"],

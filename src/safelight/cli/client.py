@@ -25,7 +25,9 @@ from safelight.documents import (
     KeyWithSecret,
     Lanes,
     LaneState,
+    ManagedAccount,
     Model,
+    OpenedAccount,
     Redriven,
     Worker,
 )
@@ -238,6 +240,38 @@ class Client:
             if cursor is None or not left:
                 return done
 
+    # --- accounts ----------------------------------------------------------------------------
+
+    async def accounts(self, *, limit: int) -> list[ManagedAccount]:
+        """Return the server's accounts, newest first."""
+        return await self._list("/v1/admin/accounts", {"limit": limit})
+
+    async def managed_account(self, account_id: str) -> ManagedAccount:
+        """Return one account as operators see it."""
+        return (await self._wire.call("GET", _account_path(account_id))).json()
+
+    async def create_account(self, wanted: Mapping[str, Any]) -> OpenedAccount:
+        """Create an account; `wanted` is the body of `POST /v1/admin/accounts`."""
+        return (await self._wire.call("POST", "/v1/admin/accounts", json=wanted)).json()
+
+    async def suspend_account(self, account_id: str, reason: str) -> ManagedAccount:
+        """Suspend an account, for a reason that its callers read."""
+        path = f"{_account_path(account_id)}/suspend"
+        return (await self._wire.call("POST", path, json={"reason": reason})).json()
+
+    async def resume_account(self, account_id: str) -> ManagedAccount:
+        """Resume an account."""
+        return (await self._wire.call("POST", f"{_account_path(account_id)}/resume")).json()
+
+    async def limit_account(self, account_id: str, max_in_flight: int | None) -> ManagedAccount:
+        """Set how many jobs of an account run at once; None: as in the settings."""
+        body = {"max_in_flight": max_in_flight}
+        return (await self._wire.call("PATCH", _account_path(account_id), json=body)).json()
+
+    async def delete_account(self, account_id: str) -> None:
+        """Delete an account with all that it has."""
+        await self._wire.call("DELETE", _account_path(account_id))
+
     # --- follow and fetch --------------------------------------------------------------------
 
     async def follow(self, subject: str) -> AsyncGenerator[Update]:
@@ -288,6 +322,10 @@ def _path(subject: str) -> str:
     if not subject.isascii() or not subject.replace("_", "").isalnum():
         raise BadUse(f"{subject!r} is not an id.")
     return f"/v1/batches/{subject}" if subject.startswith("bat_") else f"/v1/jobs/{subject}"
+
+
+def _account_path(account_id: str) -> str:
+    return f"/v1/admin/accounts/{quote(account_id, safe='')}"
 
 
 def _lane_path(lane: str) -> str:

@@ -29,6 +29,8 @@ metadata = sa.MetaData(
 # The conditions of partial indexes. Queries must repeat them literally: SQLite uses a partial index
 # only if the query contains its condition, without bound values.
 LIMITED = text("max_in_flight IS NOT NULL")
+SUSPENDED = text("suspended_at IS NOT NULL")
+DELETED = text("deleted_at IS NOT NULL")
 READY = text("ready")  # queued and due
 DELAYED = text("status = 'queued' AND NOT ready")
 WAITING = text("status = 'waiting'")
@@ -70,7 +72,12 @@ accounts = Table(
     Column(
         "hold", sa.Text, nullable=False, server_default=""
     ),  # the reason of a legal hold on everything it has
+    Column("suspended_at", Instant),
+    Column("suspended_for", sa.Text, nullable=False, server_default=""),  # the reason
+    Column("deleted_at", Instant),  # its rows and files are being removed since
     Index("ix_accounts_limited", "id", **_where(LIMITED)),
+    Index("ix_accounts_suspended", "id", **_where(SUSPENDED)),
+    Index("ix_accounts_deleted", "id", **_where(DELETED)),
 )
 
 keys = Table(
@@ -89,6 +96,7 @@ keys = Table(
     Column("revoked_at", Instant),
     Column("last_used_at", Instant),  # to the minute
     Column("last_used_from", sa.Text, nullable=False, server_default=""),
+    Column("parent_id", sa.Text),  # the API key with which a session or login link ends
     CheckConstraint("kind IN ('key','session','login')", name="kind"),
     Index("ix_keys_account", "account_id", "kind", "id"),
     Index("ix_keys_expires_at", "expires_at", **_where(EXPIRES)),

@@ -5,7 +5,6 @@ They describe plain dictionaries. orjson writes those as they are, without valid
 
 from safelight.documents.account import (
     Account,
-    AccountLimits,
     AuditLine,
     AuditList,
     LoginLink,
@@ -65,6 +64,11 @@ from safelight.documents.key import (
     KeyList,
     KeyWithSecret,
 )
+from safelight.documents.managed import (
+    ManagedAccount,
+    ManagedAccountList,
+    OpenedAccount,
+)
 from safelight.documents.model import (
     Model,
     ModelList,
@@ -107,7 +111,6 @@ from safelight.documents.webhook import (
 
 __all__ = [
     "Account",
-    "AccountLimits",
     "Asset",
     "AssetList",
     "Attempt",
@@ -154,11 +157,14 @@ __all__ = [
     "Lanes",
     "Liveness",
     "LoginLink",
+    "ManagedAccount",
+    "ManagedAccountList",
     "Model",
     "ModelList",
     "ModelPrice",
     "Notice",
     "NoticeList",
+    "OpenedAccount",
     "PriceAmount",
     "Probe",
     "Problem",

@@ -43,16 +43,6 @@ class Account(TypedDict):
     created_at: Moment
 
 
-class AccountLimits(TypedDict):
-    """An account, as the installation's operator sees it."""
-
-    id: AccountId
-    name: str
-    max_in_flight: Annotated[int | None, Field(description="Concurrent jobs; null: the default.")]
-    hold: Annotated[str, Field(description="Reason of the legal hold; empty when there is none.")]
-    created_at: Moment
-
-
 class SigningKey(TypedDict):
     """The key that signs URLs of renditions."""
 

@@ -18,6 +18,7 @@ def subject(subject_id: str) -> str:
     return f"subject:{subject_id}"
 
 
+CREDENTIALS = "credentials"  # some ended: processes forget those that they know
 HALT = "halt"  # a running job was canceled: workers check their leases
 
 

@@ -1,6 +1,7 @@
 """Field types of request bodies: values that every database and JSON reader supports. Pure."""
 
 import re
+import unicodedata
 from datetime import datetime
 from typing import Annotated
 
@@ -21,6 +22,7 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 MAX_URL = 4_096
 MAX_METADATA_BYTES = 16_384
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -30,6 +32,13 @@ def storable(text: str) -> str:
     if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("must not contain NUL or unpaired surrogates")
     return text
+
+
+def one_line(text: str) -> str:
+    """Reject line breaks and other control characters, which could end a header or log line."""
+    if not text.strip() or any(unicodedata.category(letter) in _BREAKING for letter in text):
+        raise ValueError("must be one line of text, without control characters")
+    return storable(text)
 
 
 def _storable_tree(value: JsonObject) -> JsonObject:
@@ -60,6 +69,7 @@ def _sensible(time: datetime) -> datetime:
 
 Text = Annotated[str, AfterValidator(storable)]
 Name = Annotated[str, StringConstraints(max_length=255), AfterValidator(storable)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(one_line)]
 Tag = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),

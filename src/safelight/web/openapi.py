@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from safelight import documents, errors
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
+from safelight.identity.errors import IssuerUnavailable
 from safelight.json_object import JsonObject
 from safelight.web.contract import JSON, PROBLEM, refusals
 from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
@@ -162,7 +163,9 @@ def _implied(path: str, operation: JsonObject) -> Iterable[type[SafelightError]]
         yield errors.ServiceError
     if "security" in operation:
         yield Unauthenticated
+        yield IssuerUnavailable
         yield errors.Forbidden
+        yield AccountSuspended
         yield TooManyRequests
     if "{" in path:
         yield errors.NotFound

@@ -80,7 +80,7 @@ def manifest(view: BatchView, files: Sequence[Packed], links: Links) -> Mapping[
                     "media_type": asset.media_type,
                     "bytes": asset.bytes,
                     "sha256": asset.sha256,
-                    "url": links.of(asset.key) if asset.key else None,
+                    "url": links.of(asset.key, asset.account_id) if asset.key else None,
                     "facts": asset.facts,
                 }
                 for asset in view.outputs.get(job.id, ())

@@ -1,13 +1,14 @@
 """Builds the web application: routes, request limits, request ids and response headers."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,7 @@ from safelight.errors import InvalidRequest, NotFound, SafelightError
 from safelight.web import openapi, pages, problems
 from safelight.web.api import (
     account,
+    accounts,
     admin,
     assets,
     batches,
@@ -35,6 +37,7 @@ from safelight.web.api import (
 )
 from safelight.web.compression import Compression
 from safelight.web.errors import TooLarge
+from safelight.web.files.hot_files import RawHeaders
 from safelight.web.files.shortcut import Shortcut
 from safelight.web.hosts import Hosts, misdirected
 from safelight.web.services import Services
@@ -44,11 +47,17 @@ _PAGE_POLICY = (
     "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"  # nothing of it is a page
+_DATA_PATHS = ("/v1/", "/problems/", "/callbacks/", "/health", "/metrics")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_CORS_S = 600  # for which a browser keeps the response to a preflight
 _log = telemetry.logger("safelight.http")
 
 
@@ -71,6 +80,7 @@ def build(services: Services, *, version: str) -> FastAPI:
     for router in (
         files.router,  # the busiest first: routes are matched in order
         submit.router,
+        accounts.router,
         admin.router,
         admin.jobs_router,
         callbacks.router,
@@ -111,10 +121,26 @@ def wrap(app: FastAPI, services: Services) -> ASGIApp:
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.files.origins))
     files = services.files
     return _Edge(
-        Shortcut(Compression(app), files.hot, files.rates, files.most_per_s),
+        _opened(
+            Shortcut(Compression(app), files.hot, files.rates, files.most_per_s), services.hosts
+        ),
         hosts=services.hosts,
         max_body_bytes=services.entry.limits.body_bytes,
         policy=policy,
+    )
+
+
+def _opened(app: ASGIApp, hosts: Hosts) -> ASGIApp:
+    """Let pages of the configured origins call `app`, without cookies."""
+    if not hosts.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=hosts.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=_CORS_S,
     )
 
 
@@ -125,10 +151,11 @@ class _Edge:
         self._app = app
         self._hosts = hosts
         self._max = max_body_bytes
-        usual = _HEADERS | {"Content-Security-Policy": policy}
+        usual = dict(_HEADERS)
         if hosts.public_url.startswith("https:"):
             usual["Strict-Transport-Security"] = "max-age=31536000"
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in usual.items()]
+        self._of_pages = _raw(usual | {"Content-Security-Policy": policy})
+        self._of_data = _raw(usual | {"Content-Security-Policy": _DATA_POLICY})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -139,6 +166,8 @@ class _Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        is_data = scope["path"].startswith(_DATA_PATHS)
+        usual = self._of_data if is_data else self._of_pages
         status = 500
         began = time.perf_counter()
 
@@ -146,7 +175,7 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(message, request_id, self._headers)
+                _add_headers(message, request_id, usual)
             await send(message)
 
         if refusal := self._refusal(scope, Headers(scope=scope)):
@@ -194,6 +223,10 @@ def _inner_path(path: str, prefix: str) -> str:
 def _declared_length(headers: Headers) -> int:
     text = headers.get("content-length", "0")
     return int(text[:18]) if text.isdecimal() else 0
+
+
+def _raw(headers: Mapping[str, str]) -> RawHeaders:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 def _add_headers(message: Message, request_id: str, usual: Iterable[tuple[bytes, bytes]]) -> None:

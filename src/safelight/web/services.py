@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
+from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
+from safelight.accounts.lifecycle import Lifecycle
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
 from safelight.accounts.signatures import Signatures
@@ -54,9 +57,12 @@ class Access:
     """The services that let callers in."""
 
     authenticator: Authenticator
+    closed: ClosedAccounts
+    lifecycle: Lifecycle  # of accounts
     keys: Keys
     sessions: Sessions
     rates: Rates  # by key
+    tokens: Callable[[str], Awaitable[Caller]] | None  # of issuers; None: there are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class Health:
 
     checks: dict[str, Callable[[], Awaitable[object]]]
     soft_checks: dict[str, Callable[[], Awaitable[object]]]
+    sealing: Callable[[], Awaitable[str]]  # how secrets are kept; empty: all are encrypted
     cage_gaps: Callable[[], list[str]]  # parts of the decoders' cage that the kernel lacks
     codec_holes: Callable[[], Awaitable[list[str]]]  # decoders with a known hole
     lanes_here: frozenset[str]  # that a worker in this process serves

@@ -17,35 +17,40 @@ from safelight.assets.urls import Links
 
 PUBLIC = "images/job_1/abc.png"
 PRIVATE = "private/images/job_1/abc.png"
+ANN = "acc_1"
 LINKS = Links("https://api.example", "https://cdn.example/x", "a secret", timedelta(hours=1))
 
 
 def test_link_when_public_is_the_key_behind_the_cdn() -> None:
-    assert LINKS.of(PUBLIC) == "https://cdn.example/x/images/job_1/abc.png"
-    assert LINKS.download(PUBLIC) == "https://api.example/files/images/job_1/abc.png?download=1"
+    assert LINKS.of(PUBLIC, ANN) == "https://cdn.example/x/images/job_1/abc.png"
+    assert (
+        LINKS.download(PUBLIC, ANN) == "https://api.example/files/images/job_1/abc.png?download=1"
+    )
 
 
 def test_link_when_private_is_signed_for_that_key_and_time() -> None:
-    address = urlsplit(LINKS.of(PRIVATE))
+    address = urlsplit(LINKS.of(PRIVATE, ANN))
     asked = parse_qs(address.query)
     until, signature = int(asked["until"][0]), asked["sig"][0]
     assert (address.netloc, address.path) == ("api.example", f"/files/{PRIVATE}")
     assert 3600 <= until - time.time() <= 3600 * 1.25
-    assert LINKS.is_signed(PRIVATE, until, signature)
-    assert not LINKS.is_signed(PRIVATE, until + 1, signature)
-    assert not LINKS.is_signed(PRIVATE.replace("abc", "abd"), until, signature)
+    assert LINKS.is_signed(PRIVATE, ANN, until, signature)
+    assert asked["account"] == [ANN]
+    assert not LINKS.is_signed(PRIVATE, ANN, until + 1, signature)
+    assert not LINKS.is_signed(PRIVATE, "acc_2", until, signature)
+    assert not LINKS.is_signed(PRIVATE.replace("abc", "abd"), ANN, until, signature)
     another = Links(LINKS.base_url, LINKS.files_url, "another secret", LINKS.lifetime)
-    assert not another.is_signed(PRIVATE, until, signature)
+    assert not another.is_signed(PRIVATE, ANN, until, signature)
 
 
 def test_link_when_its_time_is_over_is_not_signed() -> None:
     ended = Links("https://api.example", "https://api.example/files", "s", timedelta(seconds=-60))
-    asked = parse_qs(urlsplit(ended.of(PRIVATE)).query)
-    assert not ended.is_signed(PRIVATE, int(asked["until"][0]), asked["sig"][0])
+    asked = parse_qs(urlsplit(ended.of(PRIVATE, ANN)).query)
+    assert not ended.is_signed(PRIVATE, ANN, int(asked["until"][0]), asked["sig"][0])
 
 
 def test_link_when_asked_for_again_soon_is_the_same() -> None:
-    found = {LINKS.of(PRIVATE) for _ in range(20)}
+    found = {LINKS.of(PRIVATE, ANN) for _ in range(20)}
     assert len(found) <= 2, "a step may end between two"
 
 

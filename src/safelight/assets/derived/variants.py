@@ -37,7 +37,10 @@ class Promise:
 
 
 class Variants:
-    """Variants of served pictures. Only signed URLs derive one, to prevent abuse."""
+    """Variants of served pictures. Only signed URLs derive one, to prevent abuse.
+
+    `check_open` raises `AccountSuspended` or `NotFound` for a closed account.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,13 @@ class Variants:
         scratch: Path,
         *,
         check_space: Callable[[], Awaitable[None]],
+        check_open: Callable[[str], Awaitable[None]],
         rules: MakingRules | None = None,
     ) -> None:
         self._db = database
         self._pool = pool
         self._signatures = signatures
+        self._check_open = check_open
         self._making = Making(
             database,
             storage,
@@ -95,6 +100,7 @@ class Variants:
         signing_key = await self._signatures.key_of(source.account_id)
         if not signing.is_signed(signing_key, _signed_text(key, asked, until), signature):
             raise SignatureInvalid
+        await self._check_open(source.account_id)
         spec = specs[-1] if source.has_alpha else specs[0]
         found = source.variants.get(spec.canonical)
         VARIANTS.labels("miss" if found is None else "hit").inc()

@@ -7,7 +7,7 @@ and the old ones are removed. A restored asset has new URLs.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from safelight import audit
+from safelight import audit, events
 from safelight.assets import store
 from safelight.assets.asset import Asset
 from safelight.assets.keys import restored_key, trash_key
@@ -114,6 +114,17 @@ class Trash:
         def write(tx: Connection) -> int:
             found = trash_store.overdue(tx, limit=_PURGED_AT_ONCE)
             _purge(tx, found, RETENTION)
+            return len(found)
+
+        return await self._db.write(write)
+
+    async def purge_all(self, account_id: str, *, limit: int) -> int:
+        """Delete up to `limit` assets of a deleted account permanently; return how many."""
+
+        def write(tx: Connection) -> int:
+            found = trash_store.of_account(tx, account_id, limit=limit)
+            _purge(tx, found, RETENTION)
+            events.remove(tx, [each.asset.id for each in found])
             return len(found)
 
         return await self._db.write(write)

@@ -87,6 +87,18 @@ def overdue(tx: Connection, *, limit: int) -> list[Trashed]:
     return [_to_trashed(row) for row in tx.execute(query).mappings()]
 
 
+def of_account(tx: Connection, account_id: str, *, limit: int) -> list[Trashed]:
+    """Lock and return up to `limit` rows of an account."""
+    query = (
+        sa.select(trash)
+        .where(trash.c.account_id == account_id)
+        .order_by(trash.c.asset_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_to_trashed(row) for row in tx.execute(query).mappings()]
+
+
 def remove(tx: Connection, trashed: Trashed) -> bool:
     """Delete a row; its objects are left to the sweep. Returns False if it is gone already."""
     asset = trashed.asset

@@ -42,10 +42,18 @@ def main(
 
 storage = typer.Typer(help="Inspect and repair stored files.", no_args_is_help=True)
 app.add_typer(storage, name="storage")
-account = typer.Typer(help="List, export and import accounts.", no_args_is_help=True)
+account = typer.Typer(
+    help="Export and import accounts of the installation on this machine.", no_args_is_help=True
+)
 app.add_typer(account, name="account")
+accounts = typer.Typer(
+    help="Open, suspend and delete accounts of the server; for operators.", no_args_is_help=True
+)
+app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+secrets = typer.Typer(help="Encrypt the secrets in the database.", no_args_is_help=True)
+app.add_typer(secrets, name="secrets")
 backup = typer.Typer(help="Back up the installation, or verify a backup.")
 app.add_typer(backup, name="backup")
 

@@ -56,7 +56,7 @@ def rotate_key(
 
 @keys.command("revoke")
 def revoke_key(key_id: KeyId) -> None:
-    """Revoke an API key, within a second everywhere."""
+    """Revoke an API key and the browser sessions that it opened, at once."""
     run(lazy.keys().revoke(key_id))
 
 

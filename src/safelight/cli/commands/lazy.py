@@ -25,6 +25,13 @@ def account():
     return transfer
 
 
+def accounts():
+    """Return the module."""
+    from safelight.cli.accounts import managed  # noqa: PLC0415
+
+    return managed
+
+
 def keys():
     """Return the module."""
     from safelight.cli.accounts import keys  # noqa: PLC0415
@@ -65,3 +72,10 @@ def server():
     from safelight.cli.hosting import serve as server  # noqa: PLC0415
 
     return server
+
+
+def sealing():
+    """Return the module."""
+    from safelight.cli import sealing  # noqa: PLC0415
+
+    return sealing

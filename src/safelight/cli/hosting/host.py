@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from uvicorn import Config, Server
 
 from safelight import configured, datadir
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.accounts.scopes import OWNER_SCOPES
 from safelight.app import ALL_ROLES, ProcessRole, Safelight, open_safelight
 from safelight.cli.failure import Failure
@@ -102,13 +102,16 @@ async def hosted(
 async def local_owner(whole: Safelight, note: Callable[[str], None]) -> Owner:
     """Return the first account, with a key kept in the data directory and made if need be.
 
-    A kept key that this database does not know is replaced, with a note.
+    A kept key that this database does not know is replaced, with a note. One of a suspended account
+    is kept: an operator of another account can resume that.
     """
     access, folder = whole.services.access, whole.settings.data_dir
     account = await whole.services.accounts.ensure_first("local")
     key = datadir.local_key(folder)
     try:
         await access.authenticator.authenticate(key)
+    except AccountSuspended as error:
+        note(f"The account of the API key in {folder} is suspended: {error.detail}")
     except Unauthenticated:
         if key:
             note(f"The API key in {folder} is of another database, or was revoked: it is replaced.")

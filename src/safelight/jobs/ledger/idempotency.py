@@ -48,6 +48,15 @@ def keep(tx: Connection, account_id: str, key: str, mark: str, subject: str) -> 
     return bool(tx.execute(statement).rowcount)
 
 
+def remove(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Delete up to `limit` keys of a deleted account; return how many."""
+    mine = sa.select(idempotency.c.key).where(idempotency.c.account_id == account_id).limit(limit)
+    gone = sa.delete(idempotency).where(
+        idempotency.c.account_id == account_id, idempotency.c.key.in_(tx.scalars(mine).all())
+    )
+    return tx.execute(gone).rowcount
+
+
 def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
     """Delete up to `limit` keys older than `kept`, the oldest first."""
     whole_key = (idempotency.c.account_id, idempotency.c.key)

@@ -2,9 +2,10 @@
 
 Walks the accounts with ready work by skip-scanning the partial index, first those after :after,
 then those up to it; takes the best jobs of each account below its limit, one per account in turn,
-so that one account's thousands never block another's single job. The cost depends on the slots and
-the page of accounts, not on the queue's length. Jobs whose `start_by` has passed are left to the
-janitor, unless they did start and wait for a retry.
+so that one account's thousands never block another's single job. A closed account's limit is 0:
+its jobs stay in the index and are passed over, so that suspending writes one row. The cost depends
+on the slots and the page of accounts, not on the queue's length. Jobs whose `start_by` has passed
+are left to the janitor, unless they did start and wait for a retry.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ WITH RECURSIVE ahead(account_id) AS (
   LIMIT :accounts
 ), capped(account_id, lap, cap) AS (
   SELECT account_id, lap, coalesce(
-    (SELECT max_in_flight FROM accounts WHERE accounts.id = walked.account_id),
+    (SELECT CASE WHEN suspended_at IS NULL AND deleted_at IS NULL THEN max_in_flight ELSE 0 END
+     FROM accounts WHERE accounts.id = walked.account_id),
     CAST(:account_limit AS integer))
   FROM walked
 ), page(account_id, lap, room) AS MATERIALIZED (

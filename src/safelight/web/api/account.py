@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
-from safelight.accounts.errors import Unauthenticated
+from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.accounts.sessions import LOGIN_LINK_LASTS, SESSION_LASTS
 from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
@@ -65,8 +65,15 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
 
 @router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
 async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
-    """Return a link that signs a browser in once, within a day, with the scopes of this key."""
-    token = await services.access.sessions.login_token(caller.account_id, caller.scopes)
+    """Return a link that signs a browser in once, within a day, with the scopes of this key.
+
+    The session ends with the key.
+    """
+    if caller.expires_at is not None:
+        raise Forbidden("A token opens no session, which would outlast it. Use an API key.")
+    token = await services.access.sessions.login_token(
+        caller.account_id, caller.scopes, root_id=caller.root_id
+    )
     document: documents.LoginLink = {
         "url": f"{services.public_url}/login?token={token}",
         "expires_at": datetime.now(UTC) + LOGIN_LINK_LASTS,
@@ -74,7 +81,9 @@ async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
     return json_response(document, 201, {"Cache-Control": "no-store"})
 
 
-@router.post("/v1/session", **returns(None, Unauthenticated, Forbidden, status=204))
+@router.post(
+    "/v1/session", **returns(None, Unauthenticated, AccountSuspended, Forbidden, status=204)
+)
 async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     services.hosts.check(request)

@@ -1,4 +1,4 @@
-"""Routes for operations: lanes, dead letters, account limits, and redrive."""
+"""Routes for operations: workers, lanes, dead letters, and redrive."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, cast
@@ -7,10 +7,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from safelight import documents
-from safelight.accounts.account import Account
 from safelight.db.types import to_microseconds
 from safelight.doorbell import doorbell
-from safelight.errors import InvalidRequest
 from safelight.jobs.fields import STRICT, Name, Time
 from safelight.jobs.job import Job
 from safelight.jobs.ledger.dead_letters import Mark, Which
@@ -28,7 +26,6 @@ router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["operations"])
 jobs_router = APIRouter(route_class=JsonRoute, prefix="/v1", tags=["jobs"])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_IN_FLIGHT = 1_000_000
 
 
 class Filter(BaseModel):
@@ -88,24 +85,6 @@ class RedriveDeadLetters(RedriveJobs):
     """Body of `POST /v1/admin/dead-letters/redrive`."""
 
     account_id: Name | None = None
-
-
-class AccountLimitsChange(BaseModel):
-    """Body of `PATCH /v1/admin/accounts/{id}`; omitted fields stay."""
-
-    model_config = STRICT
-
-    max_in_flight: int | None = Field(
-        None,
-        ge=0,
-        le=_MOST_IN_FLIGHT,
-        description="Concurrent jobs; null is the default from the settings.",
-    )
-    hold: str = Field(
-        "",
-        max_length=500,
-        description="Reason for a legal hold on everything it has; empty lifts the hold.",
-    )
 
 
 # --- workers ---------------------------------------------------------------------------------
@@ -223,21 +202,6 @@ async def _redrive(services: Services, which: Which, body: RedriveJobs) -> Respo
     return json_response(document)
 
 
-# --- accounts --------------------------------------------------------------------------------
-
-
-@router.patch("/admin/accounts/{account_id}", **returns(documents.AccountLimits))
-async def change_account_limits(
-    account_id: Name, body: AccountLimitsChange, caller: AdminWriter, services: Parts
-) -> Response:
-    """Set an account's limit of jobs in flight, or its legal hold."""
-    values = body.model_dump(exclude_unset=True)
-    if not values:
-        raise InvalidRequest("There is nothing to change.")
-    changed = await services.accounts.change(account_id, values, actor=caller.key_id)
-    return json_response(_account_document(changed))
-
-
 # --- documents -------------------------------------------------------------------------------
 
 
@@ -286,16 +250,6 @@ def _dead_letter_document(job: Job) -> documents.DeadLetter:
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at or job.created_at,
-    }
-
-
-def _account_document(account: Account) -> documents.AccountLimits:
-    return {
-        "id": account.id,
-        "name": account.name,
-        "max_in_flight": account.max_in_flight,
-        "hold": account.hold,
-        "created_at": account.created_at,
     }
 
 

@@ -114,7 +114,7 @@ async def follow_batch(
     All changes of its jobs since the last look are one `batch.progress`, a few per second.
     """
     await services.batches.tally(caller.account_id, batch_id)
-    return await stream(services, caller.account_id, batch_id, last_event_id)
+    return await stream(services, caller, batch_id, last_event_id)
 
 
 @router.post("/batches/{batch_id}/cancel", **returns(documents.Batch))

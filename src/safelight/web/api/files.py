@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import Field
 
+from safelight.accounts.errors import AccountSuspended
 from safelight.assets.errors import NoPublicPicture, SignatureInvalid
 from safelight.assets.keys import EXTENSIONS, cache_control_of, is_public, media_type_of
 from safelight.errors import NotFound
@@ -22,7 +23,7 @@ from safelight.web.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["files"])
 
-_SIGNED = {"until", "sig"}
+_SIGNED = {"account", "until", "sig"}
 _LAST_SECOND = 10**11  # far longer than any URL that is issued
 
 
@@ -30,6 +31,9 @@ class FileQuery(PictureQuery):
     """Query parameters of a file's URL; others are refused, because caches key on them."""
 
     download: bool = Field(False, description="Serve as an attachment.")
+    account: str | None = Field(
+        None, max_length=64, description="The owner of a private file, part of what is signed."
+    )
     until: int | None = Field(
         None, ge=0, le=_LAST_SECOND, description="When the URL of a private file expires."
     )
@@ -43,6 +47,7 @@ class FileQuery(PictureQuery):
     **sends(
         EXTENSIONS,
         SignatureInvalid,
+        AccountSuspended,
         NoPublicPicture,
         RangeNotSatisfiable,
         TooManyRequests,
@@ -60,7 +65,7 @@ async def get_file(
 
     With any of `w`, `h`, `fit`, `format` and `quality` the picture is derived on first request; the
     URL is then signed with the account's signing key. URLs of private files are signed by this
-    server and expire. Originals are not served here.
+    server and expire. Signed URLs of a suspended account are refused. Originals are never served.
     """
     refuse_repeated(request)
     media_type = media_type_of(key)
@@ -72,7 +77,7 @@ async def get_file(
         shown = await _picture(request, key, services, query)
         return await serve(request, services.files.storage, shown)
     if not is_public(key):
-        _check(services, key, query)
+        await _check(services, key, query)
         if request.method == "GET" and not query.download:
             address = await services.files.direct(key)
             if address:
@@ -91,11 +96,12 @@ def _is_whole(request: Request, response: Response) -> bool:
     return request.method == "GET" and response.status_code == HTTPStatus.OK and sent_at_once
 
 
-def _check(services: Services, key: str, query: FileQuery) -> None:
-    if query.until is None or query.sig is None:
+async def _check(services: Services, key: str, query: FileQuery) -> None:
+    if query.account is None or query.until is None or query.sig is None:
         raise SignatureInvalid("This file is private: request a signed URL for it.")
-    if not services.links.is_signed(key, query.until, query.sig):
+    if not services.links.is_signed(key, query.account, query.until, query.sig):
         raise SignatureInvalid("This URL has expired, or its signature is invalid.")
+    await services.access.closed.check_open(query.account)
 
 
 async def _picture(request: Request, key: str, services: Services, query: FileQuery) -> Shown:

@@ -37,7 +37,7 @@ async def get_asset_format(
     """
     asset = await services.assets.get(caller.account_id, asset_id)
     key = await key_in_format(services, asset, form)
-    return RedirectResponse(services.links.download(key), 303)
+    return RedirectResponse(services.links.download(key, caller.account_id), 303)
 
 
 async def key_in_format(services: Services, asset: Asset, form: ModelFormat | None) -> str:

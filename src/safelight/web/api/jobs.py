@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from safelight import documents
+from safelight.accounts.account import Caller
 from safelight.assets.errors import OnHold
 from safelight.doorbell import doorbell
 from safelight.errors import NotFound, WrongState
@@ -121,18 +122,24 @@ async def follow_job(
 ) -> Response:
     """Follow one job as server-sent events, until it is final."""
     await services.jobs.view(caller.account_id, job_id)
-    return await stream(services, caller.account_id, job_id, last_event_id)
+    return await stream(services, caller, job_id, last_event_id)
 
 
 async def stream(
-    services: Services, account_id: str, subject: str, last_event_id: str | None
+    services: Services, caller: Caller, subject: str, last_event_id: str | None
 ) -> Response:
     """Return the events of a job or batch as a stream, or 204 if the client has them all."""
-    feed = feed_of(services, account_id, subject)
+    feed = feed_of(services, caller.account_id, subject)
     if last_event_id and await is_over(feed, last_event_id):
         return Response(status_code=204)
     return StreamingResponse(
-        follow(feed, services.watch, last_event_id=last_event_id, stopping=services.stopping),
+        follow(
+            feed,
+            services.watch,
+            caller,
+            last_event_id=last_event_id,
+            stopping=services.stopping,
+        ),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -149,7 +156,7 @@ async def download_job(
     if not view.outputs or not view.outputs[0].key:
         raise NotFound("The job's outputs have been deleted.")
     key = await key_in_format(services, view.outputs[0], form)
-    return RedirectResponse(services.links.download(key), 303)
+    return RedirectResponse(services.links.download(key, caller.account_id), 303)
 
 
 @router.post("/jobs/{job_id}/cancel", **returns(documents.Job, WrongState))

@@ -11,7 +11,8 @@ from safelight.accounts.account import Key
 from safelight.accounts.errors import KeyEnded, ScopeNotHeld, TooManyKeys
 from safelight.accounts.keys import Issued
 from safelight.accounts.scopes import MEMBER_SCOPES, PATTERNS, Scopes, expand
-from safelight.jobs.fields import STRICT
+from safelight.doorbell import doorbell
+from safelight.jobs.fields import STRICT, Label
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
 from safelight.web.auth import AccountReader, AccountWriter, Parts
@@ -21,7 +22,7 @@ from safelight.web.json_route import JsonRoute
 router = APIRouter(route_class=JsonRoute, prefix="/v1/keys", tags=["account"])
 
 _DAY_S = 86_400
-_NO_STORE = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def _known(patterns: list[str]) -> list[str]:
@@ -45,7 +46,7 @@ class NewKey(BaseModel):
 
     model_config = STRICT
 
-    name: str = Field(min_length=1, max_length=200, description="Where the key is used.")
+    name: Label = Field(description="Where the key is used.")
     scopes: Patterns = sorted(MEMBER_SCOPES)
     expires_in_s: float | None = Field(
         None, ge=60, le=10 * 366 * _DAY_S, description="Lifetime in seconds; null: unlimited."
@@ -81,7 +82,7 @@ async def create_key(body: NewKey, caller: AccountWriter, services: Parts) -> Re
         rate_per_s=body.rate_per_s,
         actor=caller.key_id,
     )
-    return json_response(_with_secret(made), 201, _NO_STORE)
+    return json_response(with_secret(made), 201, NO_STORE)
 
 
 @router.get("", **returns(documents.KeyList))
@@ -119,13 +120,15 @@ async def rotate_key(
         overlap=timedelta(seconds=body.overlap_s),
         actor=caller.key_id,
     )
-    return json_response(_with_secret(made), 201, _NO_STORE)
+    services.bell.ring(doorbell.CREDENTIALS)
+    return json_response(with_secret(made), 201, NO_STORE)
 
 
 @router.delete("/{key_id}", **returns(None, status=204))
 async def revoke_key(key_id: str, caller: AccountWriter, services: Parts) -> Response:
-    """Revoke an API key, at once here and within a second in other processes."""
+    """Revoke an API key, with the sessions that it opened; open streams end within seconds."""
     await services.access.keys.revoke(caller.account_id, key_id, actor=caller.key_id)
+    services.bell.ring(doorbell.CREDENTIALS)
     return Response(status_code=204)
 
 
@@ -149,5 +152,6 @@ def _document(key: Key) -> documents.Key:
     }
 
 
-def _with_secret(made: Issued) -> documents.KeyWithSecret:
+def with_secret(made: Issued) -> documents.KeyWithSecret:
+    """Return the document of a new key with its secret."""
     return {**_document(made.key), "key": made.secret}

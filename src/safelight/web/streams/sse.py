@@ -4,6 +4,7 @@ The rules of a stream, for any subject:
 - it opens with what was missed since Last-Event-ID, then a snapshot of the present;
 - after the snapshot, events come by their `seq`, so that none is lost or doubled, however late
   its transaction commits;
+- it ends within seconds when its caller's credential does;
 - it ends when its subject is final. A client that resumes after that gets status 204, the only
   end after which EventSource does not reconnect;
 - a comment is sent when nothing else was for a while, so that proxies and clients can tell silence
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from safelight.accounts.account import Caller
 from safelight.events import Event
 from safelight.web.watch import Watch
 
@@ -72,10 +74,15 @@ async def is_over(feed: Feed, last_event_id: str) -> bool:
 
 
 async def follow(
-    feed: Feed, watch: Watch, *, last_event_id: str | None, stopping: asyncio.Event
+    feed: Feed,
+    watch: Watch,
+    caller: Caller,
+    *,
+    last_event_id: str | None,
+    stopping: asyncio.Event,
 ) -> AsyncIterator[bytes]:
-    """Yield the stream's bytes; ends early when `stopping` is set."""
-    with watch.follow(feed.subject) as viewer:
+    """Yield the stream's bytes; ends early when `stopping` is set or `caller` may not stay."""
+    with watch.follow(feed.subject, caller) as viewer:
         snapshot = await feed.snapshot()
         if last_event_id:
             missed = [
@@ -93,6 +100,8 @@ async def follow(
             if not await viewer.wait(HEARTBEAT):
                 yield _STILL_HERE
                 continue
+            if not viewer.may_stay:
+                return
             events, final = await feed.news(heads)
             for told in await feed.tell(events):
                 yield frame(told.type, told.document, told.id)

@@ -26,6 +26,7 @@ from safelight.providers.registry import Registry
 from safelight.worker.attempt.request import lost_start
 from safelight.worker.attempt.tickets import cancel_at_provider, find_at_provider
 from safelight.worker.rounds import OUTAGE, guarded
+from safelight.worker.upkeep.departures import Departures
 from safelight.worker.upkeep.metrics import Signals
 from safelight.worker.upkeep.retention import Retention
 
@@ -63,6 +64,7 @@ class Janitor:
         self._retention = retention
         self._assets = assets
         self._trash = trash
+        self._departures = Departures(database, bell, assets, trash)
         self._interval = interval
         self._lease = lease
         # Workers cannot renew during an outage, so they get a full lease afterwards. A janitor
@@ -99,6 +101,7 @@ class Janitor:
         await self._retention.round()
         await self._assets.expire()
         await self._trash.purge_overdue()
+        await self._departures.round()
         await self._sweep_objects()
 
     async def _is_late(self) -> bool:
