@@ -16,7 +16,7 @@ from safelight import documents, errors
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
 from safelight.web.contract import JSON, PROBLEM, refusals
-from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
+from safelight.web.errors import KeyInUrl, Misdirected, TooLarge, TooManyRequests
 
 Schema = dict[str, Any]
 URL = "/openapi.json"
@@ -158,6 +158,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
     """Yield the errors that follow from what an operation takes."""
     yield SafelightError
     yield Misdirected
+    yield KeyInUrl
     if operation["tags"] != ["health"]:
         yield errors.ServiceError
     if "security" in operation:
