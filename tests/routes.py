@@ -17,7 +17,7 @@ JSON = dict[str, Any]
 _OK = frozenset(range(200, 400))
 _MISSING = frozenset({404})
 _REFUSED = frozenset(range(400, 500)) - {401, 405}
-_PICTURE = ("picture.png", pictures.picture("png"), "image/png")
+PICTURE = ("picture.png", pictures.picture("png"), "image/png")
 
 
 class Right(Enum):
@@ -173,10 +173,10 @@ def _submits(things: Mapping[str, str]) -> dict[str, list[Call]]:
             Call("/v1/batches", json={"items": [address], **told}, **refused),
         ],
         "POST /v1/upload/batch": [
-            _own("/v1/upload/batch", files=[("files", _PICTURE)]),
+            _own("/v1/upload/batch", files=[("files", PICTURE)]),
             Call(
                 "/v1/upload/batch",
-                files=[("files", _PICTURE), ("notify", (None, f'["{told["notify"][0]}"]'))],
+                files=[("files", PICTURE), ("notify", (None, f'["{told["notify"][0]}"]'))],
                 **refused,
             ),
         ],
@@ -194,7 +194,7 @@ def _assets(things: Mapping[str, str]) -> dict[str, list[Call]]:
         {"cursor": "100000"},
     ]
     return {
-        "POST /v1/uploads": [_own("/v1/uploads", files={"file": _PICTURE})],
+        "POST /v1/uploads": [_own("/v1/uploads", files={"file": PICTURE})],
         "GET /v1/assets": [_own("/v1/assets", params=query) for query in lists],
         "GET /v1/assets/{asset_id}": [Call(at), Call(f"/v1/assets/{private}")],
         "GET /v1/assets/{asset_id}/similar": [Call(f"{at}/similar?distance=16")],

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ def is_claimed(folder: Path) -> bool:
 
 def announce(folder: Path, server: RunningServer) -> None:
     """Publish the server's URL for command lines on this machine."""
-    _write(folder / _SERVER, asdict(server))
+    write_private(folder / _SERVER, asdict(server))
 
 
 def running_server(folder: Path) -> RunningServer | None:
@@ -136,14 +136,17 @@ def local_key(folder: Path) -> str:
 
 def keep_local_key(folder: Path, secret: str) -> None:
     """Write the key, readable only by this user."""
-    _write(folder / _KEY, {"key": secret})
+    write_private(folder / _KEY, {"key": secret})
 
 
-def _write(path: Path, document: dict[str, str | int]) -> None:
+def write_private(path: Path, document: Mapping[str, object]) -> None:
+    """Replace a file by a JSON document that only this user can read."""
     draft = path.with_suffix(".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
         json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path)
 
 

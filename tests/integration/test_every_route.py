@@ -6,27 +6,38 @@ The routes come from the application itself, and each needs an entry in `tests/r
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import reduce
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import httpx2
 import pytest
 
+from safelight import ids
 from safelight.accounts.account import Credential
 from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES
 from safelight.web import server
-from tests.household import KEPT, Household, household
-from tests.routes import Call, Right, calls, names
+from tests import documented
+from tests.household import HOOK, KEPT, Household, household
+from tests.routes import PICTURE, Call, Right, calls, names
 
 READS = ("GET", "HEAD", "FILES")
 LEAST_STREAMS = 2
 DATA = ("/v1/", "/problems/", "/callbacks/", "/health", "/metrics")
 CORP = {"same-origin", "cross-origin"}
+LEAST_NAMED = 40
 _READS = tuple(scope for scope in MEMBER_SCOPES if scope.endswith(":read"))
+_OWNED = (Right.OWNER, Right.MEMBER)
 LONGEST_S = 1.25 * 3600
+_ID = "[a-z]{3}_[0-9a-hjkmnp-tv-z]"
+_RANDOM = re.compile(rf"({_ID}{{10}})[0-9a-hjkmnp-tv-z]{{16}}|[0-9a-hjkmnp-tv-z]{{26,}}")
+_GIVEN = re.compile(
+    rf"{_ID}{{26}}|{KEPT}|{KEPT[::-1]}|\d{{4}}-\d\d-\d\dT[\d:.]+Z|[0-9a-hjkmnp-tv-z]{{26,}}"
+)
 _PRIVATE = re.compile(r"/files/private/[^\s\"?]+\??([^\s\"]*)")
 
 
@@ -70,6 +81,7 @@ class Walk:
     routes: frozenset[str]
     entries: frozenset[str]
     asked: list[Asked]
+    twins: list[tuple[Asked, Asked]]  # a stranger's calls, and the same with ids of nothing
 
     def by(self, *who: Who) -> Iterator[Asked]:
         return (each for each in self.asked if each.who in who)
@@ -96,6 +108,8 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
         member = await stack.enter_async_context(home.client(home.stranger, *MEMBER_SCOPES))
         entries = calls(home.things, await services.files.signatures.key_of(home.stranger))
         asked: list[Asked] = []
+        twins: list[tuple[Asked, Asked]] = []
+        nothing = _names_of_nothing([KEPT, *home.things.values()])
         rows = await home.rows()
         for route, wanted in entries.items():
             for call in wanted:
@@ -105,8 +119,54 @@ async def walk(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
                     chosen = member if other else client
                     one, rows = await ask(home, route, call, who, chosen, rows)
                     asked.append(one)
+                    twin = _renamed(call, nothing)
+                    if who is Who.STRANGER and call.right in _OWNED and twin != call:
+                        same, rows = await ask(home, route, twin, who, chosen, rows)
+                        twins.append((one, same))
         app = server.build(services, version="test")
-        yield Walk(home, frozenset(names(app)), frozenset(entries), asked)
+        yield Walk(home, frozenset(names(app)), frozenset(entries), asked, twins)
+
+
+def _names_of_nothing(values: Iterable[str]) -> dict[str, str]:
+    """Return for each id or other name one of the same shape, time and length that nothing has."""
+
+    def other(found: re.Match[str]) -> str:
+        kept = found[1] or ""
+        return kept + ids.secret(5 * (len(found[0]) - len(kept)))
+
+    return {value: _RANDOM.sub(other, value) for value in values if _RANDOM.search(value)} | {
+        KEPT: KEPT[::-1]
+    }
+
+
+def _renamed(call: Call, names: Mapping[str, str]) -> Call:
+    """Return the call with other names in it."""
+
+    def rename(value: Any) -> Any:
+        match value:
+            case str():
+                return reduce(lambda text, pair: text.replace(*pair), names.items(), value)
+            case dict():
+                found = cast("dict[str, Any]", value)
+                return {name: rename(each) for name, each in found.items()}
+            case list() | tuple():
+                parts = [rename(each) for each in cast("Sequence[Any]", value)]
+                return parts if isinstance(value, list) else tuple(parts)
+            case _:
+                return value
+
+    return replace(
+        call,
+        path=rename(call.path),
+        json=rename(call.json),
+        files=rename(call.files),
+        params=rename(call.params),
+    )
+
+
+def _said(answer: httpx2.Response) -> tuple[int, str]:
+    """Return what a stranger can tell from an answer, apart from the names that they gave."""
+    return answer.status_code, _GIVEN.sub("…", answer.text)
 
 
 Rows = dict[str, set[str]]
@@ -143,6 +203,58 @@ def test_stranger_when_naming_another_s_things_is_refused_and_changes_nothing(wa
     let_in = [each for each in named if each.answer.status_code not in each.call.refusal]
     assert let_in == []
     assert [(str(each), each.changed) for each in named if each.changed] == []
+
+
+def test_stranger_when_naming_another_s_things_learns_no_more_than_of_names_of_nothing(
+    walk: Walk,
+) -> None:
+    """By ids, cursors and filters, in addresses and bodies."""
+    told = [(str(one), _said(one.answer), _said(same.answer)) for one, same in walk.twins]
+    assert [each for each in told if each[1] != each[2]] == []
+    assert [str(same) for _, same in walk.twins if same.changed] == []
+
+
+def test_routes_when_they_name_something_are_asked_with_another_s_and_with_nothing(
+    walk: Walk,
+) -> None:
+    named = {
+        f"{method.upper()} {path}"
+        for path, methods in documented.document()["paths"].items()
+        for method, operation in methods.items()
+        if "{" in path and "security" in operation and not path.startswith("/v1/admin/")
+    }
+    assert len(named) >= LEAST_NAMED
+    assert named - {one.route for one, _ in walk.twins} == set()
+
+
+@pytest.mark.parametrize(
+    "route", ["POST /v1/generate", "POST /v1/images", "POST /v1/batches", "POST /v1/upload/batch"]
+)
+async def test_idempotency_key_when_it_is_another_s_is_as_unused_as_any(
+    walk: Walk, route: str
+) -> None:
+    async with (
+        walk.home.client(walk.home.owner, *MEMBER_SCOPES) as owner,
+        walk.home.client(walk.home.stranger, *MEMBER_SCOPES) as stranger,
+    ):
+        own = {"json": {"items": [f"{HOOK}.png"]}} if route == "POST /v1/batches" else {}
+        wanted = {
+            "POST /v1/generate": {"json": {"prompt": "a cat", "model": "fake", "seed": 7}},
+            "POST /v1/images": {"json": {"url": f"{HOOK}.png"}},
+            "POST /v1/upload/batch": {"files": [("files", PICTURE)]},
+        }.get(route, own)
+        path = route.partition(" ")[2]
+
+        async def send(client: httpx2.AsyncClient, key: str) -> httpx2.Response:
+            return await client.post(path, headers={"Idempotency-Key": key}, **wanted)
+
+        key = ids.secret()
+        first = await send(owner, key)
+        assert first.status_code == 202, first.text
+        assert (await send(owner, key)).headers["idempotent-replayed"] == "true"
+        theirs, fresh = await send(stranger, key), await send(stranger, ids.secret())
+        assert "idempotent-replayed" not in theirs.headers
+        assert _said(theirs) == _said(fresh)
 
 
 def test_stranger_when_asking_for_their_own_gets_nothing_of_another(walk: Walk) -> None:

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from safelight.accounts.scopes import OWNER_SCOPES, Scope
+from safelight.web.auth import COOKIE
 from tests.household import Household
 
 
@@ -83,3 +84,44 @@ async def test_key_when_revoked_is_refused_at_once(owner: httpx2.AsyncClient) ->
     lines = (await owner.get("/v1/audit", params={"subject": made["id"]})).json()["data"]
     assert [line["action"] for line in lines] == ["key.revoked", "key.created"]
     assert made["key"] not in str(lines)
+
+
+# --- keys that come in the wrong way -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["key={}", "api_key={}", "q=x&access_token={}", "q=Bearer%20{}"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/health/live", "/files/images/job_1/a.png", "/"])
+async def test_key_when_in_the_url_is_refused_with_the_remedy_and_shown_nowhere(
+    home: Household, path: str, query: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = await home.safelight.services.access.keys.create(home.owner, "key")
+    spellings = (made.secret, made.secret.replace("sk_", "%73k%5F"), f"ses_{made.secret[3:]}")
+    async with home.client(home.owner) as client:
+        for spelled in spellings:
+            refused = await client.get(f"{path}?{query.format(spelled)}")
+            assert (refused.status_code, refused.json()["code"]) == (400, "key_in_url")
+            assert "Authorization: Bearer" in refused.json()["detail"]
+            assert made.secret[3:] not in refused.text + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("text", ["sk_", "sk_short", "task_" + "a" * 32, "ses_" + "a" * 40])
+async def test_url_when_it_only_resembles_a_key_is_answered(
+    owner: httpx2.AsyncClient, text: str
+) -> None:
+    assert (await owner.get("/v1/assets", params={"q": text})).status_code == 200
+
+
+async def test_key_when_ten_kilobytes_long_is_refused_everywhere(home: Household) -> None:
+    long = f"sk_{'0' * 10_240}"
+    async with home.client(home.owner) as client:
+        for headers in (
+            bearer(long),
+            {"Cookie": f"{COOKIE}={long.replace('sk_', 'ses_')}"},
+        ):
+            refused = await client.get("/v1/jobs", headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+        refused = await client.post("/v1/session", json={"key": long})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+        assert long not in refused.text
+        led = await client.get(f"/login?token=lnk_{'0' * 10_240}")
+        assert led.headers["location"] == "./?login=expired"

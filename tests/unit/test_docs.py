@@ -14,8 +14,8 @@ _DOCS = _ROOT / "docs"
 _SOURCE = _ROOT / "src" / "safelight"
 _PAGES = sorted([*_ROOT.glob("*.md"), *_DOCS.rglob("*.md")])
 _DECISIONS = sorted((_DOCS / "decisions").glob("0*.md"))
-# Its default depends on who runs it, so the page names the usual place.
-_PERSONAL = {"data_dir"}
+# Their defaults depend on who runs it, so the page names the usual places.
+_PERSONAL = {"data_dir", "config_dir"}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FILE = re.compile(r"[\w./]+\.(?:py|toml|md|mjs|sh)")
 _SECTIONS = ["Context", "Decision", "Consequences", "Alternatives"]

@@ -12,6 +12,7 @@ from safelight import datadir
 from safelight.cli.client import Client
 from safelight.cli.environment import is_set
 from safelight.cli.failure import BadUse, Refused, Unreachable
+from safelight.cli.profiles.applied import applied
 from safelight.datadir import DataDirectoryInUse
 from safelight.settings import Settings
 
@@ -39,6 +40,7 @@ async def connected(
     settings: Settings, *, works: bool, note: Callable[[str], None]
 ) -> AsyncGenerator[Link]:
     """Yield a link to a server; one started for this command runs jobs only if it `works`."""
+    settings = applied(settings)
     async with AsyncExitStack() as stack:
         for _ in range(_RACES):
             found = _named(settings) or await _running(settings, note)
@@ -61,8 +63,10 @@ def _explaining_keys(settings: Settings, key: str) -> Generator[None]:
     try:
         yield
     except Refused as refused:
-        if refused.status != HTTPStatus.UNAUTHORIZED or key != datadir.local_key(settings.data_dir):
+        if refused.status != HTTPStatus.UNAUTHORIZED:
             raise
+        if key != datadir.local_key(settings.data_dir):
+            raise BadUse(f"{refused} Use another: `safelight login URL` stores one.") from None
         raise BadUse(
             f"The server does not know the API key in {settings.data_dir}: it was made for another "
             "database, or revoked. Restart the server, which replaces it."
@@ -71,7 +75,7 @@ def _explaining_keys(settings: Settings, key: str) -> Generator[None]:
 
 def has_server(settings: Settings) -> bool:
     """Say whether a server would be there without this command."""
-    return bool(settings.url) or datadir.is_claimed(settings.data_dir)
+    return bool(applied(settings).url) or datadir.is_claimed(settings.data_dir)
 
 
 def _named(settings: Settings) -> tuple[str, str] | None:

@@ -19,6 +19,14 @@ class Misdirected(RequestError):
     title = "This server does not answer for that host"
 
 
+class KeyInUrl(RequestError):
+    """An API key or session came in the URL, which proxies log: send a header, and replace it."""
+
+    code = "key_in_url"
+    status = 400
+    title = "A key must not be in the URL"
+
+
 class TooLarge(RequestError):
     """The body or one of its files is larger than the limit."""
 

@@ -18,7 +18,7 @@ from safelight.errors import SafelightError
 from safelight.identity.errors import IssuerUnavailable
 from safelight.json_object import JsonObject
 from safelight.web.contract import JSON, PROBLEM, refusals
-from safelight.web.errors import Misdirected, TooLarge, TooManyRequests
+from safelight.web.errors import KeyInUrl, Misdirected, TooLarge, TooManyRequests
 
 URL = "/openapi.json"
 
@@ -159,6 +159,7 @@ def _implied(path: str, operation: JsonObject) -> Iterable[type[SafelightError]]
     """Yield the errors that follow from what an operation takes."""
     yield SafelightError
     yield Misdirected
+    yield KeyInUrl
     if operation["tags"] != ["health"]:
         yield errors.ServiceError
     if "security" in operation:

@@ -1,9 +1,11 @@
 """Builds the web application: routes, request limits, request ids and response headers."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight import ids, telemetry
+from safelight.accounts.account import Credential
 from safelight.errors import InvalidRequest, NotFound, SafelightError
 from safelight.web import openapi, pages, problems
 from safelight.web.api import (
@@ -36,7 +39,7 @@ from safelight.web.api import (
     webhooks,
 )
 from safelight.web.compression import Compression
-from safelight.web.errors import TooLarge
+from safelight.web.errors import KeyInUrl, TooLarge
 from safelight.web.files.hot_files import RawHeaders
 from safelight.web.files.shortcut import Shortcut
 from safelight.web.hosts import Hosts, misdirected
@@ -58,6 +61,9 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _CORS_S = 600  # for which a browser keeps the response to a preflight
+_KEY = re.compile(
+    rf"(?<![0-9A-Za-z])(?:{Credential.KEY.value}|{Credential.SESSION.value})[0-9a-z]{{32}}(?![0-9a-z])".encode()
+)
 _log = telemetry.logger("safelight.http")
 
 
@@ -188,8 +194,14 @@ class _Edge:
         # No text in PostgreSQL contains NUL, so nothing has such an id or cursor.
         if "\0" in scope["path"]:
             return NotFound()
-        if b"%00" in scope["query_string"]:
+        query = scope["query_string"]
+        if b"%00" in query:
             return InvalidRequest("The query contains a NUL character.")
+        if query and _KEY.search(unquote_to_bytes(query)):
+            return KeyInUrl(
+                "Send `Authorization: Bearer YOUR_KEY`. URLs stay in logs and histories: replace "
+                "this key with `safelight keys rotate`."
+            )
         host = headers.get("host")
         if host and self._hosts.is_local and not self._hosts.knows(host):
             return misdirected(host)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from safelight.cli.profiles import chosen
+
 app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 cannot be done as typed, 3 no server answers, "
     "130 interrupted.",
@@ -36,8 +38,13 @@ def main(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
         ),
     ] = False,
+    profile: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The server to use, as `profiles` lists them."),
+    ] = "",
 ) -> None:
     """Asynchronous media jobs: text to image, import by URL, image to 3D."""
+    chosen.PROFILE.set(profile)
 
 
 storage = typer.Typer(help="Inspect and repair stored files.", no_args_is_help=True)

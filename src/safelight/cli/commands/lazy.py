@@ -39,6 +39,13 @@ def keys():
     return keys
 
 
+def signing_in():
+    """Return the module."""
+    from safelight.cli.profiles import sign_in  # noqa: PLC0415
+
+    return sign_in
+
+
 def storage():
     """Return the module."""
     from safelight.cli import storage as files  # noqa: PLC0415
