@@ -37,6 +37,12 @@ from safelight.db.migrate import is_current
 from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
 from safelight.fetch import Fetcher, Poster, check_url
+from safelight.identity.logins import Logins
+from safelight.identity.members import Members
+from safelight.identity.passwords import Passwords
+from safelight.identity.people import People
+from safelight.identity.post import Post
+from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
@@ -46,6 +52,7 @@ from safelight.jobs.submit import Submitter
 from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
+from safelight.notifications.mail import Mailer
 from safelight.notifications.senders import Sender, open_senders
 from safelight.notifications.senders import check as check_sender
 from safelight.notifications.service import Contacts
@@ -56,7 +63,7 @@ from safelight.settings import Settings
 from safelight.storage.storage import Storage
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
-from safelight.web.services import Access, Entry, Files, Health, Services
+from safelight.web.services import Access, Entry, Files, Health, Identity, Services
 from safelight.web.watch import Watch
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
@@ -116,6 +123,7 @@ class Parts:
     messenger: Messenger
     presence: Presence
     key_use: KeyUse
+    post: Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +169,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             settings.lease,
         ),
         KeyUse(services.access.authenticator),
+        services.identity.post,
     )
 
 
@@ -281,6 +290,7 @@ def _services(
             Sessions(database, authenticator),
             Rates(),
         ),
+        identity=_identity(settings, on, shared, authenticator),
         accounts=Accounts(database),
         jobs=jobs,
         batches=Batches(database),
@@ -341,6 +351,31 @@ def _services(
         currency=on.catalogue.currency,
         watch=Watch(jobs.marks, on.bell, stopping),
         stopping=stopping,
+    )
+
+
+def _identity(
+    settings: Settings, on: Foundation, shared: _Shared, authenticator: Authenticator
+) -> Identity:
+    mailer = shared.senders.get(Channel.EMAIL)
+    post = Post(mailer if isinstance(mailer, Mailer) else None, shared.templates, on.links.base_url)
+    passwords = Passwords(settings.breached_passwords)
+    people = People(on.database, passwords, authenticator, post)
+    second_step = SecondStep(on.database, people, post)
+    sessions = Sessions(on.database, authenticator)
+    return Identity(
+        people,
+        Logins(
+            on.database,
+            passwords,
+            second_step,
+            sessions,
+            authenticator,
+            allowed=settings.login == "people",
+        ),
+        second_step,
+        Members(on.database, passwords, authenticator, post),
+        post,
     )
 
 

@@ -50,6 +50,7 @@ class Caller:
     key_id: str
     scopes: Scopes
     rate_per_s: float | None = None  # requests per second; None: unlimited
+    user_id: str | None = None  # the person, whose role grants the scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,15 @@ from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from safelight import ids
 from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
-from safelight.accounts.scopes import Scope, Scopes
+from safelight.accounts.scopes import OWNER_SCOPES, Role, Scope, Scopes
 from safelight.db.rows import from_row
-from safelight.db.tables import keys
+from safelight.db.tables import keys, members, users
 from safelight.db.types import now
 from safelight.db.walks import among
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
-_COLUMNS = [column for column in keys.c if column.name != "hash"]
+_MOST_SESSIONS = 200  # shown of one person
+_COLUMNS = [column for column in keys.c if column.name not in ("hash", "user_id")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class NewKey:
     scopes: Scopes
     valid_for: timedelta | None = None
     rate_per_s: float | None = None
+    user_id: str | None = None  # the person, whose role replaces `scopes` at each use
 
     @classmethod
     def like(cls, old: Key, secret: str) -> Self:
@@ -54,6 +56,7 @@ def insert(tx: Connection, new: NewKey) -> Key:
         .values(
             id=ids.new("key"),
             account_id=new.account_id,
+            user_id=new.user_id,
             kind=new.kind.name.lower(),
             name=new.name,
             hint=hint(new.secret),
@@ -69,26 +72,42 @@ def insert(tx: Connection, new: NewKey) -> Key:
 
 
 def find_caller(tx: Connection, digest: bytes) -> Found | None:
-    """Return the caller for a secret's hash, or None if it is unknown, expired or revoked."""
+    """Return the caller for a secret's hash, or None if it is unknown, expired or revoked.
+
+    A person has the scopes of their present role, and none once disabled or removed.
+    """
     is_old = sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true())
-    query = sa.select(
-        keys.c.id,
-        keys.c.account_id,
-        keys.c.scopes,
-        keys.c.rate_per_s,
-        is_old.label("use_is_old"),
-    ).where(keys.c.hash == digest, *_VALID)
+    query = (
+        sa.select(
+            keys.c.id,
+            keys.c.account_id,
+            keys.c.scopes,
+            keys.c.rate_per_s,
+            keys.c.user_id,
+            users.c.is_operator,
+            members.c.role,
+            is_old.label("use_is_old"),
+        )
+        .select_from(_WITH_PERSON)
+        .where(keys.c.hash == digest, *_VALID, _PERSON_MAY)
+    )
     row = tx.execute(query).one_or_none()
     if row is None:
         return None
+    scopes = _scopes_of(row.scopes, row.role, is_operator=row.is_operator)
     return Found(
-        Caller(row.account_id, row.id, _to_scopes(row.scopes), row.rate_per_s), row.use_is_old
+        Caller(row.account_id, row.id, scopes, row.rate_per_s, row.user_id), row.use_is_old
     )
 
 
 def is_valid(tx: Connection, key_id: str) -> bool:
-    """Return whether the credential is neither expired nor revoked."""
-    return tx.scalar(sa.select(keys.c.id).where(keys.c.id == key_id, *_VALID)) is not None
+    """Return whether the credential is neither expired nor revoked, and its person may still."""
+    query = (
+        sa.select(keys.c.id)
+        .select_from(_WITH_PERSON)
+        .where(keys.c.id == key_id, *_VALID, _PERSON_MAY)
+    )
+    return tx.scalar(query) is not None
 
 
 def count(tx: Connection, account_id: str) -> int:
@@ -124,10 +143,41 @@ def use_up(tx: Connection, digest: bytes) -> Caller | None:
         sa.update(keys)
         .where(keys.c.hash == digest, *_VALID)
         .values(revoked_at=now())
-        .returning(keys.c.account_id, keys.c.id, keys.c.scopes)
+        .returning(keys.c.account_id, keys.c.id, keys.c.scopes, keys.c.user_id)
     )
     row = tx.execute(statement).one_or_none()
-    return None if row is None else Caller(row.account_id, row.id, _to_scopes(row.scopes))
+    if row is None:
+        return None
+    return Caller(row.account_id, row.id, _to_scopes(row.scopes), user_id=row.user_id)
+
+
+def sessions_of(tx: Connection, user_id: str) -> list[Key]:
+    """Return a person's open sessions in all accounts, newest first."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(keys.c.user_id == user_id, _IS_SESSION, *_VALID)
+        .order_by(keys.c.id.desc())
+        .limit(_MOST_SESSIONS)
+    )
+    return [_to_key(row) for row in tx.execute(query).mappings()]
+
+
+def revoke_of(
+    tx: Connection, user_id: str, *, but: str = "", only: str = "", account_id: str = ""
+) -> int:
+    """Revoke a person's sessions and login links; return how many were open.
+
+    All, or all `but` one key, or `only` one key, or those in one account.
+    """
+    statement = (
+        sa.update(keys)
+        .where(keys.c.user_id == user_id, *_VALID)
+        .where(*([keys.c.id != but] if but else []))
+        .where(*([keys.c.id == only] if only else []))
+        .where(*([keys.c.account_id == account_id] if account_id else []))
+        .values(revoked_at=now())
+    )
+    return tx.execute(statement).rowcount
 
 
 def expire(tx: Connection, key_id: str, after: timedelta) -> bool:
@@ -180,6 +230,15 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
 
 
 _IS_KEY: ColumnElement[bool] = keys.c.kind == Credential.KEY.name.lower()
+_IS_SESSION: ColumnElement[bool] = keys.c.kind == Credential.SESSION.name.lower()
+_WITH_PERSON = keys.outerjoin(users, users.c.id == keys.c.user_id).outerjoin(
+    members,
+    sa.and_(members.c.user_id == keys.c.user_id, members.c.account_id == keys.c.account_id),
+)
+_PERSON_MAY: ColumnElement[bool] = sa.or_(
+    keys.c.user_id.is_(None),
+    sa.and_(users.c.disabled_at.is_(None), members.c.role.is_not(None)),
+)
 _VALID: tuple[ColumnElement[bool], ...] = (
     keys.c.revoked_at.is_(None),
     sa.or_(keys.c.expires_at.is_(None), keys.c.expires_at > now()),
@@ -188,6 +247,12 @@ _VALID: tuple[ColumnElement[bool], ...] = (
 
 def _to_scopes(names: list[str]) -> Scopes:
     return frozenset(Scope(name) for name in names)
+
+
+def _scopes_of(names: list[str], role: str | None, *, is_operator: bool | None) -> Scopes:
+    if role is None:
+        return _to_scopes(names)
+    return OWNER_SCOPES if is_operator else Role(role).scopes
 
 
 def _to_key(row: RowMapping) -> Key:

@@ -33,6 +33,7 @@ from safelight.web.api import (
     usage,
     webhooks,
 )
+from safelight.web.api.people import logins, members, myself, users
 from safelight.web.compression import Compression
 from safelight.web.errors import TooLarge
 from safelight.web.hosts import Hosts, misdirected
@@ -83,6 +84,10 @@ def build(services: Services, *, version: str) -> FastAPI:
         trash.router,
         trash.audit_router,
         keys.router,
+        logins.router,
+        myself.router,
+        members.router,
+        users.router,
         usage.router,
         webhooks.router,
         account.router,

@@ -32,6 +32,13 @@ def keys():
     return keys
 
 
+def people():
+    """Return the module."""
+    from safelight.cli.accounts import people  # noqa: PLC0415
+
+    return people
+
+
 def storage():
     """Return the module."""
     from safelight.cli import storage as files  # noqa: PLC0415
