@@ -13,7 +13,7 @@ from safelight import configured
 from safelight.accounts.signatures import Signatures
 from safelight.assets.repair import Repairer
 from safelight.assets.service import Assets
-from safelight.composed import ALL_ROLES, Foundation, Parts, ProcessRole, compose
+from safelight.composed import Parts, compose
 from safelight.cpu import CpuPool
 from safelight.datadir import NoInstallation, claim_data_dir, make_data_dir, scratch_folder
 from safelight.db.address import is_file_there
@@ -22,6 +22,7 @@ from safelight.db.migrate import is_migrated, migrate
 from safelight.db.pooler import refuse_transaction_pooling
 from safelight.doorbell.open import open_doorbell
 from safelight.fetch import Fetcher, Poster
+from safelight.foundation import ALL_ROLES, Foundation, ProcessRole
 from safelight.jobs.scheduling import claims, presence
 from safelight.providers.local.fake import FakeProvider, FakeQueue
 from safelight.providers.local.inflate import InflateProvider
@@ -89,6 +90,7 @@ class Safelight:
             ]
             if ProcessRole.API in self.roles:
                 background.append(group.create_task(self.parts.key_use.run()))
+                background.append(group.create_task(self.parts.post.run()))
             if self.roles - {ProcessRole.API}:
                 background.append(group.create_task(self.parts.presence.run()))
             if ProcessRole.WORKER in self.roles:

@@ -2,18 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from functools import cache, partial
 from importlib.metadata import version
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from safelight import configured
-from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
@@ -29,19 +26,23 @@ from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.service import Assets
-from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
 from safelight.audit import Audit
-from safelight.configured import Direct
 from safelight.cpu import CpuPool
 from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
 from safelight.db import sealed
 from safelight.db.engine import Database
 from safelight.db.migrate import is_current
-from safelight.doorbell.doorbell import Doorbell
 from safelight.errors import ServiceError
-from safelight.fetch import Fetcher, Poster, check_url
+from safelight.fetch import check_url
+from safelight.foundation import Foundation, ProcessRole, Shared
+from safelight.identity.logins import Logins
+from safelight.identity.members import Members
+from safelight.identity.passwords import Passwords
+from safelight.identity.people import People
+from safelight.identity.post import Post
+from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
@@ -51,19 +52,18 @@ from safelight.jobs.submit import Submitter
 from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
-from safelight.notifications.senders import Sender, open_senders
+from safelight.notifications.mail import Mailer
 from safelight.notifications.senders import check as check_sender
+from safelight.notifications.senders import open_senders
 from safelight.notifications.service import Contacts
-from safelight.providers.catalogue import Catalogue, changed, naming
-from safelight.providers.provider import Provider
+from safelight.providers.catalogue import changed, naming
 from safelight.providers.registry import Registry, all_models
 from safelight.settings import Settings
 from safelight.storage.forgetting import ForgettingStorage
-from safelight.storage.storage import Storage
 from safelight.web.files.hot_files import HotFiles
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
-from safelight.web.services import Access, Entry, Files, Health, Services
+from safelight.web.services import Access, Entry, Files, Health, Identity, Services
 from safelight.web.watch import Watch
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
@@ -78,38 +78,7 @@ from safelight.worker.upkeep.presence import Presence
 from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
 
-
-class ProcessRole(StrEnum):
-    """A kind of process in a large installation; a small one runs all of them in one process."""
-
-    API = "api"
-    WORKER = "worker"
-    JANITOR = "janitor"
-    NOTIFIER = "notifier"
-
-
-ALL_ROLES = frozenset(ProcessRole)
 _SENDERS = {Channel.EMAIL: "mail", Channel.SMS: "sms", Channel.SNS: "topics"}  # names of checks
-
-
-@dataclass(frozen=True, slots=True)
-class Foundation:
-    """The open resources that all parts are built on."""
-
-    database: Database
-    storage: Storage
-    links: Links
-    direct: Direct
-    file_origins: tuple[str, ...]
-    bell: Doorbell
-    pool: CpuPool
-    fetcher: Fetcher
-    poster: Poster
-    providers: list[Provider]
-    catalogue: Catalogue
-    tokens: Callable[[str], Awaitable[Caller]] | None
-    scratch: Path
-    is_sole: bool  # no other process uses the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +93,7 @@ class Parts:
     messenger: Messenger
     presence: Presence
     key_use: KeyUse
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """Objects that several parts use."""
-
-    registry: Registry
-    assets: Assets
-    copying: Rekeyer
-    trash: Trash
-    intake: Intake
-    signatures: Signatures
-    addresses: CallbackAddresses
-    senders: Mapping[Channel, Sender]
-    templates: Templates
-    slots: dict[str, int]
+    post: Post
 
 
 def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -> Parts:
@@ -171,15 +125,16 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             settings.lease,
         ),
         KeyUse(services.access.authenticator, on.bell),
+        services.identity.post,
     )
 
 
-def _share(settings: Settings, on: Foundation) -> _Shared:
+def _share(settings: Settings, on: Foundation) -> Shared:
     assets = Assets(on.database, on.storage, configured.cdn(settings))
     copying = Rekeyer(on.database, on.storage, on.scratch)
     kept = timedelta(days=settings.deleted_kept_days)
     signatures = Signatures(on.database)
-    return _Shared(
+    return Shared(
         registry=_registry(settings, on),
         assets=assets,
         copying=copying,
@@ -220,7 +175,7 @@ def _registry(settings: Settings, on: Foundation) -> Registry:
         )
 
 
-def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:
+def _worker(settings: Settings, on: Foundation, shared: Shared) -> Worker:
     settlement = Settlement(
         on.database,
         shared.assets,
@@ -254,7 +209,7 @@ def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:
     return Worker(on.database, on.bell, runner, rules)
 
 
-def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
+def _janitor(settings: Settings, on: Foundation, shared: Shared) -> Janitor:
     return Janitor(
         on.database,
         on.bell,
@@ -277,7 +232,7 @@ def _services(
     settings: Settings,
     roles: frozenset[ProcessRole],
     on: Foundation,
-    shared: _Shared,
+    shared: Shared,
     hot: HotFiles,
 ) -> Services:
     database = on.database
@@ -299,6 +254,7 @@ def _services(
             Rates(),
             on.tokens,
         ),
+        identity=_identity(settings, on, shared, authenticator),
         accounts=Accounts(database),
         jobs=jobs,
         batches=Batches(database),
@@ -369,6 +325,31 @@ def _services(
         currency=on.catalogue.currency,
         watch=Watch(jobs.marks, authenticator.still_valid, on.bell, stopping),
         stopping=stopping,
+    )
+
+
+def _identity(
+    settings: Settings, on: Foundation, shared: Shared, authenticator: Authenticator
+) -> Identity:
+    mailer = shared.senders.get(Channel.EMAIL)
+    post = Post(mailer if isinstance(mailer, Mailer) else None, shared.templates, on.links.base_url)
+    passwords = Passwords(settings.breached_passwords)
+    people = People(on.database, passwords, authenticator, post)
+    second_step = SecondStep(on.database, people, post)
+    sessions = Sessions(on.database, authenticator)
+    return Identity(
+        people,
+        Logins(
+            on.database,
+            passwords,
+            second_step,
+            sessions,
+            authenticator,
+            allowed=settings.login == "people",
+        ),
+        second_step,
+        Members(on.database, passwords, authenticator, post),
+        post,
     )
 
 

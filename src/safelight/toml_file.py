@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from safelight.json_object import JsonObject
+
 _MAX_BYTES = 4 * 2**20
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def read_toml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+def read_toml(path: Path, environment: Mapping[str, str]) -> JsonObject:
     """Parse the file; `${NAME}` in a string is replaced by a variable of `environment`.
 
     Raises `ValueError` with the place of the mistake, and no value of the environment.
@@ -30,7 +32,7 @@ def read_toml(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _filled(value: Any, environment: Mapping[str, str], place: str = "") -> Any:
     if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
+        table = cast("JsonObject", value)
         return {
             key: _filled(one, environment, f"{place}.{key}" if place else key)
             for key, one in table.items()

@@ -59,6 +59,7 @@ class Caller:
     rate_per_s: float | None = None  # requests per second; None: unlimited
     root_id: str | None = None  # the API key with which the sessions that it opens end
     expires_at: datetime | None = None  # of a token of an issuer; None: is looked up as a key
+    user_id: str | None = None  # the person, whose role grants the scopes
 
 
 @dataclass(frozen=True, slots=True)

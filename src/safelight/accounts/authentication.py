@@ -98,6 +98,14 @@ class Authenticator:
             digest: known for digest, known in self._known.items() if not is_meant(known.caller)
         }
 
+    def forget_person(self, user_id: str) -> None:
+        """Look all credentials of a person up again, because the person's rights changed."""
+        self._known = {
+            digest: known
+            for digest, known in self._known.items()
+            if known.caller.user_id != user_id
+        }
+
     async def record_use(self) -> None:
         """Store when and from where the credentials seen since the last call were used."""
         used, self._used = self._used, {}

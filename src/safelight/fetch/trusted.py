@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -18,6 +18,7 @@ from safelight.fetch.environment import EnvironmentProxies
 from safelight.fetch.errors import FetchError, FetchTimeout, FetchTooLarge
 from safelight.fetch.guard import SystemResolver
 from safelight.fetch.wire import Request, Response, Wire, WireError
+from safelight.json_object import JsonObject
 
 _CONNECT_S = 3.0
 _TOTAL_S = 5.0
@@ -46,20 +47,20 @@ class TrustedClient:
     ) -> None:
         await self._wire.aclose()
 
-    async def get(self, url: str) -> dict[str, Any]:
+    async def get(self, url: str) -> JsonObject:
         """Return the JSON object at `url`; raise `FetchError` for anything else."""
         return await self._object("GET", url, {}, None)
 
     async def post(
         self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Post a form; return the JSON object of the response. Raises `FetchError`."""
         typed = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         return await self._object("POST", url, typed, urlencode(fields).encode())
 
     async def _object(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         sent = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -92,14 +93,14 @@ async def _whole(response: Response) -> bytes:
     return bytes(body)
 
 
-def _read(text: bytes) -> dict[str, Any]:
+def _read(text: bytes) -> JsonObject:
     try:
         document: object = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise FetchError("The response is not JSON.") from None
     if not isinstance(document, dict):
         raise FetchError("The response is not a JSON object.")
-    return cast("dict[str, Any]", document)
+    return cast("JsonObject", document)
 
 
 def _failed(error: WireError) -> FetchError:

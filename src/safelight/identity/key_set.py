@@ -16,6 +16,7 @@ from safelight.fetch.errors import FetchError
 from safelight.fetch.trusted import TrustedClient
 from safelight.identity.errors import IssuerUnavailable
 from safelight.identity.issuer import Issuer
+from safelight.json_object import JsonObject, as_object
 
 FRESH_S = 600.0
 KEPT_S = 24 * 3600.0
@@ -148,7 +149,7 @@ def read_keys(document: Mapping[str, Any]) -> Mapping[str, Sequence[PublicKey]]:
         raise FetchError("The key set has no keys.")
     keys: dict[str, list[PublicKey]] = {}
     for entry in cast("list[Any]", listed)[:_MOST_KEYS]:
-        table = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+        table = as_object(entry)
         if read := _read_key(table):
             keys.setdefault(str(table.get("kid", "")), []).append(read)
     if not keys:
@@ -156,7 +157,7 @@ def read_keys(document: Mapping[str, Any]) -> Mapping[str, Sequence[PublicKey]]:
     return keys
 
 
-def _read_key(entry: dict[str, Any]) -> PublicKey | None:
+def _read_key(entry: JsonObject) -> PublicKey | None:
     """Return a public key for signatures; None for secrets, other uses and unknown kinds."""
     if entry.get("use", "sig") != "sig" or entry.keys() & _SECRET_PARTS:
         return None

@@ -14,6 +14,7 @@ import orjson
 
 from safelight.accounts.errors import Unauthenticated
 from safelight.identity.issuer import Issuer
+from safelight.json_object import JsonObject
 
 MAX_TOKEN_LENGTH = 8_192
 LEEWAY_S = 60.0
@@ -99,7 +100,7 @@ def refused(reason: str) -> Unauthenticated:
     return Unauthenticated(f"The token is not accepted: {reason}.")
 
 
-def _object(part: str) -> dict[str, Any]:
+def _object(part: str) -> JsonObject:
     try:
         text = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
         value: object = orjson.loads(text)
@@ -107,7 +108,7 @@ def _object(part: str) -> dict[str, Any]:
         raise Unauthenticated("The credential is neither an API key nor a token.") from None
     if not isinstance(value, dict):
         raise Unauthenticated("The credential is neither an API key nor a token.")
-    return cast("dict[str, Any]", value)
+    return cast("JsonObject", value)
 
 
 def _text(table: Mapping[str, Any], name: str, *, longest: int = _MAX_ID) -> str:

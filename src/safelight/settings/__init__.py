@@ -8,6 +8,7 @@ from dotenv import dotenv_values
 from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
+from safelight.json_object import JsonObject
 from safelight.settings.checked import is_for_tests
 from safelight.settings.client import ClientSettings
 from safelight.settings.fetch import FetchSettings
@@ -51,7 +52,7 @@ class Settings(
     def _read_secret_files(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        table = cast("dict[str, Any]", given)
+        table = cast("JsonObject", given)
         return with_secret_files(table, secret_names(cls.model_fields), environment())
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
+from safelight.json_object import JsonObject
 from safelight.settings import Settings
 from safelight.settings.secret_files import secret_names
 
@@ -30,7 +31,7 @@ async def resolved(settings: Settings) -> Settings:
     A reference is `secretsmanager:NAME` or the ARN of a secret; `#FIELD` takes one field of a JSON
     object. Raises `SettingInvalid` with the setting's name.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name in secret_names(Settings.model_fields):
         given: str | SecretStr = getattr(settings, name)
         text = given if isinstance(given, str) else given.get_secret_value()
@@ -54,7 +55,7 @@ async def _value(variable: str, reference: re.Match[str]) -> str:
     if field is None:
         return text
     try:
-        value = cast("dict[str, Any]", json.loads(text))[field]
+        value = cast("JsonObject", json.loads(text))[field]
     except (ValueError, TypeError, KeyError):
         raise SettingInvalid(f"{variable}: the secret is no JSON object with `{field}`") from None
     return str(value)

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from safelight.json_object import JsonObject
+
 _MAX_BYTES = 64 * 1024
 
 
@@ -22,7 +24,7 @@ def secret_names(fields: Mapping[str, FieldInfo]) -> list[str]:
 
 def with_secret_files(
     given: Mapping[str, Any], names: list[str], variables: Mapping[str, str]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the settings with those of `names` that `variables` give as files.
 
     Raises `ValueError` with the variable's name, and nothing of the file's content.

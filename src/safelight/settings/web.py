@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, Hosts, HttpUrl, Origins
+from safelight.settings.checked import MIB, ExistingFile, Hosts, HttpUrl, Origins
 
 
 class WebSettings(BaseSettings):
@@ -30,6 +30,17 @@ class WebSettings(BaseSettings):
         default="",
         description="Origins of other sites whose pages may call the API with a key or token, "
         "separated by commas: `https://app.example.com`. Cookies are never taken from them.",
+    )
+    login: Literal["people", "keys"] = Field(
+        default="people",
+        description="`people` sign in with e-mail address and password; `keys` takes API keys and "
+        "login links only. To listen on other than loopback addresses, `people` needs a user "
+        "with a password.",
+    )
+    breached_passwords: ExistingFile | None = Field(
+        default=None,
+        description="File of passwords that nobody may choose: lines of `SHA1:COUNT` sorted by "
+        "hash, as Have I Been Pwned offers it.",
     )
     open_probes: Literal["auto", "yes", "no"] = Field(
         default="auto",

@@ -46,6 +46,13 @@ def signing_in():
     return sign_in
 
 
+def people():
+    """Return the module."""
+    from safelight.cli.accounts import people  # noqa: PLC0415
+
+    return people
+
+
 def storage():
     """Return the module."""
     from safelight.cli import storage as files  # noqa: PLC0415

@@ -23,7 +23,7 @@ class Kept:
     body: bytes
     headers: RawHeaders
     headers_304: RawHeaders
-    etag: bytes
+    etag: str
     until: float
 
 
@@ -40,7 +40,7 @@ class HotFiles:
         if len(body) > _MOST_EACH:
             return
         self.forget(key)
-        etag = next(value for name, value in headers if name == b"etag")
+        etag = next(value for name, value in headers if name == b"etag").decode("latin-1")
         short = [each for each in headers if each[0] not in {b"content-length", b"content-type"}]
         self._kept[key] = Kept(body, headers, short, etag, self._clock() + _KEPT_S)
         self._bytes += len(body)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.web.errors import TooManyRequests
+from safelight.web.files.conditions import names
 from safelight.web.files.hot_files import HotFiles, Kept
 from safelight.web.rates import Rates
 
@@ -39,8 +40,10 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         scope["route"] = _ROUTE
-        wanted = [value for name, value in scope["headers"] if name == b"if-none-match"]
-        if any(_names(value, kept.etag) for value in wanted):
+        condition = next(
+            (value for name, value in scope["headers"] if name == b"if-none-match"), b""
+        )
+        if names(condition.decode("latin-1"), kept.etag):
             status, headers, body = 304, kept.headers_304, b""
         else:
             status, headers, body = 200, kept.headers, kept.body
@@ -68,9 +71,3 @@ class Shortcut:
 
 def _is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return not any(name in _CONDITIONS for name, _ in headers)
-
-
-def _names(condition: bytes, etag: bytes) -> bool:
-    """Return whether an `If-None-Match` has the ETag, weak or strong, or is `*`."""
-    found = [part.strip().removeprefix(b"W/") for part in condition.split(b",")]
-    return etag in found or condition.strip() == b"*"
