@@ -91,7 +91,7 @@ class Forbidden(RequestError):
 
     code = "forbidden"
     status = 403
-    title = "This API key may not do that"
+    title = "This credential may not do that"
 
 
 class NotFound(RequestError):
