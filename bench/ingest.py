@@ -34,9 +34,8 @@ _NODE = _HERE.parent / ".tools" / "bin" / "node"
 _SHARP = (str(_NODE), str(_HERE / "peers" / "pictures_sharp.mjs"))
 _CONTENDERS = {  # by name: the command, and what follows source and folder
     "Safelight, child": (_OURS, ()),
-    "sharp, clone()": (_SHARP, ("clone", "4:4:4")),
-    "sharp, decoded once": (_SHARP, ("raw", "4:4:4")),
-    "sharp, its defaults": (_SHARP, ("clone", "4:2:0")),
+    "sharp, clone()": (_SHARP, ("clone",)),
+    "sharp, decoded once": (_SHARP, ("raw",)),
     "Pillow": ((*_MODULE, "bench.peers.pictures_pillow"), ()),
 }
 _SAME_WORK = {"sharp, clone()", "sharp, decoded once"}  # the better of them is the measure

@@ -20,8 +20,7 @@ def make(source: Path, folder: Path) -> None:
     with Image.open(source) as opened:
         whole = ImageOps.exif_transpose(opened).convert("RGB")
     whole.info.clear()  # or its metadata would go along
-    # Quality 90 means full colour to libvips, so Pillow keeps it too.
-    whole.save(folder / "served.jpeg", quality=90, subsampling="4:4:4")
+    whole.save(folder / "served.jpeg", quality=90, subsampling="4:2:0")  # as the photograph's
     for name, side in (("preview", 1024), ("thumb", 256)):  # each made from the one before
         whole.thumbnail((side, side), Image.Resampling.LANCZOS)
         whole.save(folder / f"{name}.webp", quality=80, method=_EFFORT)

@@ -1,15 +1,15 @@
-// Makes of a photograph what Safelight makes of it, with sharp: node … SOURCE FOLDER IDIOM CHROMA.
+// Makes of a photograph what Safelight makes of it, with sharp: node … SOURCE FOLDER IDIOM.
 //
 // IDIOM is `clone` (one input, three outputs, each of which decodes as little as it needs) or `raw`
-// (decoded once into memory). CHROMA is `4:4:4`, what libvips takes at quality 90 if it is left to
-// choose, or `4:2:0`, sharp's own default.
+// (decoded once into memory).
 import { createHash } from 'node:crypto'
 import { copyFile, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import sharp from 'sharp'
 
-const [source, folder, idiom, chromaSubsampling] = process.argv.slice(2)
-const jpeg = { quality: 90, chromaSubsampling, mozjpeg: false, optimiseCoding: chromaSubsampling === '4:2:0' }
+const [source, folder, idiom] = process.argv.slice(2)
+// The photograph's own subsampling, as Safelight's.
+const jpeg = { quality: 90, chromaSubsampling: '4:2:0', mozjpeg: false, optimiseCoding: false }
 const webp = { quality: 80, effort: 2 }
 
 sharp.concurrency(1)

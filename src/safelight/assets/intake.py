@@ -30,7 +30,7 @@ from safelight.media.pictures.glimpse import glimpse
 from safelight.media.pictures.ingest import SMALL_BYTES, TakenIn, take_in, take_in_small
 from safelight.media.pictures.inspect import Facts, InspectRules, inspect
 from safelight.media.pictures.picture import Picture
-from safelight.media.source import Source, size_of
+from safelight.media.source import Source, read_small, size_of
 from safelight.providers.provider import MediaFile
 from safelight.storage.storage import Storage
 
@@ -145,7 +145,7 @@ class Intake:
 
     async def inspect(self, path: Path, account_id: str) -> Facts:
         """Decode a picture completely and return its facts; raise `MediaError` if it is invalid."""
-        data = _read_small(path)
+        data = read_small(path, SMALL_BYTES)
         if data is None:
             return await self._pool.run(
                 inspect, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
@@ -157,7 +157,7 @@ class Intake:
 
     async def glimpse(self, path: Path, account_id: str) -> str:
         """Return a small preview of unfinished work as a `data:` URI; raise `MediaError`."""
-        data = _read_small(path)
+        data = read_small(path, SMALL_BYTES)
         if data is None:
             return await self._pool.run(
                 glimpse, path, self._rules, reads=[path], limits=_INSPECT_LIMITS
@@ -215,7 +215,7 @@ class Intake:
 
     async def _take_in(self, path: Path, folder: Path, account_id: str, *, serve: bool) -> TakenIn:
         """Decode a picture; a small one in memory, in a child that the account has for a while."""
-        data = _read_small(path)
+        data = read_small(path, SMALL_BYTES)
         if data is not None:
             made = await self._pool.run(
                 partial(take_in_small, serve=serve),
@@ -370,11 +370,6 @@ def _picture_row(found: Facts, name: str, more: Mapping[str, Any] | None = None)
         "perceptual_hash": found.perceptual_hash,
         "facts": found.document() | dict(more or {}),
     }
-
-
-def _read_small(path: Path) -> bytes | None:
-    """Return a file that is small: it was just written, and is read in less time than a thread."""
-    return path.read_bytes() if path.stat().st_size <= SMALL_BYTES else None
 
 
 async def _checksums(files: Mapping[str, Source]) -> dict[str, str]:

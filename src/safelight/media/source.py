@@ -27,3 +27,8 @@ def mapped(source: Source) -> Generator[mmap.mmap | bytes]:
 def size_of(source: Source) -> int:
     """Return the file's number of bytes."""
     return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def read_small(path: Path, most: int) -> bytes | None:
+    """Return a file of up to `most` bytes, or None; one just written takes less than a thread."""
+    return path.read_bytes() if path.stat().st_size <= most else None

@@ -193,3 +193,14 @@ def test_take_in_when_the_profile_is_false_then_still_works(name: str, tmp_path:
     red, green, blue = color_at(check(served_of(made)), 8, 8)
     assert red > 190
     assert max(green, blue) < 90
+
+
+@pytest.mark.parametrize(("mode", "chroma"), [("on", "4:2:0"), ("off", "4:4:4")])
+def test_served_copy_of_a_jpeg_when_made_has_the_chroma_of_the_original(
+    tmp_path: Path, mode: str, chroma: str
+) -> None:
+    original = pictures.scene(64, 64).jpegsave_buffer(Q=85, subsample_mode=mode)
+    served = made_of(original, tmp_path).served
+    assert served
+    copy = pyvips.Image.new_from_buffer(data_of(served), "")
+    assert copy.get("jpeg-chroma-subsample") == chroma

@@ -226,8 +226,10 @@ def test_reshape_and_reference_when_a_png_describes_its_colors_then_apply_them(
 ) -> None:
     path = tmp_path / "picture"
     path.write_bytes(png(gamma(100_000)))
-    reshape(path, tmp_path / "made", VariantOrder(32, 24, False, Format.PNG, 80))
-    pixels = pyvips.Image.new_from_file(str(tmp_path / "made")).numpy()
+    wanted = VariantOrder(32, 24, False, Format.PNG, 80)
+    made, again = reshape(path, tmp_path, wanted), reshape(path.read_bytes(), None, wanted)
+    assert pictures.data_of(made) == pictures.data_of(again)
+    pixels = pyvips.Image.new_from_buffer(pictures.data_of(made), "").numpy()
     expected = raised(1.0)
     np.testing.assert_allclose(pixels[4, 4].astype(int), expected[8, 8], atol=4)
     top = reference.read(path).palette[0]

@@ -13,9 +13,10 @@ from safelight.assets import object_ledger
 from safelight.assets.derived import variant_store
 from safelight.assets.derived.variant_store import Variant
 from safelight.assets.object_ledger import Note
-from safelight.checksums import file_checksum
+from safelight.checksums import checksum_of
 from safelight.db.engine import Database
 from safelight.errors import NotFound
+from safelight.media.source import Source
 from safelight.single_flight import Busy, Once
 from safelight.storage.storage import Storage
 
@@ -45,7 +46,7 @@ class Wanted:
 class Made:
     """A derived file and its key. Width and height in pixels, 0 for a 3D model."""
 
-    path: Path
+    source: Source
     key: str
     media_type: str
     bytes: int
@@ -116,11 +117,11 @@ class Making:
             made.width,
             made.height,
             made.bytes,
-            await asyncio.to_thread(file_checksum, made.path),
+            await asyncio.to_thread(checksum_of, made.source),
         )
         note = Note(ids.new("asset"), wanted.account_id, [variant.key])
         await self._db.write(lambda tx: object_ledger.note_all(tx, [note]))
-        await self._storage.put(variant.key, made.path)
+        await self._storage.put(variant.key, made.source)
         kept = await self._db.write(
             lambda tx: variant_store.keep(tx, variant, note.asset_id, source=wanted.source_key)
         )

@@ -1,5 +1,6 @@
 """Derives pictures in other sizes and formats on first request, and stores them."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from safelight.assets.keys import EXTENSIONS, is_public, media_type_of
 from safelight.cpu import CpuPool, Limits
 from safelight.db.engine import Database
 from safelight.errors import NotFound
-from safelight.media.pictures.spec import Spec, negotiate, order
-from safelight.media.pictures.transform import transform
+from safelight.media.pictures.picture import Picture
+from safelight.media.pictures.spec import Spec, VariantOrder, negotiate, order
+from safelight.media.pictures.transform import SMALL_BYTES, fits_memory, transform
+from safelight.media.source import read_small
 from safelight.storage.storage import Storage
 from safelight.telemetry import VARIANT_SECONDS, VARIANTS
 
@@ -112,24 +115,28 @@ class Variants:
         wanted = order(spec, source.width, source.height)
 
         async def make(original: Path, folder: Path) -> Made:
-            target = folder / "target"
-            made = await self._pool.run(
-                transform,
-                original,
-                target,
-                wanted,
-                reads=[original],
-                writes=[folder],
-                limits=_LIMITS,
-            )
+            made = await self._transform(original, folder, wanted, source.account_id)
             key = _new_key(source.asset_id, made.media_type)
-            return Made(target, key, made.media_type, made.bytes, made.width, made.height)
+            return Made(made.source, key, made.media_type, made.bytes, made.width, made.height)
 
         began = time.perf_counter()
         name = Wanted(source.asset_id, source.account_id, source.key, spec.canonical)
         variant = await self._making(name, make)
         VARIANT_SECONDS.labels(spec.format.value).observe(time.perf_counter() - began)
         return variant
+
+    async def _transform(
+        self, original: Path, folder: Path, wanted: VariantOrder, account_id: str
+    ) -> Picture:
+        """Derive a picture; a small one in memory, in a child that the account has for a while."""
+        small = await asyncio.to_thread(read_small, original, SMALL_BYTES)
+        if small is not None and fits_memory(wanted):
+            return await self._pool.run(
+                transform, small, None, wanted, limits=_LIMITS, tenant=account_id
+            )
+        return await self._pool.run(
+            transform, original, folder, wanted, reads=[original], writes=[folder], limits=_LIMITS
+        )
 
 
 def _check_is_picture(key: str) -> None:

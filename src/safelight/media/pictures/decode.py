@@ -23,6 +23,7 @@ from safelight.media.pictures.vips import (
     pages_of,
     pixels_of,
     settled,
+    text_field,
     to_srgb,
     upright,
 )
@@ -51,9 +52,11 @@ class Seen:
 
     `sizes` are by rendition name; one that needs no reduction is the same object as the one before.
     `whole` is present on request, except for animations and GIFs, which are not re-encoded.
+    `chroma` is a JPEG's subsampling, such as `4:2:0`.
     """
 
     facts: Facts
+    chroma: str
     sizes: dict[str, pyvips.Image]
     whole: pyvips.Image | None
 
@@ -76,7 +79,8 @@ def examine(source: Source, header: Header, rules: InspectRules, *, whole: bool 
         decoded = settled(to_srgb(image)) if is_kept else image
         sizes = _sizes(decoded)
         facts = _facts(source, header, image, sizes["thumb"])
-    return Seen(facts, sizes, decoded if whole and is_still else None)
+    chroma = text_field(image, "jpeg-chroma-subsample")
+    return Seen(facts, chroma, sizes, decoded if whole and is_still else None)
 
 
 def _sizes(image: pyvips.Image) -> dict[str, pyvips.Image]:

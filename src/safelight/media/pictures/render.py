@@ -20,7 +20,9 @@ _EFFORT = 2  # of WebP; more takes twice the time to save 3% of the bytes
 _LARGE = 16_000_000  # pixels at which speed matters more than size
 _LARGE_EFFORT = 0
 _COMPRESSION, _LARGE_COMPRESSION = 6, 1  # of PNG
+_HALVED = "4:2:0"  # half as many rows and columns of color as of light
 _MAX_JPEG_SIDE = 65_500
+_SAVERS = {"avif": "heif"}  # of libvips, where they are called otherwise
 
 
 def render(seen: Seen, folder: Path | None) -> dict[str, Picture]:
@@ -34,7 +36,7 @@ def render(seen: Seen, folder: Path | None) -> dict[str, Picture]:
         for name, pixels in seen.sizes.items():
             if id(pixels) not in encoded:
                 options = {"Q": _RENDITION_QUALITY, "effort": _EFFORT}
-                encoded[id(pixels)] = _encoded(upright(pixels), name, "webp", folder, options)
+                encoded[id(pixels)] = encode(upright(pixels), name, "webp", folder, options)
             made[name] = encoded[id(pixels)]
     return made
 
@@ -51,20 +53,22 @@ def served(seen: Seen, source: Source, folder: Path | None) -> Picture:
     with decoding():
         if seen.whole is None:
             return _stripped(seen, source, folder)
-        return _still(upright(seen.whole), folder, seen.facts.format)
+        return _still(seen, upright(seen.whole), folder)
 
 
-def _still(image: pyvips.Image, folder: Path | None, form: str) -> Picture:
-    kind = _public_format(image, form)
+def _still(seen: Seen, image: pyvips.Image, folder: Path | None) -> Picture:
+    kind = _public_format(image, seen.facts.format)
     is_large = image.width * image.height > _LARGE
     match kind:
         case "jpeg":
-            options = {"Q": _QUALITY}
+            # As in the original: full color of halved colors would only cost bytes.
+            subsample = "on" if seen.chroma == _HALVED else "off"
+            options = {"Q": _QUALITY, "subsample_mode": subsample}
         case "webp":
             options = {"Q": _QUALITY, "effort": _LARGE_EFFORT if is_large else _EFFORT}
         case _:
             options = {"compression": _LARGE_COMPRESSION if is_large else _COMPRESSION}
-    return _encoded(image, "served", kind, folder, options)
+    return encode(image, "served", kind, folder, options)
 
 
 def _public_format(image: pyvips.Image, form: str) -> str:
@@ -91,17 +95,19 @@ def _stripped(seen: Seen, source: Source, folder: Path | None) -> Picture:
     return _picture(content, facts.media_type, facts.width, facts.height)
 
 
-def _encoded(
-    image: pyvips.Image, name: str, kind: str, folder: Path | None, options: dict[str, Any]
+def encode(
+    image: pyvips.Image, name: str, form: str, folder: Path | None, options: dict[str, Any]
 ) -> Picture:
+    """Write a picture as `form` into `folder`, or into memory, without any metadata."""
+    saver = _SAVERS.get(form, form)
     content: Path | InMemory
     if folder is None:
-        save = getattr(image, f"{kind}save_buffer")
+        save = getattr(image, f"{saver}save_buffer")
         content = InMemory(save(**options, keep=_NOTHING))
     else:
-        content = folder / f"{name}.{kind}"
-        getattr(image, f"{kind}save")(str(content), **options, keep=_NOTHING)
-    return _picture(content, f"image/{kind}", image.width, image.height)
+        content = folder / f"{name}.{form}"
+        getattr(image, f"{saver}save")(str(content), **options, keep=_NOTHING)
+    return _picture(content, f"image/{form}", image.width, image.height)
 
 
 def _picture(content: Path | InMemory, media_type: str, width: int, height: int) -> Picture:

@@ -7,10 +7,11 @@ import pyvips
 
 from safelight.media.headers.header import read_header
 from safelight.media.pictures.picture import Picture
+from safelight.media.pictures.render import encode
 from safelight.media.pictures.spec import Format, VariantOrder
 from safelight.media.pictures.vips import decoding, open_picture, to_srgb
+from safelight.media.source import Source
 
-_NOTHING = 0  # keep no metadata
 _WEBP_EFFORT = 2  # more takes twice the time to save 3% of the bytes
 _AVIF_EFFORT = 1  # 0.2 s at 1024 pixels; 2 takes 50% longer for the same size
 _AVIF_QUALITY = 0.8  # times the requested quality matches WebP's appearance
@@ -18,19 +19,17 @@ _SCALED_BY_DECODERS = frozenset({"jpeg", "webp"})
 _WHITE = [255.0, 255.0, 255.0]
 
 
-def reshape(source: Path, target: Path, order: VariantOrder) -> Picture:
-    """Write the picture to `target`: upright, in sRGB, the first frame of an animation."""
+def reshape(source: Source, folder: Path | None, order: VariantOrder) -> Picture:
+    """Write the picture into `folder`, or into memory: upright, in sRGB, one frame."""
     with decoding():
         image = to_srgb(_scaled(source, order))
         if image.hasalpha() and order.format is Format.JPEG:
             image = image.flatten(background=_WHITE)
-        _encode(image, target, order)
-    return Picture(
-        target, order.format.media_type, image.width, image.height, target.stat().st_size
-    )
+        form = order.format.media_type.removeprefix("image/")
+        return encode(image, "variant", form, folder, _options(order))
 
 
-def _scaled(source: Path, order: VariantOrder) -> pyvips.Image:
+def _scaled(source: Source, order: VariantOrder) -> pyvips.Image:
     options: dict[str, Any] = {"size": "force"}
     if order.is_cut:
         options = {"size": "both", "crop": "centre"}
@@ -38,21 +37,22 @@ def _scaled(source: Path, order: VariantOrder) -> pyvips.Image:
     if form not in _SCALED_BY_DECODERS:
         image = open_picture(source, form)
         return image.thumbnail_image(order.width, height=order.height, **options)
-    # Load from the path, not from pixels, so that it is decoded at reduced size.
-    return pyvips.Image.thumbnail(
-        str(source), order.width, height=order.height, fail_on="error", **options
-    )
+    # From the file, not from pixels, so that it is decoded at reduced size.
+    options |= {"height": order.height, "fail_on": "error"}
+    if isinstance(source, bytes):
+        return pyvips.Image.thumbnail_buffer(source, order.width, **options)
+    return pyvips.Image.thumbnail(str(source), order.width, **options)
 
 
-def _encode(image: pyvips.Image, target: Path, order: VariantOrder) -> None:
-    path, quality = str(target), order.quality
+def _options(order: VariantOrder) -> dict[str, Any]:
+    """Return the options of the format's encoder."""
     match order.format:
         case Format.WEBP:
-            image.webpsave(path, Q=quality, effort=_WEBP_EFFORT, keep=_NOTHING)
+            return {"Q": order.quality, "effort": _WEBP_EFFORT}
         case Format.AVIF:
-            scaled = max(1, round(quality * _AVIF_QUALITY))
-            image.heifsave(path, Q=scaled, compression="av1", effort=_AVIF_EFFORT, keep=_NOTHING)
+            scaled = max(1, round(order.quality * _AVIF_QUALITY))
+            return {"Q": scaled, "compression": "av1", "effort": _AVIF_EFFORT}
         case Format.PNG:
-            image.pngsave(path, keep=_NOTHING)
+            return {}
         case _:
-            image.jpegsave(path, Q=quality, optimize_coding=True, keep=_NOTHING)
+            return {"Q": order.quality, "optimize_coding": True}

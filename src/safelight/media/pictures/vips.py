@@ -117,6 +117,12 @@ def field(image: pyvips.Image, name: str, default: int) -> int:
     return value if isinstance(value, int) else default
 
 
+def text_field(image: pyvips.Image, name: str) -> str:
+    """Return a text header field, or an empty string."""
+    value = image.get(name) if image.get_typeof(name) else ""
+    return value if isinstance(value, str) else ""
+
+
 def orientation_of(image: pyvips.Image) -> int:
     """Return EXIF's orientation, 1 to 8."""
     value = field(image, "orientation", 1)
