@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
-from safelight.accounts.account import Credential, Visibility
-from safelight.accounts.scopes import Scope
+from safelight.accounts.account import Caller, Credential, Visibility
+from safelight.accounts.scopes import OWNER_SCOPES, Role, Scope
 from safelight.app import Safelight, open_safelight
 from safelight.assets.asset import Asset
 from safelight.assets.intake import Origin
@@ -62,7 +62,11 @@ class Household:
         """Return all rows that are not the stranger's, by table, and all objects, as text."""
 
         def read(tx: sa.Connection) -> dict[str, set[str]]:
-            return {table.name: self._rows_of(tx, table) for table in tables.metadata.sorted_tables}
+            return {
+                table.name: self._rows_of(tx, table)
+                for table in tables.metadata.sorted_tables
+                if table is not tables.throttles  # which count what is refused
+            }
 
         found = await self.database.read(read)
         objects = self.folder / "objects"
@@ -116,6 +120,7 @@ class _Furnishing:
         await self._assets()
         await self._told()
         await self._secrets()
+        await self._people()
 
     # --- jobs --------------------------------------------------------------------------------
 
@@ -215,3 +220,26 @@ class _Furnishing:
         address = await services.callback_addresses.of("fake", "att_1")
         assert address is not None
         self.things["callback token"] = address.rpartition("/")[2]
+
+    async def _people(self) -> None:
+        owner = Caller(self._owner, _ACTOR, OWNER_SCOPES)
+        identity = self._services.identity
+        for name, role in (("admin", Role.ADMIN), ("member", Role.MEMBER), ("gone", Role.MEMBER)):
+            made = await identity.people.create(
+                owner,
+                f"{name}-{KEPT}@example.com",
+                password=None,
+                is_operator=False,
+                account_id=self._owner,
+                role=role,
+            )
+            user = made.person.user
+            self.things["member gone" if name == "gone" else name] = user.id
+        signed_in = await identity.logins.enter(user, None)
+        self.things["secret of session"] = signed_in.session
+        session = await self._services.access.authenticator.authenticate(
+            signed_in.session, Credential.SESSION
+        )
+        self.things["session"] = session.key_id
+        invited = await identity.members.invite(owner, f"invited-{KEPT}@example.com", Role.VIEWER)
+        self.things["invitation"] = invited.invitation.id

@@ -13,7 +13,7 @@ from safelight.settings import Settings
 
 # What this installation makes itself is known by its looks, wherever it comes from.
 _OURS = {
-    "an API key, a session or a login link": re.compile(r"\b(?:sk|ses|lnk)_[0-9a-z]{20,}"),
+    "a key, session, login link or token": re.compile(r"\b(?:sk|ses|lnk|tok)_[0-9a-z]{20,}"),
     "a webhook's secret": re.compile(r"whsec_[\w+/=-]{16,}"),
     "a signature of an address": re.compile(
         r"\b(?:sig|signature|x-amz-signature)=[\w%-]{8,}", re.IGNORECASE

@@ -66,6 +66,7 @@ def calls(things: Mapping[str, str], stranger_key: str) -> dict[str, list[Call]]
         _webhooks(things),
         _contacts(things),
         _keys(things),
+        _people(things),
         _operations(things),
         _open(things),
     )
@@ -288,6 +289,50 @@ def _keys(things: Mapping[str, str]) -> dict[str, list[Call]]:
     }
 
 
+def _people(things: Mapping[str, str]) -> dict[str, list[Call]]:
+    member, invited = things["member"], things["invitation"]
+    email, long = "ada@example.com", "a long enough password"
+    known = {"current_password": long}
+
+    def person(path: str, json: Any = None) -> list[Call]:
+        # An API key is no person's session.
+        return [Call(f"/v1/auth/{path}", json=json, **_none(401))]
+
+    def link(path: str, json: JSON, status: int = 403) -> list[Call]:
+        return [Call(f"/v1/{path}", json=json, **_none(status))]
+
+    token = {"token": "tok_nothing"}
+    return {
+        "GET /v1/members": [_own("/v1/members"), _own(f"/v1/members?cursor={member}")],
+        "PATCH /v1/members/{user_id}": [Call(f"/v1/members/{member}", json={"role": "viewer"})],
+        "DELETE /v1/members/{user_id}": [Call(f"/v1/members/{things['member gone']}")],
+        "POST /v1/invitations": [_own("/v1/invitations", json={"email": email})],
+        "GET /v1/invitations": [_own("/v1/invitations")],
+        "DELETE /v1/invitations/{invitation_id}": [Call(f"/v1/invitations/{invited}")],
+        "POST /v1/invitations/look": link("invitations/look", token),
+        "POST /v1/invitations/accept": link("invitations/accept", {**token, "password": long}),
+        "POST /v1/invitations/join": link("invitations/join", token, 401),
+        "POST /v1/auth/login": link("auth/login", {"email": email, "password": long}, 401),
+        "POST /v1/auth/login/second-step": link(
+            "auth/login/second-step", {**token, "code": "123456"}, 401
+        ),
+        "POST /v1/auth/forgotten": link("auth/forgotten", {"email": email}, 202),
+        "POST /v1/auth/reset": link("auth/reset", {**token, "password": long}),
+        "POST /v1/auth/email/confirm": link("auth/email/confirm", token),
+        "POST /v1/auth/switch": person("switch", {"account_id": things["account"]}),
+        "GET /v1/auth/me": person("me"),
+        "GET /v1/auth/sessions": person("sessions"),
+        "DELETE /v1/auth/sessions": person("sessions"),
+        "DELETE /v1/auth/sessions/{session_id}": person(f"sessions/{things['session']}"),
+        "POST /v1/auth/password": person("password", {**known, "new_password": long}),
+        "POST /v1/auth/email": person("email", {**known, "email": email}),
+        "POST /v1/auth/totp": person("totp", known),
+        "POST /v1/auth/totp/confirm": person("totp/confirm", {"code": "123456"}),
+        "POST /v1/auth/totp/recovery-codes": person("totp/recovery-codes", known),
+        "POST /v1/auth/totp/disable": person("totp/disable", known),
+    }
+
+
 def _operations(things: Mapping[str, str]) -> dict[str, list[Call]]:
     def admin(path: str, **more: Any) -> list[Call]:
         return [Call(f"/v1/admin/{path}", Right.ADMIN, **more)]
@@ -310,6 +355,12 @@ def _operations(things: Mapping[str, str]) -> dict[str, list[Call]]:
         f"POST {one}/suspend": admin(f"{gone}/suspend", json={"reason": "unpaid"}),
         f"POST {one}/resume": admin(f"{gone}/resume"),
         f"DELETE {one}": admin(gone),
+        "GET /v1/admin/users": admin("users"),
+        "POST /v1/admin/users": admin("users", json={"email": "new@example.com"}),
+        "PATCH /v1/admin/users/{user_id}": admin(
+            f"users/{things['member']}", json={"operator": True}
+        ),
+        "POST /v1/admin/users/{user_id}/reset-link": admin(f"users/{things['member']}/reset-link"),
         "POST /v1/admin/checks": admin("checks"),
         "POST /v1/admin/checks/{provider}": admin("checks/fake"),
     }

@@ -89,6 +89,7 @@ class Safelight:
             ]
             if ProcessRole.API in self.roles:
                 background.append(group.create_task(self.parts.key_use.run()))
+                background.append(group.create_task(self.parts.post.run()))
             if self.roles - {ProcessRole.API}:
                 background.append(group.create_task(self.parts.presence.run()))
             if ProcessRole.WORKER in self.roles:

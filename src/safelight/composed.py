@@ -36,10 +36,15 @@ from safelight.cpu import CpuPool
 from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
 from safelight.db.engine import Database
-from safelight.db.migrate import is_current
-from safelight.doorbell.doorbell import Doorbell
-from safelight.errors import ServiceError
+from safelight.db.migrate import check_current
+from safelight.doorbell.doorbell import CREDENTIALS, Doorbell
 from safelight.fetch import Fetcher, Poster, check_url
+from safelight.identity.logins import Logins
+from safelight.identity.members import Members
+from safelight.identity.passwords import Passwords
+from safelight.identity.people import People
+from safelight.identity.post import Post
+from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
@@ -49,6 +54,7 @@ from safelight.jobs.submit import Submitter
 from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
+from safelight.notifications.mail import Mailer
 from safelight.notifications.senders import Sender, open_senders
 from safelight.notifications.senders import check as check_sender
 from safelight.notifications.service import Contacts
@@ -59,7 +65,7 @@ from safelight.settings import Settings
 from safelight.storage.storage import Storage
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
-from safelight.web.services import Access, Entry, Files, Health, Services
+from safelight.web.services import Access, Entry, Files, Health, Identity, Services
 from safelight.web.watch import Watch
 from safelight.webhooks.service import Webhooks
 from safelight.worker.attempt.run import Runner
@@ -119,6 +125,7 @@ class Parts:
     messenger: Messenger
     presence: Presence
     key_use: KeyUse
+    post: Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,7 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
             settings.lease,
         ),
         KeyUse(services.access.authenticator, on.bell),
+        services.identity.post,
     )
 
 
@@ -274,7 +282,7 @@ def _services(
     # A pool apart: nobody waits behind jobs for a rendition or an upload.
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
-    authenticator = Authenticator(database)
+    authenticator = Authenticator(database, partial(on.bell.ring, CREDENTIALS))
     closed = ClosedAccounts(database)
     jobs = Jobs(database, shared.assets, shared.trash, slots=shared.slots)
     stopping = asyncio.Event()
@@ -287,6 +295,7 @@ def _services(
             Sessions(database, authenticator),
             Rates(),
         ),
+        identity=_identity(settings, on, shared, authenticator),
         accounts=Accounts(database),
         jobs=jobs,
         batches=Batches(database),
@@ -329,7 +338,7 @@ def _services(
         ),
         health=Health(
             {
-                "database": partial(_check_schema, database),
+                "database": partial(check_current, database),
                 "storage": on.storage.check,
                 "disk": space,
             },
@@ -358,14 +367,34 @@ def _services(
     )
 
 
+def _identity(
+    settings: Settings, on: Foundation, shared: _Shared, authenticator: Authenticator
+) -> Identity:
+    mailer = shared.senders.get(Channel.EMAIL)
+    post = Post(mailer if isinstance(mailer, Mailer) else None, shared.templates, on.links.base_url)
+    passwords = Passwords(settings.breached_passwords)
+    people = People(on.database, passwords, authenticator, post)
+    second_step = SecondStep(on.database, people, post)
+    sessions = Sessions(on.database, authenticator)
+    return Identity(
+        people,
+        Logins(
+            on.database,
+            passwords,
+            second_step,
+            sessions,
+            authenticator,
+            allowed=settings.login == "people",
+        ),
+        second_step,
+        Members(on.database, passwords, authenticator, post),
+        post,
+    )
+
+
 def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
     from safelight.web import server  # noqa: PLC0415  the framework, and every route
 
     build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)
-
-
-async def _check_schema(database: Database) -> None:
-    if not await is_current(database):
-        raise ServiceError("The database's schema is not the one that this version needs.")

@@ -24,6 +24,8 @@ PREFIXES = {
     "audit": "aud_",
     "contact": "con_",
     "notice": "ntc_",
+    "user": "usr_",
+    "invitation": "inv_",
 }
 
 

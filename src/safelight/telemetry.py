@@ -34,7 +34,7 @@ VARIANT_SECONDS = Histogram(
 
 
 _SECRETS = re.compile(
-    r"\b((?:sk|ses|lnk|whsec)_)[\w+/=-]{8,}"  # our own
+    r"\b((?:sk|ses|lnk|tok|whsec)_)[\w+/=-]{8,}"  # our own
     r"|(/callbacks/+[^/\s]+/+)[^\s\"']+"  # the URL is the credential
     r"|([?&](?:token|code|sig|signature|x-amz-signature|key)=)[^\s&\"'\\]+"
     r"|((?-i:\b(?:Bearer|Basic|Key) ))[\w:+/=.-]{16,}"

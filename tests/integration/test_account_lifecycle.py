@@ -196,6 +196,22 @@ async def furnish(database: Database, account_id: str) -> None:
             token="t",  # noqa: S106
             created_at=now(),
         ),
+        sa.insert(tables.users).values(
+            id="usr_1", email="a@example.com", email_key="a@example.com", created_at=now()
+        ),
+        sa.insert(tables.members).values(
+            account_id=account_id, user_id="usr_1", role="admin", created_at=now()
+        ),
+        sa.insert(tables.invitations).values(
+            id="inv_1",
+            account_id=account_id,
+            email="b@example.com",
+            role="viewer",
+            hash=b"h",
+            mailed=True,
+            created_at=now(),
+            expires_at=now(),
+        ),
         sa.insert(tables.idempotency).values(
             account_id=account_id, key="k", fingerprint="f", subject=job.id, created_at=now()
         ),

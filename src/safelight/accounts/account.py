@@ -54,6 +54,7 @@ class Caller:
     scopes: Scopes
     rate_per_s: float | None = None  # requests per second; None: unlimited
     root_id: str | None = None  # the API key with which the sessions that it opens end
+    user_id: str | None = None  # the person, whose role grants the scopes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,15 @@ from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping
 
 from safelight import ids
 from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
-from safelight.accounts.scopes import Scope, Scopes
+from safelight.accounts.scopes import OWNER_SCOPES, Role, Scope, Scopes
 from safelight.db.rows import from_row
-from safelight.db.tables import accounts, keys
+from safelight.db.tables import OPERATORS, accounts, keys, members, users
 from safelight.db.types import now
 from safelight.db.walks import among
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
-_COLUMNS = [column for column in keys.c if column.name != "hash"]
+_MOST_SESSIONS = 200  # shown of one person
+_COLUMNS = [column for column in keys.c if column.name not in ("hash", "user_id")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class NewKey:
     valid_for: timedelta | None = None
     rate_per_s: float | None = None
     parent_id: str | None = None  # the API key with which it ends
+    user_id: str | None = None  # the person, whose role replaces `scopes` at each use
 
     @classmethod
     def like(cls, old: Key, secret: str) -> Self:
@@ -56,6 +58,7 @@ def insert(tx: Connection, new: NewKey) -> Key:
         .values(
             id=ids.new("key"),
             account_id=new.account_id,
+            user_id=new.user_id,
             kind=new.kind.name.lower(),
             name=new.name,
             hint=hint(new.secret),
@@ -72,45 +75,56 @@ def insert(tx: Connection, new: NewKey) -> Key:
 
 
 def find_caller(tx: Connection, digest: bytes) -> Found | None:
-    """Return the caller for a secret's hash, or None if it is unknown, expired or revoked."""
+    """Return the caller for a secret's hash, or None if it is unknown, expired or revoked.
+
+    A person has the scopes of their present role, and none once disabled or removed.
+    """
     is_old = sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true())
     query = (
         sa.select(
             *_OF_CALLER,
+            users.c.is_operator,
+            members.c.role,
             is_old.label("use_is_old"),
             accounts.c.suspended_at,
             accounts.c.suspended_for,
         )
-        .join(accounts, accounts.c.id == keys.c.account_id)
-        .where(keys.c.hash == digest, accounts.c.deleted_at.is_(None), *_VALID)
+        .select_from(_WITH_PERSON)
+        .where(keys.c.hash == digest, accounts.c.deleted_at.is_(None), *_VALID, _PERSON_MAY)
     )
     row = tx.execute(query).mappings().one_or_none()
     if row is None:
         return None
+    scopes = _scopes_of(row["scopes"], row["role"], is_operator=row["is_operator"])
     reason = row["suspended_for"] if row["suspended_at"] else None
-    return Found(_to_caller(row), row["use_is_old"], reason)
+    return Found(_to_caller(row, scopes), row["use_is_old"], reason)
 
 
 def still_valid(tx: Connection, key_ids: Collection[str]) -> set[str]:
     """Return which of these credentials would be accepted now."""
     query = (
         sa.select(keys.c.id)
-        .join(accounts, accounts.c.id == keys.c.account_id)
-        .where(among(tx, keys.c.id, sorted(key_ids)), *_OPEN, *_VALID)
+        .select_from(_WITH_PERSON)
+        .where(among(tx, keys.c.id, sorted(key_ids)), *_OPEN, *_VALID, _PERSON_MAY)
     )
     return set(tx.scalars(query))
 
 
 def operators(tx: Connection) -> set[str]:
-    """Return the open accounts that have a valid API key with `admin:write`."""
+    """Return the open accounts that have a valid API key with `admin:write`, or an operator."""
     is_admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN_WRITE}"%')
-    query = (
+    by_key = (
         sa.select(keys.c.account_id)
         .join(accounts, accounts.c.id == keys.c.account_id)
         .where(_IS_KEY, is_admin, *_OPEN, *_VALID)
-        .distinct()
     )
-    return set(tx.scalars(query))
+    by_person = (
+        sa.select(members.c.account_id)
+        .join(users, users.c.id == members.c.user_id)
+        .join(accounts, accounts.c.id == members.c.account_id)
+        .where(OPERATORS, users.c.disabled_at.is_(None), *_OPEN)
+    )
+    return set(tx.scalars(by_key.union(by_person)))
 
 
 def count(tx: Connection, account_id: str) -> int:
@@ -149,7 +163,36 @@ def use_up(tx: Connection, digest: bytes) -> Caller | None:
         .returning(*_OF_CALLER)
     )
     row = tx.execute(statement).mappings().one_or_none()
-    return None if row is None else _to_caller(row)
+    return None if row is None else _to_caller(row, _to_scopes(row["scopes"]))
+
+
+def sessions_of(tx: Connection, user_id: str) -> list[Key]:
+    """Return a person's open sessions in all accounts, newest first."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(keys.c.user_id == user_id, _IS_SESSION, *_VALID)
+        .order_by(keys.c.id.desc())
+        .limit(_MOST_SESSIONS)
+    )
+    return [_to_key(row) for row in tx.execute(query).mappings()]
+
+
+def revoke_of(
+    tx: Connection, user_id: str, *, but: str = "", only: str = "", account_id: str = ""
+) -> int:
+    """Revoke a person's sessions and login links; return how many were open.
+
+    All, or all `but` one key, or `only` one key, or those in one account.
+    """
+    statement = (
+        sa.update(keys)
+        .where(keys.c.user_id == user_id, *_VALID)
+        .where(*([keys.c.id != but] if but else []))
+        .where(*([keys.c.id == only] if only else []))
+        .where(*([keys.c.account_id == account_id] if account_id else []))
+        .values(revoked_at=now())
+    )
+    return tx.execute(statement).rowcount
 
 
 def expire(tx: Connection, key_id: str, after: timedelta) -> bool:
@@ -215,6 +258,7 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
 
 
 _IS_KEY: ColumnElement[bool] = keys.c.kind == Credential.KEY.name.lower()
+_IS_SESSION: ColumnElement[bool] = keys.c.kind == Credential.SESSION.name.lower()
 _OF_CALLER = (
     keys.c.id,
     keys.c.kind,
@@ -222,6 +266,19 @@ _OF_CALLER = (
     keys.c.scopes,
     keys.c.rate_per_s,
     keys.c.parent_id,
+    keys.c.user_id,
+)
+_WITH_PERSON = (
+    keys.join(accounts, accounts.c.id == keys.c.account_id)
+    .outerjoin(users, users.c.id == keys.c.user_id)
+    .outerjoin(
+        members,
+        sa.and_(members.c.user_id == keys.c.user_id, members.c.account_id == keys.c.account_id),
+    )
+)
+_PERSON_MAY: ColumnElement[bool] = sa.or_(
+    keys.c.user_id.is_(None),
+    sa.and_(users.c.disabled_at.is_(None), members.c.role.is_not(None)),
 )
 _OPEN: tuple[ColumnElement[bool], ...] = (
     accounts.c.suspended_at.is_(None),
@@ -244,19 +301,26 @@ _VALID: tuple[ColumnElement[bool], ...] = (
 )
 
 
-def _to_caller(row: RowMapping) -> Caller:
+def _to_caller(row: RowMapping, scopes: Scopes) -> Caller:
     is_key = row["kind"] == Credential.KEY.name.lower()
     return Caller(
         row["account_id"],
         row["id"],
-        _to_scopes(row["scopes"]),
+        scopes,
         row["rate_per_s"],
         root_id=row["id"] if is_key else row["parent_id"],
+        user_id=row["user_id"],
     )
 
 
 def _to_scopes(names: list[str]) -> Scopes:
     return frozenset(Scope(name) for name in names)
+
+
+def _scopes_of(names: list[str], role: str | None, *, is_operator: bool | None) -> Scopes:
+    if role is None:
+        return _to_scopes(names)
+    return OWNER_SCOPES if is_operator else Role(role).scopes
 
 
 def _to_key(row: RowMapping) -> Key:

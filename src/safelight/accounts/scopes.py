@@ -33,6 +33,29 @@ MEMBER_SCOPES: Scopes = frozenset(
 )
 """The scopes that an application needs: the default of a new key."""
 
+VIEWER_SCOPES: Scopes = frozenset(scope for scope in ACCOUNT_SCOPES if scope.endswith(":read"))
+"""Everything in one account that changes nothing."""
+
+
+class Role(StrEnum):
+    """The role of a person in an account."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+    @property
+    def scopes(self) -> Scopes:
+        """The scopes of the person's sessions in that account."""
+        return _OF_ROLES[self]
+
+
+_OF_ROLES = {
+    Role.VIEWER: VIEWER_SCOPES,
+    Role.MEMBER: MEMBER_SCOPES,
+    Role.ADMIN: ACCOUNT_SCOPES,
+}
+
 PATTERNS: tuple[str, ...] = (
     *(scope.value for scope in Scope),
     *sorted({f"{scope.partition(':')[0]}:*" for scope in Scope}),

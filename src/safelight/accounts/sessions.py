@@ -28,11 +28,17 @@ class Sessions:
         self._authenticator = authenticator
 
     async def login_token(
-        self, account_id: str, scopes: Scopes, *, root_id: str | None = None
+        self,
+        account_id: str,
+        scopes: Scopes,
+        *,
+        root_id: str | None = None,
+        user_id: str | None = None,
     ) -> str:
         """Return the secret of a login link, which opens one session within a day.
 
-        Both end with the API key `root_id`, if there is one.
+        Both end with the API key `root_id`, if there is one. With `user_id` the session is that
+        person's, like the one that made the link.
         """
         secret = new_secret(Credential.LOGIN)
         new = NewKey(
@@ -43,13 +49,14 @@ class Sessions:
             scopes,
             LOGIN_LINK_LASTS,
             parent_id=root_id,
+            user_id=user_id,
         )
         await self._db.write(lambda tx: key_store.insert(tx, new))
         return secret
 
     async def open(self, key: str) -> str:
         """Return the secret of a new session with the scopes of an API key, which ends with it."""
-        return await self._new(await self._authenticator.authenticate(key))
+        return await self.start(await self._authenticator.authenticate(key))
 
     async def redeem(self, token: str) -> str:
         """Use up a login link; return the secret of a new session with its scopes."""
@@ -59,9 +66,10 @@ class Sessions:
         caller = await self._db.write(lambda tx: key_store.use_up(tx, digest))
         if caller is None:
             raise Unauthenticated("The login link was used, or has expired.")
-        return await self._new(caller)
+        return await self.start(caller)
 
-    async def _new(self, caller: Caller) -> str:
+    async def start(self, caller: Caller) -> str:
+        """Return the secret of a new session with the rights of an authenticated caller."""
         secret = new_secret(Credential.SESSION)
         new = NewKey(
             caller.account_id,
@@ -71,9 +79,18 @@ class Sessions:
             caller.scopes,
             SESSION_LASTS,
             parent_id=caller.root_id,
+            user_id=caller.user_id,
         )
         await self._db.write(lambda tx: key_store.insert(tx, new))
         return secret
+
+    async def end(self, secret: str) -> None:
+        """End the session of a cookie, if it is one: another takes its place."""
+        if secret.startswith(Credential.SESSION) and len(secret) <= MAX_KEY_LENGTH:
+            digest = hash_secret(secret)
+            ended = await self._db.write(lambda tx: key_store.use_up(tx, digest))
+            if ended is not None:
+                self._authenticator.forget(ended.key_id)
 
     async def close(self, key_id: str) -> None:
         """End a session."""

@@ -82,7 +82,7 @@ async def verify(source: Path, folder: Path) -> Verified:
     found = folder / "found"
     entries = 0
     async with opened(source) as tar:
-        with found.open("w") as lines:
+        with found.open("w", errors="surrogateescape") as lines:  # damaged names too
             while (entry := await asyncio.to_thread(tar.next)) and entry.name != CHECKSUMS:
                 checksum = await asyncio.to_thread(_checksum_of, tar, entry)
                 lines.write(f"{checksum}  {entry.name}\n")

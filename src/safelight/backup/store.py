@@ -1,7 +1,7 @@
 """Dumps rows to JSON Lines files and loads them, for an installation or one account.
 
-Transient state is omitted: breakers and start rates. An account's export contains only ended work,
-and no credentials or recipients: keys, secrets, webhook endpoints, contacts.
+Transient state is omitted: breakers, start rates and throttles. An account's export contains only
+ended work, and no credentials or recipients: keys, secrets, webhook endpoints, contacts, people.
 """
 
 import base64
@@ -27,6 +27,7 @@ from safelight.db.tables import (
     originals,
     processes,
     start_rates,
+    throttles,
     trash,
     variants,
 )
@@ -34,7 +35,7 @@ from safelight.db.types import Instant
 
 _AT_ONCE = 500
 _SOME = "acc_"  # any account: the tables are the same for all
-_OF_THE_MOMENT = frozenset({breakers.name, processes.name, start_rates.name})
+_OF_THE_MOMENT = frozenset({breakers.name, processes.name, start_rates.name, throttles.name})
 
 
 def kept_tables(account_id: str | None = None) -> list[Table]:

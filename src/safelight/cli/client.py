@@ -113,6 +113,15 @@ class Client:
         """Return the account that the key belongs to."""
         return cast("Account", (await self._wire.call("GET", "/v1/account")).json())
 
+    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the document that answers a request, None if it is empty."""
+        answer = await self._wire.call(method, path, **({} if body is None else {"json": body}))
+        return answer.json() if answer.content else None
+
+    async def entries(self, path: str, **chosen: str | int) -> list[Any]:
+        """Return up to `limit` entries of a list, newest first."""
+        return await self._list(path, chosen)
+
     async def keys(self) -> list[Key]:
         """Return the account's API keys, newest first."""
         return await self._list("/v1/keys", {"limit": _KEYS})

@@ -49,6 +49,8 @@ UNTOLD = text("NOT told")
 HEARING = text("confirmed_at IS NOT NULL AND stopped_at IS NULL")
 HELD = text("held_until IS NOT NULL")
 REVOKED = text("revoked_at IS NOT NULL")
+OF_A_PERSON = text("user_id IS NOT NULL")
+OPERATORS = text("is_operator")
 EXPIRES = text("expires_at IS NOT NULL")
 BOUND_TO_FAIL = text("status = 'queued' AND error IS NOT NULL")  # at its run_at
 MOVABLE = text("status = 'queued' AND fallbacks <> '[]'")
@@ -80,11 +82,92 @@ accounts = Table(
     Index("ix_accounts_deleted", "id", **_where(DELETED)),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("email", sa.Text, nullable=False),  # as typed
+    Column("email_key", sa.Text, nullable=False, unique=True),  # case-folded
+    Column("password", sa.Text, nullable=False, server_default=""),  # an argon2id hash; empty: none
+    Column("is_operator", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("created_at", Instant, nullable=False),
+    Column("verified_at", Instant),  # the address, by a link in a mail
+    Column("disabled_at", Instant),
+    Column("totp_secret", sa.Text, nullable=False, server_default=""),  # base 32
+    Column("totp_since", Instant),  # NULL: not confirmed by a code yet
+    Column("totp_step", sa.BigInteger, nullable=False, server_default="0"),  # of the last code used
+    Index("ix_users_operators", "id", **_where(OPERATORS)),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", sa.Text, ForeignKey("users.id"), nullable=False),
+    Column("role", sa.Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    sa.PrimaryKeyConstraint("account_id", "user_id"),
+    CheckConstraint("role IN ('viewer','member','admin')", name="role"),
+    Index("ix_members_user", "user_id", "created_at"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", sa.Text, primary_key=True),
+    Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    Column("email", sa.Text, nullable=False),
+    Column("role", sa.Text, nullable=False),
+    Column("hash", sa.LargeBinary, nullable=False, unique=True),  # of the token in the link
+    Column("mailed", sa.Boolean, nullable=False),  # the token went to the address and nowhere else
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("accepted_at", Instant),
+    Column("revoked_at", Instant),
+    CheckConstraint("role IN ('viewer','member','admin')", name="role"),
+    Index("ix_invitations_account", "account_id", "id"),
+    Index("ix_invitations_expires_at", "expires_at"),
+)
+
+# Single-use secrets of a person: links in mails, and the way from the password to the second step.
+user_tokens = Table(
+    "user_tokens",
+    metadata,
+    Column("hash", sa.LargeBinary, primary_key=True),
+    Column("user_id", sa.Text, ForeignKey("users.id"), nullable=False),
+    Column("purpose", sa.Text, nullable=False),
+    Column("data", sa.Text, nullable=False, server_default=""),  # the address to confirm
+    Column("expires_at", Instant, nullable=False),
+    CheckConstraint("purpose IN ('reset','email','second_step')", name="purpose"),
+    Index("ix_user_tokens_user", "user_id", "purpose"),
+    Index("ix_user_tokens_expires_at", "expires_at"),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", sa.Text, ForeignKey("users.id"), nullable=False),
+    Column("hash", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("user_id", "hash"),
+)
+
+# Counters of guesses and mails, each within a window of time.
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("name", sa.Text, primary_key=True),
+    Column("count", sa.Integer, nullable=False),
+    Column("until", Instant, nullable=False),
+    Index("ix_throttles_until", "until"),
+)
+
 keys = Table(
     "keys",
     metadata,
     Column("id", sa.Text, primary_key=True),
     Column("account_id", sa.Text, ForeignKey("accounts.id"), nullable=False),
+    # The person whose role grants the scopes. SQLite adds no foreign key to a table.
+    Column("user_id", sa.Text),
     Column("kind", sa.Text, nullable=False, server_default="key"),
     Column("name", sa.Text, nullable=False),
     Column("hint", sa.Text, nullable=False),  # the first characters, for display
@@ -101,6 +184,7 @@ keys = Table(
     Index("ix_keys_account", "account_id", "kind", "id"),
     Index("ix_keys_expires_at", "expires_at", **_where(EXPIRES)),
     Index("ix_keys_revoked_at", "revoked_at", **_where(REVOKED)),
+    Index("ix_keys_user", "user_id", "id", **_where(OF_A_PERSON)),
 )
 
 batches = Table(

@@ -1,6 +1,7 @@
 """Renders notices from template files, which an operator can override one by one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,15 +50,24 @@ class Templates:
 
     def write(self, kind: str, facts: Mapping[str, Any], data: str = "") -> Content:
         """Render a notice; `facts` are the template variables."""
-        text = self._render(f"{kind}.txt", facts)
-        subject, _, body = text.partition("\n")
         short = " ".join(self._render(f"{kind}.sms", facts).split())
+        mail = self._mail(kind, facts)
+        return replace(
+            mail, short=short if len(short) <= _SHORT else short[: _SHORT - 1] + "…", data=data
+        )
+
+    def letter(self, facts: Mapping[str, Any]) -> Content:
+        """Render a mail to a user of this installation, which has no short form."""
+        return self._mail("letter", facts)
+
+    def _mail(self, kind: str, facts: Mapping[str, Any]) -> Content:
+        subject, _, body = self._render(f"{kind}.txt", facts).partition("\n")
         return Content(
             subject=" ".join(subject.split())[:200],
             text=body.strip() + "\n",
             html=self._render(f"{kind}.html", facts),
-            short=short if len(short) <= _SHORT else short[: _SHORT - 1] + "…",
-            data=data,
+            short="",
+            data="",
         )
 
     def page(self, facts: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, Hosts, HttpUrl
+from safelight.settings.checked import MIB, ExistingFile, Hosts, HttpUrl
 
 
 class WebSettings(BaseSettings):
@@ -25,6 +25,17 @@ class WebSettings(BaseSettings):
         description="Other host names by which browsers reach this server, separated by commas; "
         "`example.com` includes its subdomains. The public URL's, loopback names and "
         "IP addresses are always allowed.",
+    )
+    login: Literal["people", "keys"] = Field(
+        default="people",
+        description="`people` sign in with e-mail address and password; `keys` takes API keys and "
+        "login links only. To listen on other than loopback addresses, `people` needs a user "
+        "with a password.",
+    )
+    breached_passwords: ExistingFile | None = Field(
+        default=None,
+        description="File of passwords that nobody may choose: lines of `SHA1:COUNT` sorted by "
+        "hash, as Have I Been Pwned offers it.",
     )
     open_probes: Literal["auto", "yes", "no"] = Field(
         default="auto",

@@ -11,6 +11,7 @@ from safelight.accounts.account import Caller, Credential
 from safelight.accounts.errors import Unauthenticated
 from safelight.accounts.scopes import Scope
 from safelight.errors import Forbidden, SafelightError
+from safelight.identity.errors import PersonNeeded
 from safelight.web.services import Services
 
 COOKIE = "safelight_session"
@@ -56,7 +57,7 @@ async def _caller(
 ) -> Caller:
     if bearer is not None:
         caller = await services.access.authenticator.authenticate(
-            bearer.credentials, address=_address(request)
+            bearer.credentials, address=address_of(request)
         )
     elif cookie:
         caller = await _session(request, services, cookie)
@@ -75,12 +76,20 @@ async def _session(
         raise Unauthenticated("There is no browser session.")
     services.hosts.check(request)
     return await services.access.authenticator.authenticate(
-        cookie, Credential.SESSION, address=_address(request)
+        cookie, Credential.SESSION, address=address_of(request)
     )
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return the address of the connection: behind a proxy, the proxy's."""
     return request.client.host if request.client else ""
+
+
+async def _person(caller: Annotated[Caller, Depends(_session)]) -> Caller:
+    """Return the caller of a browser session that a person has signed in to."""
+    if caller.user_id is None:
+        raise PersonNeeded("Sign in with e-mail address and password.")
+    return caller
 
 
 async def _permitted(needed: SecurityScopes, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
@@ -119,6 +128,7 @@ async def _sees_details(
 
 SeesDetails = Annotated[bool, Depends(_sees_details)]
 Session = Annotated[Caller, Depends(_session)]
+Person = Annotated[Caller, Depends(_person)]
 AnyCaller = Annotated[Caller, Security(_permitted)]
 JobReader = Annotated[Caller, Security(_permitted, scopes=[Scope.JOBS_READ])]
 JobWriter = Annotated[Caller, Security(_permitted, scopes=[Scope.JOBS_WRITE])]

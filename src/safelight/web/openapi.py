@@ -30,6 +30,7 @@ TAGS = [
     {"name": "webhooks", "description": "Notify programs."},
     {"name": "contacts", "description": "Notify people."},
     {"name": "account", "description": "Your account, its models, usage and audit log."},
+    {"name": "people", "description": "Logins, members and invitations."},
     {"name": "operations", "description": "Run the installation."},
     {"name": "health", "description": "Probes, metrics, and what error codes mean."},
 ]

@@ -37,6 +37,7 @@ from safelight.web.api import (
     usage,
     webhooks,
 )
+from safelight.web.api.people import logins, members, myself, users
 from safelight.web.compression import Compression
 from safelight.web.errors import KeyInUrl, TooLarge
 from safelight.web.hosts import Hosts, misdirected
@@ -91,6 +92,10 @@ def build(services: Services, *, version: str) -> FastAPI:
         trash.router,
         trash.audit_router,
         keys.router,
+        logins.router,
+        myself.router,
+        members.router,
+        users.router,
         usage.router,
         webhooks.router,
         account.router,

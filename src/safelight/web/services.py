@@ -23,6 +23,11 @@ from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
 from safelight.audit import Audit
 from safelight.doorbell.doorbell import Doorbell
+from safelight.identity.logins import Logins
+from safelight.identity.members import Members
+from safelight.identity.people import People
+from safelight.identity.post import Post
+from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
 from safelight.jobs.operations import Operations
@@ -60,6 +65,17 @@ class Access:
     keys: Keys
     sessions: Sessions
     rates: Rates  # by key
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The services for people: users, logins, members."""
+
+    people: People
+    logins: Logins
+    second_step: SecondStep
+    members: Members
+    post: Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,7 @@ class Services:
     """The services that routes call, built by `composed.py`."""
 
     access: Access
+    identity: Identity
     accounts: Accounts
     jobs: Jobs
     batches: Batches

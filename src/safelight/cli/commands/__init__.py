@@ -8,6 +8,7 @@ from safelight.cli.commands import (
     keys,
     library,
     operating,
+    people,
     processes,
 )
 from safelight.cli.commands.base import app
@@ -21,5 +22,6 @@ __all__ = [
     "keys",
     "library",
     "operating",
+    "people",
     "processes",
 ]

@@ -59,6 +59,14 @@ accounts = typer.Typer(
 app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+users = typer.Typer(
+    help="Create, list and disable the users of the installation.", no_args_is_help=True
+)
+app.add_typer(users, name="users")
+members = typer.Typer(
+    help="Invite, list and change the members of the account.", no_args_is_help=True
+)
+app.add_typer(members, name="members")
 backup = typer.Typer(help="Back up the installation, or verify a backup.")
 app.add_typer(backup, name="backup")
 

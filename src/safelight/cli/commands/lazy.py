@@ -39,6 +39,13 @@ def keys():
     return keys
 
 
+def people():
+    """Return the module."""
+    from safelight.cli.accounts import people  # noqa: PLC0415
+
+    return people
+
+
 def signing_in():
     """Return the module."""
     from safelight.cli.profiles import sign_in  # noqa: PLC0415

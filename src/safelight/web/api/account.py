@@ -11,15 +11,15 @@ from pydantic import BaseModel, Field
 from safelight import documents
 from safelight.accounts.account import MAX_KEY_LENGTH, Account, Caller, Visibility
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
-from safelight.accounts.sessions import LOGIN_LINK_LASTS, SESSION_LASTS
+from safelight.accounts.sessions import LOGIN_LINK_LASTS
 from safelight.errors import Forbidden, InvalidRequest
 from safelight.jobs.fields import STRICT
 from safelight.providers.provider import Kind, Model
 from safelight.web.answers import conditional_response, json_response
-from safelight.web.auth import COOKIE, AccountWriter, AnyCaller, AssetWriter, Parts, Session
+from safelight.web.auth import AccountWriter, AnyCaller, AssetWriter, Parts, Session
 from safelight.web.contract import returns
+from safelight.web.cookies import with_session, without_session
 from safelight.web.json_route import JsonRoute
-from safelight.web.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["account"])
 
@@ -60,7 +60,7 @@ async def login(request: Request, services: Parts, token: str = "") -> Response:
         session = await services.access.sessions.redeem(token)
     except Unauthenticated:
         return RedirectResponse("./?login=expired", 303)
-    return _with_cookie(request, services, RedirectResponse("./", 303), session)
+    return with_session(request, services, RedirectResponse("./", 303), session)
 
 
 @router.post("/v1/login-links", **returns(documents.LoginLink, status=201))
@@ -70,7 +70,7 @@ async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
     The session ends with the key.
     """
     token = await services.access.sessions.login_token(
-        caller.account_id, caller.scopes, root_id=caller.root_id
+        caller.account_id, caller.scopes, root_id=caller.root_id, user_id=caller.user_id
     )
     document: documents.LoginLink = {
         "url": f"{services.public_url}/login?token={token}",
@@ -86,16 +86,14 @@ async def sign_in(request: Request, body: SignIn, services: Parts) -> Response:
     """Exchange an API key for a session cookie, for use in a browser."""
     services.hosts.check(request)
     session = await services.access.sessions.open(body.key)
-    return _with_cookie(request, services, Response(status_code=204), session)
+    return with_session(request, services, Response(status_code=204), session)
 
 
 @router.delete("/v1/session", **returns(None, status=204))
 async def sign_out(request: Request, caller: Session, services: Parts) -> Response:
     """End the browser session of the cookie, whatever API key comes with it."""
     await services.access.sessions.close(caller.key_id)
-    response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path=_cookie_path(request, services))
-    return response
+    return without_session(request, services, Response(status_code=204))
 
 
 @router.get("/v1/account", **returns(documents.Account))
@@ -175,28 +173,3 @@ def _model_document(model: Model, *, degraded: bool) -> documents.Model:
         "price": cast("documents.ModelPrice", asdict(model.price)) if model.price else None,
         "degraded": degraded,
     }
-
-
-def _with_cookie(
-    request: Request, services: Services, response: Response, session: str
-) -> Response:
-    response.set_cookie(
-        COOKIE,
-        session,
-        max_age=int(SESSION_LASTS.total_seconds()),
-        path=_cookie_path(request, services),
-        httponly=True,
-        secure=request.url.scheme == "https" or _is_public(request, services, "https:"),
-        samesite="strict",
-    )
-    return response
-
-
-def _cookie_path(request: Request, services: Services) -> str:
-    """Return the public URL's path, so that two installations on one host keep apart."""
-    return f"{services.hosts.prefix}/" if _is_public(request, services) else "/"
-
-
-def _is_public(request: Request, services: Services, scheme: str = "") -> bool:
-    public = services.hosts.public_url.startswith(scheme or "http")
-    return public and services.hosts.is_public(request.headers.get("host", ""))

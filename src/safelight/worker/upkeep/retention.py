@@ -14,6 +14,8 @@ from safelight import telemetry
 from safelight.accounts import key_store
 from safelight.db import Connection
 from safelight.db.engine import Database
+from safelight.identity import member_store
+from safelight.identity import store as user_store
 from safelight.jobs.ledger import idempotency, old_rows
 from safelight.jobs.ledger.old_rows import Mark, Swept
 from safelight.notifications import store as notice_store
@@ -54,6 +56,9 @@ def looks(events_kept: timedelta | None, jobs_kept: timedelta | None) -> dict[st
         "idempotency keys": _forgetting(idempotency.forget, _IDEMPOTENCY_KEPT),
         "API keys": _forgetting(key_store.forget, _KEYS_KEPT),
         "deliveries": _forgetting(delivery_store.OUTBOX.forget, _DELIVERIES_KEPT),
+        "invitations": _forgetting(member_store.forget, _KEYS_KEPT),
+        "user tokens": _forgetting(user_store.forget_tokens, timedelta()),
+        "throttles": _forgetting(user_store.forget_throttles, timedelta()),
         "notices": _forgetting(notice_store.OUTBOX.forget, _DELIVERIES_KEPT),
     }
     if events_kept is not None:
