@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from safelight.accounts import signing
+from safelight.web.pages import PEOPLE
 from tests import pictures
 from tests.household import HOOK, KEPT
 
@@ -376,6 +377,7 @@ def _open(things: Mapping[str, str]) -> dict[str, list[Call]]:
         "GET /openapi.json": "/openapi.json",
         "HEAD /openapi.json": "/openapi.json",
         "FILES /static": "/static/index.html",
+        **{f"GET /{name}": f"/{name}" for name in PEOPLE},
         "GET /health/live": "/health/live",
         "GET /health/ready": "/health/ready",
         "GET /problems/{code}": "/problems/not_found",

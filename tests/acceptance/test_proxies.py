@@ -93,7 +93,8 @@ async def test_page_when_a_proxy_has_it_under_a_path_works_there(
 async def test_page_when_there_is_no_public_url_works_at_the_address_that_is_used(
     page: Page, complaints: list[str], tmp_path: Path, host: str
 ) -> None:
-    server = RunningServer(tmp_path / "data", {"SAFELIGHT_HOST": "0.0.0.0"})  # noqa: S104  as asked
+    host_of_all = {"SAFELIGHT_HOST": "0.0.0.0", "SAFELIGHT_LOGIN": "keys"}  # noqa: S104  as asked
+    server = RunningServer(tmp_path / "data", host_of_all)
     server.start()
     try:
         base = f"http://{host}:{server.port}"
@@ -122,7 +123,8 @@ async def test_page_when_forwarded_from_another_port_works_there(
 async def test_page_when_all_addresses_are_listened_on_works_by_either_protocol(
     page: Page, complaints: list[str], tmp_path: Path
 ) -> None:
-    server = RunningServer(tmp_path / "data", {"SAFELIGHT_HOST": "::"}, url="http://[::1]:{port}")
+    listening = {"SAFELIGHT_HOST": "::", "SAFELIGHT_LOGIN": "keys"}
+    server = RunningServer(tmp_path / "data", listening, url="http://[::1]:{port}")
     server.start()
     try:
         await use(page, server.login_url, server.url)

@@ -16,11 +16,13 @@ from safelight.events import TYPES
 from safelight.jobs.job import AttemptState, Ground, JobStatus, Outcome
 from safelight.notifications.contact import Channel
 from safelight.providers.provider import Kind, Lane, Role
+from safelight.web.pages import PEOPLE
 from safelight.webhooks.delivery import DeliveryState
 from tests import documented
 
 # Pages, links in mails, providers' callbacks, and two aliases of `GET /v1/jobs/{id}`.
 HIDDEN = {
+    *(f"/{name}" for name in PEOPLE),
     "/",
     "/docs",
     "/favicon.ico",

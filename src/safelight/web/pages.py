@@ -12,6 +12,9 @@ from starlette.types import Scope
 
 from safelight.web.answers import has_it
 
+PEOPLE = ("signin", "forgotten", "password", "email", "invitation", "security")
+"""Pages of people, which one file holds; links in mails lead to them."""
+
 _STATIC = Path(__file__).parent / "static"
 _FOREVER = "public, max-age=31536000, immutable"
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -27,6 +30,12 @@ def install(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         return _page(request, "docs.html")
+
+    async def people(request: Request) -> Response:
+        return _page(request, "people.html")
+
+    for name in PEOPLE:
+        app.add_api_route(f"/{name}", people, include_in_schema=False)
 
     @app.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> FileResponse:

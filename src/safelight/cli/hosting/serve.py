@@ -20,6 +20,7 @@ from safelight.cli.client import Client
 from safelight.cli.environment import is_set, read_settings
 from safelight.cli.failure import BadUse
 from safelight.cli.hosting import host
+from safelight.cli.hosting.exposure import check_exposure
 from safelight.cli.hosting.supervisor import Supervisor
 from safelight.cli.show import Screen
 from safelight.errors import SafelightError
@@ -114,6 +115,7 @@ async def serve(
     settings = read_settings()
     telemetry.configure_logs(_log_level(settings), settings.log_format)
     screen = Screen(notes=Console(highlight=False))
+    await check_exposure(settings)
     with _listen(settings) as listener, _Stop(screen) as stop:
         placed = _place(settings, listener)
         async with host.hosted(placed, listener, roles=roles) as whole:

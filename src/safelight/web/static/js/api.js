@@ -80,6 +80,28 @@ export const api = {
   account: () => call("GET", "v1/account"),
   signIn: (key) => call("POST", "v1/session", { json: { key } }),
   signOut: () => call("DELETE", "v1/session"),
+
+  logIn: (wish) => call("POST", "v1/auth/login", { json: wish }),
+  secondStep: (wish) => call("POST", "v1/auth/login/second-step", { json: wish }),
+  switchAccount: (accountId) =>
+    call("POST", "v1/auth/switch", { json: { account_id: accountId } }),
+  forgot: (wish) => call("POST", "v1/auth/forgotten", { json: wish }),
+  resetPassword: (wish) => call("POST", "v1/auth/reset", { json: wish }),
+  confirmEmail: (wish) => call("POST", "v1/auth/email/confirm", { json: wish }),
+  myself: () => call("GET", "v1/auth/me"),
+  sessions: () => call("GET", "v1/auth/sessions"),
+  endSession: (sessionId) => call("DELETE", `v1/auth/sessions/${id(sessionId)}`),
+  endOtherSessions: () => call("DELETE", "v1/auth/sessions"),
+  changePassword: (wish) => call("POST", "v1/auth/password", { json: wish }),
+  changeEmail: (wish) => call("POST", "v1/auth/email", { json: wish }),
+  beginTotp: (wish) => call("POST", "v1/auth/totp", { json: wish }),
+  confirmTotp: (wish) => call("POST", "v1/auth/totp/confirm", { json: wish }),
+  renewCodes: (wish) => call("POST", "v1/auth/totp/recovery-codes", { json: wish }),
+  disableTotp: (wish) => call("POST", "v1/auth/totp/disable", { json: wish }),
+  lookAtInvitation: (wish) => call("POST", "v1/invitations/look", { json: wish }),
+  acceptInvitation: (wish) => call("POST", "v1/invitations/accept", { json: wish }),
+  joinAccount: (wish) => call("POST", "v1/invitations/join", { json: wish }),
+
   models: () => call("GET", "v1/models"),
 
   generate: (wish, key) => call("POST", "v1/generate", { json: wish, key }),
