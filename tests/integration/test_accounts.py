@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SlowReads:
-    """A database whose answers to reads come late."""
+    """A database whose answers to single queries come late."""
 
     def __init__(self, database: Database) -> None:
         self.url = database.url
@@ -31,17 +31,17 @@ class SlowReads:
         self.has_read = asyncio.Event()
         self.may_return = asyncio.Event()
 
-    async def read(self, work: Work[T]) -> T:
-        found = await self._db.read(work)
+    async def look(self, work: Work[T]) -> T:
+        found = await self._db.look(work)
         self.has_read.set()
         await self.may_return.wait()
         return found
 
+    async def read(self, work: Work[T]) -> T:
+        return await self._db.read(work)
+
     async def write(self, work: Work[T]) -> T:
         return await self._db.write(work)
-
-    async def look(self, work: Work[T]) -> T:
-        return await self._db.look(work)
 
     async def close(self) -> None:
         await self._db.close()

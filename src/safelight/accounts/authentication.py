@@ -52,7 +52,7 @@ class Authenticator:
             return known.caller
         self._known.pop(digest, None)
         forgets = self._forgets
-        found = await self._db.read(lambda tx: key_store.find_caller(tx, digest))
+        found = await self._db.look(lambda tx: key_store.find_caller(tx, digest))
         if found is None:
             raise Unauthenticated("The credential is unknown, expired or revoked.")
         if found.suspended_for is not None:
