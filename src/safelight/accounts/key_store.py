@@ -200,12 +200,6 @@ def revoke(tx: Connection, key_id: str) -> bool:
     return tx.execute(statement).rowcount == 1
 
 
-def revoke_all(tx: Connection, account_id: str) -> None:
-    """Revoke all credentials of an account."""
-    mine = (keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
-    tx.execute(sa.update(keys).where(*mine).values(revoked_at=now()))
-
-
 def remove(tx: Connection, account_id: str, *, limit: int) -> int:
     """Remove up to `limit` credentials of an account; return how many."""
     mine = sa.select(keys.c.id).where(keys.c.account_id == account_id).limit(limit)
