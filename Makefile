@@ -21,7 +21,7 @@ run: setup ## start Safelight here: API, worker and web page; PROMPT="…" for a
 test: setup-dev ## the test suite, against real components
 	@$(PYTEST) --ignore=tests/gpu -m "not slow" -n $(WORKERS) --dist worksteal
 
-test-slow: setup-dev ## browsers, fuzzing and short chaos
+test-slow: setup-dev ## browsers, fuzzing, short chaos and long runs of real processes
 	@scripts/setup.sh clients
 	@$(PYTEST) --ignore=tests/gpu -m slow -n $(WORKERS) --dist loadfile
 

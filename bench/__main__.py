@@ -29,6 +29,7 @@ from bench.models import models
 from bench.pickup import pickup
 from bench.reads import status_reads, streams
 from bench.recovery import recovery
+from bench.renditions import renditions
 from bench.sizes import FULL, QUICK, SMOKE, Sizes
 from bench.submit import submit_latency
 from bench.table import Row, show
@@ -118,6 +119,11 @@ async def _files(_: Components, asked: Asked) -> Answers:
     return {title: await files(asked.sizes)}
 
 
+async def _renditions(_: Components, asked: Asked) -> Answers:
+    title = "WebP of 800 pixels from a JPEG of 12 megapixels, first requests"
+    return {title: await renditions(asked.sizes)}
+
+
 async def _status(ground: Components, asked: Asked) -> Answers:
     return {"Status of one job, read again and again": await status_reads(ground, asked.sizes)}
 
@@ -155,6 +161,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "growth": _growth,
     "models": _models,
     "files": _files,
+    "renditions": _renditions,
     "status": _status,
     "streams": _streams,
     "access": _access,

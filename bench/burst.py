@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
-import pyvips
 
+from bench.noise import noisy_png
 from bench.sizes import Sizes
 from bench.table import Row
 from safelight.app import USED_IN_CHILDREN
@@ -25,7 +25,6 @@ from tests.factories import new_account
 
 _AT_ONCE = 4
 _WARM_UP = 8
-_GRAIN = 6  # of the noise, in 8-bit steps
 
 
 async def burst(sizes: Sizes) -> list[Row]:
@@ -42,6 +41,7 @@ async def _measure(side: int, count: int, *, sanitize: bool) -> Row:
         folder = Path(name)
         database = open_database(f"sqlite:///{folder / 'safelight.db'}")
         await migrate(database)
+        others = set(psutil.Process().children())
         pool = CpuPool(2, modules=USED_IN_CHILDREN)
         try:
             await pool.warm()
@@ -52,7 +52,7 @@ async def _measure(side: int, count: int, *, sanitize: bool) -> Row:
             sources = [_picture(folder, side, seed) for seed in range(_WARM_UP + count)]
             for source in sources[:_WARM_UP]:
                 await keep(source)
-            (server,) = psutil.Process().children()
+            (server,) = set(psutil.Process().children()) - others
             before = _spent(server)
             rest = iter(sources[_WARM_UP:])
 
@@ -81,14 +81,10 @@ async def _measure(side: int, count: int, *, sanitize: bool) -> Row:
 
 
 def _picture(folder: Path, side: int, seed: int) -> Path:
-    """Write a picture of its own in a folder of its own: waves of color under some noise."""
-    place = pyvips.Image.xyz(side, side) * (360.0 / side)
-    waves = [(place[band % 2] * (band + 1) + 40 * seed).sin() * 100 + 128 for band in range(3)]
-    noise = pyvips.Image.gaussnoise(side, side, sigma=_GRAIN, mean=0, seed=seed)
-    image = (waves[0].bandjoin([*waves[1:]]) + noise).cast("uchar").copy(interpretation="srgb")
+    """Write a picture of its own in a folder of its own."""
     path = folder / str(seed) / "picture.png"
     path.parent.mkdir()
-    image.pngsave(str(path))
+    path.write_bytes(noisy_png(side, seed))
     return path
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -50,3 +51,9 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):  # all have ended by themselves
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def listens(port: int) -> bool:
+    """Return whether a process takes connections on a port of the loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

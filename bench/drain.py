@@ -1,5 +1,9 @@
 """How fast one worker runs jobs that are queued already, and the CPU time of each."""
 
+import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -28,6 +32,7 @@ async def drain(ground: Components, sizes: Sizes) -> list[Row]:
     return [
         await _safelight(ground, sizes.drain_jobs, 1),
         await _safelight(ground, sizes.drain_jobs, 2),
+        await asyncio.to_thread(_awa, ground, sizes.drain_jobs),
     ]
 
 
@@ -44,20 +49,38 @@ async def _safelight(ground: Components, count: int, processes: int) -> Row:
         return spent.row(service.name, count, end.from_start_s())
 
 
+def _awa(ground: Components, count: int) -> Row:
+    """Run awa-pg's worker, which queues its jobs itself."""
+    before = cpu_s(ground.postgres.pid)
+    command = (sys.executable, "-m", "bench.peers.awa_worker", ground.postgres.new_database())
+    done = subprocess.run(
+        [*command, str(count)], check=True, capture_output=True, timeout=_DEADLINE_S
+    )
+    said = json.loads(done.stdout)
+    postgres = cpu_s(ground.postgres.pid) - before
+    return _row("awa-pg, 1 process", count, said["seconds"], said["cpu_s"], postgres)
+
+
 class _Spent:
     """The CPU time of a worker and of PostgreSQL since its making."""
 
     def __init__(self, ground: Components, worker: int) -> None:
-        self._pids = {"worker": worker, "PostgreSQL": ground.postgres.pid}
-        self._before = {name: cpu_s(pid) for name, pid in self._pids.items()}
+        self._before = {pid: cpu_s(pid) for pid in (worker, ground.postgres.pid)}
 
     def row(self, worker: str, count: int, seconds: float) -> Row:
         """Return the table's row of a worker that ran `count` jobs."""
-        spent = {
-            f"CPU ms a job, {name}": (cpu_s(pid) - self._before[name]) / count * 1000
-            for name, pid in self._pids.items()
-        }
-        return {"worker": worker, "jobs": count, "jobs/s": count / seconds, **spent}
+        spent = [cpu_s(pid) - before for pid, before in self._before.items()]
+        return _row(worker, count, seconds, *spent)
+
+
+def _row(worker: str, count: int, seconds: float, worker_s: float, postgres_s: float) -> Row:
+    return {
+        "worker": worker,
+        "jobs": count,
+        "jobs/s": count / seconds,
+        "CPU ms a job, worker": worker_s / count * 1000,
+        "CPU ms a job, PostgreSQL": postgres_s / count * 1000,
+    }
 
 
 async def _queue(url: str, prompt: str, count: int) -> None:

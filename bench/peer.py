@@ -41,6 +41,7 @@ class Peer:
     broker_url: str
     folder: Path
     key: str
+    extra: Mapping[str, str]  # more settings
 
     @contextmanager
     def api(self, name: str) -> Generator[Service]:
@@ -84,18 +85,19 @@ class Peer:
             "PEER_BROKER_URL": self.broker_url,
             "PEER_FILES": str(self.folder / "files"),
             "PEER_LEDGER": str(self.folder / "ledger.jsonl"),
+            **self.extra,
         }
 
 
 @contextmanager
-def new_peer(ground: Components) -> Generator[Peer]:
+def new_peer(ground: Components, extra: Mapping[str, str] | None = None) -> Generator[Peer]:
     """Yield a peer with tables and a key; none of its processes runs yet."""
     database_url = ground.postgres.new_database()
     with tempfile.TemporaryDirectory(prefix="peer-bench-") as name:
         folder = Path(name)
         (folder / "files").mkdir()
         key = tables.create(database_url)
-        yield Peer(database_url, ground.valkey.new_database(), folder, key)
+        yield Peer(database_url, ground.valkey.new_database(), folder, key, extra or {})
 
 
 @contextmanager

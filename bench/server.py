@@ -30,6 +30,7 @@ class Server:
     data_dir: Path
     database_url: str
     processes: str = "1 process"
+    worker_pid: int = 0  # of a process apart
 
     @property
     def pid(self) -> int:
@@ -107,10 +108,10 @@ def running_apart(setup: Setup) -> Generator[Server]:
     with (
         _folder() as folder,
         _running(folder, setup, "api") as process,
-        _worker(folder, setup),
+        _worker(folder, setup) as worker,
     ):
         server = _await(process, folder, setup)
-        yield replace(server, processes="API and worker apart")
+        yield replace(server, processes="API and worker apart", worker_pid=worker.pid)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Sizes:
     models: tuple[int, ...]  # triangles of each
     model_rounds: int
     files_s: float  # that each file is asked for
+    renditions: int  # of one photograph
     reads: int  # of one job's status
     streams: int  # open at once
 
@@ -62,6 +63,7 @@ FULL = Sizes(
     models=(5_000, 60_000, 500_000),
     model_rounds=5,
     files_s=10,
+    renditions=100,
     reads=2000,
     streams=450,
 )
@@ -91,6 +93,7 @@ QUICK = Sizes(
     models=(5_000, 60_000),
     model_rounds=3,
     files_s=5,
+    renditions=40,
     reads=1000,
     streams=450,
 )
@@ -120,6 +123,7 @@ SMOKE = Sizes(
     models=(5_000,),
     model_rounds=1,
     files_s=1,
+    renditions=4,
     reads=50,
     streams=20,
 )

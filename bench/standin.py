@@ -1,6 +1,7 @@
-"""Stands in for Replicate as fast as it can: `python -m bench.standin PORT [at-once]`.
+"""Stands in for Replicate as fast as it can: `python -m bench.standin PORT SIDE [at-once]`.
 
-It keeps connections open, as vendors do. A prediction has ended at the first look, or at once.
+It keeps connections open, as vendors do. A prediction has ended at the first look, or at once; its
+picture is one of several of SIDE pixels.
 """
 
 import asyncio
@@ -10,9 +11,9 @@ from itertools import count
 
 import uvloop
 
-from tests.pictures import picture
+from bench.noise import noisy_png
 
-_PICTURE = picture("png", 64, 64)
+_PICTURES = [noisy_png(int(sys.argv[2]), seed) for seed in range(16)]
 _NUMBERS = count()
 
 
@@ -32,9 +33,9 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 def _answer(method: str, path: str) -> tuple[int, str, bytes]:
     if path.startswith("/made/"):
-        return 200, "image/png", _PICTURE
+        return 200, "image/png", _PICTURES[hash(path) % len(_PICTURES)]
     if method == "POST":
-        ended = len(sys.argv) > 2
+        ended = len(sys.argv) > 3
         return 201, "application/json", _prediction(f"p{next(_NUMBERS)}", ended=ended)
     if path.startswith("/v1/predictions/"):
         return 200, "application/json", _prediction(path.rpartition("/")[2], ended=True)

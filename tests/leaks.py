@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx2
-from pydantic import SecretStr
 
 from safelight.settings import Settings
+from safelight.settings.secret_files import is_secret
 
 # What this installation makes itself is known by its looks, wherever it comes from.
 _OURS = {
@@ -26,9 +26,7 @@ _ELSEWHERE = re.compile(r"(?<!_ID)_?(?:KEY|TOKEN|SECRET|PASSWORD)$")
 _LEAST = 6  # characters of what is looked for: less is found by chance
 
 _SECRET_SETTINGS = frozenset(
-    f"SAFELIGHT_{name}".upper()
-    for name, field in Settings.model_fields.items()
-    if field.annotation is SecretStr
+    f"SAFELIGHT_{name}".upper() for name, field in Settings.model_fields.items() if is_secret(field)
 )
 
 

@@ -16,6 +16,8 @@ class Settings(BaseSettings):
     files: Path = Path("files")
     ledger: Path = Path("ledger.jsonl")
     pool_size: int = 20
+    vendor_url: str = ""  # of an API like Replicate's; empty: the no-op provider makes the pictures
+    renditions: bool = False  # make of each picture those that Safelight makes
 
 
 @cache

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from celery import Celery
 from sqlalchemy import Engine
 
-from bench.peers import provider
+from bench.peers import provider, vendor
+from bench.peers.renditions import write_renditions
 from bench.peers.settings import settings
 from bench.peers.tables import assets, driver_url, jobs
 
@@ -52,7 +53,10 @@ def make(job_id: str) -> None:
     job = uuid.UUID(job_id)
     prompt, params = _begin(job)
     try:
-        made = provider.make(prompt, params["seconds"], params["outputs"], settings().ledger)
+        if settings().vendor_url:
+            made = [vendor.make(settings().vendor_url, prompt)]
+        else:
+            made = provider.make(prompt, params["seconds"], params["outputs"], settings().ledger)
     except Exception as error:
         _fail(job, str(error))
         raise
@@ -78,6 +82,8 @@ def _keep(job: uuid.UUID, made: list[bytes]) -> None:
         name = uuid.uuid4()
         path = settings().files / f"{name}.png"
         path.write_bytes(picture)
+        if settings().renditions:
+            write_renditions(picture, path)
         rows.append(
             {
                 "id": name,

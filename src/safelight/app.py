@@ -13,7 +13,7 @@ from safelight import configured
 from safelight.accounts.signatures import Signatures
 from safelight.assets.repair import Repairer
 from safelight.assets.service import Assets
-from safelight.composed import ALL_ROLES, Foundation, Parts, ProcessRole, compose
+from safelight.composed import Parts, compose
 from safelight.cpu import CpuPool
 from safelight.datadir import NoInstallation, claim_data_dir, make_data_dir, scratch_folder
 from safelight.db.address import is_file_there
@@ -22,6 +22,7 @@ from safelight.db.migrate import is_migrated, migrate
 from safelight.db.pooler import refuse_transaction_pooling
 from safelight.doorbell.open import open_doorbell
 from safelight.fetch import Fetcher, Poster
+from safelight.foundation import ALL_ROLES, Foundation, ProcessRole
 from safelight.jobs.scheduling import claims, presence
 from safelight.providers.local.fake import FakeProvider, FakeQueue
 from safelight.providers.local.inflate import InflateProvider
@@ -113,6 +114,7 @@ async def open_safelight(
 
     Raises `DataDirectoryInUse` where another process needs the same data directory for itself.
     """
+    settings = await configured.with_aws_secrets(settings)
     data = settings.data_dir
     url = configured.database_url(settings)
     sole = url.startswith("sqlite:")
@@ -121,7 +123,7 @@ async def open_safelight(
         scratch = stack.enter_context(scratch_folder(data / "scratch"))
         storage = configured.storage(settings)
         await refuse_transaction_pooling(url, "SAFELIGHT_DATABASE_URL")
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         pool = CpuPool(settings.local_slots or os.cpu_count() or 1, modules=USED_IN_CHILDREN)
         stack.callback(pool.close)
@@ -153,6 +155,7 @@ async def open_safelight(
             poster,
             providers,
             catalogue,
+            await configured.tokens(settings, database, stack),
             scratch,
             sole,
         )
@@ -176,6 +179,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
 
     Raises `NoInstallation` where there is none yet, unless it may `create` one.
     """
+    settings = await configured.with_aws_secrets(settings)
     url = configured.database_url(settings)
     if not create and not is_file_there(url):
         raise NoInstallation(_none_yet(url))
@@ -184,7 +188,7 @@ async def open_offline(settings: Settings, *, create: bool = False) -> AsyncGene
     async with AsyncExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(settings.data_dir / "scratch"))
         storage = configured.storage(settings)
-        database = open_database(url)
+        database = open_database(url, configured.seal(settings))
         stack.push_async_callback(database.close)
         if not create and not await is_migrated(database):
             raise NoInstallation(_none_yet(url))

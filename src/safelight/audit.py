@@ -14,6 +14,7 @@ from safelight.db.rows import from_row
 from safelight.db.tables import audit
 from safelight.db.types import now
 from safelight.db.walks import LOOKED_AT, Page, among, newest
+from safelight.json_object import JsonObject
 
 RETENTION = "retention"  # the actor of automatic deletions
 
@@ -26,7 +27,7 @@ class NewLine:
     actor: str
     action: str  # past tense, like event types
     subject: str
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    data: Mapping[str, Any] = field(default_factory=JsonObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Line:
     actor: str
     action: str
     subject: str
-    data: dict[str, Any]
+    data: JsonObject
 
 
 def append(tx: Connection, lines: Sequence[NewLine]) -> None:

@@ -2,13 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 from functools import cache, partial
 from importlib.metadata import version
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -28,17 +26,17 @@ from safelight.assets.lifecycle.rekey import Rekeyer
 from safelight.assets.lifecycle.trash import Trash
 from safelight.assets.lifecycle.visibility import VisibilitySwitch
 from safelight.assets.service import Assets
-from safelight.assets.urls import Links
 from safelight.assets.usage import StorageUsage
 from safelight.audit import Audit
-from safelight.configured import Direct
 from safelight.cpu import CpuPool
 from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
+from safelight.db import sealed
 from safelight.db.engine import Database
 from safelight.db.migrate import check_current
-from safelight.doorbell.doorbell import CREDENTIALS, Doorbell
-from safelight.fetch import Fetcher, Poster, check_url
+from safelight.doorbell.doorbell import CREDENTIALS
+from safelight.fetch import check_url
+from safelight.foundation import Foundation, ProcessRole, Shared
 from safelight.identity.logins import Logins
 from safelight.identity.members import Members
 from safelight.identity.passwords import Passwords
@@ -55,14 +53,14 @@ from safelight.media.pictures.inspect import codec_holes
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
 from safelight.notifications.mail import Mailer
-from safelight.notifications.senders import Sender, open_senders
 from safelight.notifications.senders import check as check_sender
+from safelight.notifications.senders import open_senders
 from safelight.notifications.service import Contacts
-from safelight.providers.catalogue import Catalogue, changed, naming
-from safelight.providers.provider import Provider
+from safelight.providers.catalogue import changed, naming
 from safelight.providers.registry import Registry, all_models
 from safelight.settings import Settings
-from safelight.storage.storage import Storage
+from safelight.storage.forgetting import ForgettingStorage
+from safelight.web.files.hot_files import HotFiles
 from safelight.web.rates import Rates
 from safelight.web.recent import Recent
 from safelight.web.services import Access, Entry, Files, Health, Identity, Services
@@ -80,37 +78,7 @@ from safelight.worker.upkeep.presence import Presence
 from safelight.worker.upkeep.retention import Retention
 from safelight.worker.worker import Worker, WorkerRules
 
-
-class ProcessRole(StrEnum):
-    """A kind of process in a large installation; a small one runs all of them in one process."""
-
-    API = "api"
-    WORKER = "worker"
-    JANITOR = "janitor"
-    NOTIFIER = "notifier"
-
-
-ALL_ROLES = frozenset(ProcessRole)
 _SENDERS = {Channel.EMAIL: "mail", Channel.SMS: "sms", Channel.SNS: "topics"}  # names of checks
-
-
-@dataclass(frozen=True, slots=True)
-class Foundation:
-    """The open resources that all parts are built on."""
-
-    database: Database
-    storage: Storage
-    links: Links
-    direct: Direct
-    file_origins: tuple[str, ...]
-    bell: Doorbell
-    pool: CpuPool
-    fetcher: Fetcher
-    poster: Poster
-    providers: list[Provider]
-    catalogue: Catalogue
-    scratch: Path
-    is_sole: bool  # no other process uses the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +96,12 @@ class Parts:
     post: Post
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """Objects that several parts use."""
-
-    registry: Registry
-    assets: Assets
-    copying: Rekeyer
-    trash: Trash
-    intake: Intake
-    signatures: Signatures
-    addresses: CallbackAddresses
-    senders: Mapping[Channel, Sender]
-    templates: Templates
-    slots: dict[str, int]
-
-
 def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -> Parts:
     """Return the parts of a process with these roles."""
+    hot = HotFiles()
+    on = replace(on, storage=ForgettingStorage(on.storage, hot.forget))
     shared = _share(settings, on)
-    services = _services(settings, roles, on, shared)
+    services = _services(settings, roles, on, shared, hot)
     worker = _worker(settings, on, shared)
     return Parts(
         services,
@@ -175,12 +129,12 @@ def compose(settings: Settings, roles: frozenset[ProcessRole], on: Foundation) -
     )
 
 
-def _share(settings: Settings, on: Foundation) -> _Shared:
+def _share(settings: Settings, on: Foundation) -> Shared:
     assets = Assets(on.database, on.storage, configured.cdn(settings))
     copying = Rekeyer(on.database, on.storage, on.scratch)
     kept = timedelta(days=settings.deleted_kept_days)
     signatures = Signatures(on.database)
-    return _Shared(
+    return Shared(
         registry=_registry(settings, on),
         assets=assets,
         copying=copying,
@@ -221,7 +175,7 @@ def _registry(settings: Settings, on: Foundation) -> Registry:
         )
 
 
-def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:
+def _worker(settings: Settings, on: Foundation, shared: Shared) -> Worker:
     settlement = Settlement(
         on.database,
         shared.assets,
@@ -255,7 +209,7 @@ def _worker(settings: Settings, on: Foundation, shared: _Shared) -> Worker:
     return Worker(on.database, on.bell, runner, rules)
 
 
-def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
+def _janitor(settings: Settings, on: Foundation, shared: Shared) -> Janitor:
     return Janitor(
         on.database,
         on.bell,
@@ -275,7 +229,11 @@ def _janitor(settings: Settings, on: Foundation, shared: _Shared) -> Janitor:
 
 
 def _services(
-    settings: Settings, roles: frozenset[ProcessRole], on: Foundation, shared: _Shared
+    settings: Settings,
+    roles: frozenset[ProcessRole],
+    on: Foundation,
+    shared: Shared,
+    hot: HotFiles,
 ) -> Services:
     database = on.database
     space = DiskGuard(settings.data_dir, settings.min_free_bytes).check
@@ -294,6 +252,7 @@ def _services(
             Keys(database, authenticator),
             Sessions(database, authenticator),
             Rates(),
+            on.tokens,
         ),
         identity=_identity(settings, on, shared, authenticator),
         accounts=Accounts(database),
@@ -335,6 +294,7 @@ def _services(
             settings.file_requests_per_s,
             on.file_origins,
             on.direct,
+            hot,
         ),
         health=Health(
             {
@@ -351,6 +311,7 @@ def _services(
                     for channel, sender in shared.senders.items()
                 },
             },
+            partial(_sealing, database),
             cage.missing,
             partial(apart.run, codec_holes),
             frozenset(shared.slots) if ProcessRole.WORKER in roles else frozenset(),
@@ -368,7 +329,7 @@ def _services(
 
 
 def _identity(
-    settings: Settings, on: Foundation, shared: _Shared, authenticator: Authenticator
+    settings: Settings, on: Foundation, shared: Shared, authenticator: Authenticator
 ) -> Identity:
     mailer = shared.senders.get(Channel.EMAIL)
     post = Post(mailer if isinstance(mailer, Mailer) else None, shared.templates, on.links.base_url)
@@ -398,3 +359,13 @@ def _web(services: Services, roles: frozenset[ProcessRole]) -> ASGIApp:
     build = server.build if ProcessRole.API in roles else server.build_probes
     app = build(services, version=version("safelight"))
     return server.wrap(app, services)
+
+
+async def _sealing(database: Database) -> str:
+    """Return how secrets in rows are not kept as they should be; empty if all are encrypted."""
+    found = await database.look(sealed.count_old)
+    if found is None:
+        return "secrets are stored as they are: set SAFELIGHT_ENCRYPTION_KEY"
+    if found:
+        return f"{found} secrets are not under the first key: run `safelight secrets rotate`"
+    return ""

@@ -3,22 +3,28 @@
 Raises `SettingInvalid` where one cannot be understood.
 """
 
+import base64
 import importlib.util
 import platform
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from safelight.accounts.account import Caller
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
 from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
 from safelight.db.address import check_address, is_postgres
+from safelight.db.engine import Database
+from safelight.db.sealed import KEY_BYTES, Seal
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
+from safelight.identity.issuer_file import read_issuers
 from safelight.jobs.scheduling.limits import ClaimLimits, ProviderLimit
 from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.catalogue import Catalogue, read_catalogue
@@ -42,6 +48,13 @@ Direct = Callable[[str], Awaitable[str | None]]
 """Returns the address of a file for who may have it, None where this server brings it."""
 
 
+async def with_aws_secrets(settings: Settings) -> Settings:
+    """Return the settings with the secrets that they refer to in AWS Secrets Manager."""
+    from safelight.settings.aws_secrets import resolved  # noqa: PLC0415
+
+    return await resolved(settings)
+
+
 # --- addresses -------------------------------------------------------------------------------
 
 
@@ -51,6 +64,23 @@ def database_url(settings: Settings) -> str:
         return f"sqlite:///{quote(str(settings.data_dir / 'safelight.db'))}"
     _check_address("SAFELIGHT_DATABASE_URL", settings.database_url)
     return settings.database_url
+
+
+def seal(settings: Settings) -> Seal:
+    """Return what encrypts the secrets in rows."""
+    keys: list[bytes] = []
+    for text in _names(settings.encryption_key.get_secret_value()):
+        try:
+            key = base64.b64decode(text, validate=True)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise SettingInvalid(
+                f"SAFELIGHT_ENCRYPTION_KEY: give {KEY_BYTES} bytes in base64, as "
+                "`openssl rand -base64 32` prints, or several with commas between them"
+            )
+        keys.append(key)
+    return Seal(keys)
 
 
 def _check_address(setting: str, url: str) -> None:
@@ -208,7 +238,8 @@ def hosts(settings: Settings) -> Hosts:
     if not is_loopback(settings.host):
         name = platform.node().lower()
         allowed |= {name, f"{name.partition('.')[0]}.local"}
-    return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port)
+    origins = _names(settings.cors_origins)
+    return Hosts(settings.public_url, frozenset(allowed), settings.host, settings.port, origins)
 
 
 def open_probes(settings: Settings) -> bool:
@@ -243,6 +274,23 @@ def slots(settings: Settings, pool: CpuPool, catalogue: Catalogue) -> dict[str, 
 def days(count: float) -> timedelta | None:
     """Return for how long something is kept; None is for good."""
     return timedelta(days=count) if count else None
+
+
+# --- who is let in ----------------------------------------------------------------------------
+
+
+async def tokens(
+    settings: Settings, database: Database, stack: AsyncExitStack
+) -> Callable[[str], Awaitable[Caller]] | None:
+    """Return the function that authenticates tokens of issuers; None if there are no issuers."""
+    if not settings.issuers:
+        return None
+    from safelight.fetch.trusted import TrustedClient  # noqa: PLC0415
+    from safelight.identity.tokens import Tokens  # noqa: PLC0415  7 MB of cryptography
+
+    issuers = read_issuers(settings.issuers, settings.environment)
+    client = await stack.enter_async_context(TrustedClient())
+    return Tokens(database, issuers, client).authenticate
 
 
 # --- who makes the media, and who is told ----------------------------------------------------

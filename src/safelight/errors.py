@@ -17,6 +17,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from safelight.json_object import JsonObject
+
 
 class Remedy(StrEnum):
     """The effect of an error on its job."""
@@ -49,9 +51,9 @@ class SafelightError(Exception):
         self.extra = extra
         super().__init__(self.detail)
 
-    def problem(self) -> dict[str, Any]:
+    def problem(self) -> JsonObject:
         """Return the RFC 9457 problem document, as stored on a job and sent to callers."""
-        document: dict[str, Any] = {
+        document: JsonObject = {
             "type": f"/problems/{self.code}",
             "title": self.title,
             "status": self.status,
@@ -137,7 +139,7 @@ class SettingInvalid(ServiceError):
 
 def restored(problem: Mapping[str, Any]) -> SafelightError:
     """Return the error of a stored problem document; its package must have been imported."""
-    extra: dict[str, Any] = {**problem}
+    extra: JsonObject = {**problem}
     kind = codes()[extra.pop("code")]
     wait: float | None = extra.pop("retry_after_s", None)
     for name in ("type", "title", "status"):

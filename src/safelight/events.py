@@ -16,6 +16,7 @@ from safelight.db.rows import from_row
 from safelight.db.tables import HEARING, UNTOLD, contacts, endpoints, events
 from safelight.db.types import now
 from safelight.db.walks import among
+from safelight.json_object import JsonObject
 
 TYPES = frozenset(
     {
@@ -52,10 +53,10 @@ class Event:
     batch_id: str | None
     seq: int
     type: str
-    data: dict[str, Any]
+    data: JsonObject
     created_at: datetime
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the public envelope."""
         return {
             "id": self.id,

@@ -17,6 +17,8 @@ from tests import pictures
 from tests.acceptance.conftest import RunningServer, command, environment
 from tests.servers import PostgresServer, wait_until_async
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 60.0
 
 

@@ -12,6 +12,8 @@ from tests import pictures
 from tests.acceptance.conftest import RunningServer
 from tests.acceptance.origin import Origin
 
+pytestmark = pytest.mark.slow
+
 BEYOND = b"II+\0\x08\0\0\0" + b"\xff" * 8  # a TIFF whose directory lies past 2**63
 
 MIB = 2**20

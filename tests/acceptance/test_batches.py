@@ -21,6 +21,8 @@ from tests.acceptance.conftest import RunningServer, command, environment
 from tests.servers import wait_until_async
 from tests.stubs.fal import KEY, FalStub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ICONS = ROOT / "src" / "safelight" / "providers" / "local" / "sketch" / "data" / "icons.zip"
 SIDE = 256

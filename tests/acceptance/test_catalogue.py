@@ -11,6 +11,8 @@ from tests.acceptance.conftest import RunningServer, command, environment
 from tests.pictures import picture
 from tests.stubs.http_service import ServiceStub
 
+pytestmark = pytest.mark.slow
+
 CATALOGUE = """
 currency = "EUR"
 

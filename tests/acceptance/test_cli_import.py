@@ -18,6 +18,8 @@ from tests.acceptance.conftest import RunningServer, command, environment
 from tests.acceptance.origin import Origin
 from tests.servers import wait_until, wait_until_async
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 60
 LINES = 60
 MISSING, PAGES, MALFORMED = range(5, LINES, 20), range(11, LINES, 30), (33,)

@@ -11,6 +11,8 @@ from tests import pictures
 from tests.acceptance.conftest import RunningServer
 from tests.mailbox import Mailbox, body_of, link_in, mailbox
 
+pytestmark = pytest.mark.slow
+
 WAIT = {"Prefer": "wait=30"}
 
 

@@ -14,6 +14,8 @@ from tests.models import glb
 from tests.stubs.fal import KEY, FalStub
 from tests.stubs.vendor import refuse
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 90.0
 
 

@@ -15,6 +15,8 @@ from tests.acceptance.test_api import follow
 from tests.stubs import vendor
 from tests.stubs.openai import OpenAiStub
 
+pytestmark = pytest.mark.slow
+
 APART_S = 1.5  # longer than word of progress is held back
 
 

@@ -11,6 +11,8 @@ from tests.chaos.cluster import Cluster, Shape, cluster
 from tests.chaos.process import START_S, RoleProcess
 from tests.servers import PostgresServer, wait_until
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 30
 
 

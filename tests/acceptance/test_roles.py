@@ -16,6 +16,8 @@ from tests.chaos.asking import look, seconds, submit, until_final
 from tests.chaos.cluster import Cluster, Shape, cluster
 from tests.servers import PostgresServer, free_port, wait_until_async
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 30
 BAD_USE = 2
 # Nobody looks for work without a ring as soon as this, so what comes sooner came by the doorbell.

@@ -14,6 +14,8 @@ from tests.chaos.asking import look, starts, submit, until_called, until_final
 from tests.chaos.cluster import Cluster, Shape, cluster
 from tests.servers import PostgresServer, wait_until_async
 
+pytestmark = pytest.mark.slow
+
 GRACE_S = 1.0
 NO_CLAIM_AFTER_S = 1.0
 PAID_S = 4.0

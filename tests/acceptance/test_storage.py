@@ -14,6 +14,8 @@ from tests.acceptance.conftest import RunningServer
 from tests.brokers import Broker
 from tests.servers import wait_until_async
 
+pytestmark = pytest.mark.slow
+
 WAIT = {"Prefer": "wait=60"}
 PNG = b"\x89PNG"
 

@@ -20,6 +20,8 @@ from safelight.db.engine import open_database
 from tests import factories, pictures
 from tests.acceptance.conftest import RunningServer
 
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).parent.parent.parent
 LOADERS = {"webp": "webpload", "avif": "heifload", "jpeg": "jpegload", "png": "pngload"}
 BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"

@@ -22,7 +22,7 @@ FAL = "fal/fal-ai/flux/schnell"
 REPLICATE = "replicate/black-forest-labs/flux-schnell"
 THOUSAND = 1_000
 MANY_S = 150.0
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES, Scope
 from safelight.app import Safelight, open_safelight
 from safelight.cli.hosting.host import server_config
-from safelight.composed import ProcessRole
+from safelight.foundation import ProcessRole
 from safelight.settings import Settings
 from safelight.web.compression import Compression, zstd
 from tests import pictures

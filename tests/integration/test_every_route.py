@@ -27,6 +27,8 @@ from tests.routes import PICTURE, Call, Right, calls, names
 
 READS = ("GET", "HEAD", "FILES")
 LEAST_STREAMS = 2
+DATA = ("/v1/", "/problems/", "/callbacks/", "/health", "/metrics")
+CORP = {"same-origin", "cross-origin"}
 LEAST_NAMED = 40
 _NOT_BY_KEY = ("/v1/admin/", "/v1/auth/")  # of operators; of people, see test_logins.py
 _READS = tuple(scope for scope in MEMBER_SCOPES if scope.endswith(":read"))
@@ -303,13 +305,21 @@ def test_member_when_administering_the_installation_is_refused_and_changes_nothi
 # --- what every answer carries -------------------------------------------------------------------
 
 
+def _is_data(asked: Asked) -> bool:
+    return asked.call.path.startswith(DATA)
+
+
 def test_answers_when_whatever_they_are_carry_headers_that_keep_browsers_safe(walk: Walk) -> None:
     for each in walk.asked:
         headers = each.answer.headers
         assert headers["x-content-type-options"] == "nosniff", str(each)
         assert headers["referrer-policy"] == "no-referrer", str(each)
         assert headers["x-frame-options"] == "DENY", str(each)
-        assert "default-src" in headers["content-security-policy"], str(each)
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';" if _is_data(each) else "default-src "), each
+        assert headers["cross-origin-opener-policy"] == "same-origin", str(each)
+        assert headers["cross-origin-resource-policy"] in CORP, str(each)
+        assert "camera=()" in headers["permissions-policy"], str(each)
         assert headers["x-request-id"].startswith("req_"), str(each)
 
 

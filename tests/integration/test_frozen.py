@@ -23,6 +23,8 @@ from safelight.storage.storage import Storage, Stored
 from safelight.web import server
 from tests.servers import PostgresServer, postgres, wait_until_async
 
+pytestmark = pytest.mark.slow
+
 ANSWER_S = 3.0
 
 

@@ -63,6 +63,8 @@ from safelight.worker.upkeep.retention import Retention
 from tests import factories
 from tests.factories import PROBLEM, batch_row, claim_of, job_row
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 LANE = "remote"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.composed import ProcessRole
+from safelight.foundation import ProcessRole
 
 # Of children, of vendors and stores that are not configured, and of rare requests.
 NEEDLESS = {

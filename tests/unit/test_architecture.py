@@ -228,6 +228,17 @@ def _takes_alone(path: Path) -> Iterator[ast.stmt]:
             yield node
 
 
+def test_dicts_when_they_hold_anything_are_named_json_or_have_a_named_reason() -> None:
+    loose = {
+        str(path.relative_to(syntax.SRC))
+        for path in syntax.modules().values()
+        for node in syntax.nodes(path)
+        if isinstance(node, ast.Subscript) and ast.unparse(node) == "dict[str, Any]"
+    }
+    loose = {place for place in loose if "/migrations/" not in place}
+    assert loose == {"safelight/json_object.py", *_EXCEPT["loose_dicts"]}
+
+
 def test_tasks_when_they_are_made_belong_to_a_group() -> None:
     loose: list[str] = []
     for path in syntax.modules().values():

@@ -12,6 +12,7 @@ from safelight.configured import database_url, mask_network, vendors
 from safelight.errors import SettingInvalid
 from safelight.settings import Settings
 from safelight.settings.names import unknown_names
+from safelight.settings.secret_files import secret_names
 
 PUBLIC = {"SAFELIGHT_PUBLIC_URL": "https://media.example.com"}
 
@@ -42,6 +43,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"SAFELIGHT_PUBLIC_URL": "https://x/?a=1"}, "SAFELIGHT_PUBLIC_URL: "),
         ({"SAFELIGHT_PUBLIC_URL": "https://me:pw@x"}, "SAFELIGHT_PUBLIC_URL: leave user"),
         ({"SAFELIGHT_FILES_URL": "cdn.example.com"}, "SAFELIGHT_FILES_URL: "),
+        ({"SAFELIGHT_CORS_ORIGINS": "*"}, "SAFELIGHT_CORS_ORIGINS: "),
+        ({"SAFELIGHT_CORS_ORIGINS": "https://a.example/"}, "CORS_ORIGINS: .*is no origin"),
+        ({"SAFELIGHT_CORS_ORIGINS": "https://*.example"}, "CORS_ORIGINS: .*is no origin"),
         ({"SAFELIGHT_URL": "localhost:8765"}, "SAFELIGHT_URL: "),
         ({"SAFELIGHT_OPENAI_BASE_URL": "api.example.com"}, "SAFELIGHT_OPENAI_BASE_URL: "),
         ({"SAFELIGHT_FETCH_ALLOW_NETWORKS": "0.0.0.0/0"}, "ALLOW_NETWORKS: .*opens far more"),
@@ -128,6 +132,88 @@ def test_dotenv_when_a_name_in_it_is_misspelled_is_an_error(folder: Path) -> Non
 )
 def test_sender_when_its_name_has_special_characters_is_quoted(written: str, read: str) -> None:
     assert Settings(mail_from=written).mail_from == read
+
+
+# --- secrets from files ---------------------------------------------------------------------------
+
+
+def test_secret_when_a_file_has_it_is_read_without_its_last_line_break(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in ("a key", "a key\n", "a key\r\n"):
+        (folder / "key").write_bytes(text.encode())
+        monkeypatch.setenv("SAFELIGHT_FAL_KEY_FILE", str(folder / "key"))
+        assert read_settings().fal_key.get_secret_value() == "a key"
+    (folder / "url").write_text("postgresql://u:p@h/d\n")
+    (folder / ".env").write_text("SAFELIGHT_DATABASE_URL_FILE=url\n")
+    assert read_settings().database_url == "postgresql://u:p@h/d"
+
+
+def test_secret_when_each_has_a_file_is_read_from_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"fetch_proxy": "http://h:1", "mail_url": "smtp://h"}
+    secrets = secret_names(Settings.model_fields)
+    assert len(secrets) >= len(values)
+    for name in secrets:
+        (folder / name).write_text(values.get(name, "value"))
+        monkeypatch.setenv(f"SAFELIGHT_{name.upper()}_FILE", str(folder / name))
+    monkeypatch.setenv("SAFELIGHT_MAIL_FROM", "a@b.example")
+    read = read_settings()
+    for name in secrets:
+        found = getattr(read, name)
+        text = found if isinstance(found, str) else found.get_secret_value()
+        assert text == values.get(name, "value")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"pw\npw\n", "more than one line"),
+        (b"pw\0", "control characters"),
+        (b"pw\xff", "not UTF-8"),
+        (b"pw" * 40_000, "more than 65536 bytes"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_secret_when_its_file_is_unfit_names_the_variable_and_no_content(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, told: str
+) -> None:
+    if content is not None:
+        (folder / "secret").write_bytes(content)
+    monkeypatch.setenv("SAFELIGHT_FAL_KEY_FILE", str(folder / "secret"))
+    with pytest.raises(BadUse, match=f"SAFELIGHT_FAL_KEY_FILE: .*{told}") as caught:
+        read_settings()
+    assert "pw" not in str(caught.value)
+
+
+def test_secret_when_its_file_is_a_folder_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFELIGHT_FAL_KEY_FILE", str(folder))
+    with pytest.raises(BadUse, match=r"SAFELIGHT_FAL_KEY_FILE: .*cannot be read"):
+        read_settings()
+
+
+def test_secret_when_given_twice_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "key").write_text("pw")
+    monkeypatch.setenv("SAFELIGHT_FAL_KEY_FILE", str(folder / "key"))
+    monkeypatch.setenv("SAFELIGHT_FAL_KEY", "pw")
+    with pytest.raises(BadUse, match="SAFELIGHT_FAL_KEY is set too") as caught:
+        read_settings()
+    assert "pw" not in str(caught.value)
+
+
+def test_setting_when_it_is_no_secret_has_no_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del folder
+    monkeypatch.setenv("SAFELIGHT_PORT_FILE", "x")
+    with pytest.raises(BadUse, match="SAFELIGHT_PORT_FILE: there is no such setting"):
+        read_settings()
 
 
 # --- settings that are read when the parts are made -----------------------------------------------

@@ -47,13 +47,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The authenticated caller of a request: account, credential and scopes."""
+    """The authenticated caller of a request: account, credential and scopes.
+
+    `key_id` names the credential in the audit log: an API key or session, or `ISSUER:SUBJECT` for a
+    token.
+    """
 
     account_id: str
     key_id: str
     scopes: Scopes
     rate_per_s: float | None = None  # requests per second; None: unlimited
     root_id: str | None = None  # the API key with which the sessions that it opens end
+    expires_at: datetime | None = None  # of a token of an issuer; None: is looked up as a key
     user_id: str | None = None  # the person, whose role grants the scopes
 
 

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from safelight.accounts import key_store
 from safelight.accounts.account import MAX_KEY_LENGTH, Caller, Credential, hash_secret
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
+from safelight.db import Connection
 from safelight.db.engine import Database
 
 _KNOWN_S = 5.0
@@ -67,9 +69,17 @@ class Authenticator:
 
     async def still_valid(self, callers: Collection[Caller]) -> set[Caller]:
         """Return which callers would be accepted now: for streams that stay open."""
-        key_ids = {caller.key_id for caller in callers}
-        valid = await self._db.look(lambda tx: key_store.still_valid(tx, key_ids))
-        return {caller for caller in callers if caller.key_id in valid}
+        key_ids = {caller.key_id for caller in callers if caller.expires_at is None}
+        tokens = {caller for caller in callers if caller.expires_at and caller.expires_at > _now()}
+
+        def look(tx: Connection) -> tuple[set[str], set[str]]:
+            owners = {caller.account_id for caller in tokens}
+            valid = key_store.still_valid(tx, key_ids) if key_ids else set[str]()
+            return valid, key_store.still_open(tx, owners) if owners else set[str]()
+
+        valid, open_ = await self._db.look(look)
+        kept = {caller for caller in callers if caller.key_id in valid}
+        return kept | {caller for caller in tokens if caller.account_id in open_}
 
     def forget(self, key_id: str) -> None:
         """Look a credential and its sessions up again at their next use, because it changed."""
@@ -101,3 +111,7 @@ class Authenticator:
         used, self._used = self._used, {}
         if used:
             await self._db.write(lambda tx: key_store.record_use(tx, used))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -82,7 +82,10 @@ def find_caller(tx: Connection, digest: bytes) -> Found | None:
     row = tx.execute(_FIND, {"digest": digest}).mappings().one_or_none()
     if row is None:
         return None
-    scopes = _scopes_of(row["scopes"], row["role"], is_operator=row["is_operator"])
+    if row["role"] is None:
+        scopes = _to_scopes(row["scopes"])
+    else:
+        scopes = OWNER_SCOPES if row["is_operator"] else Role(row["role"]).scopes
     reason = row["suspended_for"] if row["suspended_at"] else None
     return Found(_to_caller(row, scopes), row["use_is_old"], reason)
 
@@ -112,6 +115,12 @@ def operators(tx: Connection) -> set[str]:
         .where(OPERATORS, users.c.disabled_at.is_(None), *_OPEN)
     )
     return set(tx.scalars(by_key.union(by_person)))
+
+
+def still_open(tx: Connection, account_ids: Collection[str]) -> set[str]:
+    """Return which of these accounts exist and are neither suspended nor deleted."""
+    query = sa.select(accounts.c.id).where(among(tx, accounts.c.id, sorted(account_ids)), *_OPEN)
+    return set(tx.scalars(query))
 
 
 def count(tx: Connection, account_id: str) -> int:
@@ -317,12 +326,6 @@ _FIND = (  # built once: that takes longer than the query
 
 def _to_scopes(names: list[str]) -> Scopes:
     return frozenset(Scope(name) for name in names)
-
-
-def _scopes_of(names: list[str], role: str | None, *, is_operator: bool | None) -> Scopes:
-    if role is None:
-        return _to_scopes(names)
-    return OWNER_SCOPES if is_operator else Role(role).scopes
 
 
 def _to_key(row: RowMapping) -> Key:

@@ -5,6 +5,7 @@ import secrets as system
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from safelight.db.sealed import closed, opened
 from safelight.db.tables import secrets
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -14,7 +15,8 @@ _BYTES = 32
 
 def find(tx: Connection, name: str) -> bytes | None:
     """Return the secret of that name, or None."""
-    return tx.scalars(sa.select(secrets.c.value).where(secrets.c.name == name)).one_or_none()
+    row = tx.execute(sa.select(secrets).where(secrets.c.name == name)).mappings().one_or_none()
+    return None if row is None else opened(tx, secrets, row)["value"]
 
 
 def ensure(tx: Connection, name: str) -> bytes:
@@ -22,7 +24,8 @@ def ensure(tx: Connection, name: str) -> bytes:
     fresh = system.token_bytes(_BYTES)
     tx.execute(
         upsert(tx, secrets)
-        .values(name=name, value=fresh, created_at=now())
+        .values(name=name, created_at=now(), **closed(tx, secrets, name, {"value": fresh}))
         .on_conflict_do_nothing(index_elements=[secrets.c.name])
     )
-    return tx.scalars(sa.select(secrets.c.value).where(secrets.c.name == name)).one()
+    row = tx.execute(sa.select(secrets).where(secrets.c.name == name)).mappings().one()
+    return opened(tx, secrets, row)["value"]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from safelight.assets.keys import Visibility, visibility_of
+from safelight.json_object import JsonObject
 
 
 class AssetKind(StrEnum):
@@ -48,13 +49,13 @@ class NewAsset(TypedDict):
     media_type: str
     bytes: int
     sha256: str
-    facts: dict[str, Any]
-    renditions: dict[str, Any]
+    facts: JsonObject
+    renditions: JsonObject
     job_id: NotRequired[str | None]
     caption: NotRequired[str]
     external_id: NotRequired[str]
     tags: NotRequired[list[str]]
-    metadata: NotRequired[dict[str, Any]]
+    metadata: NotRequired[JsonObject]
     width: NotRequired[int | None]
     height: NotRequired[int | None]
     served_sha256: NotRequired[str]
@@ -86,7 +87,7 @@ class Asset:
     caption: str
     external_id: str
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     key: str | None
     original_key: str
     media_type: str
@@ -96,7 +97,7 @@ class Asset:
     sha256: str
     placeholder: str | None
     perceptual_hash: str | None
-    facts: dict[str, Any]
+    facts: JsonObject
     renditions: dict[str, Rendition]
     source_url: str
     source_host: str

@@ -21,6 +21,7 @@ from safelight.checksums import checksum_of
 from safelight.cpu import CpuPool, Limits, Report
 from safelight.db.coalesced import Coalesced
 from safelight.db.engine import Database
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaError
 from safelight.media.models.arrival import receive
 from safelight.media.models.check import fbx
@@ -48,7 +49,7 @@ class _OfOrigin(TypedDict):
     caption: str
     external_id: str
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     expires_at: datetime | None
 
 
@@ -62,14 +63,14 @@ class _OfPicture(TypedDict):
     sha256: str
     placeholder: str
     perceptual_hash: str
-    facts: dict[str, Any]
+    facts: JsonObject
 
 
 class _Shown(TypedDict):
     key: str
     original_key: str
     served_sha256: str
-    renditions: dict[str, Any]
+    renditions: JsonObject
     media_type: str
     bytes: int
     width: int
@@ -89,7 +90,7 @@ class Origin:
     caption: str = ""
     external_id: str = ""
     tags: Sequence[str] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Mapping[str, Any] = field(default_factory=JsonObject)
     expires_at: datetime | None = None
     visibility: Visibility = Visibility.PUBLIC
 
@@ -316,7 +317,7 @@ class Intake:
 
     async def _look_at_model(
         self, media: MediaFile, folder: Path, account_id: str, report: Report | None
-    ) -> tuple[dict[str, Any], dict[str, Picture]]:
+    ) -> tuple[JsonObject, dict[str, Picture]]:
         """Return the file's facts and its pictures; the provider's take precedence over ours."""
         if media.media_type == fbx.MEDIA_TYPE:
             await anyio.to_thread.run_sync(fbx.check, media.path)

@@ -26,6 +26,7 @@ from safelight.db.engine import Database
 from safelight.db.migrate import newest_revision
 from safelight.db.tables import assets, originals, trash, variants
 from safelight.errors import NotFound
+from safelight.json_object import JsonObject
 from safelight.storage.storage import Storage
 
 _MANIFEST = "manifest.json"
@@ -78,7 +79,7 @@ async def back_up(
     return Summary(sum(counts.values()), added, gone, tuple(sorted(lost)), damaged)
 
 
-async def verify(source: Path) -> dict[str, Any]:
+async def verify(source: Path) -> JsonObject:
     """Compare a backup with its checksums, and return its manifest; needs no installation.
 
     Raises `BackupUnfit` if it is damaged, incomplete or no backup.
@@ -104,7 +105,7 @@ async def restore(database: Database, storage: Storage, source: Path, scratch: P
     with tempfile.TemporaryDirectory(dir=scratch, prefix="restore-") as name:
         folder = Path(name)
 
-        async def admit(told: dict[str, Any]) -> None:
+        async def admit(told: JsonObject) -> None:
             if told.get("account"):
                 raise BackupUnfit("This is an account's export: use `safelight account import`.")
 
@@ -123,7 +124,7 @@ async def import_account(
     with tempfile.TemporaryDirectory(dir=scratch, prefix="import-") as name:
         folder = Path(name)
 
-        async def admit(told: dict[str, Any]) -> None:
+        async def admit(told: JsonObject) -> None:
             account_id = told.get("account")
             if not account_id:
                 raise BackupUnfit("This is not an export of one account: use `safelight restore`.")
@@ -197,7 +198,7 @@ def _objects(folder: Path) -> dict[str, str]:
     return found
 
 
-def _rows(folder: Path, table: Any) -> Iterator[dict[str, Any]]:
+def _rows(folder: Path, table: Any) -> Iterator[JsonObject]:
     return store.lines(folder / store.file_name(table))
 
 
@@ -205,12 +206,12 @@ def _rows(folder: Path, table: Any) -> Iterator[dict[str, Any]]:
 
 
 # Validates the rows before any object is stored; raises `BackupUnfit` to reject them.
-Admit = Callable[[dict[str, Any]], Awaitable[None]]
+Admit = Callable[[JsonObject], Awaitable[None]]
 
 
 async def _read(
     source: Path, storage: Storage, folder: Path, admit: Admit
-) -> tuple[dict[str, Any], Summary]:
+) -> tuple[JsonObject, Summary]:
     """Verify the file, then extract rows to `folder` and objects to storage."""
     verified = await archive.verify(source, folder)
     async with archive.opened(source) as tar:
@@ -265,7 +266,7 @@ def _files_of(folder: Path) -> set[str]:
     return {store.file_name(table) for table in store.kept_tables(account_id)}
 
 
-def _checked(folder: Path) -> dict[str, Any]:
+def _checked(folder: Path) -> JsonObject:
     """Return the manifest; raise `BackupUnfit` unless this version can read the backup."""
     told = _manifest(folder)
     if told["schema"] != newest_revision():
@@ -276,9 +277,9 @@ def _checked(folder: Path) -> dict[str, Any]:
     return told
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> JsonObject:
     try:
-        told: dict[str, Any] = orjson.loads((folder / _MANIFEST).read_bytes())
+        told: JsonObject = orjson.loads((folder / _MANIFEST).read_bytes())
         form, _ = told["format"], told["schema"]
     except (FileNotFoundError, orjson.JSONDecodeError, TypeError, KeyError):
         raise BackupUnfit("The file is not a backup.") from None

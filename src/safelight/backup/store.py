@@ -32,6 +32,7 @@ from safelight.db.tables import (
     variants,
 )
 from safelight.db.types import Instant
+from safelight.json_object import JsonObject
 
 _AT_ONCE = 500
 _SOME = "acc_"  # any account: the tables are the same for all
@@ -116,7 +117,7 @@ def load_account(tx: Connection, folder: Path) -> None:
         asset_store.index_again(tx, [words["id"] for words in page])
 
 
-def _fit(tx: Connection, rows: list[dict[str, Any]]) -> None:
+def _fit(tx: Connection, rows: list[JsonObject]) -> None:
     """Renumber assets for this installation, and unlink jobs that were not exported."""
     wanted = {row["job_id"] for row in rows if row["job_id"]}
     there = set(tx.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(wanted))))
@@ -142,7 +143,7 @@ def file_name(table: Table) -> str:
     return f"{table.name}.jsonl"
 
 
-def lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines(path: Path) -> Iterator[JsonObject]:
     """Yield the rows of a file, undecoded."""
     with path.open("rb") as file:
         for line in file:
@@ -170,9 +171,9 @@ def _word(value: Any) -> Any:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def _pages(path: Path) -> Iterator[list[dict[str, Any]]]:
-    rows: Iterable[dict[str, Any]] = lines(path)
-    page: list[dict[str, Any]] = []
+def _pages(path: Path) -> Iterator[list[JsonObject]]:
+    rows: Iterable[JsonObject] = lines(path)
+    page: list[JsonObject] = []
     for row in rows:
         page.append(row)
         if len(page) == _AT_ONCE:
@@ -182,7 +183,7 @@ def _pages(path: Path) -> Iterator[list[dict[str, Any]]]:
         yield page
 
 
-def _row_of(table: Table, words: dict[str, Any]) -> dict[str, Any]:
+def _row_of(table: Table, words: JsonObject) -> JsonObject:
     return {column.name: _value(column, words.get(column.name)) for column in table.columns}
 
 

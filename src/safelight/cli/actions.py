@@ -21,6 +21,7 @@ from safelight.cli.saved.written import STDOUT
 from safelight.cli.show import Screen
 from safelight.cli.tags import all_tags
 from safelight.documents import Asset, Job
+from safelight.json_object import JsonObject
 
 Answer = TypeVar("Answer")
 Submit = Callable[[Client], Awaitable[Document]]
@@ -74,7 +75,7 @@ async def generate(
 
     async def submit(client: Client) -> Document:
         found = [await _reference(client, text) for text in references]
-        given: dict[str, Any] = {"references": found} if found else {}
+        given: JsonObject = {"references": found} if found else {}
         if mask:
             given["mask"] = await _reference(client, mask)
         return await client.generate(body | given)

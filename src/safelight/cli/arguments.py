@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from safelight.cli.failure import BadUse
+from safelight.json_object import JsonObject
 
 MAX_FILES = 25
 MAX_URLS = 1000
@@ -18,9 +19,9 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def read_params(pairs: Iterable[str]) -> dict[str, Any]:
+def read_params(pairs: Iterable[str]) -> JsonObject:
     """Return `k=v` pairs as params: a value that reads as JSON is that, any other is text."""
-    params: dict[str, Any] = {}
+    params: JsonObject = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:

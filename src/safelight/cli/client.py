@@ -31,6 +31,7 @@ from safelight.documents import (
     Redriven,
     Worker,
 )
+from safelight.json_object import JsonObject
 
 # where the caller sets no limit
 _LISTED = 50
@@ -66,7 +67,7 @@ class Client:
 
     async def import_images(self, urls: Sequence[str], tags: Sequence[str] = ()) -> Document:
         """Send one address, or several as a batch."""
-        body: dict[str, Any] = {"url": urls[0]} if len(urls) == 1 else {"urls": list(urls)}
+        body: JsonObject = {"url": urls[0]} if len(urls) == 1 else {"urls": list(urls)}
         if tags:
             body["tags"] = list(tags)
         return cast("Document", await self._wire.submit("/v1/images", json=body))
@@ -311,7 +312,7 @@ class Client:
         ) as source:
             await check(source.response)
             async for event in source:
-                data = cast("dict[str, Any]", event.json())
+                data = cast("JsonObject", event.json())
                 yield event.id, read_event(event.event, data, subject)
 
     async def download(self, url: str, target: Path, *, public_base: str) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from safelight.cli.failure import BadUse
-from safelight.settings import Settings, environment
+from safelight.settings import Settings, environment, known_names
 from safelight.settings.names import unknown_names
 
 
 def read_settings() -> Settings:
     """Return the settings of the environment and `.env`; raise `BadUse` for any mistake in them."""
     try:
-        unknown = unknown_names(environment(), Settings.model_fields)
+        unknown = unknown_names(environment(), known_names())
         if unknown:
             raise BadUse("; ".join(unknown))
         return Settings()

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from safelight.cli.documents import Document, items_of, title_of
 from safelight.documents import Batch, BatchItem, Job
+from safelight.json_object import JsonObject
 
 FINAL = frozenset({"succeeded", "failed", "canceled"})
 _STATUS_OF = {
@@ -53,7 +54,7 @@ def read_event(kind: str, data: Mapping[str, Any], subject: str) -> Update:
     if kind == "batch.finished":
         return Update(final=cast("Batch", inner["batch"]))
     if kind == "batch.progress":
-        items = cast("list[dict[str, Any]]", inner["items"])
+        items = cast("list[JsonObject]", inner["items"])
         return Update(tuple(_row_of_news(item["event"], item["job_id"], item) for item in items))
     if kind not in _STATUS_OF:
         return Update()

@@ -15,6 +15,8 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import TypeAdapter
 
+from safelight.json_object import JsonObject
+
 _LENGTH = struct.Struct(">I")
 _BYTES = "$bytes"  # the only key of an object that stands for as many bytes
 
@@ -51,7 +53,7 @@ def _parse(data: bytes) -> object:
     """Return the JSON value of a message with its bytes; none is used twice."""
     start = _LENGTH.size + int.from_bytes(data[: _LENGTH.size])
 
-    def whole(found: dict[str, Any]) -> object:
+    def whole(found: JsonObject) -> object:
         nonlocal start
         if found.keys() != {_BYTES}:
             return found

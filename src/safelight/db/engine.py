@@ -13,7 +13,6 @@ import asyncio
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -31,6 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from safelight.db.address import check_address, postgres_address
 from safelight.db.outage import CONFLICTS, READ_ONLY, outage, sqlite_code, sqlstate
 from safelight.db.pulse import Pulse
+from safelight.db.sealed import OPTION, UNSEALED, Seal
+from safelight.db.sqlite_file import prepare
 from safelight.db.types import from_json, to_json
 from safelight.errors import ServiceError
 
@@ -41,7 +42,6 @@ _Asked = tuple[Work[Any], Future[Any]]
 _TRIES = 5
 _MAX_GROUP = 64
 _BUSY_S = 30  # how long a process waits for others to release a SQLite file
-_BUSY_PAUSE_S = 0.01
 _END_S = 5.0  # for work in progress to finish when the database is closed
 _CONNECT_S, _COMMAND_S, _PROBE_S = 5.0, 60.0, 2.0
 _DIALECT = "postgresql+asyncpg://"
@@ -67,22 +67,27 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, seal: Seal = UNSEALED) -> Database:
     """Return the database at `sqlite:///PATH` or `postgresql://…`; neither created nor migrated.
 
-    Raises `ValueError` for other URLs.
+    `seal` encrypts the secrets in its rows. Raises `ValueError` for other URLs.
     """
     check_address(url)
     if url.startswith("sqlite:"):
-        return SqliteDatabase(url)
-    return PostgresDatabase(url)
+        return SqliteDatabase(url, seal=seal)
+    return PostgresDatabase(url, seal=seal)
 
 
 class PostgresDatabase:
     """A pool of asyncpg connections."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, pool_wait: timedelta = timedelta(seconds=10)
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_wait: timedelta = timedelta(seconds=10),
+        seal: Seal = UNSEALED,
     ) -> None:
         """Let a call wait up to `pool_wait` for one of `pool_size` connections."""
         self.url = url
@@ -100,6 +105,7 @@ class PostgresDatabase:
             pool_timeout=pool_wait.total_seconds(),
             json_serializer=to_json,
             json_deserializer=from_json,
+            execution_options={OPTION: seal},
             hide_parameters=True,  # errors are logged, and parameters may contain secrets
         )
         event.listen(self._engine.sync_engine, "handle_error", _leave_read_only_sessions)
@@ -247,7 +253,14 @@ def _before_commit() -> Generator[None]:
 class SqliteDatabase:
     """One writing thread with group commit, and a few reading threads, on one WAL file."""
 
-    def __init__(self, url: str, *, readers: int = 2, busy_wait: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        readers: int = 2,
+        busy_wait: timedelta | None = None,
+        seal: Seal = UNSEALED,
+    ) -> None:
         """Let a write wait up to `busy_wait` for other processes, by default 30 s."""
         self.url = url
         self._busy_wait = busy_wait
@@ -258,6 +271,7 @@ class SqliteDatabase:
             max_overflow=0,
             json_serializer=to_json,
             json_deserializer=from_json,
+            execution_options={OPTION: seal},
             hide_parameters=True,
             connect_args={"check_same_thread": False},
         )
@@ -295,7 +309,7 @@ class SqliteDatabase:
             raise ServiceError(_CLOSED)
 
     def _prepare(self, connection: sqlite3.Connection, _: object) -> None:
-        _prepare_sqlite(connection, self._busy_wait or timedelta(seconds=_BUSY_S))
+        prepare(connection, self._busy_wait or timedelta(seconds=_BUSY_S))
 
     def _read(self, work: Work[T]) -> T:
         try:
@@ -366,29 +380,3 @@ def _in_savepoint(connection: Connection, work: Work[T]) -> tuple[T | None, Base
 def _is_busy(error: BaseException) -> bool:
     """Return whether the wait for another process timed out; retries would wait as long."""
     return sqlite_code(error) == sqlite3.SQLITE_BUSY
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
-    connection.isolation_level = None  # we issue BEGIN and COMMIT
-    connection.create_function("now_us", 0, lambda: time.time_ns() // 1000)
-    connection.execute(f"PRAGMA busy_timeout={busy_wait // timedelta(milliseconds=1)}")
-    _log_ahead(connection, busy_wait)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _log_ahead(connection: sqlite3.Connection, busy_wait: timedelta) -> None:
-    """Switch to WAL, retrying while other processes do the same to a new database.
-
-    The busy timeout does not apply to this switch, because waiting could deadlock.
-    """
-    deadline = time.monotonic() + busy_wait.total_seconds()
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if sqlite_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        time.sleep(_BUSY_PAUSE_S)  # noqa: TID251  on the database's own thread

@@ -1,11 +1,12 @@
 """The documents of an account: itself, its signing key, its audit log."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from safelight.documents.values import Cursor, Moment, Visibility
+from safelight.json_object import JsonObject
 
 AccountId = Annotated[str, Field(examples=["acc_01k9x3v7q2m8"])]
 KeptSeconds = Annotated[float | None, Field(description="Null: as the installation is configured.")]
@@ -64,7 +65,7 @@ class AuditLine(TypedDict):
     actor: Annotated[str, Field(description="An API key's id, or `retention`.")]
     action: Annotated[str, Field(examples=["asset.deleted"])]
     subject: Annotated[str, Field(examples=["ast_01k9x3v7q2m8"])]
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class AuditList(TypedDict):

@@ -1,11 +1,12 @@
 """The document of an asset, its lists, and what surrounds it: trash, renditions, facets."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from safelight.documents.values import Cursor, Metadata, Moment, Tags, Visibility
+from safelight.json_object import JsonObject
 
 AssetKind = Literal["image", "model_3d"]
 AssetId = Annotated[str, Field(examples=["ast_01k9x3v7q2m8"])]
@@ -46,7 +47,7 @@ class Asset(TypedDict):
     ]
     placeholder: Annotated[str | None, Field(description="A thumbhash in base64.")]
     facts: Annotated[
-        dict[str, Any], Field(description="What was read from the file or told by its maker.")
+        JsonObject, Field(description="What was read from the file or told by its maker.")
     ]
     sha256: Annotated[str, Field(description="Of the original.")]
     source_url: Annotated[str | None, Field(description="Where it was imported from.")]

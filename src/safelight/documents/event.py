@@ -1,6 +1,6 @@
 """The documents that streams and webhooks carry: one envelope, with what happened in `data`."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -9,6 +9,7 @@ from safelight.documents.batch import Batch, BatchStanding
 from safelight.documents.job import Job
 from safelight.documents.problem import Problem
 from safelight.documents.values import Moment, Percent, Status
+from safelight.json_object import JsonObject
 
 
 class Envelope(TypedDict):
@@ -25,7 +26,7 @@ class Envelope(TypedDict):
 class Event(Envelope):
     """An event as it is logged; webhooks add the subject's document to `data`."""
 
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class JobNews(TypedDict):

@@ -1,6 +1,6 @@
 """The document of a job, its list, and its attempts."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,6 +20,7 @@ from safelight.documents.values import (
     Url,
     Visibility,
 )
+from safelight.json_object import JsonObject
 
 JobId = Annotated[str, Field(examples=["job_01k9x3v7q2m8"])]
 
@@ -45,7 +46,7 @@ class Job(TypedDict):
     model: Annotated[str, Field(examples=["sketch"])]
     provider: Annotated[str, Field(examples=["sketch"])]
     params: Annotated[
-        dict[str, Any],
+        JsonObject,
         Field(description="All params, with the model's defaults.", examples=[{"seed": 7}]),
     ]
     fallbacks: Annotated[list[str], Field(description="Models to try next if this one fails.")]

@@ -1,18 +1,19 @@
 """The document of a model: what it takes, and what it costs."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from safelight.documents.values import Cursor, Kind, LaneName, Micros, Role
+from safelight.json_object import JsonObject
 
 
 class PriceAmount(TypedDict):
     """An amount that applies to jobs with all of these params."""
 
     price: float
-    when: dict[str, Any]
+    when: JsonObject
 
 
 class TokenPrice(TypedDict):
@@ -45,7 +46,7 @@ class Model(TypedDict):
     kinds: list[Kind]
     lane: LaneName
     params_schema: Annotated[
-        dict[str, Any], Field(description="JSON Schema (2020-12) that a job's params must match.")
+        JsonObject, Field(description="JSON Schema (2020-12) that a job's params must match.")
     ]
     max_inputs: int
     timeout_s: Annotated[float, Field(examples=[60.0])]

@@ -1,9 +1,11 @@
 """Field types that several documents share."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
+
+from safelight.json_object import JsonObject
 
 Moment = Annotated[
     datetime | str,
@@ -18,7 +20,7 @@ Cursor = Annotated[
     Field(description="Pass it as `cursor` to get the next page; null on the last page."),
 ]
 Metadata = Annotated[
-    dict[str, Any], Field(description="Your own JSON, returned unchanged.", examples=[{"sku": 7}])
+    JsonObject, Field(description="Your own JSON, returned unchanged.", examples=[{"sku": 7}])
 ]
 Tags = Annotated[list[str], Field(examples=[["cats"]])]
 Micros = Annotated[

@@ -1,7 +1,14 @@
-"""Errors of people: signing in, passwords, mails, members."""
+"""Errors of people (signing in, passwords, mails, members) and of issuers and their tokens."""
 
 from safelight.accounts.errors import Unauthenticated
-from safelight.errors import Forbidden, InvalidRequest, Remedy, RequestError, ServiceError
+from safelight.errors import (
+    Forbidden,
+    InvalidRequest,
+    Remedy,
+    RequestError,
+    ServiceError,
+    SettingInvalid,
+)
 
 
 class LoginFailed(Unauthenticated):
@@ -114,3 +121,17 @@ class MailMissing(ServiceError):
 
     code = "mail_missing"
     title = "This installation sends no mail"
+
+
+class IssuerUnavailable(ServiceError):
+    """The keys of a token's issuer cannot be fetched; `retry_after` is when to try again."""
+
+    code = "issuer_unavailable"
+    title = "The issuer of this token cannot be reached"
+
+
+class IssuersInvalid(SettingInvalid):
+    """The file of issuers is unreadable or invalid; the server does not start with it."""
+
+    code = "issuers_invalid"
+    title = "The file of issuers is invalid"

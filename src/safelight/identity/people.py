@@ -1,7 +1,6 @@
 """The users of this installation: made by operators, changed by themselves."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from safelight import audit
 from safelight.accounts import key_store
@@ -135,7 +134,7 @@ class People:
             if is_enabled is False:
                 _check_other_admins(tx, user_id)
                 key_store.revoke_of(tx, user_id)
-            values: dict[str, Any] = {}
+            values: dict[str, object] = {}
             if is_enabled is not None:
                 values["disabled_at"] = None if is_enabled else user.disabled_at or clock(tx)
             if is_operator is not None:

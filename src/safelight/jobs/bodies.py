@@ -27,6 +27,7 @@ from safelight.jobs.fields import (
     storable,
 )
 from safelight.jobs.inputs import JobInput
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Role
 
 MAX_PROMPT = 10_000
@@ -112,7 +113,7 @@ class Generate(Submission):
         masks = [JobInput(self.mask, Role.MASK)] if self.mask else []
         return [*map(JobInput, self.references), *masks]
 
-    def all_params(self) -> dict[str, Any]:
+    def all_params(self) -> JsonObject:
         """Return `params` merged with the named parameters."""
         named = ("n", "size", "aspect_ratio", "seed", "format", "negative_prompt")
         given = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
@@ -287,9 +288,9 @@ def parse(kind: type[Body], form: object) -> Body:
         raise InvalidRequest(errors=field_errors(error)) from None
 
 
-def field_errors(error: ValidationError) -> list[dict[str, Any]]:
+def field_errors(error: ValidationError) -> list[JsonObject]:
     """Convert pydantic's errors, field by field, without echoing values."""
-    found: list[dict[str, Any]] = []
+    found: list[JsonObject] = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(str(part) for part in item["loc"])
         found.append(

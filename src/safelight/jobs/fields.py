@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import (
@@ -14,6 +14,8 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+
+from safelight.json_object import JsonObject
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """For JSON bodies: a field takes what its schema says, without conversion."""
@@ -39,7 +41,7 @@ def one_line(text: str) -> str:
     return storable(text)
 
 
-def _storable_tree(value: dict[str, Any]) -> dict[str, Any]:
+def _storable_tree(value: JsonObject) -> JsonObject:
     try:
         encoded = orjson.dumps(value)
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -77,7 +79,7 @@ Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # supported by every datab
 Time = Annotated[
     AwareDatetime, Field(strict=False), BeforeValidator(_textual), AfterValidator(_sensible)
 ]
-Tree = Annotated[dict[str, Any], AfterValidator(_storable_tree)]
+Tree = Annotated[JsonObject, AfterValidator(_storable_tree)]
 Caption = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(storable)]
 Tags = Annotated[list[Tag], Field(max_length=32)]
 Url = Annotated[

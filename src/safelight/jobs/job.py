@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from safelight import documents
 from safelight.accounts.account import Visibility
 from safelight.documents.batch import BatchStatus
+from safelight.json_object import JsonObject
 from safelight.providers.errors import UnknownOutcome
 
 
@@ -145,7 +146,7 @@ class Plan(TypedDict):
 
     model: str
     provider: str
-    params: dict[str, Any]
+    params: JsonObject
     lane: str
     timeout_s: float
     repeatable: bool
@@ -164,7 +165,7 @@ class NewJob(Plan):
     name: str
     external_id: str
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     priority: int
     visibility: Visibility | None  # None: as the account's default
     keep_s: float | None  # likewise
@@ -185,9 +186,9 @@ class NewBatch(TypedDict):
     account_id: str
     kind: str
     name: str
-    problems: list[dict[str, Any]]
+    problems: list[JsonObject]
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     webhook_url: str
     notify: list[str] | None
 
@@ -205,9 +206,9 @@ class Job:
     prompt: str
     model: str
     provider: str
-    params: dict[str, Any]
+    params: JsonObject
     fallbacks: list[Plan]
-    first_plan: dict[str, Any] | None  # before the first fallback
+    first_plan: JsonObject | None  # before the first fallback
     inputs: list[str]
     source_url: str
     name: str
@@ -215,7 +216,7 @@ class Job:
     batch_id: str | None
     batch_index: int | None
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     webhook_url: str  # notified of its end; empty: none
     notify: list[str] | None  # contacts and channels to notify; None: as they choose
     lane: str
@@ -235,7 +236,7 @@ class Job:
     leased_by: str | None
     leased_until: datetime | None
     seq: int
-    error: dict[str, Any] | None
+    error: JsonObject | None
     cost_micros: int | None  # of all attempts; None: partly unknown
     cost_known_micros: int | None
     estimate_micros: int | None
@@ -282,7 +283,7 @@ class Attempt:
     ground: Ground
     outcome: Outcome | None
     ticket: str | None
-    error: dict[str, Any] | None
+    error: JsonObject | None
     cost_micros: int | None
     created_at: datetime
     sent_at: datetime | None
@@ -306,9 +307,9 @@ class Batch:
     account_id: str
     kind: str
     name: str
-    problems: list[dict[str, Any]]
+    problems: list[JsonObject]
     tags: list[str]
-    metadata: dict[str, Any]
+    metadata: JsonObject
     webhook_url: str  # notified of its end; empty: none
     notify: list[str] | None  # contacts and channels to notify; None: as they choose
     seq: int

@@ -10,12 +10,13 @@ import jsonschema_rs
 import orjson
 
 from safelight.errors import InvalidRequest
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Model
 
 SEED_BITS = 32
 
 
-def complete_params(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:
+def complete_params(model: Model, given: Mapping[str, Any]) -> JsonObject:
     """Return `given` with the model's defaults and a seed, or raise `InvalidRequest`.
 
     A generated seed is stored with the job like a given one, so that every result is reproducible.

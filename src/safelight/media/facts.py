@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTooManyPixels
 from safelight.media.headers.header import FORMATS
 
@@ -55,7 +55,7 @@ class Facts:
     iptc: Described = field(default_factory=dict[str, str | int | float | list[str]])
     xmp: Described = field(default_factory=dict[str, str | int | float | list[str]])
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the facts without an asset column, as JSON values."""
         described = {"iptc": dict(self.iptc), "xmp": dict(self.xmp)}
         return {

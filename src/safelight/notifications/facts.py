@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.webhooks.endpoint import Endpoint
 
 _PICTURES = 12
@@ -24,7 +25,7 @@ _HEADLINES = {
 }
 
 
-def of_job(job: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+def of_job(job: Mapping[str, Any], base_url: str) -> JsonObject:
     """Return the variables for a job that has ended."""
     error: Mapping[str, Any] = job["error"] or {}
     name = _name_of(job)
@@ -42,7 +43,7 @@ def of_job(job: Mapping[str, Any], base_url: str) -> dict[str, Any]:
     }
 
 
-def of_batch(batch: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+def of_batch(batch: Mapping[str, Any], base_url: str) -> JsonObject:
     """Return the variables for a batch that has ended."""
     items: Sequence[Mapping[str, Any]] = batch["items"]
     jobs = [item["job"] for item in items if item["job"]]
@@ -66,7 +67,7 @@ def of_time(
     done: Sequence[Mapping[str, Any]],
     failed: Sequence[Mapping[str, Any]],
     data: Mapping[str, str],
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the variables for a day or hour; `done` and `failed` are its newest jobs."""
     shown = {name: counts.get(name, 0) for name in ("succeeded", "failed", "canceled")}
     return {
@@ -82,7 +83,7 @@ def of_time(
     }
 
 
-def of_disabled(endpoint: Endpoint, event: Mapping[str, Any], base_url: str) -> dict[str, Any]:
+def of_disabled(endpoint: Endpoint, event: Mapping[str, Any], base_url: str) -> JsonObject:
     """Return the variables for a webhook endpoint that was disabled."""
     return {
         "endpoint_url": endpoint.url,
@@ -92,7 +93,7 @@ def of_disabled(endpoint: Endpoint, event: Mapping[str, Any], base_url: str) -> 
     }
 
 
-def _pictures(jobs: Iterable[Mapping[str, Any]], total: int) -> dict[str, Any]:
+def _pictures(jobs: Iterable[Mapping[str, Any]], total: int) -> JsonObject:
     shown = [
         _picture(job, output)
         for job, output in islice(
@@ -102,7 +103,7 @@ def _pictures(jobs: Iterable[Mapping[str, Any]], total: int) -> dict[str, Any]:
     return {"pictures": shown, "more": max(total - len(shown), 0)}
 
 
-def _picture(job: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
+def _picture(job: Mapping[str, Any], output: Mapping[str, Any]) -> JsonObject:
     # Signed URLs of private pictures would expire before the mail is read.
     is_public = output["visibility"] == "public"
     renditions: Mapping[str, Mapping[str, Any]] = output["renditions"]
@@ -114,7 +115,7 @@ def _picture(job: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _failures(failed: Iterable[dict[str, str] | None], total: int) -> dict[str, Any]:
+def _failures(failed: Iterable[dict[str, str] | None], total: int) -> JsonObject:
     shown = list(islice(filter(None, failed), _FAILURES))
     return {"failed": shown, "failed_more": max(total - len(shown), 0)}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NotRequired, Protocol, TypedDict
 
+from safelight.json_object import JsonObject
 from safelight.notifications.contact import Contact
 from safelight.webhooks.delivery import DeliveryState
 
@@ -27,7 +28,7 @@ class Notice:
     id: str
     contact_id: str
     event_id: str
-    event: dict[str, Any]
+    event: JsonObject
     state: DeliveryState
     tries: int
     claim_no: int  # the fencing token

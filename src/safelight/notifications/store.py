@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from safelight import ids
 from safelight.db.outbox import Outbox, Settled
 from safelight.db.rows import from_row
+from safelight.db.sealed import closed, opened
 from safelight.db.tables import HEARING, PENDING, contacts, notices
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -37,14 +38,14 @@ EndedBetween = Callable[[Connection, str, datetime, datetime], bool]
 
 def insert(tx: Connection, account_id: str, **values: Any) -> Contact:
     """Insert a contact; return the existing one if the account has that address already."""
+    contact_id = ids.new("contact")
     statement = (
         upsert(tx, contacts)
         .values(
-            id=ids.new("contact"),
+            id=contact_id,
             account_id=account_id,
-            token=ids.secret(),
             created_at=now(),
-            **values,
+            **closed(tx, contacts, contact_id, {"token": ids.secret(), **values}),
         )
         .on_conflict_do_nothing()
     )
@@ -54,13 +55,13 @@ def insert(tx: Connection, account_id: str, **values: Any) -> Contact:
         contacts.c.channel == values["channel"],
         contacts.c.address == values["address"],
     )
-    return _to_contact(tx.execute(query).mappings().one())
+    return _to_contact(tx, tx.execute(query).mappings().one())
 
 
 def all_of(tx: Connection, account_id: str) -> list[Contact]:
     """Return an account's contacts, oldest first."""
     query = sa.select(contacts).where(contacts.c.account_id == account_id).order_by(contacts.c.id)
-    return [_to_contact(row) for row in tx.execute(query).mappings()]
+    return [_to_contact(tx, row) for row in tx.execute(query).mappings()]
 
 
 def get(tx: Connection, account_id: str, contact_id: str) -> Contact | None:
@@ -80,13 +81,18 @@ def hearing(tx: Connection, account_ids: Collection[str]) -> list[Contact]:
         .where(HEARING, contacts.c.account_id.in_(sorted(account_ids)))
         .order_by(contacts.c.id)
     )
-    return [_to_contact(row) for row in tx.execute(query).mappings()]
+    return [_to_contact(tx, row) for row in tx.execute(query).mappings()]
 
 
 def change(tx: Connection, contact_id: str, values: Mapping[str, Any]) -> Contact:
     """Set columns of an existing contact."""
-    statement = sa.update(contacts).where(contacts.c.id == contact_id)
-    return _to_contact(tx.execute(statement.values(**values).returning(contacts)).mappings().one())
+    statement = (
+        sa.update(contacts)
+        .where(contacts.c.id == contact_id)
+        .values(**closed(tx, contacts, contact_id, values))
+        .returning(contacts)
+    )
+    return _to_contact(tx, tx.execute(statement).mappings().one())
 
 
 def give_code(tx: Connection, contact_id: str, code: str) -> Contact:
@@ -193,7 +199,7 @@ def add_digests(tx: Connection, *, hour: int, ended_between: EndedBetween) -> No
         .limit(_DIGESTS_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
-    found = [_to_contact(row) for row in tx.execute(query).mappings()]
+    found = [_to_contact(tx, row) for row in tx.execute(query).mappings()]
     if not found:
         return
     data = {"since": since.isoformat(), "until": until.isoformat()}
@@ -233,11 +239,11 @@ def of_contact(tx: Connection, contact_id: str, *, before: str | None, limit: in
 
 def _only(tx: Connection, *match: sa.ColumnElement[bool]) -> Contact | None:
     row = tx.execute(sa.select(contacts).where(*match)).mappings().one_or_none()
-    return None if row is None else _to_contact(row)
+    return None if row is None else _to_contact(tx, row)
 
 
-def _to_contact(row: RowMapping) -> Contact:
-    return from_row(Contact, row, channel=Channel(row["channel"]))
+def _to_contact(tx: Connection, row: RowMapping) -> Contact:
+    return from_row(Contact, opened(tx, contacts, row), channel=Channel(row["channel"]))
 
 
 def _to_notice(row: RowMapping) -> Notice:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from safelight.json_object import JsonObject
+
 _STRICT = ConfigDict(extra="forbid")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", re.ASCII)
 _MICROS = 1_000_000
@@ -33,7 +35,7 @@ class Amount:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     price: float
-    when: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    when: Mapping[str, Any] = field(default_factory=JsonObject)
 
     def holds(self, params: Mapping[str, Any]) -> bool:
         return all(params.get(name) == value for name, value in self.when.items())

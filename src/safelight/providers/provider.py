@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from safelight.errors import Forbidden
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderError
 from safelight.providers.price import NOT_TOLD, Price, Usage
 
@@ -118,7 +119,7 @@ class MediaFile:
 
     path: Path
     media_type: str
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=JsonObject)
     preview: Path | None = None
     name: str = ""
     source_url: str = ""
@@ -134,7 +135,7 @@ class Done:
 
     outputs: tuple[MediaFile, ...]
     cost_micros: int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=JsonObject)
     usage: Usage = NOT_TOLD
 
 

@@ -2,20 +2,23 @@
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 from dotenv import dotenv_values
 from pydantic import model_validator
 from pydantic_settings import SettingsConfigDict
 
+from safelight.json_object import JsonObject
 from safelight.settings.checked import is_for_tests
 from safelight.settings.client import ClientSettings
 from safelight.settings.fetch import FetchSettings
+from safelight.settings.identity import IdentitySettings
 from safelight.settings.installation import InstallationSettings
 from safelight.settings.media import MediaSettings
 from safelight.settings.notifications import NotificationSettings
 from safelight.settings.providers import ProviderSettings
 from safelight.settings.retention import RetentionSettings
+from safelight.settings.secret_files import secret_names, with_secret_files
 from safelight.settings.storage import StorageSettings
 from safelight.settings.web import WebSettings
 from safelight.settings.work import WorkSettings
@@ -25,6 +28,7 @@ class Settings(
     InstallationSettings,
     StorageSettings,
     WebSettings,
+    IdentitySettings,
     WorkSettings,
     RetentionSettings,
     NotificationSettings,
@@ -42,6 +46,14 @@ class Settings(
         frozen=True,
         hide_input_in_errors=True,  # some of it is secret
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        table = cast("JsonObject", given)
+        return with_secret_files(table, secret_names(cls.model_fields), environment())
 
     @model_validator(mode="after")
     def _is_safe_in_public(self) -> Self:
@@ -68,6 +80,12 @@ class Settings(
     def environment(self) -> dict[str, str]:
         """The values of `${NAME}` in the catalogue."""
         return environment()
+
+
+def known_names() -> list[str]:
+    """Return the names of all settings, with `…_file` for those that a file may give."""
+    files = [f"{name}_file" for name in secret_names(Settings.model_fields)]
+    return [*Settings.model_fields, *files]
 
 
 def environment() -> dict[str, str]:

@@ -86,6 +86,20 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _origins(text: str) -> str:
+    """Return the list as browsers spell origins: lower case, without a default port."""
+    return ",".join(dict.fromkeys(map(_origin, _entries(text))))
+
+
+def _origin(entry: str) -> str:
+    url = urlsplit(_http_url(entry))
+    if url.path or entry.endswith("/") or not _HOST.fullmatch(url.hostname or ""):
+        raise ValueError(f"`{entry}` is no origin: give origins such as `https://app.example.com`")
+    default = 443 if url.scheme == "https" else 80
+    port = "" if url.port in (None, default) else f":{url.port}"
+    return f"{url.scheme}://{url.hostname}{port}"
+
+
 def is_for_tests(url: str) -> bool:
     """Return whether a URL leads to this machine, or has a name reserved for tests (RFC 6761)."""
     host = urlsplit(url).hostname or ""
@@ -138,6 +152,7 @@ def _has_real_port(url: str) -> bool:
 
 
 Hosts = Annotated[str, AfterValidator(_hosts)]
+Origins = Annotated[str, AfterValidator(_origins)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MailSender = Annotated[str, AfterValidator(_sender)]
 ExistingFile = Annotated[Path, AfterValidator(_file)]

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from safelight.settings.checked import MIB
@@ -28,6 +28,12 @@ class InstallationSettings(BaseSettings):
         description="Message broker that wakes other processes: `postgresql://…`, "
         "`redis://…`, `nats://…` or `sqs://REGION/PREFIX`; empty is the "
         "database if it is PostgreSQL.",
+    )
+    encryption_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key with which secrets in the database are encrypted: 32 bytes in base64, as "
+        "`openssl rand -base64 32` prints. Several are separated by commas: the first "
+        "encrypts, the others only decrypt. Empty stores secrets as they are.",
     )
     min_free_bytes: int = Field(
         default=256 * MIB,

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from safelight.settings.checked import MIB, ExistingFile, Hosts, HttpUrl
+from safelight.settings.checked import MIB, ExistingFile, Hosts, HttpUrl, Origins
 
 
 class WebSettings(BaseSettings):
@@ -25,6 +25,11 @@ class WebSettings(BaseSettings):
         description="Other host names by which browsers reach this server, separated by commas; "
         "`example.com` includes its subdomains. The public URL's, loopback names and "
         "IP addresses are always allowed.",
+    )
+    cors_origins: Origins = Field(
+        default="",
+        description="Origins of other sites whose pages may call the API with a key or token, "
+        "separated by commas: `https://app.example.com`. Cookies are never taken from them.",
     )
     login: Literal["people", "keys"] = Field(
         default="people",

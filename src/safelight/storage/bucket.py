@@ -2,11 +2,12 @@
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import obstore
 from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
+from safelight.json_object import JsonObject
 from safelight.storage.objects import ObjectStorage, typed_errors
 from safelight.storage.place import Place
 from safelight.storage.storage import Describe
@@ -71,5 +72,5 @@ def _open(place: Place, patience: timedelta) -> "ObjectStore":
     if place.scheme == "memory":
         return MemoryStore()
     opener = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}[place.scheme]
-    config = cast("dict[str, Any]", place.config)
+    config = cast("JsonObject", place.config)
     return opener(place.bucket, prefix=prefix, client_options=client, retry_config=_RETRY, **config)

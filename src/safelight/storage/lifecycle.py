@@ -1,7 +1,6 @@
 """Generates a bucket's lifecycle rules in its cloud's own format."""
 
-from typing import Any
-
+from safelight.json_object import JsonObject
 from safelight.storage.place import Place
 
 _UPLOAD_DAYS = 2  # after which incomplete uploads are aborted
@@ -9,7 +8,7 @@ _OLD_VERSION_DAYS = 30  # that a versioned bucket keeps removed objects
 _COOL = {"s3": "STANDARD_IA", "gs": "NEARLINE"}
 
 
-def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -> dict[str, Any]:
+def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -> JsonObject:
     """Return lifecycle rules for the bucket of `place`; they never remove an object in use.
 
     Objects with the prefix `originals` move to a cheaper class after `cool_after_days`. Raises
@@ -27,8 +26,8 @@ def lifecycle_of(place: Place, *, originals: str, cool_after_days: int | None) -
             raise ValueError("Only buckets have lifecycle rules; a disk needs none.")
 
 
-def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
-    clear: dict[str, Any] = {
+def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[JsonObject]:
+    clear: JsonObject = {
         "ID": "safelight-clear",
         "Status": "Enabled",
         "Filter": {"Prefix": prefix},
@@ -37,7 +36,7 @@ def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[s
     }
     if cool_after_days is None:
         return [clear]
-    cool: dict[str, Any] = {
+    cool: JsonObject = {
         "ID": "safelight-originals",
         "Status": "Enabled",
         "Filter": {"Prefix": originals},
@@ -46,9 +45,9 @@ def _s3(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[s
     return [clear, cool]
 
 
-def _gs(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
+def _gs(prefix: str, originals: str, cool_after_days: int | None) -> list[JsonObject]:
     within = {"matchesPrefix": [prefix]} if prefix else {}
-    rules: list[dict[str, Any]] = [
+    rules: list[JsonObject] = [
         {
             "action": {"type": "AbortIncompleteMultipartUpload"},
             "condition": {"age": _UPLOAD_DAYS, **within},
@@ -68,7 +67,7 @@ def _gs(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[s
     return rules
 
 
-def _az(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[str, Any]]:
+def _az(prefix: str, originals: str, cool_after_days: int | None) -> list[JsonObject]:
     # Azure discards incomplete uploads after a week on its own.
     after = "daysAfterCreationGreaterThan"
     rules = [_az_rule("clear", prefix, {"version": {"delete": {after: _OLD_VERSION_DAYS}}})]
@@ -78,7 +77,7 @@ def _az(prefix: str, originals: str, cool_after_days: int | None) -> list[dict[s
     return rules
 
 
-def _az_rule(name: str, prefix: str, actions: dict[str, Any]) -> dict[str, Any]:
+def _az_rule(name: str, prefix: str, actions: JsonObject) -> JsonObject:
     filters = {"blobTypes": ["blockBlob"], "prefixMatch": [prefix]}
     definition = {"actions": actions, "filters": filters}
     return {

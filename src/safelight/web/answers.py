@@ -15,6 +15,7 @@ from safelight.doorbell import doorbell
 from safelight.ids import PREFIXES
 from safelight.jobs.submit import Submitted
 from safelight.jobs.view import batch_document, job_document
+from safelight.web.files.conditions import has_it
 from safelight.web.services import Services
 
 _LOOK_EVERY = timedelta(seconds=1)
@@ -37,15 +38,6 @@ def conditional_response(request: Request, document: Mapping[str, Any]) -> Respo
     if has_it(request, etag):
         return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, "application/json")
-
-
-def has_it(request: Request, etag: str) -> bool:
-    """Say whether `If-None-Match` names `etag` (RFC 9110, 13.1.2)."""
-    header = request.headers.get("if-none-match")
-    if header is None:
-        return False
-    candidates = {candidate.strip().removeprefix("W/") for candidate in header.split(",")}
-    return "*" in candidates or etag.removeprefix("W/") in candidates
 
 
 async def job_answer(services: Services, account_id: str, job_id: str) -> documents.Job:

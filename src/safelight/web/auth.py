@@ -1,4 +1,4 @@
-"""Authenticates callers: an API key in a header, or a browser session in a cookie."""
+"""Authenticates callers: a key or an issuer's token in a header, or a session in a cookie."""
 
 from typing import Annotated
 
@@ -18,7 +18,9 @@ COOKIE = "safelight_session"
 _MOST_BASES = 64
 
 _bearer = HTTPBearer(
-    auto_error=False, scheme_name="api_key", description="`Authorization: Bearer sk_…`"
+    auto_error=False,
+    scheme_name="api_key",
+    description="`Authorization: Bearer sk_…`, or an access token of a configured issuer.",
 )
 _cookie = APIKeyCookie(
     name=COOKIE, auto_error=False, scheme_name="session", description="Set by the login link."
@@ -56,9 +58,7 @@ async def _caller(
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Caller:
     if bearer is not None:
-        caller = await services.access.authenticator.authenticate(
-            bearer.credentials, address=address_of(request)
-        )
+        caller = await _bearing(request, services, bearer.credentials)
     elif cookie:
         caller = await _session(request, services, cookie)
     else:
@@ -67,6 +67,12 @@ async def _caller(
     request.state.account_id = caller.account_id
     services.access.rates.take(caller.key_id, caller.rate_per_s or 0)
     return caller
+
+
+async def _bearing(request: Request, services: Parts, secret: str) -> Caller:
+    if services.access.tokens and not secret.startswith(Credential.KEY):
+        return await services.access.tokens(secret)
+    return await services.access.authenticator.authenticate(secret, address=address_of(request))
 
 
 async def _session(

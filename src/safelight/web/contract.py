@@ -12,11 +12,11 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from safelight.errors import SafelightError
+from safelight.json_object import JsonObject
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 BINARY = {"type": "string", "format": "binary"}
-Content = dict[str, Any]
 
 
 class Declared(TypedDict):
@@ -24,8 +24,8 @@ class Declared(TypedDict):
 
     status_code: int
     response_class: type[Response]
-    responses: dict[int | str, dict[str, Any]]
-    openapi_extra: dict[str, Any]
+    responses: dict[int | str, JsonObject]
+    openapi_extra: JsonObject
 
 
 def returns(
@@ -95,7 +95,7 @@ def sends(
     statuses: Iterable[int] = (),
 ) -> Declared:
     """Declare the bytes of a file; `statuses` are the success statuses besides 200."""
-    content: Content = {media_type: {"schema": BINARY} for media_type in media_types}
+    content: JsonObject = {media_type: {"schema": BINARY} for media_type in media_types}
     answers = {200: response(200, content, headers)}
     for status in statuses:
         has_body = status == HTTPStatus.PARTIAL_CONTENT
@@ -103,9 +103,9 @@ def sends(
     return _declared(200, answers, problems, parameters)
 
 
-def form(fields: type[BaseModel], *, file: str, many: bool = False) -> dict[str, Any]:
+def form(fields: type[BaseModel], *, file: str, many: bool = False) -> JsonObject:
     """Declare a multipart body: files and a model's fields, with lists and objects as JSON."""
-    properties: dict[str, Any] = {
+    properties: JsonObject = {
         file: {"type": "array", "items": BINARY, "minItems": 1} if many else BINARY
     }
     said = fields.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -123,16 +123,16 @@ def ref(kind: type) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
-def response(status: int, content: Content, headers: Iterable[str] = ()) -> dict[str, Any]:
+def response(status: int, content: JsonObject, headers: Iterable[str] = ()) -> JsonObject:
     """Return one response of an operation."""
-    found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    found: JsonObject = {"description": HTTPStatus(status).phrase}
     if content:
         found["content"] = content
     named = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
     return found | ({"headers": named} if named else {})
 
 
-def refusals(problems: Iterable[type[SafelightError]]) -> dict[str, dict[str, Any]]:
+def refusals(problems: Iterable[type[SafelightError]]) -> dict[str, JsonObject]:
     """Return the responses for errors, by status, with an example for each code."""
     codes: dict[int, list[str]] = {}
     for problem in problems:
@@ -153,7 +153,7 @@ def refusals(problems: Iterable[type[SafelightError]]) -> dict[str, dict[str, An
 
 def _declared(
     status: int,
-    answers: Mapping[int, dict[str, Any]],
+    answers: Mapping[int, JsonObject],
     problems: Iterable[type[SafelightError]],
     parameters: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
@@ -167,7 +167,7 @@ def _declared(
     }
 
 
-def _as_form_field(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _as_form_field(schema: Mapping[str, Any]) -> JsonObject:
     choices = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     if len(choices) == 1:
         schema = {**schema, **choices[0]}

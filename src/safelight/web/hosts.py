@@ -21,12 +21,13 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The public URL, further names from the settings, and the address that is listened on."""
+    """The public URL, further names and origins from the settings, and the address listened on."""
 
     public_url: str = ""
     allowed: frozenset[str] = frozenset()
     listens_on: str = "127.0.0.1"
     port: int = 8765
+    cors_origins: tuple[str, ...] = ()  # of other sites, whose pages may send a key or token
 
     @property
     def is_local(self) -> bool:

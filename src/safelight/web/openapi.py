@@ -15,10 +15,11 @@ from pydantic.json_schema import GenerateJsonSchema
 from safelight import documents, errors
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
+from safelight.identity.errors import IssuerUnavailable
+from safelight.json_object import JsonObject
 from safelight.web.contract import JSON, PROBLEM, refusals
 from safelight.web.errors import KeyInUrl, Misdirected, TooLarge, TooManyRequests
 
-Schema = dict[str, Any]
 URL = "/openapi.json"
 
 TAGS = [
@@ -36,7 +37,7 @@ TAGS = [
 ]
 _REF = "#/components/schemas/{model}"
 _MOMENT = "2026-11-30T12:00:00.000000Z"
-_PARAMETERS: Mapping[str, tuple[str, Schema]] = {
+_PARAMETERS: Mapping[str, tuple[str, JsonObject]] = {
     "Prefer": (
         "`wait=N` waits up to N seconds for the result (RFC 7240).",
         {"type": "string", "examples": ["wait=30"]},
@@ -44,7 +45,7 @@ _PARAMETERS: Mapping[str, tuple[str, Schema]] = {
     "If-None-Match": ("An earlier `ETag`: 304 if nothing changed.", {"type": "string"}),
     "Range": ("Part of the file (RFC 9110).", {"type": "string", "examples": ["bytes=0-1023"]}),
 }
-_HEADERS: Mapping[str, tuple[str, Schema]] = {
+_HEADERS: Mapping[str, tuple[str, JsonObject]] = {
     "ETag": ("Send it back as `If-None-Match`.", {"type": "string"}),
     "Location": ("Where to go on.", {"type": "string"}),
     "Idempotent-Replayed": (
@@ -83,9 +84,9 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def build(app: FastAPI) -> Schema:
+def build(app: FastAPI) -> JsonObject:
     """Return the OpenAPI 3.1 document of `app`."""
-    document: Schema = get_openapi(
+    document: JsonObject = get_openapi(
         title=app.title,
         version=app.version,
         description=app.description,
@@ -114,7 +115,7 @@ def build(app: FastAPI) -> Schema:
     return document
 
 
-def _named(schemas: Schema) -> Schema:
+def _named(schemas: JsonObject) -> JsonObject:
     """Remove FastAPI's error schemas, which no route here returns."""
     unused = ("HTTPValidationError", "ValidationError")
     return {name: schemas[name] for name in sorted(schemas) if name not in unused}
@@ -128,7 +129,7 @@ class _Plain(GenerateJsonSchema):
         return False
 
 
-def _schemas() -> Schema:
+def _schemas() -> JsonObject:
     kinds: list[Any] = [getattr(documents, name) for name in documents.__all__]
     # One type, so that each schema is built once.
     every: Any = reduce(lambda one, other: one | other, kinds)
@@ -137,13 +138,13 @@ def _schemas() -> Schema:
     return found["$defs"]
 
 
-def _complete(path: str, operation: Schema, schemas: Schema) -> None:
+def _complete(path: str, operation: JsonObject, schemas: JsonObject) -> None:
     summary, _, rest = operation.get("description", "").partition("\n")
     operation["summary"] = summary.rstrip(".")
     operation.pop("description", None)
     if rest.strip():
         operation["description"] = rest.strip()
-    responses: Schema = operation["responses"]
+    responses: JsonObject = operation["responses"]
     for status, refusal in refusals(_implied(path, operation)).items():
         _merge(responses.setdefault(status, {}), refusal)
     operation["responses"] = {status: responses[status] for status in sorted(responses)}
@@ -155,7 +156,7 @@ def _complete(path: str, operation: Schema, schemas: Schema) -> None:
     _add_example(operation.get("requestBody", {}), schemas)
 
 
-def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
+def _implied(path: str, operation: JsonObject) -> Iterable[type[SafelightError]]:
     """Yield the errors that follow from what an operation takes."""
     yield SafelightError
     yield Misdirected
@@ -164,6 +165,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
         yield errors.ServiceError
     if "security" in operation:
         yield Unauthenticated
+        yield IssuerUnavailable
         yield errors.Forbidden
         yield AccountSuspended
         yield TooManyRequests
@@ -176,7 +178,7 @@ def _implied(path: str, operation: Schema) -> Iterable[type[SafelightError]]:
         yield errors.InvalidRequest
 
 
-def _merge(response: Schema, refusal: Schema) -> None:
+def _merge(response: JsonObject, refusal: JsonObject) -> None:
     """Add the codes of `refusal` to what the route declared for that status."""
     declared = _examples(response)
     examples = declared | _examples(refusal)
@@ -186,20 +188,20 @@ def _merge(response: Schema, refusal: Schema) -> None:
     response["content"][PROBLEM]["examples"] = examples
 
 
-def _examples(response: Schema) -> Schema:
+def _examples(response: JsonObject) -> JsonObject:
     return response.get("content", {}).get(PROBLEM, {}).get("examples", {})
 
 
-def _codes_of(operation: Schema) -> set[str]:
+def _codes_of(operation: JsonObject) -> set[str]:
     return {code for response in operation["responses"].values() for code in _examples(response)}
 
 
-def _share_refusals(paths: Schema) -> Schema:
+def _share_refusals(paths: JsonObject) -> JsonObject:
     """Move each refusal to the components, under a name made of its codes."""
-    shared: Schema = {}
+    shared: JsonObject = {}
     for methods in paths.values():
         for operation in methods.values():
-            responses: Schema = operation["responses"]
+            responses: JsonObject = operation["responses"]
             for status, response in responses.items():
                 if list(response.get("content", {})) == [PROBLEM]:
                     name = ".".join(sorted(_examples(response)))
@@ -208,18 +210,18 @@ def _share_refusals(paths: Schema) -> Schema:
     return shared
 
 
-def _problem_example(code: str) -> Schema:
+def _problem_example(code: str) -> JsonObject:
     kind = errors.codes()[code]
     return {"summary": kind.title, "value": kind().problem()}
 
 
-def _add_example(holder: Schema, schemas: Schema) -> None:
+def _add_example(holder: JsonObject, schemas: JsonObject) -> None:
     content = holder.get("content", {}).get(JSON)
     if content is not None:
         content["example"] = example_of(content["schema"], schemas)
 
 
-def example_of(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
+def example_of(schema: JsonObject, schemas: Mapping[str, JsonObject]) -> Any:
     """Return a value that fits `schema`, of the examples that its fields give."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
@@ -231,20 +233,20 @@ def example_of(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
     if "enum" in schema:
         return schema["enum"][0]
     if "anyOf" in schema:
-        choices = cast("list[Schema]", schema["anyOf"])
+        choices = cast("list[JsonObject]", schema["anyOf"])
         nullable = any(each.get("type") == "null" for each in choices)
         return None if nullable else example_of(choices[0], schemas)
     return _plain_example(schema, schemas)
 
 
-def _plain_example(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
+def _plain_example(schema: JsonObject, schemas: Mapping[str, JsonObject]) -> Any:
     match schema.get("type"):
         case "object":
-            properties: Mapping[str, Schema] = schema.get("properties", {})
+            properties: Mapping[str, JsonObject] = schema.get("properties", {})
             wanted = schema.get("required", ())
             return {name: example_of(properties[name], schemas) for name in wanted}
         case "array":
-            items: Schema = schema.get("items", {})
+            items: JsonObject = schema.get("items", {})
             return [example_of(items, schemas)] if "$ref" in items else []
         case "string":
             return _MOMENT if schema.get("format") == "date-time" else "text"

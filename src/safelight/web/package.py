@@ -14,6 +14,7 @@ from safelight.assets.urls import Links
 from safelight.jobs.job import Job
 from safelight.jobs.service import BatchView
 from safelight.jobs.view import batch_summary, tally_of
+from safelight.json_object import JsonObject
 
 MANIFEST = "manifest.json"
 
@@ -62,7 +63,7 @@ def manifest(view: BatchView, files: Sequence[Packed], links: Links) -> Mapping[
     paths: dict[str, list[str]] = {}
     for file in files:
         paths.setdefault(file.asset_id, []).append(file.path)
-    items: list[dict[str, Any]] = [
+    items: list[JsonObject] = [
         {
             "index": job.batch_index,
             "name": job.name or job.source_url or None,

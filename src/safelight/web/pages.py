@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from safelight.web.answers import has_it
+from safelight.web.files.conditions import has_it
 
 PEOPLE = ("signin", "forgotten", "password", "email", "invitation", "security")
 """Pages of people, which one file holds; links in mails lead to them."""

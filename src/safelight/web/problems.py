@@ -1,7 +1,7 @@
 """Turns every error into one RFC 9457 problem document."""
 
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException  # noqa: TID251  handled, never r
 
 from safelight import errors, telemetry
 from safelight.errors import SafelightError
+from safelight.json_object import JsonObject
 from safelight.web.errors import MethodNotAllowed, TooLarge
 from safelight.web.json_route import NOT_FINITE
 
@@ -66,7 +67,7 @@ async def _on_framework(request: Request, error: Exception) -> Response:
 
 async def _on_validation(request: Request, error: Exception) -> Response:
     error = cast("RequestValidationError", error)
-    found: list[dict[str, Any]] = []
+    found: list[JsonObject] = []
     for item in error.errors():
         if item["type"] == "json_invalid":
             if item["ctx"]["error"] == NOT_FINITE:

@@ -2,14 +2,15 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,6 +41,8 @@ from safelight.web.api import (
 from safelight.web.api.people import logins, members, myself, users
 from safelight.web.compression import Compression
 from safelight.web.errors import KeyInUrl, TooLarge
+from safelight.web.files.hot_files import RawHeaders
+from safelight.web.files.shortcut import Shortcut
 from safelight.web.hosts import Hosts, misdirected
 from safelight.web.services import Services
 
@@ -48,11 +51,17 @@ _PAGE_POLICY = (
     "script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"  # nothing of it is a page
+_DATA_PATHS = ("/v1/", "/problems/", "/callbacks/", "/health", "/metrics")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_CORS_S = 600  # for which a browser keeps the response to a preflight
 _KEY = re.compile(
     rf"(?<![0-9A-Za-z])(?:{Credential.KEY.value}|{Credential.SESSION.value})[0-9a-z]{{32}}(?![0-9a-z])".encode()
 )
@@ -121,11 +130,28 @@ def build_probes(services: Services, *, version: str) -> FastAPI:
 def wrap(app: FastAPI, services: Services) -> ASGIApp:
     """Wrap `app` in the outermost middleware, which unexpected errors pass through too."""
     policy = _PAGE_POLICY.format(files="".join(f" {each}" for each in services.files.origins))
+    files = services.files
     return _Edge(
-        Compression(app),
+        _opened(
+            Shortcut(Compression(app), files.hot, files.rates, files.most_per_s), services.hosts
+        ),
         hosts=services.hosts,
         max_body_bytes=services.entry.limits.body_bytes,
         policy=policy,
+    )
+
+
+def _opened(app: ASGIApp, hosts: Hosts) -> ASGIApp:
+    """Let pages of the configured origins call `app`, without cookies."""
+    if not hosts.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=hosts.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=_CORS_S,
     )
 
 
@@ -136,9 +162,11 @@ class _Edge:
         self._app = app
         self._hosts = hosts
         self._max = max_body_bytes
-        self._headers = _HEADERS | {"Content-Security-Policy": policy}
+        usual = dict(_HEADERS)
         if hosts.public_url.startswith("https:"):
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            usual["Strict-Transport-Security"] = "max-age=31536000"
+        self._of_pages = _raw(usual | {"Content-Security-Policy": policy})
+        self._of_data = _raw(usual | {"Content-Security-Policy": _DATA_POLICY})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -149,6 +177,8 @@ class _Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        is_data = scope["path"].startswith(_DATA_PATHS)
+        usual = self._of_data if is_data else self._of_pages
         status = 500
         began = time.perf_counter()
 
@@ -156,7 +186,7 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, self._headers)
+                _add_headers(message, request_id, usual)
             await send(message)
 
         if refusal := self._refusal(scope, Headers(scope=scope)):
@@ -212,13 +242,19 @@ def _declared_length(headers: Headers) -> int:
     return int(text[:18]) if text.isdecimal() else 0
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, usual: Mapping[str, str]) -> None:
-    headers["X-Request-ID"] = request_id
-    for name, value in usual.items():
-        headers.setdefault(name, value)
+def _raw(headers: Mapping[str, str]) -> RawHeaders:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def _add_headers(message: Message, request_id: str, usual: Iterable[tuple[bytes, bytes]]) -> None:
+    headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+    present = {name for name, _ in headers}
+    headers.append((b"x-request-id", request_id.encode()))
+    headers += [each for each in usual if each[0] not in present]
     # Without this, caches may apply heuristics: one CDN caches for a day.
-    if "ETag" not in headers:
-        headers.setdefault("Cache-Control", "no-store")
+    if b"etag" not in present and b"cache-control" not in present:
+        headers.append((b"cache-control", b"no-store"))
+    message["headers"] = headers
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from safelight.accounts.account import Caller
 from safelight.accounts.authentication import Authenticator
 from safelight.accounts.closed import ClosedAccounts
 from safelight.accounts.keys import Keys
@@ -37,6 +38,7 @@ from safelight.notifications.content import Templates
 from safelight.notifications.service import Contacts
 from safelight.providers.registry import Registry
 from safelight.storage.storage import Storage
+from safelight.web.files.hot_files import HotFiles
 from safelight.web.hosts import Hosts
 from safelight.web.rates import Rates
 from safelight.web.watch import Watch
@@ -65,6 +67,7 @@ class Access:
     keys: Keys
     sessions: Sessions
     rates: Rates  # by key
+    tokens: Callable[[str], Awaitable[Caller]] | None  # of issuers; None: there are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Files:
     most_per_s: float  # requests for one file; 0: unlimited
     origins: tuple[str, ...]  # other origins from which pages may load files
     direct: Callable[[str], Awaitable[str | None]]  # where to redirect for a private file, if so
+    hot: HotFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Health:
 
     checks: dict[str, Callable[[], Awaitable[object]]]
     soft_checks: dict[str, Callable[[], Awaitable[object]]]
+    sealing: Callable[[], Awaitable[str]]  # how secrets are kept; empty: all are encrypted
     cage_gaps: Callable[[], list[str]]  # parts of the decoders' cage that the kernel lacks
     codec_holes: Callable[[], Awaitable[list[str]]]  # decoders with a known hole
     lanes_here: frozenset[str]  # that a worker in this process serves

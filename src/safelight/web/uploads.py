@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import orjson
 from fastapi import Request
@@ -16,6 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException  # noqa: TID251  caught, never raised
 
 from safelight.errors import InvalidRequest, RequestError
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaEmpty
 from safelight.web.errors import TooLarge, TooManyFiles
 
@@ -67,9 +67,9 @@ async def received(
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, place, True))
 
 
-def read_fields(fields: dict[str, str]) -> dict[str, Any]:
+def read_fields(fields: dict[str, str]) -> JsonObject:
     """Return a form's text fields as a body; lists and objects are parsed as JSON."""
-    body: dict[str, Any] = {}
+    body: JsonObject = {}
     for name, text in fields.items():
         try:
             body[name] = orjson.loads(text) if name in _JSON_FIELDS else text

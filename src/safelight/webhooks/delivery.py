@@ -7,6 +7,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypedDict
 
+from safelight.json_object import JsonObject
+
 # Before each try, including the first: about three days in total, as Standard Webhooks advises.
 _WAITS = (
     timedelta(),
@@ -51,7 +53,7 @@ class Delivery:
     id: str
     endpoint_id: str
     event_id: str
-    event: dict[str, Any]
+    event: JsonObject
     url: str  # named by a job or batch; empty: the endpoint's URL
     receiver: str  # the receiver whose share it counts against
     state: DeliveryState
@@ -72,7 +74,7 @@ class Part:
     headers: dict[str, str]
     body: str
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         return {"headers": self.headers, "body": self.body}
 
 

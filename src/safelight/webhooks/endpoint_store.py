@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping
 
 from safelight import events, ids
 from safelight.db.rows import from_row
+from safelight.db.sealed import closed, opened
 from safelight.db.tables import DEFAULT, PENDING, deliveries, endpoints
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -20,37 +21,44 @@ _TOO_LONG_AGO = now(-GIVEN_UP_AFTER)
 
 def insert(tx: Connection, account_id: str, **values: Any) -> Endpoint:
     """Insert an endpoint; it receives events from now on."""
+    endpoint_id = ids.new("endpoint")
     statement = (
         sa.insert(endpoints)
-        .values(id=ids.new("endpoint"), account_id=account_id, created_at=now(), **values)
+        .values(
+            id=endpoint_id,
+            account_id=account_id,
+            created_at=now(),
+            **closed(tx, endpoints, endpoint_id, values),
+        )
         .returning(endpoints)
     )
-    return _to_endpoint(tx.execute(statement).mappings().one())
+    return _to_endpoint(tx, tx.execute(statement).mappings().one())
 
 
 def find_default(tx: Connection, account_id: str) -> Endpoint | None:
     """Return the account's default endpoint, or None."""
     query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
     row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_endpoint(row)
+    return None if row is None else _to_endpoint(tx, row)
 
 
 def ensure_default(tx: Connection, account_id: str, *, secret: str) -> Endpoint:
     """Return the account's default endpoint, created if missing; safe under concurrency."""
+    endpoint_id = ids.new("endpoint")
     tx.execute(
         upsert(tx, endpoints)
         .values(
-            id=ids.new("endpoint"),
+            id=endpoint_id,
             account_id=account_id,
             url="",
             events=[],
-            secret=secret,
             created_at=now(),
+            **closed(tx, endpoints, endpoint_id, {"secret": secret}),
         )
         .on_conflict_do_nothing()
     )
     query = sa.select(endpoints).where(DEFAULT, endpoints.c.account_id == account_id)
-    return _to_endpoint(tx.execute(query).mappings().one())
+    return _to_endpoint(tx, tx.execute(query).mappings().one())
 
 
 def of_accounts(tx: Connection, account_ids: Collection[str]) -> list[Endpoint]:
@@ -60,7 +68,7 @@ def of_accounts(tx: Connection, account_ids: Collection[str]) -> list[Endpoint]:
         .where(endpoints.c.account_id.in_(sorted(account_ids)))
         .order_by(endpoints.c.id)
     )
-    return [_to_endpoint(row) for row in tx.execute(query).mappings()]
+    return [_to_endpoint(tx, row) for row in tx.execute(query).mappings()]
 
 
 def get(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint | None:
@@ -69,7 +77,7 @@ def get(tx: Connection, account_id: str, endpoint_id: str) -> Endpoint | None:
         endpoints.c.id == endpoint_id, endpoints.c.account_id == account_id
     )
     row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_endpoint(row)
+    return None if row is None else _to_endpoint(tx, row)
 
 
 def change(tx: Connection, endpoint_id: str, **values: Any) -> None:
@@ -83,10 +91,14 @@ def rotate(tx: Connection, endpoint_id: str, *, secret: str) -> Endpoint:
     statement = (
         sa.update(endpoints)
         .where(endpoints.c.id == endpoint_id)
-        .values(secret=secret, old_secret=endpoints.c.secret, old_secret_until=now(BOTH_VALID))
+        .values(
+            old_secret=endpoints.c.secret,
+            old_secret_until=now(BOTH_VALID),
+            **closed(tx, endpoints, endpoint_id, {"secret": secret}),
+        )
         .returning(endpoints)
     )
-    return _to_endpoint(tx.execute(statement).mappings().one())
+    return _to_endpoint(tx, tx.execute(statement).mappings().one())
 
 
 def delete(tx: Connection, account_id: str, endpoint_id: str) -> bool:
@@ -157,5 +169,5 @@ def note_health(tx: Connection, ended: Sequence[tuple[str, SendOutcome]]) -> Non
         disable(tx, endpoint_id, DisabledReason.GONE)
 
 
-def _to_endpoint(row: RowMapping) -> Endpoint:
-    return from_row(Endpoint, row)
+def _to_endpoint(tx: Connection, row: RowMapping) -> Endpoint:
+    return from_row(Endpoint, opened(tx, endpoints, row))

@@ -15,6 +15,7 @@ from safelight.assets.keys import is_original
 from safelight.db.tables import accounts, jobs, trash
 from safelight.db.types import now
 from safelight.db.walks import among, newest
+from safelight.json_object import JsonObject
 
 _TIMES = ("created_at", "expires_at")
 
@@ -126,14 +127,14 @@ def _take_out(tx: Connection, asset_id: str) -> bool:
     return bool(tx.execute(sa.delete(trash).where(trash.c.asset_id == asset_id)).rowcount)
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(row: Mapping[str, Any]) -> JsonObject:
     """Return a row as JSON values."""
     times = {name: row[name].isoformat() if row[name] else None for name in _TIMES}
     return {**row, **times}
 
 
 def _to_trashed(row: RowMapping) -> Trashed:
-    plain: dict[str, Any] = row["row"]
+    plain: JsonObject = row["row"]
     times = {name: datetime.fromisoformat(plain[name]) if plain[name] else None for name in _TIMES}
     asset = store.to_asset({**plain, **times})
     return Trashed(asset, row["deleted_at"], row["purge_at"])

@@ -59,6 +59,8 @@ accounts = typer.Typer(
 app.add_typer(accounts, name="accounts")
 keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+secrets = typer.Typer(help="Encrypt the secrets in the database.", no_args_is_help=True)
+app.add_typer(secrets, name="secrets")
 users = typer.Typer(
     help="Create, list and disable the users of the installation.", no_args_is_help=True
 )

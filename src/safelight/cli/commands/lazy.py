@@ -39,18 +39,18 @@ def keys():
     return keys
 
 
-def people():
-    """Return the module."""
-    from safelight.cli.accounts import people  # noqa: PLC0415
-
-    return people
-
-
 def signing_in():
     """Return the module."""
     from safelight.cli.profiles import sign_in  # noqa: PLC0415
 
     return sign_in
+
+
+def people():
+    """Return the module."""
+    from safelight.cli.accounts import people  # noqa: PLC0415
+
+    return people
 
 
 def storage():
@@ -86,3 +86,10 @@ def server():
     from safelight.cli.hosting import serve as server  # noqa: PLC0415
 
     return server
+
+
+def sealing():
+    """Return the module."""
+    from safelight.cli import sealing  # noqa: PLC0415
+
+    return sealing

@@ -6,7 +6,7 @@ import typer
 
 from safelight.cli.commands import choices as of
 from safelight.cli.commands import lazy
-from safelight.cli.commands.base import app, backup, run
+from safelight.cli.commands.base import app, backup, run, secrets
 from safelight.cli.commands.options import Json, Output
 
 
@@ -110,6 +110,12 @@ def verify(
 ) -> None:
     """Compare a backup with its checksums; needs no installation."""
     run(lazy.backup().verify_backup(file, as_json=as_json))
+
+
+@secrets.command()
+def rotate() -> None:
+    """Encrypt all secrets with the first of SAFELIGHT_ENCRYPTION_KEY; a server may be running."""
+    run(lazy.sealing().rotate())
 
 
 @app.command()

@@ -7,13 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from safelight.db.tables import attempts, jobs
+from safelight.json_object import JsonObject
 
 Spent = tuple[int | None, int | None]  # the total, None if partly unknown; and the known part
 
 
 def of_attempts(
     ending: ColumnElement[Any] | None = None, cost: ColumnElement[Any] | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the values of the two cost columns, for an UPDATE of `jobs`.
 
     `ending` is the id of an attempt that this transaction will close later, with `cost`.

@@ -22,6 +22,7 @@ from safelight.jobs.job import (
     Move,
 )
 from safelight.jobs.ledger.rows import to_batch
+from safelight.json_object import JsonObject
 
 _NONE: Mapping[str, str] = {}
 
@@ -62,8 +63,8 @@ def tell(
     )
 
 
-def _news(job: Job, error: Mapping[str, Any] | None, preview: str) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _news(job: Job, error: Mapping[str, Any] | None, preview: str) -> JsonObject:
+    data: JsonObject = {
         "status": "running" if job.status is JobStatus.WAITING else job.status.value,
         "stage": job.stage,
         "progress": job.progress,

@@ -41,6 +41,7 @@ from safelight.jobs.ledger import attempts as open_attempts
 from safelight.jobs.ledger import costs, job_events
 from safelight.jobs.ledger.rows import to_job
 from safelight.jobs.retry import after_crash
+from safelight.json_object import JsonObject
 from safelight.providers.errors import UnknownOutcome
 
 _AN_OPEN_ATTEMPT = sa.exists().where(attempts.c.job_id == jobs.c.id, OPEN).correlate(jobs)
@@ -416,7 +417,7 @@ def cancel(tx: Connection, job_id: str) -> Job:
 
 def redrive(tx: Connection, job_id: str) -> Job:
     """Requeue a failed or canceled job as submitted: with its first model and all tries."""
-    plan: dict[str, Any] | None = tx.scalar(sa.select(jobs.c.first_plan).where(jobs.c.id == job_id))
+    plan: JsonObject | None = tx.scalar(sa.select(jobs.c.first_plan).where(jobs.c.id == job_id))
     changes = {
         **(plan or {}),
         "first_plan": None,

@@ -6,8 +6,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from safelight.mistakes import nearest
 from safelight.providers.catalogue.catalogue import Change
-from safelight.providers.catalogue.mistakes import nearest
 from safelight.providers.errors import CatalogueInvalid
 from safelight.providers.provider import Model
 

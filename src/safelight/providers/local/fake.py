@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight import errors, ids
+from safelight.json_object import JsonObject
 from safelight.providers.errors import (
     ProviderError,
     ProviderRejected,
@@ -229,11 +230,11 @@ class _Ledger:
         self._path = path
         self._read_to = 0
         self._first: dict[str, str] = {}  # "order" or "search", whichever came first, by attempt
-        self._works: dict[str, dict[str, Any]] = {}  # the start's entry, by ticket
+        self._works: dict[str, JsonObject] = {}  # the start's entry, by ticket
         self._tickets: dict[str, str] = {}  # by attempt
-        self._cancels: dict[str, list[dict[str, Any]]] = {}  # by ticket
+        self._cancels: dict[str, list[JsonObject]] = {}  # by ticket
 
-    def write(self, entries: list[dict[str, Any]]) -> None:
+    def write(self, entries: list[JsonObject]) -> None:
         """Append one line per entry, atomically."""
         if self._path is None:
             self._take_in(entries)
@@ -280,7 +281,7 @@ class _Ledger:
             self._read_to += len(whole) + 1
             self._take_in([json.loads(line) for line in whole.splitlines()])
 
-    def _take_in(self, entries: list[dict[str, Any]]) -> None:
+    def _take_in(self, entries: list[JsonObject]) -> None:
         for entry in entries:
             what, ticket = entry["what"], entry.get("ticket", "")
             if what in ("order", "search"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Kind, LostStart
 
 _APART = timedelta(minutes=1)  # clock skew between the vendor and the database
@@ -43,7 +44,7 @@ class Wanted:
         """Return whether a listed request with that time and input matches."""
         if not self.since <= made_at <= self.until or not isinstance(told, dict):
             return False
-        return _without(cast("dict[str, Any]", told), self.pictures) == self.told
+        return _without(cast("JsonObject", told), self.pictures) == self.told
 
 
 def only(tickets: set[str]) -> str | None:
@@ -60,5 +61,5 @@ def time_of(text: object) -> datetime | None:
     return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
-def _without(told: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+def _without(told: Mapping[str, Any], names: frozenset[str]) -> JsonObject:
     return {name: value for name, value in told.items() if name not in names}

@@ -7,6 +7,7 @@ from typing import Any, Self
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.price import NOT_TOLD, Usage
 
@@ -19,7 +20,7 @@ class Finished:
     """Result URLs of a synchronous response, in order."""
 
     addresses: tuple[str, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=JsonObject)
     usage: Usage = NOT_TOLD
 
     @classmethod

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -23,11 +22,6 @@ def parse(data: bytes | bytearray | str) -> object:
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
-
-
-def as_object(value: object) -> Mapping[str, Any]:
-    """Return `value` if it is a JSON object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def is_object(value: object) -> bool:

@@ -69,6 +69,8 @@ async def make_login_link(caller: AccountWriter, services: Parts) -> Response:
 
     The session ends with the key.
     """
+    if caller.expires_at is not None:
+        raise Forbidden("A token opens no session, which would outlast it. Use an API key.")
     token = await services.access.sessions.login_token(
         caller.account_id, caller.scopes, root_id=caller.root_id, user_id=caller.user_id
     )

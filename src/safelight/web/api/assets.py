@@ -1,6 +1,6 @@
 """Routes for assets: upload, search, read, change, delete."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -17,6 +17,7 @@ from safelight.errors import InvalidRequest, StorageFull
 from safelight.jobs import bodies
 from safelight.jobs.bodies import AssetChange, Hold, UploadFields
 from safelight.jobs.fields import Time
+from safelight.json_object import JsonObject
 from safelight.media.errors import (
     MediaEmpty,
     MediaError,
@@ -244,7 +245,7 @@ def _facet_names(text: str | None) -> list[str]:
 
 
 def _facets_document(counted: Facets) -> documents.Facets:
-    found: dict[str, Any] = {
+    found: JsonObject = {
         "counted": counted.counted,
         "complete": counted.is_complete,
         **{

@@ -32,6 +32,7 @@ async def check_installation(caller: AdminReader, services: Parts) -> Response:
     found = await asyncio.gather(
         *(_result(name, check) for name, check in parts.items()),
         _decoders(services),
+        _sealing(services),
         *(_of_provider(services, plug) for plug in services.registry.providers),
     )
     document: documents.CheckList = {"data": [_public_address(services), *found]}
@@ -59,6 +60,19 @@ def _public_address(services: Services) -> documents.Check:
         "unknown",
         "providers cannot report, and are asked instead: set SAFELIGHT_PUBLIC_URL",
     )
+
+
+async def _sealing(services: Services) -> documents.Check:
+    advice = ""
+
+    async def check() -> None:
+        nonlocal advice
+        advice = await services.health.sealing()
+
+    found = await _result("encryption", check, empty="secrets in the database are encrypted")
+    if advice and found["status"] == "ok":
+        return {**found, "status": "unknown", "detail": advice}
+    return found
 
 
 async def _decoders(services: Services) -> documents.Check:

@@ -1,9 +1,10 @@
 """Routes for files by key, and for on-the-fly pictures by signed parameters."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 from pydantic import Field
 
 from safelight.accounts.errors import AccountSuspended
@@ -16,8 +17,8 @@ from safelight.web.api.pictures import PictureQuery, refuse_repeated
 from safelight.web.auth import Parts
 from safelight.web.contract import sends
 from safelight.web.errors import RangeNotSatisfiable, TooManyRequests
+from safelight.web.files.objects import Shown, serve
 from safelight.web.json_route import JsonRoute
-from safelight.web.objects import Shown, serve
 from safelight.web.services import Services
 
 router = APIRouter(route_class=JsonRoute, tags=["files"])
@@ -84,7 +85,15 @@ async def get_file(
     name = key.rpartition("/")[2]
     kept = cache_control_of(key)
     shown = Shown(key, media_type, name, query.download, cache_control=kept)
-    return await serve(request, services.files.storage, shown)
+    response = await serve(request, services.files.storage, shown)
+    if is_public(key) and not request.url.query and _is_whole(request, response):
+        services.files.hot.keep(key, bytes(response.body), response.raw_headers)
+    return response
+
+
+def _is_whole(request: Request, response: Response) -> bool:
+    sent_at_once = not isinstance(response, StreamingResponse)
+    return request.method == "GET" and response.status_code == HTTPStatus.OK and sent_at_once
 
 
 async def _check(services: Services, key: str, query: FileQuery) -> None:

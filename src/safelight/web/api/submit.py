@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel
 
-from safelight import documents
+from safelight import documents, telemetry
 from safelight.assets.asset import NewAsset
 from safelight.errors import InvalidRequest, NotFound, SafelightError, StorageFull
 from safelight.fetch.errors import UrlNotAllowed
@@ -16,6 +16,7 @@ from safelight.jobs.bodies import Generate, ImportImages, ImportItem, Submission
 from safelight.jobs.errors import IdempotencyConflict
 from safelight.jobs.ledger import idempotency
 from safelight.jobs.submit import Refused, Repeat, Submitted
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaEmpty
 from safelight.providers.errors import UnknownModel
 from safelight.providers.provider import Role
@@ -144,7 +145,7 @@ async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> l
         *(services.entry.intake.inspect(upload.path, account_id) for upload in uploads),
         return_exceptions=True,
     )
-    problems: list[dict[str, Any]] = []
+    problems: list[JsonObject] = []
     for index, (upload, found) in enumerate(zip(uploads, facts, strict=True)):
         if isinstance(found, SafelightError):
             problems.append(_file_problem(index, upload, found.code, found.detail))
@@ -162,7 +163,7 @@ async def _keep(services: Services, account_id: str, uploads: list[Upload]) -> l
     ]
 
 
-def _file_problem(index: int, upload: Upload, code: str, detail: str) -> dict[str, Any]:
+def _file_problem(index: int, upload: Upload, code: str, detail: str) -> JsonObject:
     return {"field": f"files.{index}", "name": upload.name, "code": code, "message": detail}
 
 
@@ -186,7 +187,7 @@ def as_known_to_workers(services: Services, body: Body) -> Body:
             case list():
                 return [rewritten(each) for each in cast("list[Any]", value)]
             case dict():
-                named = cast("dict[str, Any]", value)
+                named = cast("JsonObject", value)
                 return {name: rewritten(each) for name, each in named.items()}
             case BaseModel():
                 present = _SOURCES & value.model_fields_set
@@ -217,9 +218,13 @@ def _check_address(services: Services, field: str, address: str) -> None:
 def _checked(
     services: Services, item: ImportItem | InvalidRequest, entry: object
 ) -> ImportItem | Refused:
-    """Return the item if its URL is allowed, else the error of its entry."""
+    """Return the item if its URL is allowed, else the error of its entry.
+
+    The entry's name, its URL, is stored and shown: without a password or a signature.
+    """
     is_object = isinstance(entry, Mapping)
-    name = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)[:_MAX_NAME]
+    url = str(cast("Mapping[str, object]", entry).get("url") if is_object else entry)
+    name = telemetry.without_secrets(url)[:_MAX_NAME]
     try:
         if isinstance(item, InvalidRequest):
             raise item

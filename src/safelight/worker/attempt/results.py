@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import orjson
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Done, MediaFile
 
 _MANIFEST = "result.json"
@@ -101,7 +102,7 @@ def locked(parent: Path, attempt_id: str) -> Generator[bool]:
             yield True
 
 
-def _document(done: Done) -> dict[str, Any]:
+def _document(done: Done) -> JsonObject:
     return {
         "cost_micros": done.cost_micros,
         "facts": dict(done.facts),
@@ -119,8 +120,8 @@ def _document(done: Done) -> dict[str, Any]:
     }
 
 
-def _result(folder: Path, told: dict[str, Any]) -> Done:
-    outputs = cast("list[dict[str, Any]]", told["outputs"])
+def _result(folder: Path, told: JsonObject) -> Done:
+    outputs = cast("list[JsonObject]", told["outputs"])
     return Done(
         tuple(
             MediaFile(

@@ -10,6 +10,7 @@ from safelight.db import Connection
 from safelight.jobs.ledger import batch_store
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import batch_document, job_document
+from safelight.json_object import JsonObject
 
 # Fields of unbounded length; receivers can fetch them from the document's `status_url`.
 _LONG_IN_JOB = frozenset({"prompt", "params", "inputs", "outputs", "tags", "metadata"})
@@ -47,5 +48,5 @@ def forms_of(
     return []
 
 
-def _without(document: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+def _without(document: Mapping[str, Any], names: Collection[str]) -> JsonObject:
     return {name: value for name, value in document.items() if name not in names}

@@ -17,6 +17,7 @@ from safelight.db.engine import Database
 from safelight.jobs.job import JobStatus
 from safelight.jobs.ledger import store as job_store
 from safelight.jobs.view import job_document
+from safelight.json_object import JsonObject
 from safelight.notifications import facts, store
 from safelight.notifications.contact import (
     CONFIRM,
@@ -158,7 +159,7 @@ class Messenger:
 
     def _facts(
         self, tx: Connection, notice: Notice, contact: Contact
-    ) -> tuple[str, dict[str, Any]] | None:
+    ) -> tuple[str, JsonObject] | None:
         """Return the template kind and its variables; None if the subject is gone."""
         event = notice.event
         kind: str = event["type"]
@@ -173,7 +174,7 @@ class Messenger:
 
     def _of_subject(
         self, tx: Connection, account_id: str, event: Mapping[str, Any]
-    ) -> tuple[str, dict[str, Any]] | None:
+    ) -> tuple[str, JsonObject] | None:
         kind, subject = event["type"], event["subject"]
         base = self._links.base_url
         if kind == DISABLED:
@@ -187,7 +188,7 @@ class Messenger:
 
     def _time(
         self, tx: Connection, title: str, account_id: str, data: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         since, until = (datetime.fromisoformat(data[name]) for name in ("since", "until"))
         counts = job_store.ended_counts(tx, account_id, since, until)
         done, failed = (

@@ -3,10 +3,12 @@
 https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 5 (properties).
 """
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic.alias_generators import to_camel
+
+from safelight.json_object import JsonObject
 
 T = TypeVar("T")
 
@@ -194,6 +196,6 @@ class Document(Properties):
     skins: Many[Skin] = []
     materials: Many[Material] = []
     textures: Many[Texture] = []
-    samplers: Many[dict[str, Any]] = []
+    samplers: Many[JsonObject] = []
     images: Many[Image] = []
-    animations: Many[dict[str, Any]] = []
+    animations: Many[JsonObject] = []

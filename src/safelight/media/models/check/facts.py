@@ -1,7 +1,8 @@
 """Limits on 3D models, and the facts read from one."""
 
 from dataclasses import dataclass
-from typing import Any
+
+from safelight.json_object import JsonObject
 
 Place = tuple[float, float, float]
 
@@ -46,9 +47,9 @@ class ModelFacts:
     extensions: tuple[str, ...]
     undrawn: str = ""
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the facts without an asset column, as JSON values."""
-        sure: dict[str, Any] = {
+        sure: JsonObject = {
             "triangles": self.triangles,
             "vertices": self.vertices,
             "meshes": self.meshes,
@@ -59,9 +60,9 @@ class ModelFacts:
         }
         return sure | self._measures() | self._words()
 
-    def _measures(self) -> dict[str, Any]:
+    def _measures(self) -> JsonObject:
         """Return the facts derived from geometry: the box as two corners, and its sides."""
-        found: dict[str, Any] = {}
+        found: JsonObject = {}
         if self.watertight is not None:
             found["watertight"] = self.watertight
         if self.box is not None:
@@ -71,7 +72,7 @@ class ModelFacts:
             found["bounding_box_m"] = [_rounded(side) for side in sides]
         return found
 
-    def _words(self) -> dict[str, Any]:
+    def _words(self) -> JsonObject:
         words = {
             "generator": self.generator,
             "extensions": list(self.extensions),

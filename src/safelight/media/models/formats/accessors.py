@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTruncated, MediaUnsupported
-from safelight.media.models.formats.document import Document, Json
+from safelight.media.models.formats.document import Document
 from safelight.media.models.formats.scene import Floats, Ints
 
 _Numbers: TypeAlias = npt.NDArray[Any]
@@ -44,7 +45,7 @@ def is_stored(document: Document, index: int) -> bool:
     return "bufferView" in accessor or "sparse" in accessor
 
 
-def _values(document: Document, accessor: Json, shapes: tuple[str, ...]) -> _Numbers:
+def _values(document: Document, accessor: JsonObject, shapes: tuple[str, ...]) -> _Numbers:
     if accessor["type"] not in shapes:
         raise MediaTruncated("The 3D file has values of a shape that does not fit their use.")
     kind, shape = np.dtype(_KINDS[accessor["componentType"]]), _SHAPES[accessor["type"]]
@@ -68,7 +69,7 @@ def _values(document: Document, accessor: Json, shapes: tuple[str, ...]) -> _Num
 
 
 def _stored(
-    document: Document, where: Json, kind: np.dtype[Any], shape: tuple[int, ...]
+    document: Document, where: JsonObject, kind: np.dtype[Any], shape: tuple[int, ...]
 ) -> _Numbers:
     """Return the array in a buffer view; a ValueError or TypeError if the view is too short."""
     view = document.item("bufferViews", where["bufferView"])

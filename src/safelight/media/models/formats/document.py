@@ -5,14 +5,12 @@ https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 3.6 (buffers)
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import orjson
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.check.container import data_of, open_container
-
-Json: TypeAlias = dict[str, Any]
 
 # Extensions that a file may require: the first are applied; the others have no counterpart in the
 # target formats and are ignored.
@@ -24,15 +22,15 @@ _LEFT_OUT = ("KHR_materials_", "KHR_lights_", "KHR_animation_", "KHR_xmp")
 class Document:
     """The JSON and the binary chunk."""
 
-    json: Json
+    json: JsonObject
     binary: memoryview
     _decoded: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
 
-    def items(self, name: str) -> list[Json]:
+    def items(self, name: str) -> list[JsonObject]:
         """Return one of the top-level lists, such as nodes."""
         return self.json.get(name, [])
 
-    def item(self, name: str, index: int) -> Json:
+    def item(self, name: str, index: int) -> JsonObject:
         """Return one entry of a list; raises LookupError if there is none."""
         return self.items(name)[index]
 

@@ -9,8 +9,9 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from safelight.json_object import JsonObject
 from safelight.media.models.check.container import data_of
-from safelight.media.models.formats.document import Document, Json
+from safelight.media.models.formats.document import Document
 from safelight.media.models.formats.pixels import as_png
 from safelight.media.models.formats.scene import (
     Floats,
@@ -38,7 +39,7 @@ class Laying:
     scale: tuple[float, float] = (1.0, 1.0)
 
     @classmethod
-    def of(cls, reference: Json) -> "Laying":
+    def of(cls, reference: JsonObject) -> "Laying":
         moved = _extensions(reference).get(_TRANSFORM, {})
         x, y = moved.get("offset", (0, 0))
         across, down = moved.get("scale", (1, 1))
@@ -105,11 +106,11 @@ class Looks:
         }
         return Look(_material(given, textures), laying)
 
-    def _texture(self, reference: Json) -> Texture:
+    def _texture(self, reference: JsonObject) -> Texture:
         given = self._document.item("textures", reference["index"])
         webp = _extensions(given).get(_WEBP)
         source = given["source"] if webp is None else webp["source"]
-        sampler: Json = {}
+        sampler: JsonObject = {}
         if "sampler" in given:
             sampler = self._document.item("samplers", given["sampler"])
         across, down = (_WRAPS[sampler.get(side, _REPEAT)] for side in ("wrapS", "wrapT"))
@@ -128,11 +129,11 @@ class Looks:
         return TextureImage(as_png(data), "png")
 
 
-def _material(given: Json, textures: Mapping[str, Texture]) -> Material:
+def _material(given: JsonObject, textures: Mapping[str, Texture]) -> Material:
     body = _body(given)
     red, green, blue, alpha = (float(part) for part in body.get("baseColorFactor", (1, 1, 1, 1)))
     glow = [float(part) for part in given.get("emissiveFactor", (0, 0, 0))]
-    bumps: Json = given.get("normalTexture", {})
+    bumps: JsonObject = given.get("normalTexture", {})
     return Material(
         name=str(given.get("name", "")),
         color=(red, green, blue, alpha),
@@ -151,7 +152,7 @@ def _material(given: Json, textures: Mapping[str, Texture]) -> Material:
     )
 
 
-def _body(given: Json) -> Json:
+def _body(given: JsonObject) -> JsonObject:
     """Return the metallic-roughness properties, converted from the older specular-glossiness.
 
     https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Archived
@@ -167,5 +168,5 @@ def _body(given: Json) -> Json:
     }
 
 
-def _extensions(given: Json) -> Json:
+def _extensions(given: JsonObject) -> JsonObject:
     return given.get("extensions", {})

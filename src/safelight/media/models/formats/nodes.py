@@ -8,8 +8,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTruncated
-from safelight.media.models.formats.document import Document, Json
+from safelight.media.models.formats.document import Document
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 """(4, 4), applied to column vectors."""
@@ -39,7 +40,7 @@ def _roots(document: Document) -> list[int]:
     return [index for index in range(len(nodes)) if index not in children]
 
 
-def _matrix(node: Json) -> Matrix:
+def _matrix(node: JsonObject) -> Matrix:
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     placed = np.eye(4)

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from safelight.json_object import JsonObject
 from safelight.media.models.formats.accessors import read_floats
-from safelight.media.models.formats.document import Document, Json
+from safelight.media.models.formats.document import Document
 from safelight.media.models.formats.nodes import Matrix
 from safelight.media.models.formats.scene import Floats, Ints
 
 _TINY = 1e-30
 
 
-def joint_matrices(document: Document, skin: Json, places: Mapping[int, Matrix]) -> Matrix:
+def joint_matrices(document: Document, skin: JsonObject, places: Mapping[int, Matrix]) -> Matrix:
     """Return the skinning matrices (joints, 4, 4) of a skin at rest."""
     standing = np.stack([places[joint] for joint in skin["joints"]])
     if "inverseBindMatrices" not in skin:

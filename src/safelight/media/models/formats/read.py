@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.formats import pose
-from safelight.media.models.formats.document import Document, Json, read_document
+from safelight.media.models.formats.document import Document, read_document
 from safelight.media.models.formats.looks import Looks
 from safelight.media.models.formats.nodes import Matrix, placed_nodes
 from safelight.media.models.formats.scene import Floats, Part, Scene
@@ -75,13 +76,13 @@ class _Reader:
             for surface in self._surfaces(node["mesh"], mesh):
                 yield _placed(name, surface, matrix, joints)
 
-    def _joints(self, node: Json) -> Matrix | None:
+    def _joints(self, node: JsonObject) -> Matrix | None:
         if "skin" not in node:
             return None
         skin = self.document.item("skins", node["skin"])
         return pose.joint_matrices(self.document, skin, self.places)
 
-    def _surfaces(self, index: int, mesh: Json) -> list[Surface]:
+    def _surfaces(self, index: int, mesh: JsonObject) -> list[Surface]:
         """Return a mesh's surfaces, read once for all instances."""
         if index not in self.surfaces:
             read = (read_surface(self.document, self.looks, each) for each in mesh["primitives"])

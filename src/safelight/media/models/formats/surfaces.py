@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from safelight.json_object import JsonObject
 from safelight.media.errors import MediaTruncated, MediaUnsupported
 from safelight.media.models.formats.accessors import is_stored, read_floats, read_integers
-from safelight.media.models.formats.document import Document, Json
+from safelight.media.models.formats.document import Document
 from safelight.media.models.formats.looks import Looks
 from safelight.media.models.formats.scene import Floats, Ints, Material
 
@@ -33,7 +34,7 @@ class Surface:
     weights: Floats | None
 
 
-def read_surface(document: Document, looks: Looks, primitive: Json) -> Surface | None:
+def read_surface(document: Document, looks: Looks, primitive: JsonObject) -> Surface | None:
     """Return a primitive's surface with the vertices it uses; None if it has no triangles."""
     mode = primitive.get("mode", _TRIANGLES)
     if mode < _TRIANGLES:  # points and lines

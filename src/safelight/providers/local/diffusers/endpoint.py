@@ -12,6 +12,7 @@ import orjson
 
 from safelight.cpu import OutOfResources
 from safelight.errors import SafelightError
+from safelight.json_object import JsonObject
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.errors import ProviderBadInput, ProviderRefused
 from safelight.providers.local.diffusers.models import LocalModel
@@ -37,7 +38,7 @@ def read_request(body: bytes, model: LocalModel, folder: Path) -> ProviderReques
         raise ProviderBadInput("The request is not JSON.") from None
     if not isinstance(document, dict):
         raise ProviderBadInput("The request must be an object.")
-    fields = cast("dict[str, Any]", document)
+    fields = cast("JsonObject", document)
     prompt: object = fields.get("prompt")
     if not isinstance(prompt, str) or not prompt or len(prompt) > _MAX_PROMPT:
         raise ProviderBadInput(f"The prompt must be a text of 1 to {_MAX_PROMPT} characters.")
@@ -69,7 +70,7 @@ def write_answer(done: Done, model: LocalModel) -> bytes:
 
 def write_error(error: SafelightError) -> tuple[int, bytes]:
     """Return the status and body of an error, with codes that the plug understands."""
-    told: dict[str, Any] = {"code": _code(error), "message": error.detail}
+    told: JsonObject = {"code": _code(error), "message": error.detail}
     if isinstance(error, ProviderRefused):
         told["categories"] = error.extra.get("categories", [])
     status = 400 if told["code"] in ("bad_input", "content_refused") else 500
@@ -87,7 +88,7 @@ def _code(error: SafelightError) -> str:
     return "out_of_memory" if out_of_memory else "failed"
 
 
-def _params(fields: Mapping[str, Any], model: LocalModel, *, has_picture: bool) -> dict[str, Any]:
+def _params(fields: Mapping[str, Any], model: LocalModel, *, has_picture: bool) -> JsonObject:
     """Return the complete params under our names, or raise `ProviderBadInput`."""
     given = {
         _OURS.get(name, name): value for name, value in fields.items() if name not in _NO_PARAMS

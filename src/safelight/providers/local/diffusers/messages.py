@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
+
+from safelight.json_object import JsonObject
 
 MAX_LINE = 2**20
 
@@ -151,7 +153,7 @@ class Failed:
     code: FailureCode
     message: str
     warm: tuple[str, ...]
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    facts: JsonObject = field(default_factory=JsonObject)
     say: Literal["failed"] = "failed"
 
 

@@ -1,9 +1,8 @@
 """Converts a GPU process's answer to files with their facts, or to one of our errors."""
 
-from typing import Any
-
 from safelight.cpu import OutOfResources
 from safelight.errors import SafelightError
+from safelight.json_object import JsonObject
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -61,9 +60,9 @@ def error_of(failed: Failed) -> SafelightError:
             return ProviderError(failed.message)
 
 
-def _shared(answer: Finished, order: Order, model: LocalModel) -> dict[str, Any]:
+def _shared(answer: Finished, order: Order, model: LocalModel) -> JsonObject:
     """Return the facts that all pictures of an order share."""
-    facts: dict[str, Any] = {
+    facts: JsonObject = {
         "model": str(model.source) if isinstance(model.source, str) else model.id,
         "revision": model.version,
         "steps": order.steps,

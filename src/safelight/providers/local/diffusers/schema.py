@@ -1,26 +1,25 @@
 """JSON Schema of a model's params, for forms and validation."""
 
-from typing import Any
-
+from safelight.json_object import JsonObject
 from safelight.providers.local.diffusers.models import LocalModel, Task
 
 _OWN = ""  # the model's own scheduler, or no LoRA
 
-_SEED: dict[str, Any] = {
+_SEED: JsonObject = {
     "type": "integer",
     "minimum": 0,
     "maximum": 2**32 - 1,
     "title": "Seed",
     "description": "Same seed and params, same picture. Each further picture adds one.",
 }
-_FORMAT: dict[str, Any] = {
+_FORMAT: JsonObject = {
     "type": "string",
     "enum": ["png", "jpeg", "webp"],
     "default": "png",
     "title": "Format",
     "description": "File format of the picture.",
 }
-_STRENGTH: dict[str, Any] = {
+_STRENGTH: JsonObject = {
     "type": "number",
     "minimum": 0,
     "maximum": 1,
@@ -28,7 +27,7 @@ _STRENGTH: dict[str, Any] = {
     "description": "How far the result may depart from the input picture: 0.6 by default, and 1 "
     "with a mask.",
 }
-_NEGATIVE: dict[str, Any] = {
+_NEGATIVE: JsonObject = {
     "type": "string",
     "maxLength": 4000,
     "title": "Negative prompt",
@@ -36,7 +35,7 @@ _NEGATIVE: dict[str, Any] = {
 }
 
 
-def params_schema(model: LocalModel) -> dict[str, Any]:
+def params_schema(model: LocalModel) -> JsonObject:
     properties = {
         "n": _whole(model.max_pictures, 1, "Pictures", "How many, each from its own seed."),
         "size": _size(model),
@@ -79,7 +78,7 @@ def params_schema(model: LocalModel) -> dict[str, Any]:
     }
 
 
-def _size(model: LocalModel) -> dict[str, Any]:
+def _size(model: LocalModel) -> JsonObject:
     width, height = model.size
     return {
         "type": "string",
@@ -91,7 +90,7 @@ def _size(model: LocalModel) -> dict[str, Any]:
     }
 
 
-def _whole(most: int, usual: int, title: str, description: str) -> dict[str, Any]:
+def _whole(most: int, usual: int, title: str, description: str) -> JsonObject:
     return {
         "type": "integer",
         "minimum": 1,
@@ -102,7 +101,7 @@ def _whole(most: int, usual: int, title: str, description: str) -> dict[str, Any
     }
 
 
-def _choice(names: list[str], usual: str, title: str, description: str) -> dict[str, Any]:
+def _choice(names: list[str], usual: str, title: str, description: str) -> JsonObject:
     return {
         "type": "string",
         "enum": names,

@@ -7,11 +7,11 @@ and 4 (the container).
 import json
 import struct
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from safelight.json_object import JsonObject
 from safelight.providers.local.inflate.mesh import Mesh
 
 _FLOAT, _UNSIGNED_INT, _UNSIGNED_SHORT = 5126, 5125, 5123
@@ -35,8 +35,8 @@ class _Binary:
     """The buffer, and the views and accessors that describe it."""
 
     data: bytearray = field(default_factory=bytearray)
-    views: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    accessors: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    views: list[JsonObject] = field(default_factory=list[JsonObject])
+    accessors: list[JsonObject] = field(default_factory=list[JsonObject])
 
     def view(self, data: bytes, target: int | None = None) -> int:
         self.data += bytes(-len(self.data) % 4)
@@ -46,7 +46,7 @@ class _Binary:
         return len(self.views) - 1
 
     def vectors(self, values: npt.NDArray[np.float32], *, bounds: bool = False) -> int:
-        accessor: dict[str, Any] = {
+        accessor: JsonObject = {
             "bufferView": self.view(values.astype("<f4").tobytes(), _ARRAY),
             "componentType": _FLOAT,
             "count": len(values),
@@ -59,7 +59,7 @@ class _Binary:
     def indices(self, values: npt.NDArray[np.int64]) -> int:
         short = int(values.max()) < _SHORT_MAX
         data = values.astype("<u2" if short else "<u4").tobytes()
-        accessor: dict[str, Any] = {
+        accessor: JsonObject = {
             "bufferView": self.view(data, _ELEMENTS),
             "componentType": _UNSIGNED_SHORT if short else _UNSIGNED_INT,
             "count": values.size,
@@ -67,7 +67,7 @@ class _Binary:
         }
         return self._add(accessor)
 
-    def _add(self, accessor: dict[str, Any]) -> int:
+    def _add(self, accessor: JsonObject) -> int:
         self.accessors.append(accessor)
         return len(self.accessors) - 1
 
@@ -82,7 +82,7 @@ def to_glb(mesh: Mesh, look: Look, name: str) -> bytes:
     if look.jpeg is not None:
         attributes["TEXCOORD_0"] = binary.vectors(mesh.texture_places)
     primitive = {"attributes": attributes, "indices": binary.indices(mesh.triangles), "material": 0}
-    document: dict[str, Any] = {
+    document: JsonObject = {
         "asset": {"version": "2.0", "generator": _GENERATOR},
         "scene": 0,
         "scenes": [{"name": name, "nodes": [0]}],
@@ -98,8 +98,8 @@ def to_glb(mesh: Mesh, look: Look, name: str) -> bytes:
     return _container(document, bytes(binary.data))
 
 
-def _material(look: Look) -> dict[str, Any]:
-    surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": _ROUGHNESS}
+def _material(look: Look) -> JsonObject:
+    surface: JsonObject = {"metallicFactor": 0, "roughnessFactor": _ROUGHNESS}
     if look.jpeg is not None:
         surface["baseColorTexture"] = {"index": 0}
     else:
@@ -107,7 +107,7 @@ def _material(look: Look) -> dict[str, Any]:
     return {"name": "surface", "pbrMetallicRoughness": surface}
 
 
-def _images(look: Look, binary: _Binary) -> dict[str, Any]:
+def _images(look: Look, binary: _Binary) -> JsonObject:
     if look.jpeg is None:
         return {}
     image = {"name": "picture", "mimeType": "image/jpeg", "bufferView": binary.view(look.jpeg)}
@@ -129,7 +129,7 @@ def _linear(part: float) -> float:
     return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
 
 
-def _container(document: dict[str, Any], data: bytes) -> bytes:
+def _container(document: JsonObject, data: bytes) -> bytes:
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + len(data)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
+
+from safelight.json_object import JsonObject
 
 Mode: TypeAlias = Literal["inflate", "relief"]
 
@@ -27,7 +29,7 @@ class Params:
     def read(cls, given: Mapping[str, object]) -> "Params":
         """Return a job's params, which the schema has validated and completed."""
         known = {name: given[name] for name in cls.__slots__ if name in given}
-        return cls(**cast("dict[str, Any]", known))
+        return cls(**cast("JsonObject", known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from safelight.cpu import CpuPool, Limits
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderBadInput, ProviderRejected
 from safelight.providers.local.sketch.order import NOTE, Drawn, Order
 from safelight.providers.price import FREE
@@ -176,7 +177,7 @@ def _even(value: float) -> int:
     return round(value / 8) * 8
 
 
-def _facts(picture: Drawn) -> dict[str, Any]:
+def _facts(picture: Drawn) -> JsonObject:
     return {
         "seed": picture.seed,
         "note": NOTE,

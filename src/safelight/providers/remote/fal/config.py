@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.remote.api import MIB
 
@@ -56,7 +57,7 @@ class FalModel:
     pictures: Mapping[Role, str] = field(default_factory=dict[Role, str])
     many: str = ""
     prompt: str = "prompt"
-    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    fixed: Mapping[str, Any] = field(default_factory=JsonObject)
     timeout: timedelta | None = None
     id: str = ""
     provider: str = NAME

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self, cast
 
+from safelight.json_object import as_object
 from safelight.providers.errors import ProviderError
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.api import Api, Sending
-from safelight.providers.remote.untrusted import as_object
 
 # https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
 _PATH = "/models/requests/by-endpoint"

@@ -2,8 +2,8 @@
 
 import base64
 import re
-from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, ProviderRequest, Role
 from safelight.providers.remote.fal.config import FalModel
@@ -11,7 +11,7 @@ from safelight.providers.remote.fal.config import FalModel
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
 
 
-def body_of(request: ProviderRequest, model: FalModel, max_input_bytes: int) -> dict[str, Any]:
+def body_of(request: ProviderRequest, model: FalModel, max_input_bytes: int) -> JsonObject:
     """Return the request body. Reads files: call it off the event loop.
 
     Raises `ProviderBadInput` for a picture that the model does not accept, or a missing one.
@@ -20,9 +20,9 @@ def body_of(request: ProviderRequest, model: FalModel, max_input_bytes: int) -> 
     return words_of(request, model) | _pictures(request.inputs, model) | dict(model.fixed)
 
 
-def words_of(request: ProviderRequest, model: FalModel) -> dict[str, Any]:
+def words_of(request: ProviderRequest, model: FalModel) -> JsonObject:
     """Return the request body without pictures, which lookups do not have."""
-    told: dict[str, Any] = {model.prompt: request.prompt} if model.prompt else {}
+    told: JsonObject = {model.prompt: request.prompt} if model.prompt else {}
     for name, value in request.params.items():
         told[model.theirs.get(name, name)] = _size(value) if name == "size" else value
     return told | dict(model.fixed)
@@ -33,8 +33,8 @@ def _size(value: str) -> object:
     return {"width": int(found[1]), "height": int(found[2])} if found else value
 
 
-def _pictures(inputs: tuple[InputFile, ...], model: FalModel) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+def _pictures(inputs: tuple[InputFile, ...], model: FalModel) -> JsonObject:
+    told: JsonObject = {}
     many: list[str] = []
     for file in _named(inputs, model):
         if field := model.pictures.get(file.role):

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from safelight.errors import Forbidden
 from safelight.fetch import Fetcher
+from safelight.json_object import as_object
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -45,7 +46,7 @@ from safelight.providers.remote.fal.order import body_of, words_of
 from safelight.providers.remote.fal.refusal import explain, failed, is_verdict
 from safelight.providers.remote.fal.signature import PublishedKeys, Seal
 from safelight.providers.remote.plug import Clock, RemotePlug, utc_now
-from safelight.providers.remote.untrusted import as_object, parse
+from safelight.providers.remote.untrusted import parse
 
 _VERIFY_S = 15.0
 _SAFETY_NET = timedelta(seconds=60)

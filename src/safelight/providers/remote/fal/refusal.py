@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import cast
 
 from safelight.errors import SafelightError
+from safelight.json_object import as_object
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -18,7 +19,7 @@ from safelight.providers.errors import (
 from safelight.providers.price import NOT_TOLD, Usage
 from safelight.providers.provider import Failed
 from safelight.providers.remote.api import Answer, wait_of
-from safelight.providers.remote.untrusted import as_list, as_object
+from safelight.providers.remote.untrusted import as_list
 
 _LONGEST = 500  # characters of a message
 _MAX_ERRORS = 10

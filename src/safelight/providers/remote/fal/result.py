@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from safelight.fetch import Fetcher
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.providers.remote import results
 
@@ -71,7 +72,7 @@ def _addresses(value: object) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, dict):
-        return _addresses(cast("dict[str, Any]", value).get("url"))
+        return _addresses(cast("JsonObject", value).get("url"))
     if isinstance(value, list):
         return [found for one in cast("list[object]", value) for found in _addresses(one)]
     return []

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from safelight.errors import Forbidden, SafelightError
+from safelight.json_object import as_object
 from safelight.providers.errors import ProviderError
 from safelight.providers.provider import Callback
 from safelight.providers.remote.api import Api
@@ -119,12 +120,12 @@ def _read_keys(document: object) -> "list[Ed25519PublicKey]":
         Ed25519PublicKey,
     )
 
-    told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    told = as_object(document)
     listed = told.get("keys")
     entries = cast("list[object]", listed) if isinstance(listed, list) else []
     keys: list[Ed25519PublicKey] = []
     for entry in entries[:_MAX_KEYS]:
-        key = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+        key = as_object(entry)
         if key.get("kty") == "OKP" and key.get("crv") == "Ed25519":
             try:
                 text = str(key.get("x", ""))

@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 from urllib.parse import quote
 
 import orjson
 
 from safelight.fetch.headers import media_type
 from safelight.fetch.wire import Response
+from safelight.json_object import JsonObject
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.provider import MediaFile
@@ -31,12 +32,12 @@ def is_document(response: Response) -> bool:
     return declared in ("application/json", "text/json") or declared.endswith("+json")
 
 
-async def read_document(response: Response, max_bytes: int, lost: Lost) -> dict[str, Any]:
+async def read_document(response: Response, max_bytes: int, lost: Lost) -> JsonObject:
     """Return a response that is a JSON object."""
     document = parse(await whole(response, lost, max_bytes))
     if not isinstance(document, dict):
         raise lost("The service's response is not a JSON object.")
-    return cast("dict[str, Any]", document)
+    return cast("JsonObject", document)
 
 
 async def read_file(response: Response, to: Path, lost: Lost) -> MediaFile:
@@ -59,7 +60,7 @@ class Named:
     told: tuple[str, ...]
 
     @classmethod
-    def read(cls, document: dict[str, Any], service: HttpService) -> Self:
+    def read(cls, document: JsonObject, service: HttpService) -> Self:
         """Return the listed files; raise `ProviderRejected` for an invalid list."""
         told = find(document, service.media) if service.media else []
         if not all(isinstance(one, str) and one for one in told):
@@ -77,7 +78,7 @@ class Named:
         return any(not one.lower().startswith("data:") for one in self.told)
 
 
-def reason(document: dict[str, Any], service: HttpService) -> str:
+def reason(document: JsonObject, service: HttpService) -> str:
     """Return the service's reason for a failure; empty if it gives none."""
     told = first(document, service.error) if service.error else None
     if not told:
@@ -86,7 +87,7 @@ def reason(document: dict[str, Any], service: HttpService) -> str:
     return text.replace("\x00", "")[:_LONGEST_REASON]
 
 
-def facts_of(document: dict[str, Any], service: HttpService) -> dict[str, Any]:
+def facts_of(document: JsonObject, service: HttpService) -> JsonObject:
     """Return the configured facts of a document."""
     found = {name: word(document, place) for name, place in service.facts.items()}
     return {name: value[:_LONGEST_FACT] for name, value in found.items() if value}

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderBadInput, ProviderError, ProviderRejected
 from safelight.providers.remote.api import Api
 from safelight.providers.remote.http_service.places import word
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
-Document = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -29,7 +28,7 @@ class Asking:
     answer_s: float
     max_bytes: int
 
-    async def status(self, ticket: str) -> Document | None:
+    async def status(self, ticket: str) -> JsonObject | None:
         """Return a job's status document, or None if the service has no such job."""
         told = await self._ask(
             at(self.later.status_url, ticket), lambda answer: self._names(answer) == ticket
@@ -42,7 +41,7 @@ class Asking:
             raise ProviderError("The service's response has no status.")
         return told
 
-    async def find(self, attempt_id: str) -> Document | None:
+    async def find(self, attempt_id: str) -> JsonObject | None:
         """Return the job that an attempt's request created, or None if none arrived."""
         address = self.later.find_url.replace(ATTEMPT, quote(attempt_id, safe=""))
         told = await self._ask(address, lambda answer: word(answer, "attempt") == attempt_id)
@@ -71,13 +70,13 @@ class Asking:
             raise refused
         return is_over
 
-    def state(self, told: Document) -> str:
+    def state(self, told: JsonObject) -> str:
         return word(told, self.later.status).lower()
 
-    def _names(self, told: Document) -> str:
+    def _names(self, told: JsonObject) -> str:
         return word(told, self.later.ticket)
 
-    async def _ask(self, address: str, is_about: Callable[[Document], bool]) -> Document | None:
+    async def _ask(self, address: str, is_about: Callable[[JsonObject], bool]) -> JsonObject | None:
         """Return the service's document about a job, or None if there is no such job.
 
         None requires a 404 or 410 that names the job: any other may come from a wrong URL or a
@@ -101,7 +100,7 @@ def at(template: str, ticket: str) -> str:
     return template.replace(TICKET, quote(ticket, safe=""))
 
 
-def object_in(body: bytes) -> Document | None:
+def object_in(body: bytes) -> JsonObject | None:
     """Return the body if it is a JSON object, else None."""
     document = parse(body)
-    return cast("Document", document) if isinstance(document, dict) else None
+    return cast("JsonObject", document) if isinstance(document, dict) else None

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from safelight.json_object import as_object
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import InputFile, Model, ProviderRequest, Role
 from safelight.providers.remote.api import Sending
 from safelight.providers.remote.http_service.service import HttpService
 from safelight.providers.remote.http_service.template import fill
-from safelight.providers.remote.untrusted import as_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 from safelight.errors import Forbidden, SafelightError
 from safelight.fetch import Fetcher
 from safelight.fetch.wire import Response
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderError, ProviderRejected
 from safelight.providers.provider import (
     ABSENT,
@@ -43,7 +44,7 @@ from safelight.providers.remote.http_service.answer import (
     read_file,
     reason,
 )
-from safelight.providers.remote.http_service.asking import Asking, Document, at, object_in
+from safelight.providers.remote.http_service.asking import Asking, at, object_in
 from safelight.providers.remote.http_service.order import Order
 from safelight.providers.remote.http_service.places import find, word
 from safelight.providers.remote.http_service.service import HttpService, Later
@@ -165,7 +166,7 @@ class HttpProvider(RemotePlug[Model]):
             raise Forbidden("The callback is not a JSON object.")
         return News(callback.attempt_id, self._ticket_in(document, later) or None, is_proven)
 
-    def _told(self, news: bytes | None, ticket: str, later: Later) -> Document | None:
+    def _told(self, news: bytes | None, ticket: str, later: Later) -> JsonObject | None:
         """Return a callback's document if it reports the job's end in full."""
         document = object_in(news) if news else None
         if document is None or word(document, later.ticket) not in ("", ticket):
@@ -186,7 +187,7 @@ class HttpProvider(RemotePlug[Model]):
     def _asks(self, later: Later) -> Asking:
         return Asking(self._api, later, self._look_s, self._service.max_answer_bytes)
 
-    def _ticket_in(self, document: Document, later: Later) -> str:
+    def _ticket_in(self, document: JsonObject, later: Later) -> str:
         ticket = word(document, later.ticket)
         return ticket if _TICKET.fullmatch(ticket) else ""
 
@@ -195,7 +196,7 @@ class HttpProvider(RemotePlug[Model]):
         return max(_SAFETY_NET, later.pace) if reports else later.pace
 
     async def _ended(
-        self, ticket: str, told: Document, later: Later, request: ProviderRequest
+        self, ticket: str, told: JsonObject, later: Later, request: ProviderRequest
     ) -> Done | Failed:
         """Download the results of a finished job."""
         answer = _Answer(told)
@@ -256,7 +257,7 @@ class HttpProvider(RemotePlug[Model]):
         brought = await results.bring_all(self._fetcher, told, folder)
         return Done(brought.files, facts={**facts, **brought.facts})
 
-    def _facts(self, answer: "_Answer") -> Document:
+    def _facts(self, answer: "_Answer") -> JsonObject:
         return facts_of(answer.document, self._service)
 
     def _why(self, answer: "_Answer", otherwise: str) -> str:
@@ -268,7 +269,7 @@ class HttpProvider(RemotePlug[Model]):
 class _Answer:
     """A response: a document, or a file that is already on disk."""
 
-    document: Document
+    document: JsonObject
     file: MediaFile | None = None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from safelight.fetch.errors import FetchTooLarge
+from safelight.json_object import JsonObject, as_object
 from safelight.media.errors import MediaError
 from safelight.providers.price import Usage
 from safelight.providers.provider import MediaFile
@@ -38,10 +39,10 @@ class Harvest:
         self.pictures: list[MediaFile] = []
         self.addresses: list[str] = []
         self.missing = ""
-        self.facts: dict[str, Any] = {}
+        self.facts: JsonObject = {}
         self.usage: Mapping[str, Any] | None = None
 
-    async def take_answer(self, document: dict[str, Any]) -> None:
+    async def take_answer(self, document: JsonObject) -> None:
         """Save all pictures of a JSON response, freeing each before the next."""
         entries = next((document.pop(name) for name in _LISTS if document.get(name)), document)
         waiting = as_list(entries) or [entries]
@@ -51,7 +52,7 @@ class Harvest:
             if isinstance(entry, str):
                 entry = {"url" if _ADDRESS.match(entry) else "b64_json": entry}
             if isinstance(entry, dict) and entry.keys() & _PICTURE:
-                await self.take(document | cast("dict[str, Any]", entry))
+                await self.take(document | cast("JsonObject", entry))
             elif isinstance(entry, dict) and entry is not document:
                 self._miss(_NO_DATA)
         self.hear(document)
@@ -95,7 +96,7 @@ class Harvest:
         """Record the reported usage."""
         usage = told.get("usage")
         if isinstance(usage, dict):
-            self.usage = cast("dict[str, Any]", usage)
+            self.usage = cast("JsonObject", usage)
             self.facts["usage"] = self.usage
 
     @property
@@ -103,7 +104,7 @@ class Harvest:
         """The token counts of the response."""
         usage = self.usage or {}
         details = usage.get("input_tokens_details")
-        told = cast("dict[str, Any]", details) if isinstance(details, dict) else {}
+        told = as_object(details)
         return Usage(
             text_input_tokens=_count(told.get("text_tokens")),
             image_input_tokens=_count(told.get("image_tokens")),

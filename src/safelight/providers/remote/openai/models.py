@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.providers.price import Price
 from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.remote.openai.harvest import MOST_ROUGH
@@ -96,7 +97,7 @@ _ANY: Mapping[str, Any] = {
 }
 
 
-def _schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(properties: Mapping[str, Any]) -> JsonObject:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",

@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 
 from safelight.errors import SafelightError
 from safelight.fetch import Fetcher
 from safelight.fetch.headers import media_type
 from safelight.fetch.wire import Response
+from safelight.json_object import JsonObject, as_object
 from safelight.providers.errors import ProviderError, ProviderRejected, UnknownOutcome
 from safelight.providers.provider import (
     AttemptHandle,
@@ -95,9 +96,9 @@ class OpenAiProvider(RemotePlug[Model]):
 
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/models", answer_s=_VERIFY_S)).document
-        listed = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        listed = as_object(document)
         names = {
-            str(cast("dict[str, Any]", entry).get("id"))
+            str(cast("JsonObject", entry).get("id"))
             for entry in cast("list[object]", listed.get("data") or [])
             if isinstance(entry, dict)
         }
@@ -213,15 +214,15 @@ def _done(harvest: Harvest, brought: Brought) -> Done:
     return Done(brought.files, facts={**harvest.facts, **brought.facts}, usage=harvest.used)
 
 
-async def _report_partial(listening: _Listening, heard: int, document: dict[str, Any]) -> None:
+async def _report_partial(listening: _Listening, heard: int, document: JsonObject) -> None:
     expected = max(listening.partial_images, heard)
     percent = 100 * heard / (expected + 1)
     picture = await listening.harvest.rough(document, heard)
     listening.attempt.report(percent, f"partial image {heard} of {expected}", picture)
 
 
-def _document(data: bytes | str, lost: Lost) -> dict[str, Any]:
+def _document(data: bytes | str, lost: Lost) -> JsonObject:
     document = parse(data)
     if not isinstance(document, dict):
         raise lost("The provider's response cannot be parsed.")
-    return cast("dict[str, Any]", document)
+    return cast("JsonObject", document)

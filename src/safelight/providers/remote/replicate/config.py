@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.remote.replicate.fields import VIEWS, Fields, fields_of
 from safelight.providers.remote.replicate.params import params_schema
@@ -75,7 +76,7 @@ class ReplicateModel:
     description: str = "Runs at Replicate."
     input_schema: Mapping[str, Any] = field(default_factory=lambda: PROMPT_ONLY)
     takes: Mapping[str, str] = field(default_factory=dict[str, str])
-    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    fixed: Mapping[str, Any] = field(default_factory=JsonObject)
     kinds: frozenset[Kind] = frozenset()
     timeout: timedelta | None = None
     id: str = ""

@@ -8,13 +8,13 @@ from typing import Any
 
 from safelight import telemetry
 from safelight.errors import SafelightError
+from safelight.json_object import as_object
 from safelight.providers.errors import ProviderRejected
 from safelight.providers.remote.api import MIB, Api
 from safelight.providers.remote.replicate.config import ReplicateConfig, ReplicateModel
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.refusal import explain
 from safelight.providers.remote.replicate.schema import input_schema
-from safelight.providers.remote.untrusted import as_object
 
 _log = telemetry.logger(__name__)
 

@@ -1,9 +1,10 @@
 """Lists an account's predictions within a time span, newest first."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
+from safelight.json_object import as_object
 from safelight.providers.errors import ProviderError
 from safelight.providers.remote.api import Api, Sending
 from safelight.providers.remote.replicate.prediction import Prediction
@@ -23,7 +24,7 @@ async def predictions(
     found: list[Prediction] = []
     for _ in range(_MOST_PAGES):
         document = (await api.call("GET", at, sending, answer_s=answer_s)).document
-        told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        told = as_object(document)
         results = told.get("results")
         if not isinstance(results, list):
             raise ProviderError("The provider's list of predictions is invalid.")

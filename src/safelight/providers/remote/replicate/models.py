@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Kind
 from safelight.providers.remote.replicate.config import ReplicateModel
 from safelight.providers.remote.replicate.schema import DIALECT
@@ -33,16 +34,16 @@ def _schema(required: list[str], properties: Mapping[str, Any]) -> Mapping[str, 
     }
 
 
-def _whole(title: str, least: int, most: int, usual: int, description: str = "") -> dict[str, Any]:
+def _whole(title: str, least: int, most: int, usual: int, description: str = "") -> JsonObject:
     rule = {"type": "integer", "minimum": least, "maximum": most, "default": usual, "title": title}
     return rule | ({"description": description} if description else {})
 
 
-def _number(title: str, least: float, most: float, usual: float) -> dict[str, Any]:
+def _number(title: str, least: float, most: float, usual: float) -> JsonObject:
     return {"type": "number", "minimum": least, "maximum": most, "default": usual, "title": title}
 
 
-def _choice(title: str, values: list[str], usual: str) -> dict[str, Any]:
+def _choice(title: str, values: list[str], usual: str) -> JsonObject:
     return {"type": "string", "enum": values, "default": usual, "title": title}
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.remote.replicate.fields import Fields, Sizing, ratio_of
 from safelight.providers.remote.replicate.schema import DIALECT, Rule, rules_of
@@ -20,7 +21,7 @@ _THEIR_JPEG = "jpg"
 _OUR_JPEG = "jpeg"
 
 
-def params_schema(schema: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+def params_schema(schema: Mapping[str, Any], fields: Fields) -> JsonObject:
     """Return the schema of a job's params: all fields but prompt and inputs."""
     ours = {theirs: name for name, theirs in fields.params.items()}
     shown: dict[str, Rule] = {}
@@ -45,7 +46,7 @@ def params_schema(schema: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 
 def arguments(
     schema: Mapping[str, Any], fields: Fields, prompt: str, params: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the model's input without pictures, or raise `ProviderBadInput`."""
     rules = rules_of(schema)
     given = dict(params)
@@ -104,9 +105,7 @@ def _fit_seed(value: object, rule: Rule) -> object:
     return value % (most + 1) if value > most else value
 
 
-def _sized(
-    size: str, sizing: Sizing, rules: Mapping[str, Rule], found: dict[str, Any]
-) -> dict[str, Any]:
+def _sized(size: str, sizing: Sizing, rules: Mapping[str, Rule], found: JsonObject) -> JsonObject:
     """Return the fields for a size, which takes precedence over an aspect ratio."""
     read = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", size, re.ASCII)
     if not read:

@@ -4,13 +4,12 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from safelight.json_object import JsonObject, as_object
 from safelight.providers.errors import ProviderBadInput, ProviderError
 from safelight.providers.provider import InputFile, Role
 from safelight.providers.remote.api import MIB, Api, Sending
 from safelight.providers.remote.replicate.fields import Fields
-from safelight.providers.remote.untrusted import as_object
 
 _MAX_INLINE = 256_000  # bytes; Replicate wants larger files uploaded
 _MAX_UPLOAD = 100 * MIB
@@ -43,12 +42,12 @@ def place(inputs: Sequence[InputFile], fields: Fields) -> list[Placed]:
     return placed + _pictures(pictures, fields, {one.field for one in placed})
 
 
-def stand_ins(placed: Sequence[Placed]) -> dict[str, Any]:
+def stand_ins(placed: Sequence[Placed]) -> JsonObject:
     """Return the fields with placeholder URLs."""
     return _filled([(one, _NEUTRAL) for one in placed])
 
 
-async def send(api: Api, placed: Sequence[Placed], upload_s: float) -> dict[str, Any]:
+async def send(api: Api, placed: Sequence[Placed], upload_s: float) -> JsonObject:
     """Return the fields with the inputs; large ones are uploaded, which is free."""
     addresses = [
         (one, await _address(api, one.file, number, upload_s)) for number, one in enumerate(placed)
@@ -72,8 +71,8 @@ def _pictures(files: list[InputFile], fields: Fields, taken: set[str]) -> list[P
     return [Placed(fields.many, file, in_list=True) for file in files]
 
 
-def _filled(addresses: Sequence[tuple[Placed, str]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _filled(addresses: Sequence[tuple[Placed, str]]) -> JsonObject:
+    found: JsonObject = {}
     for one, address in addresses:
         if one.in_list:
             found.setdefault(one.field, []).append(address)

@@ -9,12 +9,13 @@ from typing import Any, Self, cast
 
 import orjson
 
+from safelight.json_object import JsonObject, as_object
 from safelight.providers.errors import ProviderError, ProviderRefused, ProviderRejected
 from safelight.providers.price import Usage
 from safelight.providers.remote.adoption import time_of
 from safelight.providers.remote.replicate.reference import Reference
 from safelight.providers.remote.replicate.refusal import clean, failure, moderation
-from safelight.providers.remote.untrusted import as_object, parse
+from safelight.providers.remote.untrusted import parse
 
 _TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 _ADDRESS = re.compile(r"https?://\S{1,4000}")
@@ -102,7 +103,7 @@ class Prediction:
         # The model behind a deployment has another name.
         return self._text("deployment" if reference.is_deployment else "model") == name
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """Return the metadata to store with the result."""
         seed = _SEED.search(self._text("logs")[:_LOG_CHARS])
         known = {

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import jsonschema_rs
 
 from safelight.errors import Forbidden
 from safelight.fetch import Fetcher
+from safelight.json_object import JsonObject, as_object
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -139,7 +140,7 @@ class ReplicateProvider(RemotePlug[ReplicateModel]):
 
     async def verify(self) -> str:
         document = (await self._api.call("GET", "/account", answer_s=_VERIFY_S)).document
-        told = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        told = as_object(document)
         return f"the token is valid for {clean(str(told.get('username') or 'an account'))}"
 
     async def cancel(self, ticket: str) -> Canceled:
@@ -245,7 +246,7 @@ def _models_of(files: tuple[MediaFile, ...]) -> tuple[MediaFile, ...]:
 
 
 def _order(model: ReplicateModel, told: Mapping[str, Any], callback_url: str | None) -> Sending:
-    body: dict[str, Any] = {"input": told}
+    body: JsonObject = {"input": told}
     if model.reference.version:
         body["version"] = model.reference.version
     if _is_called_at(callback_url):

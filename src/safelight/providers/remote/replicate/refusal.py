@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Self, cast
 
 from safelight.errors import SafelightError
+from safelight.json_object import as_object
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -18,7 +19,6 @@ from safelight.providers.errors import (
     UnknownOutcome,
 )
 from safelight.providers.remote.api import Answer, refusal, wait_of
-from safelight.providers.remote.untrusted import as_object
 
 _LONGEST = 500  # characters of a message
 _MOST_FIELDS = 20

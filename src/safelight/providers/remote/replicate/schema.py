@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from safelight.providers.remote.untrusted import as_list, as_object, is_object
+from safelight.json_object import JsonObject, as_object
+from safelight.providers.remote.untrusted import as_list, is_object
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -33,7 +34,7 @@ _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _FORMATS = frozenset({"uri", "password"})
 _EMPTY_WORDS = frozenset({"", "An enumeration."})  # placeholders of generators
 
-Rule = dict[str, Any]
+Rule = JsonObject
 
 
 def input_schema(openapi: object) -> Rule:

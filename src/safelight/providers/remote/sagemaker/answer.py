@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from safelight.json_object import JsonObject, as_object
 from safelight.media.errors import MediaEmpty
 from safelight.media.sniff import HEAD_BYTES, sniff
 from safelight.providers.errors import ProviderError, ProviderRejected
@@ -24,7 +25,7 @@ class Made:
     base64: str = ""
     s3: str = ""
     raw: bytes = b""
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=JsonObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class EndpointAnswer:
     """The outputs of one request, or the endpoint's error."""
 
     made: tuple[Made, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Mapping[str, Any] = field(default_factory=JsonObject)
     error: ProviderError | None = None
 
 
@@ -51,13 +52,13 @@ def read_answer(body: bytes) -> EndpointAnswer:
         raise ProviderError("The endpoint's response is neither a picture nor JSON.")
     if not isinstance(document, dict):
         raise ProviderError("The endpoint's response has an unknown format.")
-    return _of_document(cast("dict[str, Any]", document))
+    return _of_document(cast("JsonObject", document))
 
 
 def _of_document(document: Mapping[str, Any]) -> EndpointAnswer:
     error: object = document.get("error")
     if isinstance(error, dict):
-        return EndpointAnswer(error=error_told(cast("dict[str, Any]", error)))
+        return EndpointAnswer(error=error_told(cast("JsonObject", error)))
     if not document.keys() & {*_LISTS, _SINGLE}:
         raise ProviderError("The endpoint's response has an unknown format.")
     try:
@@ -83,9 +84,9 @@ def _entries(document: Mapping[str, Any]) -> list[object]:
 def _made(entry: object) -> Made:
     if isinstance(entry, str):
         return Made(base64=entry)
-    fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+    fields = as_object(entry)
     given: object = fields.get("facts")
-    facts = dict(cast("dict[str, Any]", given)) if isinstance(given, dict) else {}
+    facts = dict(as_object(given))
     if isinstance(fields.get("seed"), int):
         facts["seed"] = fields["seed"]
     match fields:

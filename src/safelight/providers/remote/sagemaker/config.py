@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
+from safelight.json_object import JsonObject
 from safelight.providers.provider import Kind, Lane, Model, Role
 from safelight.providers.remote.sagemaker.place import S3Place
 
 NAME = "sagemaker"
 _GRACE = timedelta(minutes=2)  # from the end of the work to its result in S3
 
-_SIDE: dict[str, Any] = {"type": "integer", "minimum": 64, "maximum": 4096, "default": 1024}
-PARAMS: dict[str, Any] = {
+_SIDE: JsonObject = {"type": "integer", "minimum": 64, "maximum": 4096, "default": 1024}
+PARAMS: JsonObject = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
     "additionalProperties": False,

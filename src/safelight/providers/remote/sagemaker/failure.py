@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from safelight.errors import SafelightError
+from safelight.json_object import as_object
 from safelight.providers.errors import (
     ProviderBadInput,
     ProviderError,
@@ -61,7 +62,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
 def explain(answer: Answer) -> SafelightError | None:
     """Return the error that AWS's response identifies, or None if it is unknown."""
     document: object = answer.document
-    fields = cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    fields = as_object(document)
     named = answer.headers.get("x-amzn-errortype") or fields.get("__type") or fields.get("code")
     code = str(named or "").partition(":")[0].rpartition("#")[2]
     kind = _BY_CODE.get(code)

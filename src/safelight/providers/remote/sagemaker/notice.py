@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import orjson
+
+from safelight.json_object import as_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def _object(text: str | bytes) -> Mapping[str, object]:
         document: object = orjson.loads(text)
     except orjson.JSONDecodeError:
         return {}
-    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    return as_object(document)
 
 
 def _within(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
     inner = fields.get(name)
-    return cast("dict[str, object]", inner) if isinstance(inner, dict) else {}
+    return as_object(inner)

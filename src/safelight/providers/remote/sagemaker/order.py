@@ -2,10 +2,10 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import orjson
 
+from safelight.json_object import JsonObject
 from safelight.providers.errors import ProviderBadInput
 from safelight.providers.provider import ProviderRequest, Role
 
@@ -14,7 +14,7 @@ _MAX_PICTURES = 100 * 2**20  # SageMaker takes 1 GB, but the body is held in mem
 
 def write_order(request: ProviderRequest) -> bytes:
     """Return the request body; reads the pictures, so call it in a thread."""
-    order: dict[str, Any] = {**request.params, "prompt": request.prompt}
+    order: JsonObject = {**request.params, "prompt": request.prompt}
     if request.inputs:
         paths = [source.path for source in request.inputs]
         if sum(path.stat().st_size for path in paths) > _MAX_PICTURES:

@@ -12,8 +12,8 @@ from fastapi.responses import StreamingResponse
 from safelight.assets.keys import FOREVER
 from safelight.storage.errors import StorageFailed
 from safelight.storage.storage import Storage, Stored
-from safelight.web.answers import has_it
 from safelight.web.errors import RangeNotSatisfiable
+from safelight.web.files.conditions import has_it
 
 T = TypeVar("T")
 

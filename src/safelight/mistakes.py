@@ -1,4 +1,4 @@
-"""Says what is wrong in a catalogue: where, why, and which names are allowed there."""
+"""Says which entries of a file of settings are wrong, why, and which names are allowed there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -7,18 +7,23 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
-from safelight.providers.catalogue.catalogue import FORMS
-
+NO_FORMS: Mapping[str, str] = {}
 _MOST_SAID = 5  # errors
 _UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
 
 
-def say(error: ValidationError, kind: Any, above: str = "") -> str:
-    """Return the first errors of a table of the type `kind`, at the place `above`, as one line."""
+def say(
+    error: ValidationError, kind: Any, above: str = "", *, forms: Mapping[str, str] = NO_FORMS
+) -> str:
+    """Return the first errors of a table of the type `kind`, at the place `above`, as one line.
+
+    `forms` are the meanings of regular expressions, for people.
+    """
     found: list[str] = []
     for item in error.errors(include_input=False)[:_MOST_SAID]:
         place = ".".join(str(part) for part in (above, *item["loc"]) if part != "")
-        found.append(f"{place}: {_reason(item, kind)}" if place else _reason(item, kind))
+        reason = _reason(item, kind, forms)
+        found.append(f"{place}: {reason}" if place else reason)
     return "; ".join(found)
 
 
@@ -29,13 +34,13 @@ def nearest(name: str, allowed: Sequence[str]) -> str:
     return f"{hint}Allowed: {', '.join(allowed)}."
 
 
-def _reason(item: Mapping[str, Any], kind: Any) -> str:
+def _reason(item: Mapping[str, Any], kind: Any, forms: Mapping[str, str]) -> str:
     if item["type"] in _UNKNOWN:
         *path, name = item["loc"]
         allowed = sorted(_names(_at(kind, path)))
         return f"unknown; {nearest(str(name), allowed)}" if allowed else "unknown"
     if item["type"] == "string_pattern_mismatch":
-        return FORMS.get(str(item["ctx"]["pattern"]), str(item["msg"]))
+        return forms.get(str(item["ctx"]["pattern"]), str(item["msg"]))
     return str(item["msg"]).removeprefix("Value error, ")
 
 
