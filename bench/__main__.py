@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.access import access
 from bench.alone import alone
 from bench.burst import burst
 from bench.claims import claim_cost
@@ -132,6 +133,10 @@ async def _streams(ground: Components, asked: Asked) -> Answers:
     return {title: await streams(ground, asked.sizes)}
 
 
+async def _access(ground: Components, _: Asked) -> Answers:
+    return {"CPU of an authentication": await access(ground)}
+
+
 async def _models(_: Components, asked: Asked) -> Answers:
     return {
         "Taking in a 3D model: facts, preview, thumb, turntable": await models(asked.sizes),
@@ -159,6 +164,7 @@ _QUESTIONS: dict[str, Callable[[Components, Asked], Awaitable[Answers]]] = {
     "renditions": _renditions,
     "status": _status,
     "streams": _streams,
+    "access": _access,
 }
 
 

@@ -33,8 +33,8 @@ from safelight.cpu.cage import cage
 from safelight.datadir import DiskGuard
 from safelight.db import sealed
 from safelight.db.engine import Database
-from safelight.db.migrate import is_current
-from safelight.errors import ServiceError
+from safelight.db.migrate import check_current
+from safelight.doorbell.doorbell import CREDENTIALS
 from safelight.fetch import check_url
 from safelight.foundation import Foundation, ProcessRole, Shared
 from safelight.identity.logins import Logins
@@ -240,7 +240,7 @@ def _services(
     # A pool apart: nobody waits behind jobs for a rendition or an upload.
     apart = CpuPool(max(on.pool.size // 2, 2), beside=on.pool)
     operations = Operations(database)
-    authenticator = Authenticator(database)
+    authenticator = Authenticator(database, partial(on.bell.ring, CREDENTIALS))
     closed = ClosedAccounts(database)
     jobs = Jobs(database, shared.assets, shared.trash, slots=shared.slots)
     stopping = asyncio.Event()
@@ -298,7 +298,7 @@ def _services(
         ),
         health=Health(
             {
-                "database": partial(_check_schema, database),
+                "database": partial(check_current, database),
                 "storage": on.storage.check,
                 "disk": space,
             },
@@ -369,8 +369,3 @@ async def _sealing(database: Database) -> str:
     if found:
         return f"{found} secrets are not under the first key: run `safelight secrets rotate`"
     return ""
-
-
-async def _check_schema(database: Database) -> None:
-    if not await is_current(database):
-        raise ServiceError("The database's schema is not the one that this version needs.")

@@ -1,5 +1,6 @@
 """Accounts from the command line: opened, limited, suspended and deleted by an operator."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -47,3 +48,27 @@ def test_key_when_printed_for_a_new_account_is_alone_on_its_line(safelight: Run)
     made = safelight("accounts", "create", "bob")
     assert made.stdout.startswith("sk_")
     assert len(made.stdout.splitlines()) == 1
+
+
+async def test_stream_when_its_account_is_suspended_or_deleted_is_over_within_five_seconds(
+    server: RunningServer,
+) -> None:
+    later = {"prompt": "a cat", "model": "sketch", "start_at": "2090-01-01T00:00:00Z"}
+    async with server.client() as operator:
+        made = (await operator.post("/v1/admin/accounts", json={"name": "eve"})).json()
+        at = f"/v1/admin/accounts/{made['account']['id']}"
+        headers = {"Authorization": f"Bearer {made['key']['key']}"}
+        job = (await operator.post("/v1/generate", json=later, headers=headers)).json()["id"]
+        path = f"/v1/jobs/{job}/events"
+        for end, status in (
+            (operator.post(f"{at}/suspend", json={"reason": "unpaid"}), 403),
+            (operator.delete(at), 401),
+        ):
+            await operator.post(f"{at}/resume")
+            async with operator.stream("GET", path, headers=headers) as stream:
+                frames = stream.aiter_bytes()
+                assert b"snapshot" in await anext(frames)
+                assert (await end).is_success
+                async with asyncio.timeout(5):
+                    assert [part async for part in frames if b"event: job.started" in part] == []
+            assert (await operator.get(path, headers=headers)).status_code == status

@@ -146,6 +146,30 @@ async def test_account_when_it_alone_can_run_the_installation_stays(
     assert first.id == other.id, "a start makes its key for who can run the installation"
 
 
+async def test_account_when_a_person_in_another_can_run_the_installation_may_end(
+    office: Office, database: Database
+) -> None:
+    other, _ = await office.opened()
+    person = sa.insert(tables.users).values(
+        id="usr_1",
+        email="a@example.com",
+        email_key="a@example.com",
+        is_operator=True,
+        disabled_at=now(),
+        created_at=now(),
+    )
+    member = sa.insert(tables.members).values(
+        account_id=other.id, user_id="usr_1", role="admin", created_at=now()
+    )
+    for row in (person, member):
+        await database.write(lambda tx, row=row: tx.execute(row))
+    with pytest.raises(LastOperator):
+        await office.lifecycle.delete(office.operator, by=office.by)
+    enabled = sa.update(tables.users).values(disabled_at=None)
+    await database.write(lambda tx: tx.execute(enabled))
+    await office.lifecycle.delete(office.operator, by=office.by)
+
+
 async def test_account_when_unknown_or_deleted_is_not_found(office: Office) -> None:
     gone, _ = await office.opened()
     await office.lifecycle.delete(gone.id, by=office.by)
@@ -195,6 +219,22 @@ async def furnish(database: Database, account_id: str) -> None:
             events=["*"],
             token="t",  # noqa: S106
             created_at=now(),
+        ),
+        sa.insert(tables.users).values(
+            id="usr_1", email="a@example.com", email_key="a@example.com", created_at=now()
+        ),
+        sa.insert(tables.members).values(
+            account_id=account_id, user_id="usr_1", role="admin", created_at=now()
+        ),
+        sa.insert(tables.invitations).values(
+            id="inv_1",
+            account_id=account_id,
+            email="b@example.com",
+            role="viewer",
+            hash=b"h",
+            mailed=True,
+            created_at=now(),
+            expires_at=now(),
         ),
         sa.insert(tables.idempotency).values(
             account_id=account_id, key="k", fingerprint="f", subject=job.id, created_at=now()

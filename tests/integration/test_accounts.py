@@ -15,15 +15,19 @@ from safelight.accounts.scopes import MEMBER_SCOPES, OWNER_SCOPES
 from safelight.accounts.service import Accounts
 from safelight.accounts.sessions import Sessions
 from safelight.db.engine import Database, Work
+from safelight.doorbell import doorbell
+from safelight.doorbell.memory import MemoryDoorbell
 from safelight.errors import NotFound
+from safelight.worker.upkeep.key_use import KeyUse
 from tests import factories
+from tests.servers import wait_until_async
 
 DAY = timedelta(days=1)
 T = TypeVar("T")
 
 
 class SlowReads:
-    """A database whose answers to reads come late."""
+    """A database whose answers to single queries come late."""
 
     def __init__(self, database: Database) -> None:
         self.url = database.url
@@ -31,17 +35,17 @@ class SlowReads:
         self.has_read = asyncio.Event()
         self.may_return = asyncio.Event()
 
-    async def read(self, work: Work[T]) -> T:
-        found = await self._db.read(work)
+    async def look(self, work: Work[T]) -> T:
+        found = await self._db.look(work)
         self.has_read.set()
         await self.may_return.wait()
         return found
 
+    async def read(self, work: Work[T]) -> T:
+        return await self._db.read(work)
+
     async def write(self, work: Work[T]) -> T:
         return await self._db.write(work)
-
-    async def look(self, work: Work[T]) -> T:
-        return await self._db.look(work)
 
     async def close(self) -> None:
         await self._db.close()
@@ -242,3 +246,29 @@ async def test_key_when_of_another_account_does_not_exist(door: Door, database: 
         with pytest.raises(NotFound):
             await tried
     await door.authenticator.authenticate(issued.secret)
+
+
+async def test_credentials_when_one_ends_in_another_process_are_looked_up_again_at_its_ring(
+    database: Database,
+) -> None:
+    account = await factories.new_account(database)
+    bell = MemoryDoorbell()
+    there = Authenticator(database, lambda: bell.ring(doorbell.CREDENTIALS))
+    here = Authenticator(database)
+    issued = await Keys(database, there).create(account, "key")
+    await here.authenticate(issued.secret, address="192.0.2.7")
+
+    async def is_refused() -> bool:
+        try:
+            await here.authenticate(issued.secret)
+        except Unauthenticated:
+            return True
+        return False
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(KeyUse(here, bell).run())
+        await asyncio.sleep(0)  # it listens from its first step
+        assert not await is_refused()
+        await Keys(database, there).revoke(account, issued.key.id, actor="key_owner")
+        await wait_until_async(is_refused, 2)  # known, it would work for 5 s
+        running.cancel()

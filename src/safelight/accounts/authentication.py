@@ -24,13 +24,14 @@ class _Known:
 class Authenticator:
     """The credentials that this process has seen.
 
-    A lookup is good for 5 s, so that a busy client does not cost a query per request. Another
-    process that ends a credential rings `doorbell.CREDENTIALS`, which drops all lookups here; if
-    the ring is lost, the credential works for those 5 s.
+    A lookup is good for 5 s, so that a busy client does not cost a query per request. A process
+    that changes a credential says so by `ring`, so that the others `forget_all`; if the ring is
+    lost, the credential works there for those 5 s.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ring: Callable[[], None] = lambda: None) -> None:
         self._db = database
+        self._ring = ring
         self._known: dict[bytes, _Known] = {}  # by hash
         self._forgets = 0  # a lookup that was under way at a change is not kept
         self._used: dict[str, str] = {}  # addresses by key id, since the last `record_use`
@@ -53,7 +54,7 @@ class Authenticator:
             return known.caller
         self._known.pop(digest, None)
         forgets = self._forgets
-        found = await self._db.read(lambda tx: key_store.find_caller(tx, digest))
+        found = await self._db.look(lambda tx: key_store.find_caller(tx, digest))
         if found is None:
             raise Unauthenticated("The credential is unknown, expired or revoked.")
         if found.suspended_for is not None:
@@ -83,10 +84,12 @@ class Authenticator:
     def forget(self, key_id: str) -> None:
         """Look a credential and its sessions up again at their next use, because it changed."""
         self._forget(lambda caller: key_id in (caller.key_id, caller.root_id))
+        self._ring()
 
     def forget_account(self, account_id: str) -> None:
         """Look all credentials of an account up again at their next use."""
         self._forget(lambda caller: caller.account_id == account_id)
+        self._ring()
 
     def forget_all(self) -> None:
         """Look every credential up again at its next use, because another process changed some."""
@@ -100,11 +103,8 @@ class Authenticator:
 
     def forget_person(self, user_id: str) -> None:
         """Look all credentials of a person up again, because the person's rights changed."""
-        self._known = {
-            digest: known
-            for digest, known in self._known.items()
-            if known.caller.user_id != user_id
-        }
+        self._forget(lambda caller: caller.user_id == user_id)
+        self._ring()
 
     async def record_use(self) -> None:
         """Store when and from where the credentials seen since the last call were used."""

@@ -1,7 +1,7 @@
 """Rows of credentials: API keys, browser sessions and login links."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
@@ -12,7 +12,7 @@ from safelight import ids
 from safelight.accounts.account import Caller, Credential, Key, hash_secret, hint
 from safelight.accounts.scopes import OWNER_SCOPES, Role, Scope, Scopes
 from safelight.db.rows import from_row
-from safelight.db.tables import accounts, keys, members, users
+from safelight.db.tables import OPERATORS, accounts, keys, members, users
 from safelight.db.types import now
 from safelight.db.walks import among
 
@@ -79,29 +79,15 @@ def find_caller(tx: Connection, digest: bytes) -> Found | None:
 
     A person has the scopes of their present role, and none once disabled or removed.
     """
-    is_old = sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true())
-    query = (
-        sa.select(
-            *_OF_CALLER,
-            users.c.is_operator,
-            members.c.role,
-            is_old.label("use_is_old"),
-            accounts.c.suspended_at,
-            accounts.c.suspended_for,
-        )
-        .select_from(_WITH_PERSON)
-        .join(accounts, accounts.c.id == keys.c.account_id)
-        .where(keys.c.hash == digest, accounts.c.deleted_at.is_(None), *_VALID, _PERSON_MAY)
-    )
-    row = tx.execute(query).mappings().one_or_none()
+    row = tx.execute(_FIND, {"digest": digest}).mappings().one_or_none()
     if row is None:
         return None
-    caller = _to_caller(row)
-    if row["role"] is not None:
+    if row["role"] is None:
+        scopes = _to_scopes(row["scopes"])
+    else:
         scopes = OWNER_SCOPES if row["is_operator"] else Role(row["role"]).scopes
-        caller = replace(caller, scopes=scopes)
     reason = row["suspended_for"] if row["suspended_at"] else None
-    return Found(caller, row["use_is_old"], reason)
+    return Found(_to_caller(row, scopes), row["use_is_old"], reason)
 
 
 def still_valid(tx: Connection, key_ids: Collection[str]) -> set[str]:
@@ -109,22 +95,26 @@ def still_valid(tx: Connection, key_ids: Collection[str]) -> set[str]:
     query = (
         sa.select(keys.c.id)
         .select_from(_WITH_PERSON)
-        .join(accounts, accounts.c.id == keys.c.account_id)
         .where(among(tx, keys.c.id, sorted(key_ids)), *_OPEN, *_VALID, _PERSON_MAY)
     )
     return set(tx.scalars(query))
 
 
 def operators(tx: Connection) -> set[str]:
-    """Return the open accounts that have a valid API key with `admin:write`."""
+    """Return the open accounts that have a valid API key with `admin:write`, or an operator."""
     is_admin = sa.cast(keys.c.scopes, sa.Text).like(f'%"{Scope.ADMIN_WRITE}"%')
-    query = (
+    by_key = (
         sa.select(keys.c.account_id)
         .join(accounts, accounts.c.id == keys.c.account_id)
         .where(_IS_KEY, is_admin, *_OPEN, *_VALID)
-        .distinct()
     )
-    return set(tx.scalars(query))
+    by_person = (
+        sa.select(members.c.account_id)
+        .join(users, users.c.id == members.c.user_id)
+        .join(accounts, accounts.c.id == members.c.account_id)
+        .where(OPERATORS, users.c.disabled_at.is_(None), *_OPEN)
+    )
+    return set(tx.scalars(by_key.union(by_person)))
 
 
 def still_open(tx: Connection, account_ids: Collection[str]) -> set[str]:
@@ -169,7 +159,7 @@ def use_up(tx: Connection, digest: bytes) -> Caller | None:
         .returning(*_OF_CALLER)
     )
     row = tx.execute(statement).mappings().one_or_none()
-    return None if row is None else _to_caller(row)
+    return None if row is None else _to_caller(row, _to_scopes(row["scopes"]))
 
 
 def sessions_of(tx: Connection, user_id: str) -> list[Key]:
@@ -219,12 +209,6 @@ def revoke(tx: Connection, key_id: str) -> bool:
     return tx.execute(statement).rowcount == 1
 
 
-def revoke_all(tx: Connection, account_id: str) -> None:
-    """Revoke all credentials of an account."""
-    mine = (keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
-    tx.execute(sa.update(keys).where(*mine).values(revoked_at=now()))
-
-
 def remove(tx: Connection, account_id: str, *, limit: int) -> int:
     """Remove up to `limit` credentials of an account; return how many."""
     mine = sa.select(keys.c.id).where(keys.c.account_id == account_id).limit(limit)
@@ -265,14 +249,6 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
 
 _IS_KEY: ColumnElement[bool] = keys.c.kind == Credential.KEY.name.lower()
 _IS_SESSION: ColumnElement[bool] = keys.c.kind == Credential.SESSION.name.lower()
-_WITH_PERSON = keys.outerjoin(users, users.c.id == keys.c.user_id).outerjoin(
-    members,
-    sa.and_(members.c.user_id == keys.c.user_id, members.c.account_id == keys.c.account_id),
-)
-_PERSON_MAY: ColumnElement[bool] = sa.or_(
-    keys.c.user_id.is_(None),
-    sa.and_(users.c.disabled_at.is_(None), members.c.role.is_not(None)),
-)
 _OF_CALLER = (
     keys.c.id,
     keys.c.kind,
@@ -281,6 +257,18 @@ _OF_CALLER = (
     keys.c.rate_per_s,
     keys.c.parent_id,
     keys.c.user_id,
+)
+_WITH_PERSON = (
+    keys.join(accounts, accounts.c.id == keys.c.account_id)
+    .outerjoin(users, users.c.id == keys.c.user_id)
+    .outerjoin(
+        members,
+        sa.and_(members.c.user_id == keys.c.user_id, members.c.account_id == keys.c.account_id),
+    )
+)
+_PERSON_MAY: ColumnElement[bool] = sa.or_(
+    keys.c.user_id.is_(None),
+    sa.and_(users.c.disabled_at.is_(None), members.c.role.is_not(None)),
 )
 _OPEN: tuple[ColumnElement[bool], ...] = (
     accounts.c.suspended_at.is_(None),
@@ -303,16 +291,37 @@ _VALID: tuple[ColumnElement[bool], ...] = (
 )
 
 
-def _to_caller(row: RowMapping) -> Caller:
+def _to_caller(row: RowMapping, scopes: Scopes) -> Caller:
     is_key = row["kind"] == Credential.KEY.name.lower()
     return Caller(
         row["account_id"],
         row["id"],
-        _to_scopes(row["scopes"]),
+        scopes,
         row["rate_per_s"],
         root_id=row["id"] if is_key else row["parent_id"],
         user_id=row["user_id"],
     )
+
+
+_FIND = (  # built once: that takes longer than the query
+    sa.select(
+        *_OF_CALLER,
+        users.c.is_operator,
+        members.c.role,
+        sa.func.coalesce(keys.c.last_used_at < now(-_USE_NOTED_EVERY), sa.true()).label(
+            "use_is_old"
+        ),
+        accounts.c.suspended_at,
+        accounts.c.suspended_for,
+    )
+    .select_from(_WITH_PERSON)
+    .where(
+        keys.c.hash == sa.bindparam("digest", type_=sa.LargeBinary),
+        accounts.c.deleted_at.is_(None),
+        *_VALID,
+        _PERSON_MAY,
+    )
+)
 
 
 def _to_scopes(names: list[str]) -> Scopes:

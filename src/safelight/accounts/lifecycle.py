@@ -102,7 +102,6 @@ class Lifecycle:
             account = self._ending(tx, account_id)
             self._check_free(tx, account_id)
             store.change_account(tx, account_id, deleted_at=now())
-            key_store.revoke_all(tx, account_id)
             _log(tx, account, "account.deleted", by)
 
         await self._db.write(write)

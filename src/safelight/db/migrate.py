@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from safelight.db.engine import Database
+from safelight.errors import ServiceError
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_331_001  # any number that only Safelight uses for pg_advisory_xact_lock
@@ -27,6 +28,12 @@ async def is_migrated(database: Database) -> bool:
 async def is_current(database: Database) -> bool:
     """Return whether the schema is at the latest revision."""
     return await database.read(_current) == newest_revision()
+
+
+async def check_current(database: Database) -> None:
+    """Raise `ServiceError` unless the schema is at the latest revision."""
+    if not await is_current(database):
+        raise ServiceError("The database's schema is not the one that this version needs.")
 
 
 def _current(tx: Connection) -> str | None:

@@ -177,6 +177,19 @@ def forget(tx: Connection, *, kept: timedelta, limit: int) -> int:
     return tx.execute(sa.delete(invitations).where(named)).rowcount
 
 
+def clear(tx: Connection, account_id: str, *, limit: int) -> int:
+    """Remove up to `limit` members, then invitations, of a deleted account; return how many."""
+    mine = sa.select(members.c.user_id).where(members.c.account_id == account_id).limit(limit)
+    gone = sa.delete(members).where(
+        members.c.account_id == account_id, among(tx, members.c.user_id, tx.scalars(mine).all())
+    )
+    if removed := tx.execute(gone).rowcount:
+        return removed
+    asked = sa.select(invitations.c.id).where(invitations.c.account_id == account_id).limit(limit)
+    named = among(tx, invitations.c.id, tx.scalars(asked).all())
+    return tx.execute(sa.delete(invitations).where(named)).rowcount
+
+
 def _select() -> Select[*tuple[Any, ...]]:
     return (
         sa.select(

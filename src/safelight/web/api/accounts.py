@@ -121,7 +121,6 @@ async def suspend_account(
     """
     changed = await services.access.lifecycle.suspend(account_id, body.reason, by=caller)
     services.access.closed.forget()
-    services.bell.ring(doorbell.CREDENTIALS)
     return json_response(_document(changed))
 
 
@@ -142,7 +141,6 @@ async def delete_account(account_id: Name, caller: AdminWriter, services: Parts)
     """
     await services.access.lifecycle.delete(account_id, by=caller)
     services.access.closed.forget()
-    services.bell.ring(doorbell.CREDENTIALS)
     return Response(status_code=204)
 
 

@@ -11,7 +11,6 @@ from safelight.accounts.account import Key
 from safelight.accounts.errors import KeyEnded, ScopeNotHeld, TooManyKeys
 from safelight.accounts.keys import Issued
 from safelight.accounts.scopes import MEMBER_SCOPES, PATTERNS, Scopes, expand
-from safelight.doorbell import doorbell
 from safelight.jobs.fields import STRICT, Label
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit, cursor_after
@@ -120,7 +119,6 @@ async def rotate_key(
         overlap=timedelta(seconds=body.overlap_s),
         actor=caller.key_id,
     )
-    services.bell.ring(doorbell.CREDENTIALS)
     return json_response(with_secret(made), 201, NO_STORE)
 
 
@@ -128,7 +126,6 @@ async def rotate_key(
 async def revoke_key(key_id: str, caller: AccountWriter, services: Parts) -> Response:
     """Revoke an API key, with the sessions that it opened; open streams end within seconds."""
     await services.access.keys.revoke(caller.account_id, key_id, actor=caller.key_id)
-    services.bell.ring(doorbell.CREDENTIALS)
     return Response(status_code=204)
 
 

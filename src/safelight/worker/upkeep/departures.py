@@ -14,6 +14,7 @@ from safelight.db import Connection
 from safelight.db.engine import Database
 from safelight.doorbell import doorbell
 from safelight.doorbell.doorbell import Doorbell
+from safelight.identity import member_store
 from safelight.jobs.job import Job, StaleJob
 from safelight.jobs.ledger import departed, idempotency, moves
 from safelight.jobs.topics import topics_of
@@ -65,6 +66,7 @@ class Departures:
             self._of(departed.remove_batches),
             self._of(idempotency.remove),
             self._of(key_store.remove),
+            self._of(member_store.clear),
         )
 
     async def round(self) -> None:
