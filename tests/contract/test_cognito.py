@@ -10,8 +10,8 @@ import pytest
 from safelight.accounts.errors import Unauthenticated
 from safelight.db.engine import open_database
 from safelight.fetch.trusted import TrustedClient
-from safelight.identity.issuer_file import read_issuers
-from safelight.identity.tokens import Tokens
+from safelight.identity.issuers.issuer_file import read_issuers
+from safelight.identity.issuers.tokens import Tokens
 from tests import brokers, buckets, factories
 from tests.brokers import Broker
 
@@ -83,7 +83,7 @@ account = "{account}"
 scope_claim = ""
 """)
     async with TrustedClient() as client:
-        yield Tokens(database, read_issuers(path, {}), client)
+        yield Tokens(database, read_issuers(path, {}).issuers, client)
     await database.close()
 
 
