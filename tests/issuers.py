@@ -1,5 +1,7 @@
 """An issuer of tokens on this machine: publishes its keys, rotates them, and goes down."""
 
+import base64
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +15,9 @@ from joserfc import jws
 from joserfc.jwk import Key, RSAKey
 
 AUDIENCE = "safelight-tests"
+CLIENT = "safelight-client"
+CLIENT_SECRET = "a-secret-of-a-test-0123456789"  # noqa: S105
+CODE = "a-code-of-a-test"
 DOWN, HUGE, OTHER = "down", "huge", "other issuer"
 
 
@@ -28,6 +33,9 @@ class StubIssuer:
     url: str = ""
     keys: list[Key] = field(default_factory=lambda: [rsa("first")])
     fault: str = ""
+    tells_issuer: bool = True
+    challenge: str = ""
+    id_token: str = ""
     asked: int = 0
 
     @property
@@ -72,7 +80,26 @@ class StubIssuer:
         if self.fault == DOWN:
             return web.Response(status=503)
         issuer = "https://other.example" if self.fault == OTHER else self.url
-        return web.json_response({"issuer": issuer, "jwks_uri": f"{self.url}/keys"})
+        return web.json_response(
+            {
+                "issuer": issuer,
+                "jwks_uri": f"{self.url}/keys",
+                "authorization_endpoint": f"{self.url}/authorize",
+                "token_endpoint": f"{self.url}/token",
+                "authorization_response_iss_parameter_supported": self.tells_issuer,
+            }
+        )
+
+    async def exchange(self, request: web.Request) -> web.Response:
+        """Answer with `id_token`, if client and PKCE verifier are right."""
+        form = await request.post()
+        verifier = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
+        challenge = base64.urlsafe_b64encode(verifier).decode().rstrip("=")
+        basic = base64.b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
+        is_right = request.headers.get("Authorization") == f"Basic {basic}"
+        if not is_right or challenge != self.challenge or form["code"] != CODE:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        return web.json_response({"id_token": self.id_token, "token_type": "Bearer"})
 
     async def published(self, request: web.Request) -> web.Response:
         del request
@@ -91,6 +118,7 @@ async def issuing() -> AsyncIterator[StubIssuer]:
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", issuer.discovery)
     app.router.add_get("/keys", issuer.published)
+    app.router.add_post("/token", issuer.exchange)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -317,6 +317,10 @@ def _people(things: Mapping[str, str]) -> dict[str, list[Call]]:
         "POST /v1/auth/login/second-step": link(
             "auth/login/second-step", {**token, "code": "123456"}, 401
         ),
+        "GET /v1/auth/providers": [Call("/v1/auth/providers", **_none(200))],
+        "GET /auth/oidc/{provider}/start": [Call("/auth/oidc/none/start", **_none(303))],
+        "GET /auth/oidc/{provider}/connect": [Call("/auth/oidc/none/connect", **_none(401))],
+        "GET /auth/oidc/{provider}/callback": [Call("/auth/oidc/none/callback", **_none(303))],
         "POST /v1/auth/forgotten": link("auth/forgotten", {"email": email}, 202),
         "POST /v1/auth/reset": link("auth/reset", {**token, "password": long}),
         "POST /v1/auth/email/confirm": link("auth/email/confirm", token),

@@ -143,6 +143,7 @@ async def open_safelight(
         catalogue = configured.catalogue(settings)
         vendors = await open_vendors(configured.vendors(settings), catalogue, fetcher, stack)
         providers = [*_built_in(settings, pool, fetcher), *vendors]
+        tokens, oidc = await configured.issuers(settings, database, stack)
         foundation = Foundation(
             database,
             storage,
@@ -155,7 +156,8 @@ async def open_safelight(
             poster,
             providers,
             catalogue,
-            await configured.tokens(settings, database, stack),
+            tokens,
+            oidc,
             scratch,
             sole,
         )

@@ -42,6 +42,7 @@ from safelight.identity.members import Members
 from safelight.identity.passwords import Passwords
 from safelight.identity.people import People
 from safelight.identity.post import Post
+from safelight.identity.provider_logins import ProviderLogins
 from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
@@ -252,7 +253,7 @@ def _services(
             Keys(database, authenticator),
             Sessions(database, authenticator),
             Rates(),
-            on.tokens,
+            on.tokens.authenticate if on.tokens else None,
         ),
         identity=_identity(settings, on, shared, authenticator),
         accounts=Accounts(database),
@@ -337,19 +338,21 @@ def _identity(
     people = People(on.database, passwords, authenticator, post)
     second_step = SecondStep(on.database, people, post)
     sessions = Sessions(on.database, authenticator)
+    logins = Logins(
+        on.database,
+        passwords,
+        second_step,
+        sessions,
+        authenticator,
+        allowed=settings.login == "people",
+    )
     return Identity(
         people,
-        Logins(
-            on.database,
-            passwords,
-            second_step,
-            sessions,
-            authenticator,
-            allowed=settings.login == "people",
-        ),
+        logins,
         second_step,
         Members(on.database, passwords, authenticator, post),
         post,
+        ProviderLogins(on.database, on.oidc, logins) if on.oidc else None,
     )
 
 

@@ -14,7 +14,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from safelight.accounts.account import Caller
 from safelight.assets.keys import MEDIA_TYPES, cache_control_of, ending_of, is_public
 from safelight.assets.urls import Links
 from safelight.cpu import CpuPool
@@ -24,7 +23,10 @@ from safelight.db.sealed import KEY_BYTES, Seal
 from safelight.errors import SettingInvalid
 from safelight.extras import how_to_install
 from safelight.fetch import FetchPolicy, Proxy
-from safelight.identity.issuer_file import read_issuers
+from safelight.fetch.trusted import TrustedClient
+from safelight.identity.issuers.issuer_file import read_issuers
+from safelight.identity.issuers.oidc import Oidc
+from safelight.identity.issuers.tokens import Tokens
 from safelight.jobs.scheduling.limits import ClaimLimits, ProviderLimit
 from safelight.media.pictures.inspect import InspectRules
 from safelight.providers.catalogue import Catalogue, read_catalogue
@@ -279,18 +281,18 @@ def days(count: float) -> timedelta | None:
 # --- who is let in ----------------------------------------------------------------------------
 
 
-async def tokens(
+async def issuers(
     settings: Settings, database: Database, stack: AsyncExitStack
-) -> Callable[[str], Awaitable[Caller]] | None:
-    """Return the function that authenticates tokens of issuers; None if there are no issuers."""
+) -> tuple[Tokens | None, Oidc | None]:
+    """Return what takes tokens of issuers, and what signs people in at providers; None without."""
     if not settings.issuers:
-        return None
-    from safelight.fetch.trusted import TrustedClient  # noqa: PLC0415
-    from safelight.identity.tokens import Tokens  # noqa: PLC0415  7 MB of cryptography
-
-    issuers = read_issuers(settings.issuers, settings.environment)
+        return None, None
+    found = read_issuers(settings.issuers, settings.environment)
     client = await stack.enter_async_context(TrustedClient())
-    return Tokens(database, issuers, client).authenticate
+    return (
+        Tokens(database, found.issuers, client) if found.issuers else None,
+        Oidc(found.logins, client) if found.logins else None,
+    )
 
 
 # --- who makes the media, and who is told ----------------------------------------------------

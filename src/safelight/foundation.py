@@ -1,11 +1,10 @@
 """The resources and the objects that the parts of a process share, and the roles of processes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from safelight.accounts.account import Caller
 from safelight.accounts.signatures import Signatures
 from safelight.assets.intake import Intake
 from safelight.assets.lifecycle.rekey import Rekeyer
@@ -17,6 +16,8 @@ from safelight.cpu import CpuPool
 from safelight.db.engine import Database
 from safelight.doorbell.doorbell import Doorbell
 from safelight.fetch import Fetcher, Poster
+from safelight.identity.issuers.oidc import Oidc
+from safelight.identity.issuers.tokens import Tokens
 from safelight.jobs.callbacks import CallbackAddresses
 from safelight.notifications.contact import Channel
 from safelight.notifications.content import Templates
@@ -54,7 +55,8 @@ class Foundation:
     poster: Poster
     providers: list[Provider]
     catalogue: Catalogue
-    tokens: Callable[[str], Awaitable[Caller]] | None
+    tokens: Tokens | None  # of issuers
+    oidc: Oidc | None  # logins at providers
     scratch: Path
     is_sole: bool  # no other process uses the database
 

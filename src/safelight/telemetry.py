@@ -35,6 +35,8 @@ VARIANT_SECONDS = Histogram(
 
 _SECRETS = re.compile(
     r"\b((?:sk|ses|lnk|tok|whsec)_)[\w+/=-]{8,}"  # our own
+    r"|(\beyJ)[\w-]{8,}\.[\w-]+\.[\w-]*"  # a token of an issuer
+    r"|(sealed:1:)[\w:+/=]+"
     r"|(/callbacks/+[^/\s]+/+)[^\s\"']+"  # the URL is the credential
     r"|([?&](?:token|code|sig|signature|x-amz-signature|key)=)[^\s&\"'\\]+"
     r"|((?-i:\b(?:Bearer|Basic|Key) ))[\w:+/=.-]{16,}"

@@ -1,5 +1,7 @@
 """A server is led every kind of secret, and most of them go wrong: its log shows none of them."""
 
+import base64
+import os
 from pathlib import Path
 
 import httpx2
@@ -12,12 +14,32 @@ from tests.servers import free_port, wait_until_async
 SMTP_PASSWORD = "hunter2-hunter2"  # noqa: S105  opens nothing
 FAL_KEY = "key-id:key-of-a-test"
 IN_ADDRESS = "address-secret-42"
+TOKEN = ".".join(
+    base64.urlsafe_b64encode(part).decode().rstrip("=")
+    for part in (
+        b'{"alg":"RS256","typ":"at+jwt","kid":"x"}',
+        b'{"iss":"https://127.0.0.1:9","aud":"media"}',
+        b"signature",
+    )
+)
+ISSUERS = """
+[issuers.away]
+issuer = "https://127.0.0.1:9"
+audience = "media"
+account = "acc_1"
+"""
 WAIT = {"Prefer": "wait=20"}
 
 
 async def test_log_when_secrets_come_in_every_way_shows_none_of_them(tmp_path: Path) -> None:
     nobody = free_port()
+    issuers, key = tmp_path / "issuers.toml", tmp_path / "key"
+    issuers.write_text(ISSUERS)
+    encryption_key = base64.b64encode(os.urandom(32)).decode()
+    key.write_text(f"{encryption_key}\n")
     settings = {
+        "SAFELIGHT_ISSUERS": str(issuers),
+        "SAFELIGHT_ENCRYPTION_KEY_FILE": str(key),
         "SAFELIGHT_MAIL_URL": f"smtp://news:{SMTP_PASSWORD}@127.0.0.1:{nobody}",
         "SAFELIGHT_MAIL_FROM": "news@example.com",
         "SAFELIGHT_FAL_KEY": FAL_KEY,
@@ -28,6 +50,8 @@ async def test_log_when_secrets_come_in_every_way_shows_none_of_them(tmp_path: P
     }
     server = RunningServer(tmp_path / "data", settings, is_public=True)
     LEAKS.note(IN_ADDRESS, "what a user's address holds")
+    LEAKS.note(TOKEN, "a token of an issuer")
+    LEAKS.note(encryption_key, "the encryption key")
     server.start()
     try:
         async with server.client() as api:
@@ -45,6 +69,8 @@ async def _give_secrets(api: httpx2.AsyncClient, server: RunningServer, away: st
         assert (await browser.get("/v1/account")).status_code == 200, "by its session"
     wrong = {"Authorization": f"Bearer sk_{'0' * 32}"}
     assert (await api.post("/v1/generate", headers=wrong)).status_code == 401
+    by_token = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await api.get("/v1/jobs", headers=by_token)).status_code == 503, "its issuer is away"
     for method in ("POST", "PUT", "GET"):
         answer = await api.request(method, f"/callbacks/fal/att_1.{'s' * 22}", content=b"{}")
         assert answer.status_code in (404, 405)

@@ -22,6 +22,7 @@ from safelight.db.sealed import SEALED, UNSEALED, Seal, SecretUnreadable
 from safelight.db.tables import contacts, endpoints, metadata
 from safelight.db.tables import secrets as secrets_table
 from safelight.errors import SettingInvalid
+from safelight.identity import store as people
 from safelight.notifications import store as contact_store
 from safelight.settings import Settings
 from safelight.webhooks import endpoint_store
@@ -30,6 +31,7 @@ from tests import factories
 OLD, NEW = os.urandom(32), os.urandom(32)
 PLAIN = "whsec_of-a-test"
 TOLD = "code-of-a-test"
+TOTP = "JBSWY3DPEHPK3PXP"
 
 
 @asynccontextmanager
@@ -61,6 +63,9 @@ async def furnish(database: Database) -> tuple[str, str, bytes]:
         )
     )
     await database.write(lambda tx: contact_store.give_code(tx, contact.id, TOLD))
+    user = await database.write(lambda tx: people.insert(tx, "ann@example.com", password=""))
+    assert user is not None
+    await database.write(lambda tx: people.change(tx, user.id, totp_secret=TOTP))
     return account, endpoint.id, await database.write(lambda tx: secrets.ensure(tx, "signing"))
 
 
@@ -73,8 +78,11 @@ async def is_intact(database: Database, account: str, endpoint_id: str, signing:
         (contact,) = contact_store.all_of(tx, account)
         assert endpoint is not None
         assert default is not None
+        user = people.find_by_email(tx, "ann@example.com")
+        assert user is not None
         told = (endpoint.secret, endpoint.old_secret, default.secret, contact.code)
-        return told == (PLAIN, "old", PLAIN, TOLD) and secrets.find(tx, "signing") == signing
+        is_right = told == (PLAIN, "old", PLAIN, TOLD) and user.totp_secret == TOTP
+        return is_right and secrets.find(tx, "signing") == signing
 
     return await database.read(read)
 
@@ -101,7 +109,7 @@ async def test_secrets_when_there_is_a_key_are_unreadable_in_the_database(
         kept = await furnish(database)
         assert await is_intact(database, *kept)
         values = await stored(database)
-        assert len(values) == 6
+        assert len(values) == 7
         for value in values:
             text = value.decode() if isinstance(value, bytes) else value
             assert text.startswith("sealed:1:")
@@ -118,14 +126,14 @@ async def test_secrets_when_a_key_is_new_are_moved_to_it_in_bounded_steps(
     for keys in ((OLD,), (NEW, OLD)):
         async with opened(migrated_database_url, *keys) as database:
             assert await is_intact(database, *kept), "old values are read before they are moved"
-            assert await database.read(sealed.count_old) == 4
+            assert await database.read(sealed.count_old) == 5
             counts: list[int] = []
             for table in SEALED:
                 while count := await database.write(
                     lambda tx, table=table: sealed.reseal(tx, table, limit=1)
                 ):
                     counts.append(count)
-            assert counts == [1, 1, 1, 1]
+            assert counts == [1, 1, 1, 1, 1]
             assert await database.read(sealed.count_old) == 0
     async with opened(migrated_database_url, NEW) as database:
         assert await is_intact(database, *kept)
@@ -167,7 +175,7 @@ async def test_command_when_run_moves_secrets_and_a_backup_is_restored_with_the_
         await rotate()
     monkeypatch.setenv("SAFELIGHT_ENCRYPTION_KEY", base64.b64encode(OLD).decode())
     await rotate()
-    assert capsys.readouterr().out.startswith("4 secrets")
+    assert capsys.readouterr().out.startswith("5 secrets")
     async with open_offline(Settings()) as kept:
         assert await is_intact(kept.database, *owned)
         with (tmp_path / "backup.tar").open("wb") as file:
@@ -209,6 +217,6 @@ def test_columns_when_they_are_called_secret_are_sealed() -> None:
         and not column.name.endswith("hash")
     }
     covered = {(table.name, name) for table, names in SEALED.items() for name in names}
-    known = {("contacts", "codes"), ("start_rates", "tokens"), *harmless}
+    known = {("contacts", "codes"), ("start_rates", "tokens"), ("users", "password"), *harmless}
     assert named - covered - known == set()
     assert {contacts, endpoints, secrets_table} <= SEALED.keys()

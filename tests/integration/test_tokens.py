@@ -23,10 +23,10 @@ from safelight.app import open_safelight
 from safelight.db.engine import Database
 from safelight.fetch.trusted import TrustedClient
 from safelight.identity.errors import IssuersInvalid, IssuerUnavailable
-from safelight.identity.issuer_file import read_issuers
-from safelight.identity.key_set import FRESH_S, KEPT_S, PAUSE_S
-from safelight.identity.token import LEEWAY_S
-from safelight.identity.tokens import Tokens
+from safelight.identity.issuers.issuer_file import read_issuers
+from safelight.identity.issuers.key_set import FRESH_S, KEPT_S, PAUSE_S
+from safelight.identity.issuers.token import LEEWAY_S
+from safelight.identity.issuers.tokens import Tokens
 from safelight.settings import Settings
 from tests.issuers import DOWN, HUGE, OTHER, StubIssuer, issuing, rsa
 
@@ -81,7 +81,7 @@ def desk(issuer: StubIssuer, database: Database, account: str, tmp_path: Path) -
         entries = {"account": f'"{account}"'} | entries
         path = issuer.write(tmp_path / "issuers.toml", **entries)
         async with TrustedClient() as client:
-            tokens = Tokens(database, read_issuers(path, {}), client, ticks=ticks)
+            tokens = Tokens(database, read_issuers(path, {}).issuers, client, ticks=ticks)
             yield Desk(tokens, ticks, account)
 
     return opening

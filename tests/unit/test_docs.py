@@ -119,3 +119,17 @@ def test_decision_when_recorded_has_the_form_of_the_template_and_is_indexed(page
     }
     assert [line[3:] for line in lines if line.startswith("## ")] == _SECTIONS
     assert f"({page.name})" in (_DOCS / "decisions" / "README.md").read_text()
+
+
+def test_security_page_when_it_names_a_test_that_test_exists() -> None:
+    rows = [
+        line
+        for line in (_DOCS / "security.md").read_text().split("## Rotating keys")[0].splitlines()
+        if line.startswith("| ") and not line.startswith(("| who or what", "| risk", "| chapter"))
+    ]
+    assert rows
+    for row in rows:
+        found = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row)
+        assert found, f"this row names no test: {row}"
+        for path, name in found:
+            assert f"def {name}(" in (_ROOT / "tests" / path).read_text(), f"{path}::{name}"

@@ -22,6 +22,7 @@ from tests import documented
 
 # Pages, links in mails, providers' callbacks, and two aliases of `GET /v1/jobs/{id}`.
 HIDDEN = {
+    *(f"/auth/oidc/{{provider}}/{step}" for step in ("start", "connect", "callback")),
     *(f"/{name}" for name in PEOPLE),
     "/",
     "/docs",

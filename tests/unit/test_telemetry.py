@@ -63,6 +63,8 @@ def test_log_when_something_fails_shows_the_place_and_no_variable(style: str) ->
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_…"),
         ("/files/a.png?until=1&sig=abcdefg&w=1", "/files/a.png?until=1&sig=…&w=1"),
         ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer …"),
+        ("token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln failed", "token eyJ… failed"),
+        ("value sealed:1:0a1b2c3d:AAAA/BBBB+CC== ", "value sealed:1:… "),
         ("postgresql://user:hunter2@host/db", "postgresql://user:…@host/db"),
         ("http://host:80/path and no secret", "http://host:80/path and no secret"),
     ],

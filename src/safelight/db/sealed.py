@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import Column, ColumnElement, Connection, Table
 
-from safelight.db.tables import contacts, endpoints, secrets
+from safelight.db.tables import contacts, endpoints, secrets, users
 from safelight.errors import ServiceError
 
 if TYPE_CHECKING:  # 7 MB, of no use to a process without keys
@@ -29,6 +29,7 @@ SEALED: Mapping[Table, tuple[str, ...]] = {
     endpoints: ("secret", "old_secret"),
     contacts: ("code", "token"),
     secrets: ("value",),
+    users: ("totp_secret",),
 }
 """The columns with secrets that must be readable; others are stored as hashes."""
 

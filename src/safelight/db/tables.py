@@ -151,6 +151,29 @@ recovery_codes = Table(
     sa.PrimaryKeyConstraint("user_id", "hash"),
 )
 
+# Persons as login providers know them. Only issuer and subject together say who somebody is.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", sa.Text, nullable=False),
+    Column("subject", sa.Text, nullable=False),
+    Column("user_id", sa.Text, ForeignKey("users.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    sa.PrimaryKeyConstraint("issuer", "subject"),
+    Index("ix_identities_user", "user_id"),
+)
+
+# A signed-in person is on the way to a provider, to connect an identity.
+identity_requests = Table(
+    "identity_requests",
+    metadata,
+    Column("hash", sa.LargeBinary, primary_key=True),  # SHA-256 of a 256-bit secret
+    Column("user_id", sa.Text, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_identity_requests_user", "user_id"),
+    Index("ix_identity_requests_expires_at", "expires_at"),
+)
+
 # Counters of guesses and mails, each within a window of time.
 throttles = Table(
     "throttles",

@@ -69,6 +69,20 @@ class SignedIn(TypedDict):
     token: Annotated[str | None, Field(description="Send it with the code, within 5 minutes.")]
 
 
+class LoginProvider(TypedDict):
+    """An OpenID Connect provider at which people sign in."""
+
+    name: Annotated[str, Field(examples=["keycloak"])]
+    title: str
+    url: Annotated[str, Field(description="Send the browser there to sign in.")]
+
+
+class LoginProviderList(TypedDict):
+    """The login providers of this installation."""
+
+    data: list[LoginProvider]
+
+
 class BrowserSession(TypedDict):
     """An open session of the signed-in person."""
 

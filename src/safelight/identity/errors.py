@@ -135,3 +135,17 @@ class IssuersInvalid(SettingInvalid):
 
     code = "issuers_invalid"
     title = "The file of issuers is invalid"
+
+
+class ProviderLoginFailed(Unauthenticated):
+    """The login at a provider proves nobody: another browser began it, or the token is not good."""
+
+    code = "provider_login_failed"
+    title = "The login at the provider failed"
+
+
+class IdentityNotConnected(Forbidden):
+    """No user has connected this identity; a user with the same address must connect it first."""
+
+    code = "identity_not_connected"
+    title = "This identity is connected to no user"

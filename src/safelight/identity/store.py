@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from safelight import ids
 from safelight.db.rows import from_row
+from safelight.db.sealed import closed, opened
 from safelight.db.tables import OPERATORS, recovery_codes, throttles, user_tokens, users
 from safelight.db.types import now
 from safelight.db.upsert import upsert
@@ -32,20 +33,20 @@ def insert(tx: Connection, email: str, *, password: str, is_operator: bool = Fal
         .returning(users)
     )
     row = tx.execute(statement).mappings().one_or_none()
-    return None if row is None else _to_user(row)
+    return None if row is None else _to_user(tx, row)
 
 
 def find(tx: Connection, user_id: str) -> User | None:
     """Return a user, or None."""
     row = tx.execute(sa.select(users).where(users.c.id == user_id)).mappings().one_or_none()
-    return None if row is None else _to_user(row)
+    return None if row is None else _to_user(tx, row)
 
 
 def find_by_email(tx: Connection, email: str) -> User | None:
     """Return the user of an address in any case, or None."""
     query = sa.select(users).where(users.c.email_key == email_key(email))
     row = tx.execute(query).mappings().one_or_none()
-    return None if row is None else _to_user(row)
+    return None if row is None else _to_user(tx, row)
 
 
 def page(tx: Connection, *, before: str | None, limit: int, email: str | None = None) -> list[User]:
@@ -55,12 +56,13 @@ def page(tx: Connection, *, before: str | None, limit: int, email: str | None = 
         query = query.where(users.c.email_key == email_key(email))
     if before is not None:
         query = query.where(users.c.id < before)
-    return [_to_user(row) for row in tx.execute(query).mappings()]
+    return [_to_user(tx, row) for row in tx.execute(query).mappings()]
 
 
 def change(tx: Connection, user_id: str, **values: Any) -> None:
     """Set columns of a user."""
-    tx.execute(sa.update(users).where(users.c.id == user_id).values(**values))
+    kept = closed(tx, users, user_id, values)
+    tx.execute(sa.update(users).where(users.c.id == user_id).values(**kept))
 
 
 def set_email(tx: Connection, user_id: str, email: str) -> bool:
@@ -231,5 +233,5 @@ def forget_throttles(tx: Connection, *, kept: timedelta, limit: int) -> int:
     return tx.execute(sa.delete(throttles).where(named, throttles.c.until < now(-kept))).rowcount
 
 
-def _to_user(row: RowMapping) -> User:
-    return from_row(User, row)
+def _to_user(tx: Connection, row: RowMapping) -> User:
+    return from_row(User, opened(tx, users, row))

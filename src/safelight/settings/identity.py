@@ -11,5 +11,6 @@ class IdentitySettings(BaseSettings):
 
     issuers: ExistingFile | None = Field(
         default=None,
-        description="TOML file of the issuers whose access tokens the API takes; empty takes none.",
+        description="TOML file of the issuers whose access tokens the API takes, and of the "
+        "providers at which people sign in; empty is none.",
     )

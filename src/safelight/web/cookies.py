@@ -3,8 +3,11 @@
 from fastapi import Request, Response
 
 from safelight.accounts.sessions import SESSION_LASTS
+from safelight.identity.provider_logins import LOGIN_LASTS
 from safelight.web.auth import COOKIE
 from safelight.web.services import Services
+
+LOGIN_COOKIE = "safelight_login"
 
 
 def with_session(
@@ -26,6 +29,25 @@ def with_session(
 def without_session(request: Request, services: Services, response: Response) -> Response:
     """Return `response`, which removes the cookie."""
     response.delete_cookie(COOKIE, path=_path(request, services))
+    return response
+
+
+def with_login(
+    request: Request, services: Services, response: Response, provider: str, secret: str
+) -> Response:
+    """Return `response` with the secret of a login at a provider; empty removes it.
+
+    It is lax, because the provider's page leads back here, and goes to that login's routes only.
+    """
+    response.set_cookie(
+        LOGIN_COOKIE,
+        secret,
+        max_age=int(LOGIN_LASTS.total_seconds()) if secret else 0,
+        path=f"{_path(request, services)}auth/oidc/{provider}",
+        httponly=True,
+        secure=request.url.scheme == "https" or _is_public(request, services, "https:"),
+        samesite="lax",
+    )
     return response
 
 

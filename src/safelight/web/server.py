@@ -38,7 +38,7 @@ from safelight.web.api import (
     usage,
     webhooks,
 )
-from safelight.web.api.people import logins, members, myself, users
+from safelight.web.api.people import logins, members, myself, providers, users
 from safelight.web.compression import Compression
 from safelight.web.errors import KeyInUrl, TooLarge
 from safelight.web.files.hot_files import RawHeaders
@@ -104,6 +104,7 @@ def build(services: Services, *, version: str) -> FastAPI:
         logins.router,
         myself.router,
         members.router,
+        providers.router,
         users.router,
         usage.router,
         webhooks.router,

@@ -28,6 +28,7 @@ from safelight.identity.logins import Logins
 from safelight.identity.members import Members
 from safelight.identity.people import People
 from safelight.identity.post import Post
+from safelight.identity.provider_logins import ProviderLogins
 from safelight.identity.second_step import SecondStep
 from safelight.jobs.batches import Batches
 from safelight.jobs.callbacks import CallbackAddresses, Callbacks
@@ -79,6 +80,7 @@ class Identity:
     second_step: SecondStep
     members: Members
     post: Post
+    providers: ProviderLogins | None  # None: there are no providers
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ export const api = {
   signOut: () => call("DELETE", "v1/session"),
 
   logIn: (wish) => call("POST", "v1/auth/login", { json: wish }),
+  loginProviders: () => call("GET", "v1/auth/providers"),
   secondStep: (wish) => call("POST", "v1/auth/login/second-step", { json: wish }),
   switchAccount: (accountId) =>
     call("POST", "v1/auth/switch", { json: { account_id: accountId } }),

@@ -53,6 +53,20 @@ function finish(target) {
 const pages = {
   signin() {
     let half = "";
+    const failed = new URLSearchParams(location.hash.slice(1)).get("failed");
+    if (failed) {
+      const place = find("[data-failed]");
+      place.textContent =
+        failed === "identity_not_connected"
+          ? "No user here is connected to this identity. Sign in with the password, then connect it."
+          : "The login at the provider failed. Try again.";
+      place.hidden = false;
+    }
+    api.loginProviders().then(({ data }) =>
+      find("[data-providers]").append(
+        ...data.map((each) => el("a", { href: each.url }, `Sign in with ${each.title}`)),
+      ),
+    );
     const enter = () => location.assign(token ? `invitation${location.hash}` : "./");
     onSubmit("login", async (fields, _, target) => {
       const answer = await api.logIn(fields);

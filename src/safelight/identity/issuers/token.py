@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 import orjson
 
 from safelight.accounts.errors import Unauthenticated
-from safelight.identity.issuer import Issuer
+from safelight.identity.issuers.issuer import Issuer
 from safelight.json_object import JsonObject
 
 MAX_TOKEN_LENGTH = 8_192
@@ -70,11 +70,16 @@ def check_header(token: Unverified, issuer: Issuer) -> None:
 def check_claims(token: Unverified, issuer: Issuer, now: float) -> Claims:
     """Return the subject and the end of a signed token; raise `Unauthenticated` for another use."""
     claims = token.claims
-    if not set(_audiences(claims.get(issuer.audience_claim))) & set(issuer.audience):
+    if not set(audiences(claims.get(issuer.audience_claim))) & set(issuer.audience):
         raise refused("its audience is not this server")
     for name, value in issuer.require.items():
         if claims.get(name) != value:
             raise refused(f"its claim `{name}` is not that of an access token")
+    return checked(claims, now)
+
+
+def checked(claims: Mapping[str, Any], now: float) -> Claims:
+    """Return the subject and the end of a token that is valid now; raise `Unauthenticated`."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_ID or not subject.isprintable():
         raise refused("its subject (`sub`) is empty or malformed")
@@ -122,7 +127,8 @@ def _media_type(name: str) -> str:
     return name.lower().removeprefix("application/")
 
 
-def _audiences(value: Any) -> list[str]:
+def audiences(value: Any) -> list[str]:
+    """Return the audiences of a claim: a text, or a list of texts."""
     if isinstance(value, str):
         return [value]
     found = cast("list[Any]", value) if isinstance(value, list) else []

@@ -5,18 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
-
 from safelight.accounts import store
 from safelight.accounts.account import Caller, hash_secret
 from safelight.accounts.errors import AccountSuspended
 from safelight.db.engine import Database
 from safelight.fetch.trusted import TrustedClient
-from safelight.identity.issuer import Issuer
-from safelight.identity.key_set import KeySet
-from safelight.identity.token import (
+from safelight.identity.issuers.issuer import Issuer
+from safelight.identity.issuers.key_set import KeySet
+from safelight.identity.issuers.token import (
     MAX_TOKEN_LENGTH,
     Unverified,
     check_claims,
@@ -79,7 +75,7 @@ class Tokens:
             raise refused("its issuer is not known here")
         name, issuer, keys = self._issuers[read.issuer]
         check_header(read, issuer)
-        _verify(token, await keys.find(read.key_id, read.algorithm), read.algorithm)
+        await keys.verify(token, read)
         claims = check_claims(read, issuer, self._clock())
         account_id = issuer.account or read.claims.get(issuer.account_claim)
         return Caller(
@@ -99,12 +95,3 @@ class Tokens:
             if account is not None and not account.deleted_at:
                 return account.id
         raise refused("it names no account of this server")
-
-
-def _verify(token: str, key: Key, algorithm: str) -> None:
-    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
-    registry.max_header_length = MAX_TOKEN_LENGTH
-    try:
-        jws.deserialize_compact(token, key, registry=registry)
-    except (JoseError, ValueError):
-        raise refused("its signature is not the issuer's") from None

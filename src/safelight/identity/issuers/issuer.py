@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from safelight.accounts.scopes import MEMBER_SCOPES, PATTERNS, Scope, Scopes, expand
+from safelight.accounts.scopes import MEMBER_SCOPES, PATTERNS, Role, Scope, Scopes, expand
 
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -38,35 +38,13 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class Issuer(Table):
-    """An issuer whose access tokens the API takes.
-
-    `account` is the account of all its tokens; otherwise `account_claim` names the claim with the
-    account's id. A token gets the scopes that `scope_claim` and `role_claim` give it, but never
-    more than `grants`; without those two claims, all of `grants`.
-    """
+class Published(Table):
+    """An issuer with published keys, and the algorithms of its signatures."""
 
     issuer: Text
-    audience: Annotated[list[Text], Field(min_length=1, max_length=10)]
-    audience_claim: Text = "aud"
     keys_url: str = ""  # empty: as the issuer's discovery document says
     algorithms: Annotated[list[str], Field(min_length=1)] = ["RS256"]
-    types: Annotated[list[str], Field(min_length=1, max_length=5)] = [ACCESS_TOKEN]
-    require: Mapping[str, str] = {}
-    account: str = ""
-    account_claim: str = ""
-    grants: Patterns = sorted(MEMBER_SCOPES)
-    scope_claim: str = "scope"
-    scopes: Mapping[str, Patterns] = {}
-    role_claim: str = ""
-    roles: Mapping[str, Patterns] = {}
-    rate_per_s: float | None = Field(default=None, gt=0)  # of each subject; None: unlimited
     allow_http: bool = False
-
-    @field_validator("audience", mode="before")
-    @classmethod
-    def _is_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
     @field_validator("algorithms")
     @classmethod
@@ -77,6 +55,53 @@ class Issuer(Table):
                     f"`{name[:20]}` is not accepted; choose from {', '.join(ALGORITHMS)}"
                 )
         return names
+
+    @model_validator(mode="after")
+    def _has_fit_addresses(self) -> Self:
+        for url in filter(None, (self.issuer, self.keys_url)):
+            self.check_url(url)
+        return self
+
+    def check_url(self, url: str) -> None:
+        """Raise `ValueError` unless `url` may be called: by https, or http where it is allowed."""
+        try:
+            parts = urlsplit(url)
+            is_whole = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            raise ValueError("a URL is malformed") from None
+        if not is_whole or parts.scheme not in ("https", "http"):
+            raise ValueError("give whole URLs, such as https://id.example.com")
+        if parts.scheme == "http" and not self.allow_http:
+            raise ValueError(
+                "plain http needs allow_http = true; everybody on the way could sign in"
+            )
+
+
+class Issuer(Published):
+    """An issuer whose access tokens the API takes.
+
+    `account` is the account of all its tokens; otherwise `account_claim` names the claim with the
+    account's id. A token gets the scopes that `scope_claim` and `role_claim` give it, but never
+    more than `grants`; without those two claims, all of `grants`.
+    """
+
+    audience: Annotated[list[Text], Field(min_length=1, max_length=10)]
+    audience_claim: Text = "aud"
+    types: Annotated[list[str], Field(min_length=1, max_length=5)] = [ACCESS_TOKEN]
+    require: Mapping[str, str] = {}
+    account: str = ""
+    account_claim: str = ""
+    grants: Patterns = sorted(MEMBER_SCOPES)
+    scope_claim: str = "scope"
+    scopes: Mapping[str, Patterns] = {}
+    role_claim: str = ""
+    roles: Mapping[str, Patterns] = {}
+    rate_per_s: float | None = Field(default=None, gt=0)  # of each subject; None: unlimited
+
+    @field_validator("audience", mode="before")
+    @classmethod
+    def _is_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("grants")
     @classmethod
@@ -100,23 +125,7 @@ class Issuer(Table):
                 f"types other than `{ACCESS_TOKEN}` need `require`, with a claim that only access "
                 'tokens have, such as require = { token_use = "access" }'
             )
-        for url in filter(None, (self.issuer, self.keys_url)):
-            self.check_url(url)
         return self
-
-    def check_url(self, url: str) -> None:
-        """Raise `ValueError` unless `url` may be called: by https, or http where it is allowed."""
-        try:
-            parts = urlsplit(url)
-            is_whole = bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            raise ValueError("a URL is malformed") from None
-        if not is_whole or parts.scheme not in ("https", "http"):
-            raise ValueError("give whole URLs, such as https://id.example.com")
-        if parts.scheme == "http" and not self.allow_http:
-            raise ValueError(
-                "plain http needs allow_http = true; everybody on the way could sign in"
-            )
 
     def scopes_of(self, claims: Mapping[str, Any]) -> Scopes:
         """Return the scopes of a token with these claims."""
@@ -131,10 +140,25 @@ class Issuer(Table):
         return most & found
 
 
-class Issuers(Table):
-    """The whole file: issuers by name."""
+class LoginProvider(Published):
+    """An OpenID Connect provider at which people sign in.
 
-    issuers: Annotated[Mapping[IssuerName, Issuer], Field(min_length=1, max_length=20)]
+    With `account` and `role`, a person who is new here becomes a member; otherwise only those who
+    connected their user before get in. `client_secret` is empty for a public client.
+    """
+
+    client_id: Text
+    client_secret: str = Field(default="", repr=False)
+    title: str = Field(default="", max_length=60)
+    account: str = ""
+    role: Role = Role.MEMBER
+
+
+class Issuers(Table):
+    """The whole file: issuers of the API's tokens, and providers of logins, by name."""
+
+    issuers: Annotated[Mapping[IssuerName, Issuer], Field(max_length=20)] = {}
+    logins: Annotated[Mapping[IssuerName, LoginProvider], Field(max_length=20)] = {}
 
     @field_validator("issuers")
     @classmethod
