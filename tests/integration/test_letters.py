@@ -90,6 +90,15 @@ async def test_reset_link_when_used_sets_the_password_once_and_ends_all_sessions
         assert told["To"] == ADA
 
 
+async def test_reset_link_when_used_twice_at_once_works_once(post: Post) -> None:
+    await post.office.user(ADA)
+    async with post.office.browser() as browser:
+        await _forget(browser, ADA)
+        token = await post.token(1, "password")
+        answers = await asyncio.gather(*(_reset(browser, token) for _ in range(2)))
+        assert sorted(each.status_code for each in answers) == [204, 403]
+
+
 async def test_reset_tokens_when_used_old_or_of_another_purpose_are_refused_alike(
     post: Post,
 ) -> None:

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 
 from safelight.accounts.scopes import Role
-from safelight.identity import member_store, passwords
+from safelight.db import Connection
+from safelight.errors import ServiceError
+from safelight.identity import member_store, passwords, throttling
 from safelight.web.auth import COOKIE
 from tests import factories
 from tests.people import PASSWORD, Office, log_in, office
@@ -219,6 +221,38 @@ async def test_login_when_the_password_was_right_at_last_forgives_the_wrong_ones
             assert (await log_in(browser, ADA)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("addresses", "allowed"),
+    [
+        (["10.0.0.1"], 100),
+        (["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::1"], 100),  # one customer's
+        (["2001:db8::1", "2001:db8:1::1"], 120),
+    ],
+)
+async def test_guesses_when_they_come_from_one_network_address_are_a_hundred(
+    place: Office, addresses: list[str], allowed: int
+) -> None:
+    def guess(tx: Connection) -> int:
+        return sum(
+            throttling.guess(tx, f"{n}@example.com", addresses[n % len(addresses)])
+            for n in range(120)
+        )
+
+    assert await place.database.write(guess) == allowed
+
+
+async def test_hashing_when_too_many_wait_is_refused_for_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("safelight.identity.passwords._MOST_WAITING", 1)
+    hashing = passwords.Passwords()
+    done = await asyncio.gather(
+        *(hashing.hash("long enough to hash") for _ in range(6)), return_exceptions=True
+    )
+    assert [each for each in done if isinstance(each, ServiceError)]
+    assert [each for each in done if isinstance(each, str)]
+
+
 # --- sessions -----------------------------------------------------------------------------------
 
 
@@ -325,11 +359,14 @@ async def test_session_when_the_role_changes_has_its_scopes_at_once(
 async def test_session_when_the_user_is_disabled_or_removed_ends(place: Office) -> None:
     await place.user("root@example.com", is_operator=True, role=Role.ADMIN)
     ada, bob = await place.user(ADA), await place.user("bob@example.com")
+    is_open = place.safelight.services.access.authenticator.is_valid
     async with (
         place.signed_in(ADA) as disabled,
         place.signed_in("bob@example.com") as removed,
         place.browser(key=place.key) as ops,
     ):
+        theirs = (await removed.get("/v1/auth/sessions")).json()["data"][0]["id"]
+        assert await is_open(theirs)
         path = f"/v1/admin/users/{ada.id}"
         assert (await ops.patch(path, json={"enabled": False})).status_code == 200
         assert (await disabled.get("/v1/account")).status_code == 401
@@ -337,7 +374,21 @@ async def test_session_when_the_user_is_disabled_or_removed_ends(place: Office) 
         assert (await disabled.get("/v1/account")).status_code == 401, "it stays ended"
         assert (await ops.delete(f"/v1/members/{bob.id}")).status_code == 204
         assert (await removed.get("/v1/account")).status_code == 401
+        assert not await is_open(theirs), "open streams end as well"
         assert _outcome(await log_in(removed, "bob@example.com")) == (403, "no_account")
+
+
+async def test_session_when_its_membership_is_gone_has_no_rights_even_if_not_revoked(
+    place: Office,
+) -> None:
+    user = await place.user(ADA)
+    authenticator = place.safelight.services.access.authenticator
+    async with place.signed_in(ADA) as browser:
+        session = (await browser.get("/v1/auth/sessions")).json()["data"][0]["id"]
+        await place.database.write(lambda tx: member_store.remove(tx, place.account_id, user.id))
+        authenticator.forget_person(user.id)
+        assert (await browser.get("/v1/account")).status_code == 401
+        assert not await authenticator.is_valid(session)
 
 
 async def test_operator_when_the_last_one_cannot_be_disabled_or_demoted(place: Office) -> None:

@@ -122,7 +122,7 @@ class Members:
         account_id = caller.account_id
 
         def write(tx: Connection) -> tuple[Invitation, str] | None:
-            if not throttling.mail(tx, email):
+            if not throttling.invite(tx, account_id, email):
                 return None
             user = store.find_by_email(tx, email)
             if user is not None and member_store.find(tx, account_id, user.id) is not None:
@@ -147,7 +147,7 @@ class Members:
 
         found = await self._db.write(write)
         if found is None:
-            raise throttling.refused()
+            raise throttling.refused_mail()
         invitation, name = found
         path = f"invitation#token={token}"
         if not self._post.is_open:

@@ -37,6 +37,7 @@ class Passwords:
         )
         self._breached = breached
         self._limiter: anyio.CapacityLimiter | None = None
+        self._pending = 0
         self._dummy = ""
 
     async def hash(self, password: str, *, field: str = "password") -> str:
@@ -71,9 +72,13 @@ class Passwords:
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(_AT_ONCE)
-        if self._limiter.statistics().tasks_waiting >= _MOST_WAITING:
+        if self._pending >= _AT_ONCE + _MOST_WAITING:
             raise ServiceError("Too many people sign in at once. Try again in a few seconds.")
-        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        self._pending += 1
+        try:
+            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        finally:
+            self._pending -= 1
 
 
 def _unfit(field: str, message: str) -> PasswordUnfit:

@@ -190,9 +190,10 @@ class People:
 
         found = await self._db.write(write)
         if found is False:
-            raise throttling.refused()
+            raise throttling.refused_mail()
         if isinstance(found, User):
-            self._post.send(
+            # A full queue must not tell either.
+            self._post.tell(
                 Letter(
                     found.email,
                     "Choose a new password",
@@ -319,7 +320,7 @@ class People:
 
         is_free = await self._db.write(write)
         if is_free is None:
-            raise throttling.refused()
+            raise throttling.refused_mail()
         if is_free:
             text = "Follow this link within a day to confirm that this address is yours."
             path = f"email#token={token}"

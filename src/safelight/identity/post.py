@@ -67,9 +67,13 @@ class Post:
             raise ServiceError("Too many mails wait to be sent. Try again later.") from None
 
     def tell(self, letter: Letter) -> None:
-        """Queue a letter if mail is sent at all: news that nothing depends on."""
-        if self.is_open and not self._queue.full():
+        """Queue a letter if mail is sent at all; where the queue is full, only a log line tells."""
+        if not self.is_open:
+            return
+        try:
             self._queue.put_nowait(letter)
+        except asyncio.QueueFull:
+            _log.error("letter dropped: too many wait to be sent", title=letter.title)
 
     async def run(self) -> None:
         """Send what is queued, until canceled."""

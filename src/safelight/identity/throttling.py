@@ -15,6 +15,7 @@ _GUESSES_OF_A_USER = Throttle(10, _QUARTER)
 _GUESSES_FROM_AN_ADDRESS = Throttle(100, _QUARTER)
 _CODES = Throttle(10, _QUARTER)
 _MAILS = Throttle(5, _HOUR)
+_INVITATIONS = Throttle(100, _HOUR)  # of an account
 _REQUESTS = Throttle(30, _HOUR)  # for mails, from one network address
 _V6_PREFIX = 64  # what one customer has
 
@@ -50,6 +51,11 @@ def mail(tx: Connection, email: str) -> bool:
     return store.take(tx, f"mail:{_digest(mailbox_of(email))}", _MAILS)
 
 
+def invite(tx: Connection, account_id: str, email: str) -> bool:
+    """Count an invitation; return whether the account may send it, and to that mailbox."""
+    return store.take(tx, f"invite:{account_id}", _INVITATIONS) and mail(tx, email)
+
+
 def ask_for_mail(tx: Connection, address: str) -> bool:
     """Count an anonymous request for a mail; return whether the network address may make it."""
     return store.take(tx, _place("mail", address), _REQUESTS)
@@ -60,6 +66,15 @@ def refused() -> TooManyAttempts:
     return TooManyAttempts(
         "Too many attempts for this user or from this network address. Try again in 15 minutes.",
         retry_after=_QUARTER,
+    )
+
+
+def refused_mail() -> TooManyAttempts:
+    """Return the refusal of a mail."""
+    return TooManyAttempts(
+        f"Too many mails: at most {_MAILS.most} an hour go to one mailbox, and an account sends at "
+        f"most {_INVITATIONS.most} invitations. Try again in an hour.",
+        retry_after=_HOUR,
     )
 
 

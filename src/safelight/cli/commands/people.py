@@ -22,7 +22,13 @@ def create_user(
     account: Annotated[
         str | None, typer.Option(metavar="ACCOUNT", help="The first account; default: the key's.")
     ] = None,
-    role: Role = "admin",
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="viewer, member or admin; default: member, of an operator admin.",
+        ),
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,

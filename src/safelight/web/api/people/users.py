@@ -12,7 +12,7 @@ from safelight.identity.errors import EmailTaken, LastOne, PasswordUnfit
 from safelight.jobs.fields import STRICT, Name
 from safelight.web.answers import json_response
 from safelight.web.api.jobs import Cursor, Limit
-from safelight.web.api.people.fields import AnyEmail, Email, PasswordText, RoleField
+from safelight.web.api.people.fields import AnyEmail, Email, PasswordText
 from safelight.web.api.people.views import user_document
 from safelight.web.auth import AdminReader, AdminWriter, Parts
 from safelight.web.contract import returns
@@ -34,7 +34,9 @@ class NewUser(BaseModel):
     )
     operator: bool = Field(False, description="May do everything in the installation.")
     account_id: Name | None = Field(None, description="The first account; null: the caller's.")
-    role: RoleField = Role.ADMIN
+    role: Annotated[Role | None, Field(strict=False)] = Field(
+        None, description="In that account; null: an operator is `admin`, others `member`."
+    )
 
 
 class UserChange(BaseModel):
@@ -55,7 +57,7 @@ async def create_user(body: NewUser, caller: AdminWriter, services: Parts) -> Re
         password=body.password,
         is_operator=body.operator,
         account_id=body.account_id or caller.account_id,
-        role=body.role,
+        role=body.role or (Role.ADMIN if body.operator else Role.MEMBER),
     )
     document: documents.UserWithLink = {**user_document(made.person), "url": made.url}
     return json_response(document, 201, _NO_STORE)
