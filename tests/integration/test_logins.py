@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from safelight.accounts import key_store
+from safelight.accounts.account import Caller
 from safelight.accounts.scopes import Role
 from safelight.db import Connection
 from safelight.errors import ServiceError
@@ -338,6 +339,18 @@ async def test_login_when_the_setting_says_keys_only_is_refused_with_its_name(
             refused = await log_in(browser, ADA)
             assert _outcome(refused) == (403, "login_off")
             assert "SAFELIGHT_LOGIN" in refused.json()["detail"]
+
+
+async def test_session_of_a_person_when_the_setting_says_keys_only_by_now_is_refused(
+    tmp_path: Path, migrated_database_url: str
+) -> None:
+    async with office(tmp_path / "data", database_url=migrated_database_url, login="keys") as place:
+        user = await place.user(ADA)
+        caller = Caller(place.account_id, "", frozenset(), user_id=user.id)
+        session = await place.safelight.services.access.sessions.start(caller)
+        async with place.browser() as browser:
+            browser.cookies.set(COOKIE, session)
+            assert _outcome(await browser.get("/v1/account")) == (403, "login_off")
 
 
 # --- rights -------------------------------------------------------------------------------------

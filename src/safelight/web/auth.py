@@ -81,9 +81,12 @@ async def _session(
     if not cookie:
         raise Unauthenticated("There is no browser session.")
     services.hosts.check(request)
-    return await services.access.authenticator.authenticate(
+    caller = await services.access.authenticator.authenticate(
         cookie, Credential.SESSION, address=address_of(request)
     )
+    if caller.user_id is not None:  # an installation may have stopped letting people in
+        services.identity.logins.check_allowed()
+    return caller
 
 
 def address_of(request: Request) -> str:
