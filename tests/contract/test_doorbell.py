@@ -274,7 +274,7 @@ async def test_ring_when_the_server_dies_is_heard_here_and_by_others_once_it_is_
             began = time.monotonic()
             for _ in range(100):
                 doorbell.ring("subject:here", topic)
-            assert time.monotonic() - began < 0.1
+            assert time.monotonic() - began < 2  # it waits for no broker
             assert await here.wait(SOON) == {"subject:here"}
         await wait_until_async(lambda: _silent(doorbell), 20)
         await wait_until_async(lambda: _silent(other), 20)

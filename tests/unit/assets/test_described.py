@@ -1,6 +1,5 @@
 """Descriptions from IPTC and XMP, the parts left out, and hostile ones."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -150,10 +149,9 @@ def test_iptc_when_endless_then_is_bounded() -> None:
     ],
     ids=["empty", "utf-16", "cut", "too long", "declaration", "cdata", "deep"],
 )
+@pytest.mark.timeout(20)  # it takes milliseconds, unless it hangs
 def test_xmp_when_broken_or_hostile_then_is_left_out(data: bytes) -> None:
-    began = time.process_time()
     assert xmp.read(data) == ({}, False)
-    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("rating", ["nan", "inf", "9", "many"])

@@ -1,7 +1,6 @@
 """The refusals of `inspect`, each with its error and before decoding."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -70,13 +69,12 @@ def test_inspect_when_only_the_first_bytes_are_there_then_refuses(
 
 @pytest.mark.parametrize("form", pictures.FORMATS)
 def test_inspect_when_the_header_claims_too_much_then_decodes_nothing(
-    form: str, tmp_path: Path
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delattr("safelight.media.pictures.decode.open_picture")
     data = pictures.claiming(form, 60000, 60000)
     assert len(data) < 10_000
-    began = time.process_time()
     assert type(refusal_of(data, tmp_path)) is MediaTooManyPixels
-    assert time.process_time() - began < 0.1
 
 
 def test_inspect_when_the_budget_is_exact_then_the_edge_passes(tmp_path: Path) -> None:

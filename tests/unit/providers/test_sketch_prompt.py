@@ -1,7 +1,5 @@
 """Prompts parsed into things, counts, colors, relations and scenes, in many languages."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,11 +139,9 @@ def test_read_when_far_too_much_is_asked_for_stays_within_bounds() -> None:
     assert sum(item.count for item in scene.items) <= MAX_DRAWN
 
 
-def test_read_when_the_prompt_is_long_stays_quick() -> None:
-    prompt.read("warm up")
-    began = time.process_time()
-    prompt.read("a red cat plays with wonderful xyzzy machines " * 220)
-    assert time.process_time() - began < 2  # a hang, not a benchmark
+@pytest.mark.timeout(20)  # it takes milliseconds, unless it hangs
+def test_read_when_the_prompt_is_long_ends_soon() -> None:
+    assert prompt.read("a red cat plays with wonderful xyzzy machines " * 220)
 
 
 @settings(max_examples=150, deadline=None)
