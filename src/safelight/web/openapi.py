@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from safelight import documents, errors
 from safelight.accounts.errors import AccountSuspended, Unauthenticated
 from safelight.errors import SafelightError
-from safelight.identity.errors import IssuerUnavailable
+from safelight.identity.errors import IssuerUnavailable, LoginOff
 from safelight.json_object import JsonObject
 from safelight.web.contract import JSON, PROBLEM, refusals
 from safelight.web.errors import KeyInUrl, Misdirected, TooLarge, TooManyRequests
@@ -60,6 +60,7 @@ _HEADERS: Mapping[str, tuple[str, JsonObject]] = {
     "Content-Disposition": ("The name to save it under.", {"type": "string"}),
     "X-Request-ID": ("Id of the request, for logs and support.", {"type": "string"}),
 }
+_FRAMEWORKS = "HTTPValidationError"  # FastAPI's own refusal
 _ON_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 
@@ -117,7 +118,7 @@ def build(app: FastAPI) -> JsonObject:
 
 def _named(schemas: JsonObject) -> JsonObject:
     """Remove FastAPI's error schemas, which no route here returns."""
-    unused = ("HTTPValidationError", "ValidationError")
+    unused = (_FRAMEWORKS, "ValidationError")
     return {name: schemas[name] for name in sorted(schemas) if name not in unused}
 
 
@@ -168,6 +169,7 @@ def _implied(path: str, operation: JsonObject) -> Iterable[type[SafelightError]]
         yield IssuerUnavailable
         yield errors.Forbidden
         yield AccountSuspended
+        yield LoginOff
         yield TooManyRequests
     if "{" in path:
         yield errors.NotFound
@@ -183,8 +185,12 @@ def _merge(response: JsonObject, refusal: JsonObject) -> None:
     declared = _examples(response)
     examples = declared | _examples(refusal)
     phrase = refusal["description"].partition(":")[0]
+    content = response.get("content", {}) | refusal["content"]
+    if _FRAMEWORKS in str(content.get(JSON)):  # by default, and sent by no route here
+        del content[JSON]
     response.update(refusal)
     response["description"] = f"{phrase}: {', '.join(examples)}"
+    response["content"] = content
     response["content"][PROBLEM]["examples"] = examples
 
 

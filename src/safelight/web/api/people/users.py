@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from safelight import documents
 from safelight.accounts.scopes import Role
-from safelight.errors import InvalidRequest
+from safelight.errors import InvalidRequest, NotFound
 from safelight.identity.errors import EmailTaken, LastOne, PasswordUnfit
 from safelight.jobs.fields import STRICT, Name
 from safelight.web.answers import json_response
@@ -48,7 +48,7 @@ class UserChange(BaseModel):
     operator: bool | None = None
 
 
-@router.post("", **returns(documents.UserWithLink, EmailTaken, PasswordUnfit, status=201))
+@router.post("", **returns(documents.UserWithLink, EmailTaken, NotFound, PasswordUnfit, status=201))
 async def create_user(body: NewUser, caller: AdminWriter, services: Parts) -> Response:
     """Create a user, with a password or a link to choose one."""
     made = await services.identity.people.create(
