@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -11,7 +12,14 @@ from pyotp.totp import TOTP
 from tests.people import PASSWORD, Office, log_in, office
 
 ADA = "ada@example.com"
+NOW = time.time()  # for codes, so that no half minute ends within a test
 _KNOWN = {"current_password": PASSWORD}
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass for codes."""
+    monkeypatch.setattr("safelight.identity.second_step.time", SimpleNamespace(time=lambda: NOW))
 
 
 @pytest.fixture
@@ -26,7 +34,7 @@ def _outcome(answer: httpx2.Response) -> tuple[int, str]:
 
 def code_of(secret: str, *, steps: int = 0) -> str:
     """Return the code of the present time step, or of one before or after it."""
-    return TOTP(secret).at(time.time() + 30 * steps)
+    return TOTP(secret).at(NOW + 30 * steps)
 
 
 def wrong_code(secret: str) -> str:
