@@ -48,7 +48,7 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What an invitation's token shows: the account, and whether its address has a user."""
+    """An open invitation as its token opens it, and whether its address has a user already."""
 
     invitation: Invitation
     account_name: str
